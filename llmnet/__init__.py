@@ -1,0 +1,134 @@
+"""The network layer for programs that talk to language models: one codebase, sync and async.
+
+Nothing is loaded before it is used: `import llmnet` costs no HTTP library, starts nothing and touches no network.
+"""
+
+from importlib import import_module
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from llmnet.aclient import AsyncChatStream, AsyncClient
+    from llmnet.client import ChatStream, Client
+    from llmnet.config import ClientConfig, Provider
+    from llmnet.core.bounds import Timeout
+    from llmnet.core.chat import (
+        ChatResponse,
+        EmbeddingResponse,
+        FinishReason,
+        Message,
+        ModelInfo,
+        StreamCallbacks,
+        StreamChunk,
+        ToolCall,
+        ToolCallDelta,
+        Usage,
+    )
+    from llmnet.core.errors import (
+        APIConnectionError,
+        APIStatusError,
+        APITimeoutError,
+        AuthenticationError,
+        BadRequestError,
+        ConfigurationError,
+        ConflictError,
+        ContextLengthError,
+        IncompleteStreamError,
+        InvalidResponseError,
+        LLMNetError,
+        NotFoundError,
+        OverloadedError,
+        PermissionDeniedError,
+        QuotaExceededError,
+        RateLimitError,
+        ServerError,
+        StreamCancelledError,
+        StreamError,
+    )
+    from llmnet.core.http import Attempt, Meta
+    from llmnet.core.retry import RetryBudget, RetryPolicy
+    from llmnet.retrying import retry_with_backoff, with_retry
+    from llmnet.transports.async_factory import create_async_client
+    from llmnet.transports.sync_factory import create_session
+
+__version__ = "0.1.0"
+
+_ROOMS = {
+    "aclient": ("AsyncChatStream", "AsyncClient"),
+    "client": ("ChatStream", "Client"),
+    "config": ("ClientConfig", "Provider"),
+    "core.bounds": ("Timeout",),
+    "core.chat": (
+        "ChatResponse", "EmbeddingResponse", "FinishReason", "Message", "ModelInfo", "StreamCallbacks", "StreamChunk",
+        "ToolCall", "ToolCallDelta", "Usage",
+    ),
+    "core.errors": (
+        "APIConnectionError", "APIStatusError", "APITimeoutError", "AuthenticationError", "BadRequestError",
+        "ConfigurationError", "ConflictError", "ContextLengthError", "IncompleteStreamError", "InvalidResponseError",
+        "LLMNetError", "NotFoundError", "OverloadedError", "PermissionDeniedError", "QuotaExceededError",
+        "RateLimitError", "ServerError", "StreamCancelledError", "StreamError",
+    ),
+    "core.http": ("Attempt", "Meta"),
+    "core.retry": ("RetryBudget", "RetryPolicy"),
+    "retrying": ("retry_with_backoff", "with_retry"),
+    "transports.async_factory": ("create_async_client",),
+    "transports.sync_factory": ("create_session",),
+}  # fmt: skip
+_ROOM_OF = {name: room for room, names in _ROOMS.items() for name in names}
+
+__all__ = [
+    "APIConnectionError",
+    "APIStatusError",
+    "APITimeoutError",
+    "AsyncChatStream",
+    "AsyncClient",
+    "Attempt",
+    "AuthenticationError",
+    "BadRequestError",
+    "ChatResponse",
+    "ChatStream",
+    "Client",
+    "ClientConfig",
+    "ConfigurationError",
+    "ConflictError",
+    "ContextLengthError",
+    "EmbeddingResponse",
+    "FinishReason",
+    "IncompleteStreamError",
+    "InvalidResponseError",
+    "LLMNetError",
+    "Message",
+    "Meta",
+    "ModelInfo",
+    "NotFoundError",
+    "OverloadedError",
+    "PermissionDeniedError",
+    "Provider",
+    "QuotaExceededError",
+    "RateLimitError",
+    "RetryBudget",
+    "RetryPolicy",
+    "ServerError",
+    "StreamCallbacks",
+    "StreamCancelledError",
+    "StreamChunk",
+    "StreamError",
+    "Timeout",
+    "ToolCall",
+    "ToolCallDelta",
+    "Usage",
+    "create_async_client",
+    "create_session",
+    "retry_with_backoff",
+    "with_retry",
+]
+
+
+def __getattr__(name: str) -> Any:
+    if name not in _ROOM_OF:
+        raise AttributeError(f"module 'llmnet' has no attribute {name!r}")
+    value = globals()[name] = getattr(import_module(f"llmnet.{_ROOM_OF[name]}"), name)
+    return value
+
+
+def __dir__() -> list[str]:
+    return sorted({*__all__, "__version__"})

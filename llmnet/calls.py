@@ -1,0 +1,197 @@
+"""Turns the arguments of a method into calls: all that both clients share but the waiting."""
+
+import dataclasses
+import os
+import random
+import threading
+import time
+import warnings
+import weakref
+from collections.abc import Callable, Mapping
+from typing import Any, Self
+
+from llmnet.config import FAKE_URL, ClientConfig, client_config
+from llmnet.core.bounds import Bounds, Clock, Timeout, resolve_timeout
+from llmnet.core.call import Call
+from llmnet.core.chat import StreamCallbacks
+from llmnet.core.errors import APIConnectionError, ConfigurationError
+from llmnet.core.gate import Bucket, Gate
+from llmnet.core.http import Request
+from llmnet.core.queue import FairQueue
+from llmnet.core.request import chat_request, checked_headers, checked_timeout
+from llmnet.core.retry import RetryPolicy
+from llmnet.core.secrets import Secrets
+from llmnet.environment import Resolved, resolve
+from llmnet.providers import make_form
+from llmnet.providers.form import Form
+
+# What a client shares with its children: giving one of these to a child would have to split it.
+_SHARED_FIELDS = ("max_concurrent", "proxy", "verify", "http2", "transport")
+
+
+class Shared:
+    """What a client and its children share: queue, gates, buckets, counters, and the calls in flight."""
+
+    def __init__(self, max_concurrent: int) -> None:
+        self.queue = FairQueue(max_concurrent)
+        self.rng = random.Random()
+        self.request_count = 0
+        self.closed = False
+        self._lock = threading.Lock()
+        self._gates: dict[Any, Gate] = {}
+        self._buckets: dict[Any, Bucket] = {}
+        self._live: weakref.WeakSet[Call] = weakref.WeakSet()
+
+    def count(self) -> None:
+        """One more HTTP request was sent."""
+        with self._lock:
+            self.request_count += 1
+
+    def gate(self, key: Any) -> Gate:
+        """The gate of a (host, credential, model, tier)."""
+        with self._lock:
+            return self._gates.setdefault(key, Gate())
+
+    def bucket(self, key: Any, policy: RetryPolicy) -> Bucket | None:
+        """The retry bucket of a (host, credential)."""
+        if policy.budget is None:
+            return None
+        with self._lock:
+            return self._buckets.setdefault(key, Bucket(policy.budget.capacity))
+
+    def watch(self, call: Call) -> Call:
+        """Note a call, so that `close` can end it."""
+        with self._lock:
+            if self.closed:
+                raise ConfigurationError("the client is closed; make a new one, or call it inside its with block")
+            self._live.add(call)
+        return call
+
+    def close(self) -> bool:
+        """End all calls; whether this was the first time."""
+        with self._lock:
+            first, self.closed = not self.closed, True
+            live = list(self._live)
+        for call in live:
+            call.stop(APIConnectionError("the client was closed while the call was under way", retryable=False))
+        return first
+
+
+class Caller:
+    """What a client is but for its waiting: settings, and the calls that its methods make."""
+
+    clock: Clock = staticmethod(time.monotonic)
+    wall: Clock = staticmethod(time.time)
+
+    def __init__(self, model_or_config: str | ClientConfig | None = None, /, **fields: Any) -> None:
+        self._shared: Shared | None = None
+        self._set_up(client_config(model_or_config, fields))
+        self._shared = Shared(self.config.max_concurrent)
+        self._is_child = False
+
+    def _set_up(self, config: ClientConfig) -> None:
+        self.config = config
+        self.resolved: Resolved = resolve(config, os.environ)
+        self._policy = config.policy
+        self._form: Form | None = None
+        self._secrets = Secrets(self.resolved.secrets)
+
+    @property
+    def _common(self) -> Shared:
+        assert self._shared is not None  # noqa: S101 - set by __init__
+        return self._shared
+
+    def _child(self, child: Self, fields: Mapping[str, Any]) -> Self:
+        """Make a child that shares all but what it is given."""
+        for name in _SHARED_FIELDS:
+            if name in fields:
+                raise ConfigurationError(f"{name} is shared with the parent; make a new client to change it")
+        child._set_up(self.config.over(fields))
+        child._shared, child._is_child = self._shared, True
+        return child
+
+    @property
+    def request_count(self) -> int:
+        """HTTP requests sent so far, by this client and its children."""
+        return self._common.request_count
+
+    def __repr__(self) -> str:
+        return f"{type(self).__name__}({self.config!r})"
+
+    def __del__(self) -> None:
+        shared = getattr(self, "_shared", None)
+        if shared is not None and not self._is_child and not shared.closed:
+            warnings.warn(f"unclosed {self!r}; use `with`, or close it", ResourceWarning, source=self, stacklevel=2)
+
+    # -- calls --------------------------------------------------------------------------------------------------------
+
+    def form(self) -> Form:
+        """The wire form at its address; the embedded server is started by the first call that needs it."""
+        if self._form is None:
+            target = self.resolved.target
+            if target.base_url == FAKE_URL:
+                from llmnet.testing.embedded import embedded_url  # noqa: PLC0415 - loaded on use
+
+                target = dataclasses.replace(target, base_url=embedded_url() + self.resolved.api.path)
+                return make_form(self.resolved.api.form, target)
+            self._form = make_form(self.resolved.api.form, target)
+        return self._form
+
+    def _chat_call(self, messages: Any, params: Mapping[str, Any], *, stream: bool, whole: bool = False) -> Call:
+        given = dict(params)
+        model, timeout, extra = (given.pop(name, None) for name in ("model", "timeout", "extra_headers"))
+        headers = checked_headers(extra, "extra_headers")
+        checked_timeout(timeout)
+        chat = chat_request(messages, model or self.resolved.model, given, stream=stream)
+        tier = chat.params.get("service_tier")
+        bounds = resolve_timeout(timeout, self.config.timeout, stream=stream and not whole, flex=tier == "flex")
+        form = self.form()
+        request = form.prepare(chat).with_headers(headers)
+        return self.make_call(form, request, bounds, gate=(chat.model, tier), stream=stream)
+
+    def make_call(
+        self,
+        form: Form,
+        request: Request,
+        timeout: Timeout,
+        *,
+        gate: tuple[Any, ...],
+        stream: bool = False,
+        read: Callable[[Any], Any] | None = None,
+    ) -> Call:
+        """One call to a host, under the policy, the gate and the budget that it shares with others."""
+        host = form.target.host
+        lane = (host, self.resolved.key)
+        call = Call(
+            form,
+            request,
+            authorise=form.authorise,
+            policy=self._policy,
+            bounds=Bounds(timeout, self.clock),
+            rng=self._common.rng,
+            wall=self.wall,
+            gate=self._common.gate((*lane, *gate)),
+            bucket=self._common.bucket(lane, self._policy),
+            host=host,
+            secrets=self._secrets,
+            key=self.resolved.key,
+            stream=stream,
+            read=read,
+            on_send=self._common.count,
+        )
+        return self._common.watch(call)
+
+
+def checked_callbacks(callbacks: Any, check: Callable[[object, str], None]) -> None:
+    """Check callbacks before anything is sent.
+
+    Raises:
+        ConfigurationError: they are none, or cannot be called here.
+    """
+    if not isinstance(callbacks, StreamCallbacks):
+        raise ConfigurationError(f"callbacks must be a StreamCallbacks(on_chunk=…, …), not {type(callbacks).__name__}")
+    for name in StreamCallbacks.__struct_fields__:
+        callback = getattr(callbacks, name)
+        if callback is not None and not callable(callback):
+            raise ConfigurationError(f"callbacks.{name} must be a function, not {type(callback).__name__}")
+        check(callback, f"callbacks.{name}")

@@ -1,0 +1,146 @@
+"""How long each part of a call may take, answered by arithmetic: the clock is handed in, nobody waits here."""
+
+import dataclasses
+import math
+from collections.abc import Callable
+
+from llmnet.core.errors import APITimeoutError, ConfigurationError, TimeoutPhase
+
+Clock = Callable[[], float]
+
+FLEX_SECONDS = 900.0
+STREAM_TOTAL = 600.0
+
+
+@dataclasses.dataclass(frozen=True, slots=True, kw_only=True)
+class Timeout:
+    """The bounds of a call, in seconds; all positive, `math.inf` allowed, `None` takes the value next above.
+
+    Attributes:
+        connect: name, TCP, TLS and proxy.
+        response: from the ready connection (the upload counts) until the reply has begun.
+        idle: the longest silence after that; any byte resets it.
+        total: everything: queue, every attempt, backoff and the whole body.
+        queue: the wait for a slot before the first attempt; `None`: `total` alone.
+
+    Raises:
+        ConfigurationError: a value is no positive number.
+    """
+
+    connect: float | None = 10.0
+    response: float | None = 300.0
+    idle: float | None = 60.0
+    total: float | None = 600.0
+    queue: float | None = None
+
+    def __post_init__(self) -> None:
+        for field in dataclasses.fields(self):
+            value = getattr(self, field.name)
+            if value is not None:
+                positive(value, f"timeout.{field.name}")
+
+    def over(self, base: "Timeout") -> "Timeout":
+        """These bounds, with those of *base* where a field is `None`."""
+        own = {f.name: getattr(self, f.name) for f in dataclasses.fields(self)}
+        return dataclasses.replace(base, **{name: value for name, value in own.items() if value is not None})
+
+
+def positive(value: object, name: str) -> float:
+    """Check a number of seconds or of anything else that must be above zero.
+
+    Raises:
+        ConfigurationError: it is not, or is no number.
+    """
+    if isinstance(value, bool) or not isinstance(value, int | float):
+        raise ConfigurationError(f"{name} must be a positive number, not {type(value).__name__}")
+    if math.isnan(value) or value <= 0:
+        raise ConfigurationError(f"{name} must be a positive number, not {value}")
+    return float(value)
+
+
+def resolve_timeout(
+    value: "float | Timeout | None", base: "float | Timeout | None", *, stream: bool, flex: bool
+) -> Timeout:
+    """The bounds of one call: its own value over the client's over the defaults.
+
+    A plain number x is `connect=min(10, x), response=x, idle=x` and `total=x`, for streams `max(600, x)`.
+    The tier `flex` widens the defaults of `response` and `total` to 900.
+    """
+    defaults = Timeout(response=FLEX_SECONDS, total=FLEX_SECONDS) if flex else Timeout()
+    for layer in (base, value):
+        if layer is not None:
+            # A client that was given no timeout holds the defaults, which flex may widen.
+            plain = Timeout() if isinstance(layer, Timeout) else None
+            defaults = defaults if layer == plain else _spread(layer, stream=stream).over(defaults)
+    return defaults
+
+
+def _spread(value: "float | Timeout", *, stream: bool) -> Timeout:
+    if isinstance(value, Timeout):
+        return value
+    x = positive(value, "timeout")
+    return Timeout(connect=min(10.0, x), response=x, idle=x, total=max(STREAM_TOTAL, x) if stream else x)
+
+
+class Bounds:
+    """Which bound of a call is nearest, and how far.
+
+    A phase runs from `start(phase)`; `left()` is asked before each wait. The idle phase is started anew before each
+    receive, so that a slow consumer is never taken for a silent server.
+    """
+
+    __slots__ = ("_end", "_limit", "_mark", "_timeout", "clock", "phase", "started")
+
+    def __init__(self, timeout: Timeout, clock: Clock) -> None:
+        self._timeout = timeout
+        self.clock = clock
+        self.started = clock()
+        self._end = self.started + _seconds(timeout.total)
+        self.start("queue")
+
+    def start(self, phase: TimeoutPhase) -> None:
+        """Begin a phase: its own bound counts from now."""
+        self.phase = phase
+        self._limit = _seconds(getattr(self._timeout, phase))
+        self._mark = self.clock()
+
+    def wait_for_slot(self) -> None:
+        """Begin a wait for a slot after the first attempt: the queue's bound is spent, `total` alone counts."""
+        self.start("queue")
+        self._limit = math.inf
+
+    def last(self, seconds: float) -> None:
+        """Begin a short phase at the end of a reply that nobody waits for any more."""
+        self.start("idle")
+        self._limit = seconds
+
+    def idle(self, *, patient: bool) -> None:
+        """Begin a silence; while a stream is *patient* (nothing to show yet) it may last as long as `response`."""
+        self.start("response" if patient else "idle")
+        self.phase = "idle"
+
+    def left(self) -> tuple[TimeoutPhase, float]:
+        """The nearest bound and the seconds to it, not above zero once it has expired."""
+        now = self.clock()
+        own, total = self._mark + self._limit - now, self._end - now
+        return (self.phase, own) if own <= total else ("total", total)
+
+    def total_left(self) -> float:
+        """Seconds until the call as a whole must have ended."""
+        return self._end - self.clock()
+
+    def elapsed(self) -> float:
+        """Seconds since the call began."""
+        return self.clock() - self.started
+
+    def error(self, arrived: str = "") -> APITimeoutError:
+        """The error of the bound that is nearest now, which is the one that expired."""
+        phase, _ = self.left()
+        limit = _seconds(self._timeout.total) if phase == "total" else self._limit
+        return APITimeoutError(
+            f"the {phase} bound of {limit:g}s expired" + (f" after {arrived}" if arrived else ""), phase=phase
+        )
+
+
+def _seconds(value: float | None) -> float:
+    return math.inf if value is None else value

@@ -1,0 +1,298 @@
+"""One call from its first attempt to its last: the only judge of failures, and the record of what happened.
+
+It lives as long as the caller's request. Time, chance and the key are handed in; whoever blocks on its behalf tells it
+how to be woken, so that `stop` from any thread ends queueing, sleeping, connecting and reading alike.
+"""
+
+import random
+import threading
+from collections.abc import Callable
+from typing import Any
+
+from llmnet.core.bounds import Bounds, Clock
+from llmnet.core.chat import ChatResponse, StreamChunk
+from llmnet.core.errors import (
+    APIConnectionError,
+    APIStatusError,
+    APITimeoutError,
+    LLMNetError,
+)
+from llmnet.core.exchange import Exchange, Kind, WireForm
+from llmnet.core.gate import Bucket, Gate
+from llmnet.core.http import Attempt, Headers, Meta, Request, request_id_of
+from llmnet.core.judge import Judge
+from llmnet.core.outcome import Fault, Outcome
+from llmnet.core.retry import Decision, RetryPolicy, after_hint
+from llmnet.core.retry_after import hint_in_body, parse_retry_after
+from llmnet.core.secrets import Secrets
+
+Authorise = Callable[[Request, str | None], Request]
+
+
+class Call:
+    """One request of the caller: what to send, how long, how often, and what has come of it.
+
+    Attributes:
+        bounds: how long each part may still take.
+        exchange: the attempt under way, or `None` between attempts.
+        delivered: a chunk was handed out; from then on the call is never sent again.
+        stopped: the error that ends the call, once somebody has called `stop`.
+    """
+
+    def __init__(
+        self,
+        form: WireForm,
+        request: Request,
+        *,
+        authorise: Authorise,
+        policy: RetryPolicy,
+        bounds: Bounds,
+        rng: random.Random,
+        wall: Clock,
+        gate: Gate,
+        bucket: Bucket | None,
+        host: str,
+        secrets: Secrets,
+        key: Any = None,
+        stream: bool = False,
+        on_send: Callable[[], None] = lambda: None,
+        read: Callable[[Any], Any] | None = None,
+    ) -> None:
+        self.form, self.request, self.stream, self.host = form, request, stream, host
+        self.policy, self.bounds, self.gate, self.secrets = policy, bounds, gate, secrets
+        self._judge = Judge(policy, bounds, gate, bucket, rng, renewable=callable(key))
+        self.exchange: Exchange | None = None
+        self.delivered = False
+        self.stopped: LLMNetError | None = None
+        self.meta = Meta()
+        self.ticket: Any = None
+        self.sent = self.reused = self.heard = False
+        self._authorise, self._rng, self._wall, self._read = authorise, rng, wall, read
+        self.key_source, self._on_send = key, on_send
+        self._refused: tuple[str | None, LLMNetError] | None = None
+        self._key: str | None = None
+        self._resume_at = self._attempt_at = bounds.started
+        self._closing = False
+        self._lock = threading.Lock()
+        self._wake: Callable[[], None] | None = None
+
+    # -- an attempt, as the transport drives it ---------------------------------------------------------------------
+
+    def hold(self) -> float:
+        """Seconds to wait before the next attempt: the last delay and the gate, asked again on waking.
+
+        Raises:
+            APITimeoutError: the gate opens after the call must have ended.
+        """
+        now = self.bounds.clock()
+        shut = self.gate.wait(now)
+        wait = max(self._resume_at - now, after_hint(shut, self._rng) if shut > 0 else 0.0)
+        phase, left = self.bounds.left()
+        if wait > 0 and wait >= left:
+            error = APITimeoutError(
+                f"a throttle holds all calls for {wait:.1f}s, the {phase} bound has {max(left, 0):.1f}s left"
+            )
+            error.phase = phase
+            raise self.final(error)
+        return max(wait, 0.0)
+
+    def begin(self, key: str | None) -> Exchange:
+        """Begin an attempt with a key; a renewed key that is the refused one ends the call with that refusal."""
+        if self._refused is not None and self._refused[0] == key:
+            raise self.final(self._refused[1])
+        self._key = key
+        self.secrets.learn(key)
+        request = self._authorise(self.request, key)
+        self.exchange = Exchange(self.form, request, stream=self.stream, read=self._read)
+        self.sent = self.reused = self.heard = self._closing = False
+        self._attempt_at = self.bounds.clock()
+        if not self.meta.attempts:
+            self.meta.queued = self._attempt_at - self.bounds.started
+        return self.exchange
+
+    @property
+    def under_way(self) -> Exchange:
+        """The attempt under way.
+
+        Raises:
+            RuntimeError: there is none; a bug of a front.
+        """
+        if self.exchange is None:
+            raise RuntimeError("no attempt is under way")
+        return self.exchange
+
+    @property
+    def key(self) -> str | None:
+        """The key of the attempt under way."""
+        return self._key
+
+    def connecting(self) -> None:
+        """A connection is being made: the connect bound counts from now."""
+        self.bounds.start("connect")
+
+    def sending(self) -> None:
+        """The connection is ready and the request goes out: the response bound counts from here."""
+        if not self.sent:
+            self.sent = True
+            self.bounds.start("response")
+            self._on_send()
+
+    def opened(self, status: int, headers: Headers) -> Kind:
+        """The head of the reply has arrived; what the reply is."""
+        self.heard = True
+        self.meta.status, self.meta.headers = status, headers
+        self.meta.request_id = request_id_of(headers)
+        return self.under_way.open(status, headers)
+
+    def left(self) -> float:
+        """Seconds that the next wait may take; a silence of a begun reply is measured anew each time.
+
+        Raises:
+            Fault: somebody has stopped the call.
+        """
+        if self.stopped is not None:
+            raise Fault(Outcome(self.stopped))
+        if self.exchange is not None and self.exchange.begun and not self._closing:
+            self.bounds.idle(patient=self.exchange.patient)
+        return self.bounds.left()[1]
+
+    def last(self, seconds: float) -> None:
+        """What is still read of this reply is read for the connection's sake, and briefly."""
+        self._closing = True
+        self.bounds.last(seconds)
+
+    def expired(self) -> LLMNetError:
+        """The error of a wait that ran into its bound, or of the stop that ended it."""
+        if self.stopped is not None:
+            return self.stopped
+        arrived = self.exchange.arrived if self.exchange is not None else 0
+        return self.bounds.error(f"{arrived} bytes of the body" if arrived else "")
+
+    # -- the judge ----------------------------------------------------------------------------------------------------
+
+    def judge(self, outcome: Outcome) -> None:
+        """Return where the call is to be sent again, else raise its error, complete with all facts."""
+        if not self.decide(outcome).retry:
+            raise self.final(self.stopped or outcome.error)
+
+    def decide(self, outcome: Outcome) -> Decision:
+        """Judge a failed attempt, note it, and make ready for the next one."""
+        error = self.stopped or outcome.error
+        error.meta = self.meta
+        self._read_hint(error)
+        decision = self._verdict(Outcome(error, outcome.stale, outcome.once))
+        self._note(error, decision, stale=outcome.stale)
+        if decision.retry:
+            self._resume_at = self.bounds.clock() + decision.delay
+            self.exchange = None
+            self.bounds.wait_for_slot()
+        return decision
+
+    def _read_hint(self, error: LLMNetError) -> None:
+        """Note what the server asked to wait; `Retry-After` on a success says nothing of an error inside it."""
+        if isinstance(error, APIStatusError) and error.retry_after is None:
+            told = parse_retry_after(self.meta.headers, self._wall()) if error.http_status >= 400 else None
+            error.retry_after = told if told is not None else hint_in_body(error.body)
+
+    def _verdict(self, outcome: Outcome) -> Decision:
+        if self.stopped is not None or self.delivered:
+            return Decision(False, reason="stopped" if self.stopped else "delivered")
+        decision = self._judge.verdict(outcome, took=self.bounds.clock() - self._attempt_at if self.sent else 0.0)
+        if decision.reason == "key refused":
+            self._refused = (self._key, outcome.error)
+        return decision
+
+    @property
+    def wants_fresh(self) -> bool:
+        """Whether the attempt must take a new connection."""
+        return self._judge.wants_fresh
+
+    # -- the record ---------------------------------------------------------------------------------------------------
+
+    def _note(self, error: LLMNetError, decision: Decision, *, stale: bool) -> None:
+        status = getattr(error, "http_status", None) or (self.exchange.status if self.exchange else None)
+        attempt = Attempt(
+            status=status,
+            cause=cause_of(error),
+            wait=decision.delay,
+            sent=self.sent and not (stale and decision.transparent),
+            transparent=decision.transparent,
+            elapsed=self.bounds.clock() - self._attempt_at,
+        )
+        self.meta.attempts.append(attempt)
+
+    def shown(self, chunk: StreamChunk) -> StreamChunk:
+        """A chunk is handed out: the call is never sent again."""
+        self.delivered = True
+        if self.meta.time_to_first_token is None:
+            self.meta.time_to_first_token = self.bounds.elapsed()
+        return chunk
+
+    def succeed(self) -> Any:
+        """The reply is whole: note the attempt, refill the budget, and give the value."""
+        elapsed = self.bounds.clock() - self._attempt_at
+        self.meta.attempts.append(Attempt(status=self.meta.status, sent=True, elapsed=elapsed))
+        self.meta.elapsed = self.bounds.elapsed()
+        self._judge.succeed()
+        value = self.under_way.value
+        return self._with_meta(value) if isinstance(value, ChatResponse) else value
+
+    def _with_meta(self, reply: ChatResponse) -> ChatResponse:
+        if self.meta.request_id is None and self.exchange is not None:
+            self.meta.request_id = self.exchange.draft.request_id
+        return replace_meta(reply, self.meta)
+
+    def partial(self) -> ChatResponse | None:
+        """The reply as far as it has arrived, with the meta of the call so far."""
+        so_far = self.exchange.partial() if self.exchange is not None else None
+        return replace_meta(so_far, self.meta) if so_far is not None else None
+
+    def final(self, error: LLMNetError) -> LLMNetError:
+        """Complete an error that ends the call with all that is known, and without a secret."""
+        self.meta.elapsed = self.bounds.elapsed()
+        error.provider, error.host, error.meta = self.form.provider, self.host, self.meta
+        error.partial = self.partial()
+        error.repeated = self.policy.max_retries > 0
+        error.retryable = self.policy.repeats(error)
+        refused = isinstance(error, APIStatusError) and error.http_status >= 400
+        error.maybe_billed = self.sent and not refused
+        if isinstance(error, APIStatusError):
+            self.meta.request_id = error.request_id = self.meta.request_id or error.request_id
+        return self.secrets.clean(error)
+
+    # -- stopping it from outside -------------------------------------------------------------------------------------
+
+    def wakes(self, wake: Callable[[], None] | None) -> None:
+        """Whoever is about to block says how to be woken; `None` when it has stopped blocking.
+
+        Raises:
+            Fault: the call was stopped meanwhile.
+        """
+        with self._lock:
+            self._wake = wake
+        if wake is not None and self.stopped is not None:
+            raise Fault(Outcome(self.stopped))
+
+    def stop(self, error: LLMNetError) -> None:
+        """End the call from any thread: the error that it ends with; the first one holds."""
+        with self._lock:
+            self.stopped = self.stopped or error
+            # Under the lock: once `wakes(None)` has returned, nothing wakes what has moved on to another call.
+            if self._wake is not None:
+                self._wake()
+
+
+def replace_meta(reply: ChatResponse, meta: Meta) -> ChatResponse:
+    """The same reply with the meta of its call."""
+    fields = {name: getattr(reply, name) for name in ChatResponse.__struct_fields__}
+    return ChatResponse(**{**fields, "meta": meta})
+
+
+def cause_of(error: LLMNetError) -> str:
+    """A failure in a few words, for records and log lines."""
+    if isinstance(error, APIStatusError):
+        return f"{error.status} {error.code or error.type or type(error).__name__}"
+    phase = getattr(error, "phase", None)
+    return (
+        f"{type(error).__name__} ({phase})" if isinstance(error, APIConnectionError) and phase else type(error).__name__
+    )

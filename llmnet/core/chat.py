@@ -1,0 +1,175 @@
+"""What a program says to a model and hears from it, in one form for all vendors; values only."""
+
+from collections.abc import Awaitable, Callable
+from enum import StrEnum
+from typing import Any, Required, TypedDict
+
+import msgspec
+
+from llmnet.core.errors import InvalidResponseError
+from llmnet.core.http import Meta
+from llmnet.core.json import decode
+
+
+class Message(TypedDict, total=False):
+    """One message in the form of OpenAI's chat API; a plain dict at run time."""
+
+    role: Required[str]
+    content: Any
+    name: str
+    tool_calls: list[dict[str, Any]]
+    tool_call_id: str
+    reasoning_content: str | None
+
+
+class FinishReason(StrEnum):
+    """Why a reply ended (PROTOCOLS 7.1); the vendor's own word is in `native_finish_reason`."""
+
+    STOP = "stop"
+    LENGTH = "length"
+    TOOL_CALLS = "tool_calls"
+    CONTENT_FILTER = "content_filter"
+    REFUSAL = "refusal"
+    PAUSED = "paused"
+    ERROR = "error"
+    OTHER = "other"
+
+
+class Usage(msgspec.Struct, frozen=True, kw_only=True):
+    """Tokens as the vendor counted them; unknown is `None`, never 0. Input includes what was cached or written."""
+
+    input_tokens: int | None = None
+    output_tokens: int | None = None
+    total_tokens: int | None = None
+    cached_tokens: int | None = None
+    cache_write_tokens: int | None = None
+    reasoning_tokens: int | None = None
+
+
+class ToolCall(msgspec.Struct, frozen=True, kw_only=True):
+    """A tool that the model wants called; `arguments` is the JSON text as it came."""
+
+    id: str
+    name: str
+    arguments: str
+
+    def json(self) -> Any:
+        """The arguments as a value; empty text is `{}`.
+
+        Raises:
+            InvalidResponseError: the text is no JSON, as after a reply that was cut at its length.
+        """
+        if not self.arguments.strip():
+            return {}
+        try:
+            return decode(self.arguments)
+        except ValueError as error:
+            raise InvalidResponseError(f"tool call {self.name!r} has arguments that are no JSON: {error}") from error
+
+
+class ToolCallDelta(msgspec.Struct, frozen=True, kw_only=True):
+    """A piece of a tool call in a stream; pieces of one call share an index, `arguments` are to be joined."""
+
+    index: int
+    id: str = ""
+    name: str = ""
+    arguments: str = ""
+
+
+class StreamChunk(msgspec.Struct, frozen=True, kw_only=True):
+    """One step of a streamed reply; `str(chunk)` is its text."""
+
+    content: str = ""
+    reasoning: str | None = None
+    refusal: str | None = None
+    tool_calls: list[ToolCallDelta] = msgspec.field(default_factory=list)
+    finish_reason: FinishReason | None = None
+    native_finish_reason: str | None = None
+    usage: Usage | None = None
+    raw: dict[str, Any] | None = None
+
+    def __str__(self) -> str:
+        return self.content
+
+
+class ChatResponse(msgspec.Struct, frozen=True, kw_only=True):
+    """A whole reply; `str(reply)` is its text, `len(reply)` the length of that text.
+
+    Attributes:
+        id: the vendor's id of the reply.
+        model: the model that answered, as the vendor names it.
+        content: the text, `""` where there is none.
+        reasoning: what the model thought aloud, or `None`.
+        refusal: why it refused, or `None`.
+        tool_calls: the tools that it wants called.
+        finish_reason: why it ended, or `None` where the vendor did not say.
+        native_finish_reason: the vendor's own word for that.
+        usage: tokens as counted by the vendor.
+        provider: the service that answered.
+        meta: how the call went.
+        raw: the vendor's JSON, or `None` on a reply assembled from a stream.
+        message: the assistant message to append to `messages` for the next turn.
+    """
+
+    id: str = ""
+    model: str = ""
+    content: str = ""
+    reasoning: str | None = None
+    refusal: str | None = None
+    tool_calls: list[ToolCall] = msgspec.field(default_factory=list)
+    finish_reason: FinishReason | None = None
+    native_finish_reason: str | None = None
+    usage: Usage = msgspec.field(default_factory=Usage)
+    provider: str = ""
+    meta: Meta = msgspec.field(default_factory=Meta)
+    raw: dict[str, Any] | None = None
+    message: dict[str, Any] = msgspec.field(default_factory=dict)
+
+    def __str__(self) -> str:
+        return self.content
+
+    def __len__(self) -> int:
+        return len(self.content)
+
+    def __bool__(self) -> bool:
+        return True
+
+
+class ModelInfo(msgspec.Struct, frozen=True, kw_only=True):
+    """A model that the service lists; `retires_at` is the vendor's date as text, where it gives one."""
+
+    id: str
+    retires_at: str | None = None
+    raw: dict[str, Any] = msgspec.field(default_factory=dict)
+
+
+class EmbeddingResponse(msgspec.Struct, frozen=True, kw_only=True):
+    """Vectors in the order of the inputs, and the tokens of all requests that it took."""
+
+    vectors: list[list[float]]
+    model: str = ""
+    usage: Usage = msgspec.field(default_factory=Usage)
+    provider: str = ""
+    meta: Meta = msgspec.field(default_factory=Meta)
+    raw: dict[str, Any] | None = None
+
+
+class StreamCallbacks(msgspec.Struct, frozen=True):
+    """What to call while a reply arrives; plain functions, in the async client coroutine functions too.
+
+    Attributes:
+        on_chunk: called with each `StreamChunk`.
+        on_complete: called once with the `ChatResponse`.
+        on_error: called once with the exception, which `chat` then raises.
+    """
+
+    on_chunk: Callable[[StreamChunk], Awaitable[None] | None] | None = None
+    on_complete: Callable[[ChatResponse], Awaitable[None] | None] | None = None
+    on_error: Callable[[Exception], Awaitable[None] | None] | None = None
+
+
+def total_usage(usages: list[Usage]) -> Usage:
+    """The sum of several usages; a figure that one of them does not know stays unknown."""
+    fields = Usage.__struct_fields__
+    columns = {name: [getattr(usage, name) for usage in usages] for name in fields}
+    return Usage(**{name: None if None in column else sum(column) for name, column in columns.items() if column})

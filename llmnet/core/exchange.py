@@ -1,0 +1,232 @@
+"""One attempt of a call without its I/O: bytes of the reply go in, chunks and the value come out."""
+
+from collections.abc import Callable, Mapping
+from typing import Any, Literal, Protocol
+
+from llmnet.core.chat import ChatResponse, StreamChunk
+from llmnet.core.draft import Draft
+from llmnet.core.errors import (
+    APIConnectionError,
+    APIStatusError,
+    IncompleteStreamError,
+    InvalidResponseError,
+    LLMNetError,
+)
+from llmnet.core.http import Headers, Request
+from llmnet.core.inflate import Inflater
+from llmnet.core.json import decode
+from llmnet.core.outcome import Fault, Outcome
+from llmnet.core.sse import ServerSentEvent, SSEDecoder
+
+Kind = Literal["error", "json", "events"]
+
+MAX_BODY_BYTES = 64 * 1024 * 1024
+SNIPPET = 500
+# What a line of an event stream may begin with (data, event, id, retry, a comment), and no JSON does.
+_EVENT_LINES = (b"d", b"e", b"i", b"r", b":")
+
+
+class WireForm(Protocol):
+    """What an exchange asks of a wire form."""
+
+    provider: str
+
+    def parse(self, payload: Any, draft: Draft) -> StreamChunk | None:
+        """Read a whole reply into the draft."""
+
+    def parse_event(self, event: ServerSentEvent, draft: Draft) -> StreamChunk | None:
+        """Read one event of a stream into the draft; the chunk that it gives, if any."""
+
+    def parse_error(self, status: int, headers: Mapping[str, str], payload: Any) -> APIStatusError:
+        """Read an error, of an HTTP error or inside a success."""
+
+    def find_error(self, payload: Any) -> bool:
+        """Whether the JSON of a success is an error."""
+
+    def message(self, draft: Draft) -> dict[str, Any]:
+        """The assistant message for the next turn."""
+
+
+class Exchange:
+    """One attempt: `request` is what to send, `open` takes the head of the reply, `feed` and `end` its body.
+
+    All methods raise `Fault` when the reply is not what was promised; chunks that came before are handed out first.
+    """
+
+    def __init__(
+        self, form: WireForm, request: Request, *, stream: bool = False, read: Callable[[Any], Any] | None = None
+    ) -> None:
+        self.form = form
+        self.request = request
+        self.stream = stream
+        self.status: int | None = None
+        self.headers = Headers()
+        self.draft = Draft()
+        self.kind: Kind | None = None
+        self.value: Any = None
+        self.arrived = 0
+        self._read = read
+        self._shown = False
+        self._body: list[bytes] = []
+        self._error: LLMNetError | None = None
+
+    def open(self, status: int, headers: Headers) -> Kind:
+        """Say what the reply is, from its head: decided by what came, not by what was asked for."""
+        self.status, self.headers = status, headers
+        self.kind = self._kind_of(headers.get("content-type", "").lower())
+        encoding = headers.get("content-encoding")
+        try:
+            self._inflater = Inflater(encoding, None if self.kind == "events" else MAX_BODY_BYTES)
+        except InvalidResponseError as error:
+            if self.kind != "error":
+                raise Fault(Outcome(error)) from None
+            self._inflater = Inflater(None, MAX_BODY_BYTES)
+        self._decoder = SSEDecoder()
+        return self.kind
+
+    def _kind_of(self, content_type: str) -> Kind:
+        if not 200 <= (self.status or 0) < 300:
+            return "error"
+        if "event-stream" in content_type:
+            return "events"
+        return "json" if not self.stream or "json" in content_type or "html" in content_type else "events"
+
+    @property
+    def begun(self) -> bool:
+        """Whether the reply has begun: a plain one with its head, a stream with its first sign of output."""
+        return self.kind == "json" or self.draft.begun
+
+    @property
+    def patient(self) -> bool:
+        """Whether a stream may be silent for as long as `response`: it has nothing to show yet."""
+        return self.kind == "events" and (self.draft.silent or not self._shown)
+
+    @property
+    def done(self) -> bool:
+        """Whether the terminal event has come: what follows it says nothing."""
+        return self.draft.done
+
+    def fail(self, body: bytes) -> APIStatusError:
+        """The error of an error reply, from as much of its body as was read."""
+        try:
+            body = b"".join(self._inflater.feed(body))
+        except InvalidResponseError:
+            body = b""
+        return self.form.parse_error(self.status or 0, self.headers, readable(body))
+
+    def feed(self, data: bytes) -> list[StreamChunk]:
+        """Take bytes of the body; the chunks that they complete."""
+        if self._error is not None:
+            raise Fault(Outcome(self._error))
+        self.arrived += len(data)
+        chunks: list[StreamChunk] = []
+        try:
+            for piece in self._inflater.feed(data):
+                if self._is_events(piece):
+                    self._take(self._decoder.feed(piece), chunks)
+                else:
+                    self._body.append(piece)
+        except LLMNetError as error:
+            self._hold(error, chunks)
+        return chunks
+
+    def _is_events(self, piece: bytes) -> bool:
+        """Some gateways call an event stream JSON: its first byte tells it from one."""
+        if self.kind == "json" and self.stream and not self._body and piece.lstrip()[:1] in _EVENT_LINES:
+            self.kind = "events"
+        return self.kind == "events"
+
+    def end(self) -> list[StreamChunk]:
+        """The body has ended, or its terminal event has come: the chunks still held; `value` has the result."""
+        if self._error is not None:
+            raise Fault(Outcome(self._error))
+        chunks: list[StreamChunk] = []
+        try:
+            self._end_events(chunks) if self.kind == "events" else self._end_json(chunks)
+        except LLMNetError as error:
+            raise Fault(Outcome(error, once=isinstance(error, InvalidResponseError))) from error
+        return chunks
+
+    def finish(self, body: bytes) -> Any:
+        """Take a whole body at once and give the value."""
+        self.feed(body)
+        self.end()
+        return self.value
+
+    def partial(self) -> ChatResponse | None:
+        """The reply as far as it has arrived, or `None` where nothing of it has."""
+        return self._response(None) if self.draft.begun or self.draft.id else None
+
+    def _hold(self, error: LLMNetError, chunks: list[StreamChunk]) -> None:
+        """Raise now, or after the chunks that came first: then the verdict does not depend on how bytes were cut."""
+        self._error = error
+        if not chunks:
+            raise Fault(Outcome(error)) from error
+
+    def _take(self, events: list[ServerSentEvent], chunks: list[StreamChunk]) -> None:
+        for event in events:
+            if self.draft.done:
+                return
+            chunk = self.form.parse_event(event, self.draft)
+            if chunk is not None:
+                self._shown = True
+                chunks.append(chunk)
+
+    def _end_events(self, chunks: list[StreamChunk]) -> None:
+        last = None if self.draft.done else self._decoder.end()
+        if last is not None:
+            self._take_last(last, chunks)
+        if not self.draft.whole:
+            raise self._incomplete()
+        self.value = self._response(None)
+
+    def _take_last(self, last: ServerSentEvent, chunks: list[StreamChunk]) -> None:
+        """An event without its blank line counts if it is whole; half of one is what a cut stream looks like."""
+        try:
+            self._take([last], chunks)
+        except InvalidResponseError:
+            raise self._incomplete() from None
+
+    def _incomplete(self) -> LLMNetError:
+        """The stream ended too early; some servers say why in a bare line that the event-stream grammar ignores."""
+        for line in self._decoder.comments:
+            payload = readable(line.encode())
+            if self.form.find_error(payload):
+                return self.form.parse_error(self.status or 0, self.headers, payload)
+        return IncompleteStreamError(f"the stream ended before its terminal event, after {self.arrived} bytes")
+
+    def _end_json(self, chunks: list[StreamChunk]) -> None:
+        body = b"".join(self._body)
+        if not self._inflater.complete:
+            raise APIConnectionError(f"the body ended early, after {self.arrived} bytes", phase="body")
+        if not body.strip():
+            raise InvalidResponseError(f"HTTP {self.status} with an empty body", retryable=True)
+        payload = self._decoded(body)
+        if self.form.find_error(payload):
+            raise self.form.parse_error(self.status or 0, self.headers, payload)
+        if self._read is not None:
+            self.value = self._read(payload)
+            return
+        chunk = self.form.parse(payload, self.draft)
+        self.draft.done = True
+        self.value = self._response(payload)
+        chunks += [chunk] if chunk and self.stream else []
+
+    def _decoded(self, body: bytes) -> Any:
+        try:
+            return decode(body)
+        except ValueError as error:
+            kind = self.headers.get("content-type") or "no content type"
+            snippet = body[:SNIPPET].decode("utf-8", "replace")
+            raise InvalidResponseError(f"HTTP {self.status} is no JSON ({kind}, {error}): {snippet!r}") from None
+
+    def _response(self, raw: dict[str, Any] | None) -> ChatResponse:
+        return self.draft.response(provider=self.form.provider, message=self.form.message(self.draft), raw=raw)
+
+
+def readable(body: bytes) -> Any:
+    """An error body as JSON where it is JSON, as text where it is not."""
+    try:
+        return decode(body)
+    except ValueError:
+        return body.decode("utf-8", "replace")

@@ -1,0 +1,157 @@
+"""What goes out over HTTP and what is known of the way it went, as plain values; nothing here sends or waits."""
+
+import dataclasses
+import time
+from collections.abc import Iterable, Iterator, Mapping
+
+import msgspec
+
+from llmnet.core.retry_after import parse_reset
+
+Pairs = Iterable[tuple[str, str]]
+
+# Where the vendors put the id of a request (PROTOCOLS 7.4), the most telling first.
+REQUEST_ID_HEADERS = (
+    "x-request-id", "request-id", "apim-request-id", "x-ms-request-id", "x-ds-trace-id", "x-generation-id",
+    "x-bce-request-id", "x-baidu-request-id",
+)  # fmt: skip
+_LIMIT_PREFIXES = ("x-ratelimit-", "anthropic-ratelimit-")
+_LIMIT_FIELDS = ("limit", "remaining", "reset")
+
+
+class Headers(Mapping[str, str]):
+    """Response headers: names match whatever their case, repeated ones are joined by a comma (RFC 9110, 5.3)."""
+
+    __slots__ = ("_items",)
+
+    def __init__(self, pairs: Pairs | Mapping[str, str] = ()) -> None:
+        self._items: dict[str, str] = {}
+        for name, value in pairs.items() if isinstance(pairs, Mapping) else pairs:
+            key = name.lower()
+            self._items[key] = f"{self._items[key]}, {value}" if key in self._items else value
+
+    def __getitem__(self, name: str) -> str:
+        return self._items[name.lower()]
+
+    def __iter__(self) -> Iterator[str]:
+        return iter(self._items)
+
+    def __len__(self) -> int:
+        return len(self._items)
+
+    def __repr__(self) -> str:
+        return f"Headers({self._items!r})"
+
+
+@dataclasses.dataclass(frozen=True, slots=True, kw_only=True)
+class Request:
+    """One HTTP request; header names are lower-case. Its repr shows neither headers nor body: they hold secrets."""
+
+    method: str
+    url: str
+    headers: Mapping[str, str] = dataclasses.field(default_factory=dict, repr=False)
+    body: bytes | None = dataclasses.field(default=None, repr=False)
+
+    def with_headers(self, headers: Mapping[str, str | None]) -> "Request":
+        """The same request with more headers; they replace those of their name, `None` removes one."""
+        return dataclasses.replace(self, headers=merged(self.headers, headers))
+
+
+def merged(ours: Mapping[str, str], theirs: Mapping[str, str | None] | None) -> dict[str, str]:
+    """Headers with others laid over them, whatever their case; `None` removes one."""
+    both = {**ours, **{name.lower(): value for name, value in (theirs or {}).items()}}
+    return {name: value for name, value in both.items() if value is not None}
+
+
+class Attempt(msgspec.Struct, frozen=True, kw_only=True):
+    """One attempt of a call.
+
+    Attributes:
+        status: the HTTP status, or `None` where no head arrived.
+        cause: why it failed, in a few words, or `None` for the final success.
+        wait: seconds that the call then waits before its next attempt.
+        sent: whether the server may have seen it; one that died on a stale connection was not sent.
+        transparent: whether it was replayed at once, outside retries and budget.
+        elapsed: seconds from its start to its end.
+    """
+
+    status: int | None = None
+    cause: str | None = None
+    wait: float = 0.0
+    sent: bool = False
+    transparent: bool = False
+    elapsed: float = 0.0
+
+
+class RateLimitState(msgspec.Struct, frozen=True, kw_only=True):
+    """What the server says is left of one limit; unknown is `None`, `reset` is in seconds."""
+
+    limit: int | None = None
+    remaining: int | None = None
+    reset: float | None = None
+
+
+class Meta(msgspec.Struct, kw_only=True):
+    """How a call went: the same on responses, streams and errors.
+
+    Attributes:
+        status: HTTP status of the last attempt.
+        request_id: the vendor's id of the last attempt.
+        headers: response headers of the last attempt.
+        attempts: all attempts so far, the final success included.
+        queued: seconds from the call's start to its first attempt.
+        time_to_first_token: seconds from the call's start to the first chunk of a stream, or `None`.
+        elapsed: seconds from the call's start to its end.
+    """
+
+    status: int | None = None
+    request_id: str | None = None
+    headers: Headers = msgspec.field(default_factory=Headers)
+    attempts: list[Attempt] = msgspec.field(default_factory=list)
+    queued: float = 0.0
+    time_to_first_token: float | None = None
+    elapsed: float = 0.0
+
+    @property
+    def rate_limits(self) -> dict[str, RateLimitState]:
+        """What the rate-limit headers say, by what they count (`requests`, `tokens`, `input-tokens`, …)."""
+        return rate_limits(self.headers, time.time())
+
+
+def request_id_of(headers: Mapping[str, str]) -> str | None:
+    """The vendor's id of a request, from its response headers."""
+    return next((headers[name] for name in REQUEST_ID_HEADERS if headers.get(name)), None)
+
+
+def rate_limits(headers: Mapping[str, str], now: float) -> dict[str, RateLimitState]:
+    """Read `x-ratelimit-*` and `anthropic-ratelimit-*`; a value that does not parse is unknown, never an error."""
+    found: dict[str, dict[str, str]] = {}
+    for name, value in headers.items():
+        field, what = _limit_name(name.lower())
+        if field:
+            found.setdefault(what, {})[field] = value
+    return {
+        what: RateLimitState(
+            limit=_count(said.get("limit")),
+            remaining=_count(said.get("remaining")),
+            reset=_reset(said.get("reset"), now),
+        )
+        for what, said in found.items()
+    }
+
+
+def _limit_name(name: str) -> tuple[str, str]:
+    """`x-ratelimit-limit-tokens` and `anthropic-ratelimit-tokens-limit` are both the limit of tokens."""
+    prefix = next((p for p in _LIMIT_PREFIXES if name.startswith(p)), None)
+    words = name.removeprefix(prefix).split("-") if prefix else []
+    field = next((w for w in words if w in _LIMIT_FIELDS), "")
+    return field, "-".join(w for w in words if w != field) or "requests"
+
+
+def _count(text: str | None) -> int | None:
+    number = text.strip() if text else ""
+    return int(number) if number.isascii() and number.isdigit() and len(number) < 16 else None
+
+
+def _reset(text: str | None, now: float) -> float | None:
+    return parse_reset(text, now) if text else None

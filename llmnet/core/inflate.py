@@ -1,0 +1,145 @@
+"""Undoes a body's content coding in pieces of bounded size, so that a small body never becomes a large one at once.
+
+RFC 9110, 8.4.1: gzip is any number of members (RFC 1952), deflate is zlib (RFC 1950), though some servers send it raw.
+Done here once, for both fronts; the HTTP libraries are told to leave bodies as they came.
+"""
+
+import zlib
+from collections.abc import Callable, Generator, Iterable, Iterator
+
+from llmnet.core.errors import InvalidResponseError
+
+MAX_BODY_BYTES = 64 * 1024 * 1024
+
+# At most this much comes out in one piece, and goes in in one step: what a step leaves over is copied.
+PIECE = 64 * 1024
+WINDOW = 16 * 1024
+
+# More than anybody stacks: each one multiplies a thousandfold what a byte on the wire may cost.
+MAX_CODINGS = 2
+
+# How zlib is to read what begins with these two bytes (its `wbits`), or `None` for what is no beginning.
+Opening = Callable[[bytes, bool], int | None]
+
+
+def _gzip(head: bytes, first: bool) -> int | None:
+    """Members follow each other; padding or other rubbish after the first ends the body, as gzip itself has it."""
+    return 31 if first or head == b"\x1f\x8b" else None
+
+
+def _deflate(head: bytes, first: bool) -> int | None:
+    """A zlib header is told by its check bits, no raw stream begins like one; what follows the end is rubbish."""
+    if not first:
+        return None
+    return 15 if head[0] & 0x0F == 8 and int.from_bytes(head) % 31 == 0 else -15
+
+
+_OPENINGS: dict[str, Opening] = {"gzip": _gzip, "x-gzip": _gzip, "deflate": _deflate}
+
+
+class Inflater:
+    """Decodes the body of one response.
+
+    Args:
+        encoding: the `Content-Encoding` header, if there is one.
+        max_bytes: how much may come out in all; `None` for a stream, whose events are bounded one by one.
+
+    Raises:
+        InvalidResponseError: the coding is unknown.
+    """
+
+    def __init__(self, encoding: str | None, max_bytes: int | None = MAX_BODY_BYTES) -> None:
+        self._max_bytes = max_bytes
+        self._layers = [_Layer(name) for name in _codings(encoding)]
+        self._passed = [0] * (len(self._layers) + 1)
+
+    @property
+    def complete(self) -> bool:
+        """Whether nothing is cut off: no coded stream has begun that has not ended."""
+        return not self._layers or self._layers[-1].complete
+
+    def feed(self, data: bytes) -> Iterator[bytes]:
+        """Take bytes of the body and decode them as the pieces are asked for, each of at most 64 KiB.
+
+        Raises:
+            InvalidResponseError: the bytes are not what the coding promised, or too much came out.
+        """
+        pieces = self._metered(0, _windows(data, PIECE))
+        for depth, layer in enumerate(self._layers, 1):
+            pieces = self._metered(depth, layer.decode(pieces))
+        return pieces
+
+    def _metered(self, depth: int, pieces: Iterable[bytes]) -> Iterator[bytes]:
+        for piece in pieces:
+            self._passed[depth] += len(piece)
+            if self._max_bytes is not None and self._passed[depth] > self._max_bytes:
+                raise InvalidResponseError(f"the body is longer than {self._max_bytes} bytes")
+            yield piece
+
+
+class _Layer:
+    """One coding: no or more streams, one after another."""
+
+    def __init__(self, name: str) -> None:
+        self._name = name
+        self._opening = _OPENINGS[name]
+        self._head = b""  # what has come of the two bytes that tell how to go on
+        self._stream: zlib._Decompress | None = None
+        self._first = True
+        self._over = False
+
+    @property
+    def complete(self) -> bool:
+        return self._stream is None and not (self._first and self._head)
+
+    def decode(self, pieces: Iterable[bytes]) -> Iterator[bytes]:
+        for piece in pieces:
+            for window in _windows(piece, WINDOW):
+                yield from self._decode(window)
+            if self._over:
+                return
+
+    def _decode(self, data: bytes) -> Iterator[bytes]:
+        while data and not self._over:
+            data = self._open(data) if self._stream is None else (yield from self._inflate(self._stream, data))
+
+    def _open(self, data: bytes) -> bytes:
+        """Begin a stream once its first two bytes are here; the bytes that are left to read."""
+        data = self._head + (data if self._first else data.lstrip(b"\0"))
+        self._head = data if len(data) < 2 else b""
+        if self._head or not data:
+            return b""
+        wbits = self._opening(data[:2], self._first)
+        self._first, self._over = False, wbits is None
+        self._stream = None if wbits is None else zlib.decompressobj(wbits)
+        return data
+
+    def _inflate(self, stream: "zlib._Decompress", data: bytes) -> Generator[bytes, None, bytes]:
+        """Decode until the data or the stream ends; the bytes that are left to read."""
+        while True:
+            try:
+                piece = stream.decompress(data, PIECE)
+            except zlib.error as error:
+                raise InvalidResponseError(f"the body is no valid {self._name}: {error}") from None
+            if piece:
+                yield piece
+            data = stream.unconsumed_tail
+            if stream.eof:
+                self._stream = None
+                return stream.unused_data
+            if not data and len(piece) < PIECE:
+                return b""
+
+
+def _codings(encoding: str | None) -> list[str]:
+    """The codings to undo, the last one applied first."""
+    names = [name.strip().lower() for name in (encoding or "").split(",")]
+    names = [name for name in names if name not in ("", "identity")]
+    unknown = [name for name in names if name not in _OPENINGS]
+    if unknown or len(names) > MAX_CODINGS:
+        raise InvalidResponseError(f"the body has the content coding {encoding!r}, which was not asked for")
+    return names[::-1]
+
+
+def _windows(data: bytes, size: int) -> Iterable[bytes]:
+    return (data,) if len(data) <= size else (data[at : at + size] for at in range(0, len(data), size))

@@ -1,0 +1,99 @@
+"""The rules by which a failed attempt is judged, in their order; `Call.decide` is the only one who asks.
+
+What a call has used up so far is kept here: retries, throttles, the budget drawn, the key refused.
+"""
+
+import dataclasses
+import random
+
+from llmnet.core.bounds import Bounds
+from llmnet.core.errors import APIStatusError, APITimeoutError, AuthenticationError, LLMNetError
+from llmnet.core.gate import Bucket, Gate
+from llmnet.core.outcome import Outcome
+from llmnet.core.retry import Decision, RetryPolicy, after_hint, equal_jitter, full_jitter
+
+
+@dataclasses.dataclass(slots=True)
+class Judge:
+    """The judge of one call.
+
+    Attributes:
+        renewable: whether the key comes from a callable, which may give another one after a refusal.
+        wants_fresh: a stale connection was met: the attempt that replaces it must not take another old one.
+    """
+
+    policy: RetryPolicy
+    bounds: Bounds
+    gate: Gate
+    bucket: Bucket | None
+    rng: random.Random
+    renewable: bool
+    wants_fresh: bool = False
+    _renewed: bool = False
+    _retries: int = 0
+    _throttles: int = 0
+    _throttled_for: float = 0.0
+    _drawn: float = 0.0
+
+    def verdict(self, outcome: Outcome, *, took: float) -> Decision:
+        """Whether to send again, and after how long; the first rule that applies decides.
+
+        Args:
+            outcome: what the attempt produced.
+            took: seconds that the attempt took after it was sent.
+        """
+        error = outcome.error
+        if outcome.stale and not self.wants_fresh:
+            self.wants_fresh = True
+            return Decision(True, reason="stale connection", transparent=True)
+        if self.policy.max_retries == 0:
+            return Decision(False, reason="max_retries")
+        if self.renewable and not self._renewed and isinstance(error, AuthenticationError):
+            self._renewed = True
+            return Decision(True, reason="key refused", transparent=True)
+        if not self.policy.repeats(error) or (outcome.once and self._retries):
+            return Decision(False, reason="not retryable")
+        hint = (error.retry_after if isinstance(error, APIStatusError) else None) or 0.0
+        if hint > self.policy.max_retry_after:
+            return Decision(False, reason="retry_after")
+        return self._throttle(hint) if self.policy.throttles(error) else self._transient(error, hint, took)
+
+    def _throttle(self, hint: float) -> Decision:
+        """Wait at the gate that all callers share; neither retries nor budget are used up."""
+        self._throttles += 1
+        ceiling = self.policy.throttle_backoff(self._throttles)
+        delay = after_hint(hint, self.rng) if hint else equal_jitter(ceiling, self.rng)
+        self.gate.shut(self.bounds.clock() + (hint or delay))
+        if self._throttled_for + delay > self.policy.max_throttle_wait:
+            return Decision(False, reason="max_throttle_wait")
+        if delay >= self.bounds.total_left():
+            return Decision(False, reason="total")
+        self._throttled_for += delay
+        return Decision(True, delay, "throttled")
+
+    def _transient(self, error: LLMNetError, hint: float, took: float) -> Decision:
+        """Back off with full jitter, as often as the policy and the shared budget allow."""
+        if self._retries >= self.policy.max_retries:
+            return Decision(False, reason="max_retries")
+        delay = after_hint(hint, self.rng) if hint else full_jitter(self.policy.backoff(self._retries + 1), self.rng)
+        left = self.bounds.total_left() - delay
+        # A slow reply is not bought twice for nothing: what is left must be at least half of what the attempt took.
+        if left <= 0 or (isinstance(error, APITimeoutError) and left < took / 2):
+            return Decision(False, reason="total")
+        if not self._draw():
+            return Decision(False, reason="budget")
+        self._retries += 1
+        return Decision(True, delay, "transient")
+
+    def _draw(self) -> bool:
+        if self.bucket is None or self.policy.budget is None:
+            return True
+        if not self.bucket.take(self.policy.budget.retry_cost):
+            return False
+        self._drawn += self.policy.budget.retry_cost
+        return True
+
+    def succeed(self) -> None:
+        """A success gives back what its retries have drawn, or adds its credit."""
+        if self.bucket is not None and self.policy.budget is not None:
+            self.bucket.give(self._drawn or self.policy.budget.success_credit)

@@ -1,0 +1,28 @@
+"""What one failed attempt produced, not yet judged."""
+
+import dataclasses
+
+from llmnet.core.errors import LLMNetError
+
+
+@dataclasses.dataclass(frozen=True, slots=True)
+class Outcome:
+    """The facts of a failed attempt that `Call.decide` judges.
+
+    Attributes:
+        error: the typed error that the caller sees if the call ends here.
+        stale: the connection had served before and gave no byte of a reply: the request was never processed.
+        once: another attempt may help, a third one would not.
+    """
+
+    error: LLMNetError
+    stale: bool = False
+    once: bool = False
+
+
+class Fault(Exception):  # noqa: N818 - no error for a caller: a transport's word to the driver
+    """An attempt failed and nobody has judged it yet."""
+
+    def __init__(self, outcome: Outcome) -> None:
+        super().__init__(outcome)
+        self.outcome = outcome

@@ -1,0 +1,235 @@
+"""What a caller asks for, checked: every argument is looked at when it is given, before any I/O."""
+
+import dataclasses
+import inspect
+import re
+from collections.abc import Iterable, Mapping, Sequence
+from typing import Any
+
+from llmnet.core.bounds import Timeout, positive
+from llmnet.core.errors import ConfigurationError
+from llmnet.core.json import fault
+
+ROLES = ("system", "developer", "user", "assistant", "tool", "function")
+_HEADER_NAME = re.compile(r"[!#$%&'*+.^_`|~0-9A-Za-z-]+")  # RFC 9110, 5.1
+_HEADER_VALUE = re.compile(r"[\t\x20-\x7e\x80-\xff]*")  # RFC 9110, 5.5
+
+
+@dataclasses.dataclass(frozen=True, slots=True, kw_only=True)
+class ChatRequest:
+    """A chat as the caller put it: messages and parameters in OpenAI's chat form, `None` left out.
+
+    Attributes:
+        dropped: names of parameters that were given as `None`, which drops a default of ours.
+    """
+
+    model: str
+    messages: list[dict[str, Any]]
+    params: dict[str, Any]
+    stream: bool
+    dropped: frozenset[str] = frozenset()
+
+
+def chat_request(messages: Any, model: str | None, params: Mapping[str, Any], *, stream: bool) -> ChatRequest:
+    """Check the arguments of a chat.
+
+    Raises:
+        ConfigurationError: one of them is wrong; the message names it, its value and the fix.
+    """
+    given = {name: value for name, value in params.items() if value is not None}
+    _check_params(given)
+    return ChatRequest(
+        model=checked_model(model),
+        messages=checked_messages(messages),
+        params=given,
+        stream=stream,
+        dropped=frozenset(params) - frozenset(given),
+    )
+
+
+def checked_model(model: Any) -> str:
+    """Check the name of a model."""
+    if model is None or model == "":
+        raise ConfigurationError(
+            'no model: give model="…" to the call or to the client, or "provider:model" to the client'
+        )
+    return plain_text(model, "model")
+
+
+def plain_text(value: Any, name: str) -> str:
+    """Check a short text: a name, an address."""
+    if not isinstance(value, str):
+        raise ConfigurationError(f"{name} must be a string, not {type(value).__name__}")
+    if problem := fault(value, name):
+        raise ConfigurationError(problem)
+    if not value.strip() or any(ord(c) < 32 or ord(c) == 127 for c in value):
+        raise ConfigurationError(f"{name} must be a text without control characters, not {value!r}")
+    return value
+
+
+def checked_messages(messages: Any) -> list[dict[str, Any]]:
+    """Check a conversation; a plain string is one user message. The caller's objects are copied, never changed."""
+    if isinstance(messages, str):
+        messages = [{"role": "user", "content": messages}]
+    if isinstance(messages, Mapping | bytes) or not isinstance(messages, Sequence):
+        raise ConfigurationError(
+            f"messages must be a string or a list of messages like {{'role': 'user', 'content': '…'}}, "
+            f"not {type(messages).__name__}"
+        )
+    if not messages:
+        raise ConfigurationError("messages is empty; give at least one message")
+    return [_checked_message(message, f"messages[{i}]") for i, message in enumerate(messages)]
+
+
+def _checked_message(message: Any, path: str) -> dict[str, Any]:
+    if not isinstance(message, Mapping):
+        raise ConfigurationError(f"{path} must be a dict with 'role' and 'content', not {type(message).__name__}")
+    role = message.get("role")
+    if role not in ROLES:
+        raise ConfigurationError(f"{path}.role must be one of {', '.join(ROLES)}, not {role!r}")
+    copy = dict(message)
+    _check_content(copy, role, path)
+    _check_calls(copy.get("tool_calls"), f"{path}.tool_calls")
+    if role == "tool" and not isinstance(copy.get("tool_call_id"), str):
+        raise ConfigurationError(
+            f"{path}.tool_call_id must name the tool call that it answers, not {copy.get('tool_call_id')!r}"
+        )
+    if problem := fault(copy, path):
+        raise ConfigurationError(problem)
+    return copy
+
+
+def _check_content(message: dict[str, Any], role: str, path: str) -> None:
+    content = message.get("content")
+    if content is None:
+        if role != "assistant":
+            raise ConfigurationError(f"{path}.content is missing; give a string or a list of parts")
+        return
+    if isinstance(content, str):
+        return
+    if not isinstance(content, list | tuple):
+        raise ConfigurationError(f"{path}.content must be a string or a list of parts, not {type(content).__name__}")
+    for i, part in enumerate(content):
+        if not isinstance(part, Mapping):
+            raise ConfigurationError(
+                f"{path}.content[{i}] must be a dict like {{'type': 'text', 'text': '…'}}, not {part!r}"
+            )
+
+
+def _check_calls(calls: Any, path: str) -> None:
+    if calls is None:
+        return
+    if not isinstance(calls, list | tuple) or not all(isinstance(call, Mapping) for call in calls):
+        raise ConfigurationError(f"{path} must be a list of tool calls as in `reply.message`, not {calls!r}")
+
+
+def _check_params(params: Mapping[str, Any]) -> None:
+    for name, value in params.items():
+        _CHECKS.get(name, fault_free)(value, name)
+    if "max_tokens" in params and "max_completion_tokens" in params:
+        raise ConfigurationError("max_tokens and max_completion_tokens are two names of one limit; give one of them")
+
+
+def fault_free(value: Any, name: str) -> None:
+    """Check that a parameter can be sent as JSON."""
+    if problem := fault(value, name):
+        raise ConfigurationError(problem)
+
+
+def _number(value: Any, name: str) -> None:
+    if isinstance(value, bool) or not isinstance(value, int | float):
+        raise ConfigurationError(f"{name} must be a number, not {value!r}")
+    fault_free(value, name)
+
+
+def _limit(value: Any, name: str) -> None:
+    if isinstance(value, bool) or not isinstance(value, int) or value < 0:
+        raise ConfigurationError(f"{name} must be a whole number of tokens, not {value!r}")
+
+
+def _tools(value: Any, name: str) -> None:
+    if not isinstance(value, list | tuple) or not all(isinstance(tool, Mapping) for tool in value):
+        raise ConfigurationError(
+            f"{name} must be a list of tools like {{'type': 'function', 'function': {{…}}}}, not {value!r}"
+        )
+    fault_free(value, name)
+
+
+def _choice(value: Any, name: str) -> None:
+    if not isinstance(value, str | Mapping):
+        raise ConfigurationError(
+            f"{name} must be 'auto', 'required', 'none' or a dict that names a tool, not {value!r}"
+        )
+    fault_free(value, name)
+
+
+def _forbidden(_: Any, name: str) -> None:
+    raise ConfigurationError(f"{name}= is not a parameter of chat; call stream_chat, or pass callbacks= to chat")
+
+
+_CHECKS: dict[str, Any] = {
+    "temperature": _number, "top_p": _number, "max_tokens": _limit, "max_completion_tokens": _limit,
+    "tools": _tools, "tool_choice": _choice, "stream": _forbidden,
+}  # fmt: skip
+
+
+def checked_headers(headers: Any, name: str) -> dict[str, str | None]:
+    """Check extra headers; `None` as a value removes one of ours.
+
+    Raises:
+        ConfigurationError: a name or value that no header can carry; a value is not shown, it may be a secret.
+    """
+    if headers is None:
+        return {}
+    if not isinstance(headers, Mapping):
+        raise ConfigurationError(f"{name} must be a dict of header names and values, not {type(headers).__name__}")
+    for key, value in headers.items():
+        if not isinstance(key, str) or not _HEADER_NAME.fullmatch(key):
+            raise ConfigurationError(f"{name} has {key!r}, which is no header name")
+        if value is not None and (not isinstance(value, str) or not _HEADER_VALUE.fullmatch(value)):
+            raise ConfigurationError(f"{name}[{key!r}] must be a text that a header can carry: latin-1, no line breaks")
+    return dict(headers)
+
+
+def checked_key(key: Any) -> str | None:
+    """A key without surrounding white space, `None` where it is blank; never shown in an error."""
+    if key is None:
+        return None
+    if not isinstance(key, str):
+        raise ConfigurationError(f"api_key must be a string or a callable that gives one, not {type(key).__name__}")
+    key = key.strip()
+    if not key.isascii() or not key.isprintable():
+        raise ConfigurationError("api_key holds characters that no header can carry; copy it again")
+    return key or None
+
+
+def checked_timeout(timeout: Any, name: str = "timeout") -> float | Timeout | None:
+    """Check seconds or a `Timeout`."""
+    return timeout if timeout is None or isinstance(timeout, Timeout) else positive(timeout, name)
+
+
+def checked_inputs(inputs: Any) -> list[Any]:
+    """Check what is to be embedded: a string, or a list of strings or of token lists."""
+    items = [inputs] if isinstance(inputs, str) else inputs
+    if isinstance(items, Mapping | bytes) or not isinstance(items, Iterable):
+        raise ConfigurationError(f"inputs must be a string or a list of strings, not {type(inputs).__name__}")
+    items = list(items)
+    if not items:
+        raise ConfigurationError("inputs is empty; give at least one text")
+    for i, item in enumerate(items):
+        _check_input(item, f"inputs[{i}]")
+    return items
+
+
+def _check_input(item: Any, path: str) -> None:
+    if isinstance(item, str):
+        if not item:
+            raise ConfigurationError(f"{path} is an empty text, which no vendor embeds")
+        fault_free(item, path)
+    elif not isinstance(item, list | tuple) or not item or not all(type(token) is int for token in item):
+        raise ConfigurationError(f"{path} must be a string or a list of token numbers, not {type(item).__name__}")
+
+
+def is_async_callable(function: object) -> bool:
+    """Whether calling a function gives an awaitable."""
+    return inspect.iscoroutinefunction(function) or inspect.iscoroutinefunction(type(function).__call__)

@@ -1,0 +1,159 @@
+"""The figures of retrying and the arithmetic of its waits; `Call.decide` is the only judge that uses them.
+
+Sources: full and equal jitter, the budget's figures and the Retry-After grammar are argued in AWS's builders' library
+and in botocore's standard mode; RFC 9110, 10.2.3 has the header.
+"""
+
+import dataclasses
+import random
+from collections.abc import Collection
+from typing import Any
+
+from llmnet.core.bounds import positive
+from llmnet.core.errors import (
+    APIStatusError,
+    APITimeoutError,
+    ConfigurationError,
+    ContextLengthError,
+    LLMNetError,
+    QuotaExceededError,
+)
+from llmnet.core.retry_after import parse_retry_after
+
+__all__ = ["RETRY_STATUSES", "Decision", "RetryBudget", "RetryPolicy", "parse_retry_after"]
+
+RETRY_STATUSES = frozenset({408, 409, 425, 429, 500, 502, 503, 504, 520, 521, 522, 523, 524, 529})
+
+
+@dataclasses.dataclass(frozen=True, slots=True, kw_only=True)
+class RetryBudget:
+    """The figures of a retry budget; the bucket itself belongs to a client, one per (host, credential).
+
+    Attributes:
+        capacity: tokens of a full bucket.
+        retry_cost: tokens that a transient retry draws; a success gives them back.
+        success_credit: tokens that a success without a retry adds.
+    """
+
+    capacity: float = 500.0
+    retry_cost: float = 14.0
+    success_credit: float = 1.0
+
+    def __post_init__(self) -> None:
+        for field in dataclasses.fields(self):
+            positive(getattr(self, field.name), f"RetryBudget.{field.name}")
+
+
+@dataclasses.dataclass(frozen=True, slots=True)
+class Decision:
+    """The verdict on a failed attempt: whether to send again, after how many seconds, and why (not)."""
+
+    retry: bool
+    delay: float = 0.0
+    reason: str = ""
+    transparent: bool = False
+
+
+@dataclasses.dataclass(frozen=True, slots=True, kw_only=True)
+class RetryPolicy:
+    """What is retried, how often and after how long.
+
+    Attributes:
+        max_retries: retries of transient failures after the first attempt; 0 sends exactly one request.
+        base_delay: seconds that the first backoff is drawn from; each further one doubles it.
+        max_delay: seconds that a backoff never exceeds.
+        max_retry_after: the longest `Retry-After` that is obeyed; a longer one ends the call at once.
+        max_throttle_wait: seconds that a call may spend waiting out throttles; 0 makes them ordinary failures.
+        retry_statuses: HTTP statuses that are retried unless the vendor's code says otherwise.
+        retry_timeouts: whether an attempt that timed out after it was sent is repeated; it may be billed twice.
+        budget: figures of the retry budget, or `None` for no limit.
+
+    Raises:
+        ConfigurationError: a value has the wrong type or range.
+    """
+
+    max_retries: int = 3
+    base_delay: float = 0.5
+    max_delay: float = 8.0
+    max_retry_after: float = 120.0
+    max_throttle_wait: float = 120.0
+    retry_statuses: Collection[int] = RETRY_STATUSES
+    retry_timeouts: bool = True
+    budget: RetryBudget | None = RetryBudget()
+
+    def __post_init__(self) -> None:
+        count(self.max_retries, "max_retries")
+        positive(self.base_delay, "base_delay")
+        positive(self.max_delay, "max_delay")
+        not_negative(self.max_retry_after, "max_retry_after")
+        not_negative(self.max_throttle_wait, "max_throttle_wait")
+        if isinstance(self.retry_statuses, str | bytes) or not all(type(s) is int for s in self.retry_statuses):
+            raise ConfigurationError(f"retry_statuses must be HTTP statuses, not {self.retry_statuses!r}")
+        if self.budget is not None and not isinstance(self.budget, RetryBudget):
+            raise ConfigurationError(f"budget must be a RetryBudget or None, not {type(self.budget).__name__}")
+
+    def repeats(self, error: LLMNetError) -> bool:
+        """Whether an error is of a kind that another attempt may mend."""
+        if isinstance(error, QuotaExceededError | ContextLengthError):
+            return False
+        if isinstance(error, APITimeoutError):
+            return error.phase == "connect" or (error.phase in ("response", "idle") and self.retry_timeouts)
+        if isinstance(error, APIStatusError):
+            advice = False if error.final else should_retry(error)
+            return advice if advice is not None else error.throttled or error.status in self.retry_statuses
+        return error.retryable
+
+    def throttles(self, error: LLMNetError) -> bool:
+        """Whether an error is a throttle: 429, 529, a code that says so, or 503 with Retry-After."""
+        if self.max_throttle_wait == 0 or not isinstance(error, APIStatusError):
+            return False
+        return error.throttled or error.status in (429, 529) or (error.status == 503 and bool(error.retry_after))
+
+    def backoff(self, n: int) -> float:
+        """The ceiling of the n-th backoff after a transient failure (n from 1)."""
+        return min(self.max_delay, self.base_delay * 2.0 ** min(n - 1, 64))
+
+    def throttle_backoff(self, n: int) -> float:
+        """The ceiling of the n-th backoff after a throttle that named no time (n from 1)."""
+        return min(3.75 * self.max_delay, 2 * self.base_delay * 2.0 ** min(n - 1, 64))
+
+
+def should_retry(error: APIStatusError) -> bool | None:
+    """What the server advises by `x-should-retry`, if anything."""
+    said = error.meta.headers.get("x-should-retry", "").strip().lower() if error.meta else ""
+    return {"true": True, "false": False}.get(said)
+
+
+def after_hint(seconds: float, rng: random.Random) -> float:
+    """The wait after a server's hint: never less, a little more, so that callers come back spread out."""
+    return seconds + rng.uniform(0.0, min(5.0, 1.0 + 0.1 * seconds))
+
+
+def full_jitter(ceiling: float, rng: random.Random) -> float:
+    """A wait anywhere below the ceiling."""
+    return rng.uniform(0.0, ceiling)
+
+
+def equal_jitter(ceiling: float, rng: random.Random) -> float:
+    """A wait in the upper half below the ceiling."""
+    return ceiling / 2 + rng.uniform(0.0, ceiling / 2)
+
+
+def count(value: Any, name: str) -> int:
+    """Check a whole number from 0.
+
+    Raises:
+        ConfigurationError: it is none.
+    """
+    if isinstance(value, bool) or not isinstance(value, int) or value < 0:
+        raise ConfigurationError(f"{name} must be a whole number from 0, not {value!r}")
+    return value
+
+
+def not_negative(value: Any, name: str) -> float:
+    """Check a number from 0; infinity is one.
+
+    Raises:
+        ConfigurationError: it is none.
+    """
+    return 0.0 if value == 0 and not isinstance(value, bool) else positive(value, name)

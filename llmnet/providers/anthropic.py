@@ -1,0 +1,159 @@
+"""Anthropic's Messages: a chat goes out as one body, a reply comes back as blocks, whole or by events (PROTOCOLS 2)."""
+
+from collections.abc import Callable, Mapping
+from typing import Any
+from urllib.parse import urlsplit
+
+from llmnet.core.chat import FinishReason, ModelInfo, StreamChunk
+from llmnet.core.draft import Draft, chat_message
+from llmnet.core.errors import ConfigurationError, InvalidResponseError
+from llmnet.core.http import Request
+from llmnet.core.request import ChatRequest
+from llmnet.core.sse import ServerSentEvent
+from llmnet.providers.anthropic_blocks import Shown, dict_of, dicts_of, reply_of, sendable
+from llmnet.providers.anthropic_params import parameters
+from llmnet.providers.anthropic_request import conversation
+from llmnet.providers.form import Form, items_of, model_info, text_of, with_items
+from llmnet.providers.services import MESSAGES
+
+VERSION = "2023-06-01"
+# The API requires a limit; this is ours where the caller names none.
+MAX_TOKENS = 8192
+MODELS_IN_A_PAGE = 1000
+
+FINISH: dict[str, FinishReason] = {
+    "end_turn": FinishReason.STOP,
+    "stop_sequence": FinishReason.STOP,
+    "max_tokens": FinishReason.LENGTH,
+    "model_context_window_exceeded": FinishReason.LENGTH,
+    "tool_use": FinishReason.TOOL_CALLS,
+    "refusal": FinishReason.REFUSAL,
+    "pause_turn": FinishReason.PAUSED,
+    "compaction": FinishReason.PAUSED,
+}
+
+
+class Messages(Form):
+    """The Messages form."""
+
+    def prepare(self, chat: ChatRequest) -> Request:
+        """Conversation and parameters in Anthropic's words; of our own there is but the limit that it requires."""
+        body: dict[str, Any] = {"model": chat.model, "max_tokens": MAX_TOKENS, **conversation(chat.messages)}
+        own = parameters(chat.params, model=chat.model, limit=MAX_TOKENS)
+        if "system" in own and "system" in body:
+            raise ConfigurationError("system= and messages with the role 'system' say one thing twice; use one of them")
+        stream = {"stream": True} if chat.stream else {}
+        return self.post(self._url("/messages"), body | own | stream, stream=chat.stream)
+
+    def own_headers(self) -> dict[str, str]:
+        """The API's version, which it insists on; the caller's own replaces it."""
+        return {"anthropic-version": VERSION}
+
+    def _url(self, path: str, query: Mapping[str, Any] | None = None) -> str:
+        """Anthropic's base is a bare host; gateways are often given with their version."""
+        versioned = urlsplit(self.target.base_url).path.rstrip("/").endswith("/v1")
+        return self.url(path if versioned else f"/v1{path}", query)
+
+    def parse(self, payload: Any, draft: Draft) -> StreamChunk | None:
+        """A whole reply: all its blocks at once."""
+        content = payload.get("content") if isinstance(payload, dict) else None
+        if not isinstance(content, list):
+            raise InvalidResponseError(f"the reply has no content blocks: {str(payload)[:200]}")
+        draft.name(id=payload.get("id"), model=payload.get("model"))
+        reply = reply_of(draft)
+        shown = reply.read(dicts_of(content)) | {"usage": reply.count(payload.get("usage"))}
+        return draft.add(**shown, **ending_of(payload), raw=payload)
+
+    def read_event(self, payload: dict[str, Any], event: ServerSentEvent, draft: Draft) -> StreamChunk | None:
+        """One event of a stream; those of unknown types, and pings, say nothing."""
+        read = _EVENTS.get(text_of(payload.get("type")) or event.event)
+        return read(payload, draft) if read else None
+
+    def message(self, draft: Draft) -> dict[str, Any]:
+        """The assistant message, with the blocks that the vendor wants back as they came."""
+        blocks = [block.whole() for block in reply_of(draft).blocks]
+        return with_items(chat_message(draft), MESSAGES, [block for block in blocks if sendable(block)])
+
+    def models_request(self, cursor: str | None) -> Request:
+        """A page of models; the vendor's own default is 20 to a page."""
+        return self.get(self._url("/models", {"limit": MODELS_IN_A_PAGE, "after_id": cursor}))
+
+    def parse_models(self, payload: Any) -> tuple[list[ModelInfo], str | None]:
+        """The models of a page; its last id is the cursor of the next one."""
+        models = [model_info(item, "id") for item in items_of(payload, "data")]
+        return models, (text_of(payload.get("last_id")) or None) if payload.get("has_more") else None
+
+    def embed_request(self, *_: Any, **__: Any) -> Request:
+        """Anthropic has no embeddings."""
+        raise ConfigurationError(f"{self.provider} has no embeddings in its messages form; embed with another provider")
+
+
+def ending_of(message: Mapping[str, Any]) -> Shown:
+    """Why a reply ended, from a whole one or from a stream's last delta; null and an absent key say that it has not."""
+    native = text_of(message.get("stop_reason"))
+    if not native:
+        return {}
+    refused = dict_of(message.get("stop_details")) if native == "refusal" else {}
+    finish = (FINISH.get(native, FinishReason.OTHER), native)
+    return {"finish": finish, "refusal": text_of(refused.get("explanation"))}
+
+
+def _message_start(payload: dict[str, Any], draft: Draft) -> StreamChunk | None:
+    """The head of the message; its usage is a first count, its content is empty but in a resumed tool loop."""
+    message, reply = dict_of(payload.get("message")), reply_of(draft)
+    if reply.started:
+        _check_repeated(text_of(message.get("id")), draft.id)
+        return None
+    reply.started = True
+    draft.name(id=message.get("id"), model=message.get("model"))
+    draft.usage = reply.count(message.get("usage"))
+    return draft.add(**reply.read(dicts_of(message.get("content"))), raw=payload)
+
+
+def _check_repeated(again: str, known: str) -> None:
+    """Proxies have been seen to repeat the start; that of another message means that two streams were spliced."""
+    if again != known:
+        raise InvalidResponseError(f"two messages in one stream: {again!r} began inside {known!r}")
+
+
+def _block_start(payload: dict[str, Any], draft: Draft) -> StreamChunk | None:
+    shown = reply_of(draft).open(_index(payload), dict_of(payload.get("content_block")))
+    chunk = draft.add(**shown, raw=payload)
+    draft.begun = draft.silent = True
+    return chunk
+
+
+def _block_delta(payload: dict[str, Any], draft: Draft) -> StreamChunk | None:
+    return draft.add(**reply_of(draft).grow(_index(payload), dict_of(payload.get("delta"))), raw=payload)
+
+
+def _block_stop(payload: dict[str, Any], draft: Draft) -> StreamChunk | None:
+    draft.silent = False
+    return draft.add(**reply_of(draft).stop(_index(payload)), raw=payload)
+
+
+def _message_delta(payload: dict[str, Any], draft: Draft) -> StreamChunk | None:
+    """The end of the message and its cumulative usage; blocks that nobody stopped have stopped by now."""
+    draft.begun = True
+    reply = reply_of(draft)
+    shown = reply.stop_all() | {"usage": reply.count(payload.get("usage"))}
+    return draft.add(**shown, **ending_of(dict_of(payload.get("delta"))), raw=payload)
+
+
+def _message_stop(_: dict[str, Any], draft: Draft) -> None:
+    draft.done = True
+
+
+def _index(payload: dict[str, Any]) -> int:
+    index = payload.get("index")
+    return index if isinstance(index, int) else 0
+
+
+_EVENTS: dict[str, Callable[[dict[str, Any], Draft], StreamChunk | None]] = {
+    "message_start": _message_start,
+    "content_block_start": _block_start,
+    "content_block_delta": _block_delta,
+    "content_block_stop": _block_stop,
+    "message_delta": _message_delta,
+    "message_stop": _message_stop,
+}

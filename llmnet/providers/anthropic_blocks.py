@@ -1,0 +1,210 @@
+"""The blocks of a Messages reply: each opens, grows and stops, and goes back in the next turn as it came (2.3)."""
+
+from collections.abc import Callable, Iterable
+from typing import Any
+
+from llmnet.core.chat import ToolCallDelta, Usage
+from llmnet.core.draft import Draft, Text
+from llmnet.core.json import decode
+from llmnet.providers.chat_completions import arguments_text
+from llmnet.providers.form import Paths, text_of, usage_of
+
+# What an event shows, as arguments of `Draft.add`.
+Shown = dict[str, Any]
+
+USAGE: Paths = {
+    "input_tokens": (("input_tokens",),),
+    "output_tokens": (("output_tokens",),),
+    "cached_tokens": (("cache_read_input_tokens",),),
+    "cache_write_tokens": (("cache_creation_input_tokens",),),
+    "reasoning_tokens": (("output_tokens_details", "thinking_tokens"),),
+}
+# Anthropic counts what it read from and wrote to the cache apart (PROTOCOLS 2.5).
+_CACHED = ("cache_creation_input_tokens", "cache_read_input_tokens")
+# How Anthropic wants tool input that broke off: as text, in an object of one's own.
+BROKEN_INPUT = "INVALID_JSON"
+
+
+class Block:
+    """One block: how it opened, and the texts that its deltas make longer.
+
+    Attributes:
+        opened: the block as it opened, later with what deltas set or append.
+        call: the number of the tool call that it is, or `None`.
+    """
+
+    __slots__ = ("_grown", "call", "opened")
+
+    def __init__(self, opened: dict[str, Any], call: int | None = None) -> None:
+        self.opened = dict(opened)
+        self.call = call
+        self._grown: dict[str, Text] = {}
+
+    def add(self, name: str, piece: str) -> None:
+        """Make one of its texts longer."""
+        if not piece:
+            return
+        text = self._grown.get(name)
+        if text is None:
+            text = self._grown[name] = Text()
+            text.add(text_of(self.opened.get(name)))
+        text.add(piece)
+
+    def piece(self, **said: str) -> Shown:
+        """What it shows as a tool call; nothing where it is none of the caller's."""
+        return {} if self.call is None else {"tools": [ToolCallDelta(index=self.call, **said)]}
+
+    def rest(self) -> Shown:
+        """What is left to show when it stops: a tool's input that did not come in pieces."""
+        return {} if "input" in self._grown else self.piece(arguments=arguments_text(self.opened.get("input") or {}))
+
+    def whole(self) -> dict[str, Any]:
+        """The block as it is to be sent back."""
+        block = self.opened | {name: str(text) for name, text in self._grown.items()}
+        if isinstance(block.get("input"), str):
+            block["input"] = _input_of(block["input"])
+        return block
+
+
+class Reply:
+    """All that a reply has said so far, beyond what its draft holds.
+
+    Attributes:
+        blocks: its blocks, in the order in which they opened.
+        started: whether its head was seen.
+    """
+
+    def __init__(self) -> None:
+        self.blocks: list[Block] = []
+        self.started = False
+        self._open: dict[int, Block] = {}
+        self._calls = 0
+        self._usage: dict[str, Any] = {}
+
+    def read(self, content: Iterable[dict[str, Any]]) -> Shown:
+        """Take blocks that are whole."""
+        said: Shown = {"content": "", "reasoning": "", "tools": []}
+        for index, opened in enumerate(content):
+            for shown in (self.open(index, opened), self.stop(index)):
+                said |= {name: said[name] + value for name, value in shown.items()}
+        return said
+
+    def open(self, index: int, opened: dict[str, Any]) -> Shown:
+        """Take a block that opens; some gateways give all of them one index."""
+        is_call = opened.get("type") == "tool_use"
+        block = self._open[index] = Block(opened, self._calls if is_call else None)
+        self._calls += is_call
+        self.blocks.append(block)
+        shown = _OPENING.get(text_of(opened.get("type")))
+        return shown(block) if shown else {}
+
+    def grow(self, index: int, delta: dict[str, Any]) -> Shown:
+        """Take a delta; text is not lost where nobody opened its block."""
+        kind = text_of(delta.get("type"))
+        if index not in self._open and kind in _IMPLIED:
+            self.open(index, _IMPLIED[kind])
+        grow, block = _DELTAS.get(kind), self._open.get(index)
+        return grow(block, delta) if grow and block else {}
+
+    def stop(self, index: int) -> Shown:
+        """A block has stopped."""
+        block = self._open.pop(index, None)
+        return block.rest() if block else {}
+
+    def stop_all(self) -> Shown:
+        """The message ends, and with it each block that is still open."""
+        rests = [self.stop(index) for index in list(self._open)]
+        return {"tools": [piece for rest in rests for piece in rest.get("tools", ())]}
+
+    def count(self, usage: Any) -> Usage | None:
+        """Take a count: it is cumulative and replaces the one before, but null says nothing."""
+        if not isinstance(usage, dict):
+            return None
+        self._usage |= {name: value for name, value in usage.items() if value is not None}
+        known = usage_of(self._usage, {**USAGE, "total_tokens": ()})
+        if known is None or known.input_tokens is None:
+            return known
+        cached = sum(value for name in _CACHED if isinstance(value := self._usage.get(name), int))
+        return usage_of(self._usage | {"input_tokens": known.input_tokens + cached}, USAGE)
+
+
+def reply_of(draft: Draft) -> Reply:
+    """What the draft of a Messages reply remembers between events."""
+    reply: Reply | None = draft.extra.get("messages")
+    if reply is None:
+        reply = draft.extra["messages"] = Reply()
+    return reply
+
+
+def sendable(block: dict[str, Any]) -> bool:
+    """Whether the API takes a block back: blank text and thinking without a signature are a 400."""
+    kind = block.get("type")
+    if kind == "text":
+        return bool(text_of(block.get("text")).strip())
+    return kind != "thinking" or bool(block.get("signature"))
+
+
+def dict_of(value: Any) -> dict[str, Any]:
+    """An object as it is; anything else is an empty one."""
+    return value if isinstance(value, dict) else {}
+
+
+def dicts_of(value: Any) -> list[dict[str, Any]]:
+    """The objects of a list; anything else holds none."""
+    return [item for item in value if isinstance(item, dict)] if isinstance(value, list) else []
+
+
+def _input_of(text: str) -> dict[str, Any]:
+    """A tool's input as the object that goes back; what a reply cut at its length left of it, as text in one."""
+    try:
+        value = decode(text)
+    except ValueError:
+        return {BROKEN_INPUT: text}
+    return value if isinstance(value, dict) else {BROKEN_INPUT: text}
+
+
+_OPENING: dict[str, Callable[[Block], Shown]] = {
+    "text": lambda block: {"content": text_of(block.opened.get("text"))},
+    "thinking": lambda block: {"reasoning": text_of(block.opened.get("thinking"))},
+    "tool_use": lambda block: block.piece(id=text_of(block.opened.get("id")), name=text_of(block.opened.get("name"))),
+}
+_IMPLIED: dict[str, dict[str, Any]] = {
+    "text_delta": {"type": "text", "text": ""},
+    "thinking_delta": {"type": "thinking", "thinking": ""},
+}
+
+
+def _text(block: Block, delta: dict[str, Any]) -> Shown:
+    block.add("text", piece := text_of(delta.get("text")))
+    return {"content": piece}
+
+
+def _thinking(block: Block, delta: dict[str, Any]) -> Shown:
+    block.add("thinking", piece := text_of(delta.get("thinking")))
+    return {"reasoning": piece}
+
+
+def _input(block: Block, delta: dict[str, Any]) -> Shown:
+    block.add("input", piece := text_of(delta.get("partial_json")))
+    return block.piece(arguments=piece) if piece else {}
+
+
+def _citation(block: Block, delta: dict[str, Any]) -> Shown:
+    block.opened["citations"] = [*(block.opened.get("citations") or ()), delta.get("citation")]
+    return {}
+
+
+def _set(block: Block, delta: dict[str, Any]) -> Shown:
+    """Signatures and compactions come in one piece."""
+    block.opened |= {name: value for name, value in delta.items() if name != "type"}
+    return {}
+
+
+_DELTAS: dict[str, Callable[[Block, dict[str, Any]], Shown]] = {
+    "text_delta": _text,
+    "thinking_delta": _thinking,
+    "input_json_delta": _input,
+    "citations_delta": _citation,
+    "signature_delta": _set,
+    "compaction_delta": _set,
+}

@@ -1,0 +1,139 @@
+"""Translates what a caller asks, from OpenAI's chat form into new objects in DashScope's native one (PROTOCOLS 7.7).
+
+Text models take strings, multimodal ones lists of parts: one image, audio or video anywhere makes the whole
+conversation multimodal, and sends it to another address.
+"""
+
+from collections.abc import Callable, Mapping, Sequence
+from typing import Any
+
+from llmnet.core.errors import ConfigurationError
+from llmnet.core.request import ChatRequest
+from llmnet.providers.form import REFUSED, VENDOR, Rule, translated
+
+MEDIA = frozenset({"image", "audio", "video"})
+_OWN = MEDIA | {"text"}
+_ROLES = {"developer": "system"}
+
+Part = dict[str, Any]
+
+# The vendor knows on, off and a number of tokens; these numbers are ours, from `low` on those that litellm uses.
+BUDGETS = {"minimal": 512, "low": 1024, "medium": 2048, "high": 4096, "xhigh": 8192, "max": 16384}
+
+
+def _thinking(effort: Any) -> dict[str, Any]:
+    if effort == "none":
+        return {"enable_thinking": False}
+    if not isinstance(effort, str) or effort not in BUDGETS:
+        raise ConfigurationError(f"reasoning_effort must be one of none, {', '.join(BUDGETS)}, not {effort!r}")
+    return {"enable_thinking": True, "thinking_budget": BUDGETS[effort]}
+
+
+# The native column of PROTOCOLS 7.7; what it does not name goes out as it is.
+RULES: dict[str, Rule] = {
+    "max_completion_tokens": "max_tokens",
+    "reasoning_effort": _thinking,
+    "frequency_penalty": REFUSED,
+    "stream_options": REFUSED,
+    "user": REFUSED,
+    "metadata": REFUSED,
+}
+
+
+def parameters(chat: ChatRequest) -> dict[str, Any]:
+    """What goes beside the messages; the caller's word in the vendor's terms stands over translations and defaults."""
+    defaults = {"result_format": "message"} | ({"incremental_output": True} if chat.stream else {})
+    ours = {name: value for name, value in defaults.items() if name not in chat.dropped}
+    translated_first = dict(sorted(chat.params.items(), key=lambda item: item[0] not in RULES))
+    return ours | translated(translated_first, RULES, "native")
+
+
+def native_messages(messages: Sequence[Mapping[str, Any]]) -> tuple[list[dict[str, Any]], bool]:
+    """The messages in the native form, and whether they need the multimodal address.
+
+    Raises:
+        ConfigurationError: a part has no counterpart there; the message names its path.
+    """
+    read = [_read(message, f"messages[{i}]") for i, message in enumerate(messages)]
+    multimodal = any(_has_media(message["content"]) for message in read)
+    fit = _as_parts if multimodal else _as_text
+    return [{**message, "content": fit(message["content"])} for message in read], multimodal
+
+
+def _read(message: Mapping[str, Any], path: str) -> dict[str, Any]:
+    role, content = message["role"], message.get("content")
+    if role == "function":
+        raise ConfigurationError(f"{path}.role 'function' has no counterpart in DashScope's native form; use 'tool'")
+    if isinstance(content, list | tuple):
+        content = [_part(part, f"{path}.content[{i}]") for i, part in enumerate(content)]
+    if role == "tool" and _has_media(content):
+        raise ConfigurationError(f"{path}.content: DashScope's native form takes only text as the answer of a tool")
+    kept = {name: value for name, value in message.items() if name != VENDOR}
+    return {**kept, "role": _ROLES.get(role, role), "content": content}
+
+
+def _has_media(content: Any) -> bool:
+    return isinstance(content, list) and any(MEDIA & part.keys() for part in content)
+
+
+def _as_parts(content: str | list[Part] | None) -> list[Part]:
+    if isinstance(content, str):
+        return [{"text": content}]
+    return content or []
+
+
+def _as_text(content: str | list[Part] | None) -> str | list[Part]:
+    """Plain text parts are one string; a part that says more, such as `cache_control`, keeps the list."""
+    if isinstance(content, list) and all(part.keys() == {"text"} for part in content):
+        return "".join(part["text"] for part in content)
+    return content or ""
+
+
+def _part(part: Mapping[str, Any], path: str) -> Part:
+    kind = part.get("type")
+    translate = _PARTS.get(kind) if isinstance(kind, str) else None
+    if translate is not None:
+        return translate(part, path)
+    if _OWN & part.keys():
+        return dict(part)
+    raise ConfigurationError(
+        f"{path} of type {kind!r} has no counterpart in DashScope's native form: it takes {', '.join(sorted(_OWN))}"
+    )
+
+
+def _text(part: Mapping[str, Any], path: str) -> Part:
+    """A part that says more than its text is in the vendor's own form already."""
+    text = _string(part.get("text"), f"{path}.text")
+    return {"text": text} if part.keys() <= {"type", "text"} else dict(part)
+
+
+def _image(part: Mapping[str, Any], path: str) -> Part:
+    given = part.get("image_url")
+    image = given if isinstance(given, Mapping) else {"url": given}
+    if image.get("detail") not in (None, "auto"):
+        raise ConfigurationError(f"{path}.image_url.detail has no counterpart in DashScope's native form; leave it out")
+    return {**_rest(part, "image_url"), "image": _string(image.get("url"), f"{path}.image_url.url")}
+
+
+def _audio(part: Mapping[str, Any], path: str) -> Part:
+    given = part.get("input_audio")
+    audio = given if isinstance(given, Mapping) else {}
+    data = _string(audio.get("data"), f"{path}.input_audio.data")
+    if not data.startswith(("data:", "http://", "https://")):
+        data = f"data:audio/{_string(audio.get('format'), f'{path}.input_audio.format')};base64,{data}"
+    return {**_rest(part, "input_audio"), "audio": data}
+
+
+def _rest(part: Mapping[str, Any], name: str) -> Part:
+    """What stands beside the medium, as `min_pixels` may."""
+    return {key: value for key, value in part.items() if key not in ("type", name)}
+
+
+def _string(value: Any, path: str) -> str:
+    if not isinstance(value, str):
+        raise ConfigurationError(f"{path} must be a string, not {type(value).__name__}")
+    return value
+
+
+_Translate = Callable[[Mapping[str, Any], str], Part]
+_PARTS: dict[str, _Translate] = {"text": _text, "image_url": _image, "input_audio": _audio}

@@ -1,0 +1,213 @@
+"""Reads what went wrong from an error of any vendor, whatever shape its body has; `codes` says what the names mean.
+
+The class comes from the status, corrected by the vendor's code; inside a success the body's own words give the status.
+"""
+
+import dataclasses
+import re
+from collections.abc import Iterator, Mapping
+from typing import Any
+
+from llmnet.core.errors import APIStatusError
+from llmnet.core.json import decode
+from llmnet.providers.codes import STATUSES, TOO_LONG, WORDS, Codes, class_of, meaning
+
+SNIPPET = 1000
+UNKNOWN_IN_SUCCESS = 500
+_ERROR_STATUS = re.compile("[45][0-9]{2}")
+_FINE = ("0", "200", "success", "ok")
+_REPLY = ("choices", "output", "content", "data")
+_CODES = ("code", "error_code", "status_code", "statusCode")
+_MESSAGES = ("message", "msg", "error_msg", "status_msg", "error_description", "detail")
+
+
+@dataclasses.dataclass(frozen=True, slots=True, kw_only=True)
+class Detail:
+    """What an error body says, whatever its shape.
+
+    Attributes:
+        names: all that a machine may read, in lower case, the most telling first.
+        number: an HTTP status among it, or 0.
+    """
+
+    message: str
+    code: str | None = None
+    type: str | None = None
+    request_id: str | None = None
+    names: tuple[str, ...] = ()
+    number: int = 0
+
+
+def find_error(payload: Any) -> bool:
+    """Whether the JSON of a success is an error."""
+    whole = _first_of(payload)
+    if not isinstance(whole, dict):
+        return False
+    if whole.get("type") == "error" or whole.get("object") == "error" or _wrapped(whole):
+        return True
+    return has_code(whole) and not any(whole.get(name) for name in _REPLY)
+
+
+def has_code(values: Mapping[str, Any]) -> bool:
+    """Whether a code says that something went wrong; an empty one, 0 and 200 do not."""
+    code = _text_at(values, *_CODES)
+    return code is not None and code.lower() not in _FINE
+
+
+def status_error(
+    codes: Codes, http_status: int, headers: Mapping[str, str], payload: Any, said: int | None = None
+) -> APIStatusError:
+    """The typed error of an error body.
+
+    Args:
+        codes: the service's own codes.
+        http_status: what the wire carried.
+        headers: response headers.
+        payload: the decoded body, or its text.
+        said: the status that a stream's own words carry, as DashScope's comment lines do.
+    """
+    detail = detail_of(payload, headers)
+    wire = said or (http_status if not 200 <= http_status < 300 else None)
+    word = _word(codes, detail, wire)
+    status = wire or detail.number or _status_within(word, detail)
+    name = detail.code or detail.type
+    return _class(word, status)(
+        f"HTTP {http_status}{f' {name}' if name else ''}: {detail.message}",
+        status=status,
+        http_status=http_status,
+        code=detail.code,
+        type=detail.type,
+        body=payload,
+        request_id=detail.request_id,
+        throttled=word in ("rate", "overloaded") or (word is None and status in (429, 529)),
+        **({"final": True} if word == "too large" else {}),
+    )
+
+
+def _word(codes: Codes, detail: Detail, wire: int | None) -> str | None:
+    word = codes.word(detail.names, detail.message)
+    if word in (None, "bad") and wire in (None, 400, 413, 422):
+        message = detail.message.lower()
+        return "context" if any(phrase in message for phrase in TOO_LONG) else word
+    return word
+
+
+def _class(word: str | None, status: int) -> type[APIStatusError]:
+    """An overload that comes with a status below 500 is an ordinary throttle."""
+    return WORDS[word][0] if word and not (word == "overloaded" and status < 500) else class_of(status)
+
+
+def _status_within(word: str | None, detail: Detail) -> int:
+    """The status that an error inside a success stands for."""
+    if word:
+        return WORDS[word][1]
+    return next((status for name in detail.names if (status := meaning(name, STATUSES))), UNKNOWN_IN_SUCCESS)
+
+
+# -- the grammar of bodies --------------------------------------------------------------------------------------------
+
+
+def detail_of(payload: Any, headers: Mapping[str, str]) -> Detail:
+    """Find message, code and type in an error body: nested, flat, a list, a string or no JSON at all."""
+    whole = _first_of(payload)
+    if not isinstance(whole, dict):
+        return Detail(message=shown(whole) or headers.get("x-bce-error-message") or "no body")
+    error = _error_in(whole)
+    code, kind = _text_at(error, *_CODES), _text_at(error, "type", "status")
+    details = error.get("details")
+    if isinstance(details, dict):
+        code = _text_at(details, "error_code") or code
+    detail = Detail(
+        message=_message(error, whole),
+        code=code,
+        type=kind if kind != "error" and not (kind or "").isdigit() else None,
+        request_id=_text_at(whole, "request_id", "id"),
+        names=tuple(name.lower() for name in (*_names_in(details), code, kind) if name),
+        number=_number(error) or _number(whole),
+    )
+    return _with_nested(detail, headers)
+
+
+def _first_of(payload: Any) -> Any:
+    """Google sends its error object as the only item of a list."""
+    return payload[0] if isinstance(payload, list) and payload else payload
+
+
+def _wrapped(whole: dict[str, Any]) -> Any:
+    """What a body wraps as its error: MiniMax and Groq have places of their own."""
+    base, groq = whole.get("base_resp"), whole.get("x_groq")
+    if whole.get("error"):
+        return whole["error"]
+    if isinstance(base, dict) and has_code(base):
+        return base
+    return groq.get("error") if isinstance(groq, dict) else None
+
+
+def _error_in(whole: dict[str, Any]) -> dict[str, Any]:
+    """The object that has message and code; a bare string is the code if the body has a message beside it."""
+    inner = _wrapped(whole)
+    if isinstance(inner, dict):
+        return inner
+    if not isinstance(inner, str):
+        return whole
+    return {"code": inner, **whole} if _text_at(whole, *_MESSAGES) else {**whole, "message": inner}
+
+
+def _message(error: dict[str, Any], whole: dict[str, Any]) -> str:
+    places = ((values, name) for values in (error, whole) for name in _MESSAGES)
+    said = next((values[name] for values, name in places if values.get(name) not in (None, "")), None)
+    return said if isinstance(said, str) else shown(error if said is None else said)
+
+
+def _names_in(details: Any) -> Iterator[str | None]:
+    """The names in Google's details: the reason, and the quotas that were exceeded."""
+    for item in _dicts(details):
+        yield _text_at(item, "reason")
+        for violation in _dicts(item.get("violations")):
+            yield _text_at(violation, "quotaId")
+
+
+def _dicts(values: Any) -> list[dict[str, Any]]:
+    return [value for value in values if isinstance(value, dict)] if isinstance(values, list) else []
+
+
+def _with_nested(detail: Detail, headers: Mapping[str, str]) -> Detail:
+    """A gateway may hand on, as its message, the whole error of the one behind it."""
+    if not detail.message.lstrip().startswith("{"):
+        return detail
+    try:
+        nested = detail_of(decode(detail.message), headers)
+    except ValueError:
+        return detail
+    return dataclasses.replace(
+        detail,
+        message=nested.message,
+        code=detail.code or nested.code,
+        type=detail.type or nested.type,
+        names=detail.names + nested.names,
+        number=detail.number or nested.number,
+    )
+
+
+def _number(values: dict[str, Any]) -> int:
+    """An HTTP status of an error among the values."""
+    texts = (_text_at(values, name) or "" for name in (*_CODES, "status", "type"))
+    return next((int(text) for text in texts if _ERROR_STATUS.fullmatch(text)), 0)
+
+
+def _text_at(values: Mapping[str, Any], *names: str) -> str | None:
+    """The first of some names that has a text or a whole number, as text."""
+    for name in names:
+        value = values.get(name)
+        if isinstance(value, str | int) and not isinstance(value, bool) and value != "":
+            return str(value)
+    return None
+
+
+def shown(value: Any) -> str:
+    """A value as a short text; a page is its first words."""
+    try:
+        text = "" if value is None else str(value)
+    except RecursionError:
+        return "a body nested too deeply to be shown"
+    return " ".join(text[: 4 * SNIPPET].split())[:SNIPPET]

@@ -1,0 +1,177 @@
+"""Turns a chat in OpenAI's chat form into the body of the Responses API; pure, and told by tables (PROTOCOLS 7.7)."""
+
+from collections.abc import Callable, Mapping, Sequence
+from typing import Any
+
+from llmnet.core.errors import ConfigurationError
+from llmnet.providers.chat_completions import arguments_text
+from llmnet.providers.form import REFUSED, VENDOR, Rule, items_in, text_of
+
+FORM = "responses"
+CALL, CUSTOM_CALL = "function_call", "custom_tool_call"
+
+# Keys of a message that are translated; further ones, such as `phase`, are the vendor's own and go out as they are.
+_TRANSLATED = {"role", "content", "refusal", "tool_calls", "tool_call_id"}
+# What a reply brings beside what was said. Reasoning counts only as an item that the vendor itself made.
+_UNSAID = {VENDOR, "reasoning_content", "reasoning", "reasoning_details", "annotations"}
+_WITHOUT_COUNTERPART = {"name", "audio", "function_call"}
+_OWN_PARTS = ("input_", "output_", "refusal", "summary_text", "reasoning_text", "computer_screenshot")
+
+
+def input_items(messages: Sequence[Mapping[str, Any]]) -> list[dict[str, Any]]:
+    """A conversation as items; replies of this API go back as the items that they came in.
+
+    Raises:
+        ConfigurationError: something in it has no counterpart; the message names the path.
+    """
+    items: list[dict[str, Any]] = []
+    for position, message in enumerate(messages):
+        items += _items(message, f"messages[{position}]", items)
+    return items
+
+
+def _items(message: Mapping[str, Any], path: str, before: list[dict[str, Any]]) -> list[dict[str, Any]]:
+    role = message["role"]
+    if role == "function":
+        raise _refusal(path, "the role 'function'", "answer a tool call with the role 'tool'")
+    if role == "tool":
+        return [_answer(message, path, before)]
+    if (own := items_in(message, FORM)) is not None:
+        return own
+    for name in sorted(_WITHOUT_COUNTERPART):
+        if message.get(name):
+            raise _refusal(f"{path}.{name}", f"{name!r} of a message", "leave it out for this provider")
+    return [*_said(message, path), *map(_call, message.get("tool_calls") or ())]
+
+
+def _said(message: Mapping[str, Any], path: str) -> list[dict[str, Any]]:
+    """The message itself; of an assistant that only calls tools there is none."""
+    role = message["role"]
+    content = _parts(message.get("content") or "", role, path)
+    if role == "assistant":
+        content = [part for part in content if part.get("text", True)]
+    if refusal := message.get("refusal"):
+        content.append({"type": "refusal", "refusal": refusal})
+    if role == "assistant" and not content:
+        return []
+    known = _TRANSLATED | _UNSAID | _WITHOUT_COUNTERPART
+    return [{"role": role, "content": content, **{name: v for name, v in message.items() if name not in known}}]
+
+
+def _answer(message: Mapping[str, Any], path: str, before: list[dict[str, Any]]) -> dict[str, Any]:
+    """What a tool gave; the answer to a custom tool is an item of another type."""
+    call_id, content = message["tool_call_id"], message["content"]
+    custom = any(item.get("type") == CUSTOM_CALL and item.get("call_id") == call_id for item in before)
+    output = content if isinstance(content, str) else _parts(content, "tool", path)
+    return {"type": f"{CUSTOM_CALL if custom else CALL}_output", "call_id": call_id, "output": output}
+
+
+def _call(call: Mapping[str, Any]) -> dict[str, Any]:
+    kind = "custom" if call.get("type") == "custom" else "function"
+    said = call.get(kind)
+    said = said if isinstance(said, Mapping) else {}
+    item = {"call_id": text_of(call.get("id")), "name": text_of(said.get("name"))}
+    if kind == "custom":
+        return {"type": CUSTOM_CALL, **item, "input": text_of(said.get("input"))}
+    return {"type": CALL, **item, "arguments": arguments_text(said.get("arguments")) or "{}"}
+
+
+def _parts(content: Any, role: str, path: str) -> list[dict[str, Any]]:
+    rows = [{"type": "text", "text": content}] if isinstance(content, str) else content
+    return [_part(row, role, f"{path}.content[{position}]") for position, row in enumerate(rows)]
+
+
+def _part(part: Mapping[str, Any], role: str, path: str) -> dict[str, Any]:
+    kind = text_of(part.get("type"))
+    if kind == "text":
+        return {**part, "type": "output_text" if role == "assistant" else "input_text"}
+    if rule := _PARTS.get(kind):
+        return rule(part)
+    if kind.startswith(_OWN_PARTS):
+        return dict(part)
+    raise _refusal(path, f"a part of type {kind!r}", "leave it out for this provider")
+
+
+def _image(part: Mapping[str, Any]) -> dict[str, Any]:
+    """The address is a text here, beside the detail."""
+    image = part.get("image_url")
+    made = flat({**part, "image_url": {"url": image} if isinstance(image, str) else image})
+    url = made.pop("url", None)
+    return {**made, "type": "input_image", "image_url": url}
+
+
+def _file(part: Mapping[str, Any]) -> dict[str, Any]:
+    return {**flat(part), "type": "input_file"}
+
+
+_PARTS: dict[str, Callable[[Mapping[str, Any]], dict[str, Any]]] = {"image_url": _image, "file": _file}
+
+
+def _refusal(path: str, what: str, fix: str) -> ConfigurationError:
+    return ConfigurationError(f"{path}: {what} has no counterpart in the {FORM} form; {fix}")
+
+
+def flat(value: Mapping[str, Any]) -> dict[str, Any]:
+    """`{"type": T, T: {…}}`, as the chat form has it, as `{"type": T, …}`; anything else as it is."""
+    kind = value.get("type")
+    inner = value.get(kind) if isinstance(kind, str) else None
+    if not isinstance(inner, Mapping):
+        return dict(value)
+    return {**{name: item for name, item in value.items() if name != kind}, **inner}
+
+
+def _tools(tools: Sequence[Mapping[str, Any]]) -> dict[str, Any]:
+    return {"tools": [_tool(tool) for tool in tools]}
+
+
+def _tool(tool: Mapping[str, Any]) -> dict[str, Any]:
+    """Functions are strict here unless it is said that they are not, and their parameters are always named."""
+    made = flat(tool)
+    if isinstance(made.get("format"), Mapping):
+        made["format"] = flat(made["format"])
+    if tool.get("type") != "function" or not isinstance(tool.get("function"), Mapping):
+        return made
+    nothing = {"type": "object", "properties": {}}
+    return {**made, "parameters": made.get("parameters") or nothing, "strict": made.get("strict") or False}
+
+
+def _tool_choice(choice: Any) -> dict[str, Any]:
+    if not isinstance(choice, Mapping):
+        return {"tool_choice": choice}
+    made = flat(choice)
+    if isinstance(made.get("tools"), list | tuple):
+        made["tools"] = [flat(tool) if isinstance(tool, Mapping) else tool for tool in made["tools"]]
+    return {"tool_choice": made}
+
+
+def _response_format(value: Any) -> dict[str, Any]:
+    if not isinstance(value, Mapping):
+        raise ConfigurationError(f"response_format must be a dict like {{'type': 'json_schema', …}}, not {value!r}")
+    return {"text": {"format": flat(value)}}
+
+
+def _stream_options(options: Any) -> dict[str, Any]:
+    """Streams of this API always tell their usage; asking for it is an unknown parameter."""
+    if not isinstance(options, Mapping):
+        return {"stream_options": options}
+    left = {name: value for name, value in options.items() if name != "include_usage"}
+    return {"stream_options": left} if left else {}
+
+
+RULES: dict[str, Rule] = {
+    "max_tokens": "max_output_tokens",
+    "max_completion_tokens": "max_output_tokens",
+    "tools": _tools,
+    "tool_choice": _tool_choice,
+    "response_format": _response_format,
+    "reasoning_effort": lambda effort: {"reasoning": {"effort": effort}},
+    "verbosity": lambda verbosity: {"text": {"verbosity": verbosity}},
+    "stream_options": _stream_options,
+    "stop": REFUSED,
+    "n": REFUSED,
+    "seed": REFUSED,
+    "logprobs": REFUSED,
+    "logit_bias": REFUSED,
+    "frequency_penalty": REFUSED,
+    "presence_penalty": REFUSED,
+}

@@ -1,0 +1,269 @@
+"""A row a service: where it is, how it is paid for and named, which wire forms it speaks, what it does in its own way.
+
+Addresses and variables: PROTOCOLS 6.1 and 7.6; codes: PROTOCOLS 1.8, 2.7, 4.4, 5.2, 6.
+"""
+
+import dataclasses
+from collections.abc import Mapping
+
+from llmnet.providers.codes import Codes
+
+CHAT, RESPONSES, MESSAGES, NATIVE = "chat-completions", "responses", "messages", "native"
+
+
+@dataclasses.dataclass(frozen=True, slots=True, kw_only=True)
+class Api:
+    """One of a service's wire forms and where it lives.
+
+    Attributes:
+        form: the wire form that is spoken.
+        path: what completes a bare host.
+    """
+
+    form: str = CHAT
+    path: str = ""
+
+
+@dataclasses.dataclass(frozen=True, slots=True, kw_only=True)
+class BaseVariable:
+    """An environment variable that holds an address; `suffix` is appended, `apis` are those it is meant for."""
+
+    name: str
+    suffix: str = ""
+    apis: tuple[str, ...] = ()
+
+
+@dataclasses.dataclass(frozen=True, slots=True, kw_only=True)
+class Service:
+    """One service.
+
+    Attributes:
+        name: as `provider` takes it.
+        base_url: its public address, with the version path where it has but one wire form.
+        apis: its wire forms by name, the usual one first.
+        key_vars: variables of the key with the scheme it is sent by, the first that is set wins.
+        base_vars: variables of the address.
+        keyless: whether it works without a key.
+        env_headers: variables that go out as headers.
+        bare_host: whether a bare host is completed by the wire form's path.
+        usage_in_streams: whether `stream_options.include_usage` is understood.
+        base64_vectors: whether embeddings may be asked for in base64.
+        returns_reasoning: whether `reasoning_content` must come back in the next turn.
+        renames: parameters that it calls by another name.
+        embed_limits: inputs in one request by prefix of the model's name; `""` is any model.
+        codes: what its error codes say.
+    """
+
+    name: str
+    base_url: str = ""
+    apis: Mapping[str, Api] = dataclasses.field(default_factory=lambda: {CHAT: Api()})
+    key_vars: tuple[tuple[str, str], ...] = ()
+    base_vars: tuple[BaseVariable, ...] = ()
+    keyless: bool = False
+    env_headers: Mapping[str, str] = dataclasses.field(default_factory=dict)
+    bare_host: bool = False
+    usage_in_streams: bool = True
+    base64_vectors: bool = False
+    returns_reasoning: bool = False
+    renames: Mapping[str, str] = dataclasses.field(default_factory=dict)
+    embed_limits: Mapping[str, int] = dataclasses.field(default_factory=lambda: {"": 2048})
+    codes: Codes = dataclasses.field(default_factory=Codes)
+
+    def embed_limit(self, model: str) -> int:
+        """How many inputs one request for this model may hold."""
+        prefix = max((p for p in self.embed_limits if model.lower().startswith(p)), key=len, default="")
+        return self.embed_limits.get(prefix, 2048)
+
+
+OPENAI = Service(
+    name="openai",
+    base_url="https://api.openai.com/v1",
+    apis={CHAT: Api(), RESPONSES: Api(form=RESPONSES)},
+    key_vars=(("OPENAI_API_KEY", "bearer"),),
+    base_vars=(BaseVariable(name="OPENAI_BASE_URL"),),
+    env_headers={"OPENAI_ORG_ID": "openai-organization", "OPENAI_PROJECT_ID": "openai-project"},
+    base64_vectors=True,
+    codes=Codes(messages={"Request too large": "too large"}),
+)
+
+ANTHROPIC = Service(
+    name="anthropic",
+    base_url="https://api.anthropic.com",
+    apis={MESSAGES: Api(form=MESSAGES)},
+    key_vars=(("ANTHROPIC_API_KEY", "x-api-key"), ("ANTHROPIC_AUTH_TOKEN", "bearer")),
+    base_vars=(BaseVariable(name="ANTHROPIC_BASE_URL"),),
+    codes=Codes(
+        corrections={
+            "enforced_spend_limit_reached": "quota",
+            "contract_spend_limit_reached": "quota",
+            "linked_organization_spend_limit_reached": "quota",
+            "linked_organization_billing_unavailable": "quota",
+        },
+        messages={
+            "credit balance is too low": "quota",
+            "You have reached your specified": "quota",
+            "prompt is too long": "context",
+        },
+    ),
+)
+
+AZURE = Service(
+    name="azure",
+    apis={
+        "v1": Api(path="/openai/v1"),
+        "deployments": Api(path="/openai"),
+        RESPONSES: Api(form=RESPONSES, path="/openai/v1"),
+    },
+    key_vars=(("AZURE_OPENAI_AD_TOKEN", "bearer"), ("AZURE_OPENAI_API_KEY", "api-key")),
+    base_vars=(BaseVariable(name="AZURE_OPENAI_ENDPOINT"),),
+    bare_host=True,
+    base64_vectors=True,
+)
+
+DASHSCOPE = Service(
+    name="dashscope",
+    base_url="https://dashscope.aliyuncs.com",
+    apis={
+        "compatible": Api(path="/compatible-mode/v1"),
+        NATIVE: Api(form=NATIVE, path="/api/v1"),
+        RESPONSES: Api(form=RESPONSES, path="/compatible-mode/v1"),
+        "anthropic": Api(form=MESSAGES, path="/apps/anthropic"),
+    },
+    key_vars=(("DASHSCOPE_API_KEY", "bearer"),),
+    base_vars=(
+        BaseVariable(name="DASHSCOPE_BASE_URL"),
+        BaseVariable(name="DASHSCOPE_COMPATIBLE_BASE_URL", apis=("compatible", RESPONSES)),
+        BaseVariable(name="DASHSCOPE_HTTP_BASE_URL", apis=(NATIVE,)),
+    ),
+    env_headers={"DASHSCOPE_WORKSPACE": "x-dashscope-workspace", "DASHSCOPE_WORKSPACE_ID": "x-dashscope-workspace"},
+    bare_host=True,
+    base64_vectors=True,
+    embed_limits={"": 10, "text-embedding-v1": 25, "text-embedding-v2": 25},
+    codes=Codes(
+        corrections={
+            # Money words of OpenAI are rate limits here (PROTOCOLS 4.4).
+            "insufficient_quota": "rate",
+            "throttling": "rate",
+            "limit_requests": "rate",
+            "limit_burst_rate": "rate",
+            "arrearage": "quota",
+            "commoditynotpurchased": "quota",
+            "prepaidbilloverdue": "quota",
+            "postpaidbilloverdue": "quota",
+            "budgetlimitexceeded": "quota",
+            "allocationquota": "quota",
+            "invalidapikey": "key",
+            "modelnotfound": "missing",
+            "model": "missing",
+            "model.accessdenied": "forbidden",
+            "model_not_supported": "missing",
+            "workspacenotfound": "missing",
+            "accessdenied": "forbidden",
+            "datainspectionfailed": "bad",
+            "data_inspection_failed": "bad",
+            "invalidparameter": "bad",
+            "badrequest": "bad",
+            "internalerror": "server",
+            "systemerror": "server",
+        },
+        messages={"Free allocated quota exceeded": "quota"},
+    ),
+)
+
+QIANFAN = Service(
+    name="qianfan",
+    base_url="https://qianfan.baidubce.com/v2",
+    apis={"v2": Api()},
+    key_vars=(("QIANFAN_BEARER_TOKEN", "bearer"), ("QIANFAN_API_KEY", "bearer")),
+    base_vars=(BaseVariable(name="QIANFAN_CONSOLE_API_BASE_URL", suffix="/v2"),),
+    env_headers={"QIANFAN_APP_ID": "appid"},
+    embed_limits={"": 16, "tao-8k": 1},
+    codes=Codes(
+        corrections={
+            "invalid_model": "missing",
+            "account_overdue": "quota",
+            "tokens_too_long": "context",
+            "characters_too_long": "context",
+            "invalid_iam_token": "key",
+            "invalid_appid": "key",
+            "dispatch_internal_error": "server",
+            "*rate_limit_exceeded": "rate",
+        }
+    ),
+)
+
+FAKE = Service(
+    name="fake",
+    apis={
+        CHAT: Api(path="/v1"),
+        RESPONSES: Api(form=RESPONSES, path="/v1"),
+        MESSAGES: Api(form=MESSAGES),
+        NATIVE: Api(form=NATIVE, path="/api/v1"),
+    },
+    keyless=True,
+    bare_host=True,
+    base64_vectors=True,
+)
+
+_FIVE = (OPENAI, ANTHROPIC, AZURE, DASHSCOPE, QIANFAN, FAKE)
+
+# name: (address, variable of the key); what else differs stands below.
+_COMPATIBLE: dict[str, tuple[str, str]] = {
+    "deepseek": ("https://api.deepseek.com", "DEEPSEEK_API_KEY"),
+    "moonshot": ("https://api.moonshot.ai/v1", "MOONSHOT_API_KEY"),
+    "zhipu": ("https://open.bigmodel.cn/api/paas/v4", "ZHIPUAI_API_KEY"),
+    "zai": ("https://api.z.ai/api/paas/v4", "ZAI_API_KEY"),
+    "groq": ("https://api.groq.com/openai/v1", "GROQ_API_KEY"),
+    "mistral": ("https://api.mistral.ai/v1", "MISTRAL_API_KEY"),
+    "openrouter": ("https://openrouter.ai/api/v1", "OPENROUTER_API_KEY"),
+    "together": ("https://api.together.xyz/v1", "TOGETHER_API_KEY"),
+    "xai": ("https://api.x.ai/v1", "XAI_API_KEY"),
+    "huggingface": ("https://router.huggingface.co/v1", "HF_TOKEN"),
+    "gemini": ("https://generativelanguage.googleapis.com/v1beta/openai", "GOOGLE_API_KEY GEMINI_API_KEY"),
+    "fireworks": ("https://api.fireworks.ai/inference/v1", "FIREWORKS_API_KEY"),
+    "cerebras": ("https://api.cerebras.ai/v1", "CEREBRAS_API_KEY"),
+    "perplexity": ("https://api.perplexity.ai", "PERPLEXITY_API_KEY"),
+    "deepinfra": ("https://api.deepinfra.com/v1/openai", "DEEPINFRA_API_KEY"),
+    "minimax": ("https://api.minimax.io/v1", "MINIMAX_API_KEY"),
+    "volcengine": ("https://ark.cn-beijing.volces.com/api/v3", "ARK_API_KEY"),
+    "siliconflow": ("https://api.siliconflow.cn/v1", "SILICONFLOW_API_KEY"),
+    "modelscope": ("https://api-inference.modelscope.cn/v1", "MODELSCOPE_API_KEY"),
+    "ollama": ("http://localhost:11434/v1", ""),
+    "vllm": ("http://localhost:8000/v1", ""),
+    "lmstudio": ("http://localhost:1234/v1", ""),
+}
+
+_QUIRKS: dict[str, dict[str, object]] = {
+    "deepseek": {"returns_reasoning": True},
+    "moonshot": {
+        "returns_reasoning": True,
+        "codes": Codes(
+            corrections={
+                "exceeded_current_quota_error": "quota",
+                "rate_limit_reached_error": "rate",
+                "engine_overloaded_error": "overloaded",
+            }
+        ),
+    },
+    "zhipu": {"codes": Codes(corrections={"1113": "quota", "1301": "bad"})},
+    "zai": {"codes": Codes(corrections={"1113": "quota", "1301": "bad"})},
+    "groq": {"base_vars": (BaseVariable(name="GROQ_BASE_URL", suffix="/openai/v1"),)},
+    "mistral": {"renames": {"seed": "random_seed"}, "usage_in_streams": False},
+    "minimax": {"codes": Codes(corrections={"1002": "rate", "1004": "key", "1008": "quota", "1039": "rate"})},
+}
+
+
+def _compatible(name: str, base_url: str, key_vars: str) -> Service:
+    facts: dict[str, object] = {
+        "name": name,
+        "base_url": base_url,
+        "key_vars": tuple((variable, "bearer") for variable in key_vars.split()),
+        "base_vars": (BaseVariable(name=f"{name.upper()}_BASE_URL"),),
+        "keyless": not key_vars,
+    }
+    return Service(**(facts | _QUIRKS.get(name, {})))  # type: ignore[arg-type]
+
+
+SERVICES: dict[str, Service] = {service.name: service for service in _FIVE} | {
+    name: _compatible(name, *row) for name, row in _COMPATIBLE.items()
+}

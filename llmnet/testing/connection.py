@@ -1,0 +1,112 @@
+"""One connection of a client: feeds what arrives to the reader, takes the steps of the reply; decides nothing."""
+
+import asyncio
+import socket
+import struct
+import sys
+from collections.abc import Generator
+from typing import cast
+
+from llmnet.testing.desk import Desk
+from llmnet.testing.faults import Mark, Step
+from llmnet.testing.wire import BAD_REQUEST, read_requests
+
+# SO_LINGER of zero seconds makes a close a reset; its two numbers are shorts on Windows.
+_LINGER_ZERO = struct.pack("hh" if sys.platform == "win32" else "ii", 1, 0)
+
+
+class Connection(asyncio.Protocol):
+    """Plays one reply at a time and needs no task for it: each kind of waiting ends in a call of `_play`."""
+
+    def __init__(self, desk: Desk, members: set["Connection"]) -> None:
+        self._desk = desk
+        self._members = members
+        self._buffer = bytearray()
+        self._steps: Generator[Step, None, None] | None = None
+        self._since = 0
+        self._paused = False
+        self._blocked = False
+        self._timer: asyncio.TimerHandle | None = None
+
+    def connection_made(self, transport: asyncio.BaseTransport) -> None:
+        """Begin to read; a step is done when the kernel has its bytes, so the transport must not keep any."""
+        self._transport = cast("asyncio.Transport", transport)
+        self._transport.set_write_buffer_limits(high=1)
+        self._requests = read_requests(self._buffer, self._desk.accept())
+        self._members.add(self)
+
+    def connection_lost(self, exc: Exception | None) -> None:
+        """Forget what was not yet said."""
+        self._members.discard(self)
+        if self._timer:
+            self._timer.cancel()
+        if self._steps:
+            self._steps.close()
+            self._steps = None
+
+    def data_received(self, data: bytes) -> None:
+        """Keep the bytes, and begin with the next request unless one is being answered."""
+        self._buffer += data
+        self._next()
+
+    def pause_writing(self) -> None:
+        """Note that the client reads slower than we write."""
+        self._paused = True
+
+    def resume_writing(self) -> None:
+        """Go on, if a step had to wait."""
+        self._paused = False
+        if self._blocked:
+            self._blocked = False
+            self._play()
+
+    def abort(self) -> None:
+        """End the connection at once."""
+        self._transport.abort()
+
+    def _next(self) -> None:
+        if self._steps or self._transport.is_closing():
+            return
+        try:
+            while isinstance(found := next(self._requests), bytes):
+                self._transport.write(found)
+        except ValueError:
+            self._transport.write(BAD_REQUEST)
+            self._transport.close()
+            return
+        if found:
+            self._since = self._desk.releases
+            self._steps = self._desk.answer(found)
+            self._play()
+
+    def _play(self) -> None:
+        """Take steps until one has to wait; when none is left, look for the next request."""
+        for step in self._steps or ():
+            match step:
+                case bytes():
+                    self._transport.write(step)
+                    if self._paused:
+                        self._blocked = True
+                        return
+                case float():
+                    self._timer = asyncio.get_running_loop().call_later(step, self._play)
+                    return
+                case Mark.HOLD if self._desk.hold(self._play, self._since):
+                    return
+                case Mark.STALL:
+                    return
+                case Mark.CLOSE | Mark.ABORT | Mark.RESET:
+                    self._hang_up(step)
+                    return
+        self._steps = None
+        if self._buffer:
+            asyncio.get_running_loop().call_soon(self._next)
+
+    def _hang_up(self, how: Mark) -> None:
+        if how is Mark.RESET:
+            raw: socket.socket = self._transport.get_extra_info("socket")
+            raw.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, _LINGER_ZERO)
+        if how is Mark.CLOSE:
+            self._transport.close()
+        else:
+            self._transport.abort()

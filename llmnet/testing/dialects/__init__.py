@@ -1,0 +1,121 @@
+"""From a scripted reply to the content of an HTTP reply, in the wire form that the request's path stands for; pure."""
+
+from collections.abc import Iterable, Mapping, Sequence
+from typing import Any
+
+import msgspec
+
+from llmnet.testing.dialects import chat, listings, messages, native, responses
+from llmnet.testing.dialects.common import Answer, Call, Content, Dialect, Frame, Part, Trouble, last_user_text, pieces
+from llmnet.testing.script import Received, Reply
+
+EVENT_STREAM = "text/event-stream"
+MODEL = "fake"
+
+_PLAIN = Dialect(lambda answer, _: answer.text or "", chat.error, type="text/plain; charset=utf-8")
+_ROUTES = (
+    ("/chat/completions", chat.DIALECT),
+    ("/responses", responses.DIALECT),
+    ("/messages", messages.DIALECT),
+    ("/text-generation/generation", native.DIALECT),
+    ("/multimodal-generation/generation", native.DIALECT),
+    ("/text-embedding/text-embedding", listings.NATIVE_EMBEDDINGS),
+    ("/embeddings", listings.EMBEDDINGS),
+    ("/api/v1/models", listings.NATIVE_MODELS),
+    ("/models", listings.MODELS),
+)
+
+
+def unscripted(request: Received) -> Reply:
+    """Choose the reply where nobody has said one: an echo, or 404 for a path of no wire form."""
+    if _dialect(request) is not _PLAIN:
+        return Reply()
+    return Reply(404, error={"message": f"Unknown path: {request.method} {request.path}", "code": None})
+
+
+def render(reply: Reply, request: Received, number: int) -> Content:
+    """Give the body that the script means and the headers that belong to it.
+
+    Args:
+        reply: what the script says.
+        request: what it answers.
+        number: the number of the request, for the ids in the reply.
+    """
+    dialect = _dialect(request)
+    request_id = f"req_fake_{number}"
+    kind, parts = _body(reply, dialect, request, request_id)
+    return Content(kind, parts, kind == EVENT_STREAM, {dialect.id_header: request_id})
+
+
+def _dialect(request: Received) -> Dialect:
+    found = next((dialect for suffix, dialect in _ROUTES if request.path.endswith(suffix)), _PLAIN)
+    # Anthropic's list of models lives at the same path; only its mandatory header tells.
+    return listings.ANTHROPIC_MODELS if found is listings.MODELS and "anthropic-version" in request.headers else found
+
+
+def _body(reply: Reply, dialect: Dialect, request: Received, request_id: str) -> tuple[str, Any]:
+    if reply.body is not None:
+        return "application/json", [_encode(reply.body)]
+    if reply.events is not None:
+        return EVENT_STREAM, map(_encode, reply.events)
+    if reply.status >= 400 or reply.error is not None:
+        return "application/json", [_encode(dialect.error(_trouble(reply.error, reply.status, request_id)))]
+    answer = _answer(reply, request, request_id)
+    if dialect.stream and dialect.streamed(request):
+        return EVENT_STREAM, _events(reply, dialect, answer, list(dialect.stream(answer, request)))
+    return dialect.type, [_encode(dialect.whole(answer, request))]
+
+
+def _events(reply: Reply, dialect: Dialect, answer: Answer, frames: Sequence[Frame]) -> list[bytes]:
+    """Give the events of a stream, as far as its faults leave them."""
+    if reply.error_event is not None:
+        kept = _before_error(frames, reply.error_event_at)
+        trouble = _trouble(reply.error_event, 500, f"req_{answer.id}")
+        return [*kept, dialect.failure(trouble, answer, len(kept))]
+    return [frame.data for frame in frames if not (reply.truncate and frame.part is Part.END)]
+
+
+def _before_error(frames: Sequence[Frame], at: int | None) -> list[bytes]:
+    places = [place for place, frame in enumerate(frames, 1) if frame.part is Part.DELTA]
+    wanted = (len(places) + 1) // 2 if at is None else at
+    if not places or not wanted:
+        return [frame.data for frame in frames if frame.part is Part.OPEN]
+    return [frame.data for frame in frames[: places[min(wanted, len(places)) - 1]]]
+
+
+def _trouble(given: Mapping[str, Any] | None, status: int, request_id: str) -> Trouble:
+    facts = dict(given or {})
+    return Trouble(facts.pop("status", status), facts, request_id)
+
+
+def _encode(value: Any) -> bytes:
+    """Send text and bytes as they are, all else as JSON."""
+    if isinstance(value, str):
+        return value.encode()
+    return value if isinstance(value, bytes) else msgspec.json.encode(value)
+
+
+def _answer(reply: Reply, request: Received, request_id: str) -> Answer:
+    asked = last_user_text(request.fields)
+    calls = [
+        Call(call.get("id", f"call_fake_{index}"), call["name"], call.get("arguments", ""))
+        for index, call in enumerate(reply.tool_calls or ())
+    ]
+    echo = None if calls or reply.refusal is not None else asked
+    text = echo if reply.text is None else reply.text
+    said = (reply.reasoning, text, reply.refusal, *(call.arguments for call in calls))
+    return Answer(
+        id=request_id.removeprefix("req_"),
+        model=reply.model or request.fields.get("model") or MODEL,
+        text=text,
+        reasoning=reply.reasoning,
+        refusal=reply.refusal,
+        calls=calls,
+        finish=reply.finish or ("tool_calls" if calls else "stop"),
+        usage=_usage(asked, said) if reply.usage is None else reply.usage,
+    )
+
+
+def _usage(asked: str, said: Iterable[str | None]) -> dict[str, int]:
+    taken, given = len(pieces(asked)), sum(len(pieces(text)) for text in said)
+    return {"input_tokens": taken, "output_tokens": given, "total_tokens": taken + given}

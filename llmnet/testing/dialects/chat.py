@@ -1,0 +1,86 @@
+"""Chat completions, as OpenAI, Azure, DashScope's compatible mode, Qianfan v2 and many services speak them."""
+
+from collections.abc import Iterator
+from typing import Any
+
+from llmnet.testing.dialects.common import CREATED, Answer, Call, Dialect, Frame, Part, Trouble, pieces, renamed, sse
+from llmnet.testing.script import Received
+
+USAGE = {"input_tokens": "prompt_tokens", "output_tokens": "completion_tokens"}
+
+_DONE = b"data: [DONE]\n\n"
+_ERRORS = {  # status: type, code
+    401: ("invalid_request_error", "invalid_api_key"),
+    404: ("invalid_request_error", "model_not_found"),
+    429: ("requests", "rate_limit_exceeded"),
+    503: ("service_unavailable_error", "server_is_overloaded"),
+}
+
+
+def whole(answer: Answer, _: Received) -> dict[str, Any]:
+    """Give the answer as one JSON value."""
+    message: dict[str, Any] = {"role": "assistant", "content": answer.text, "refusal": answer.refusal}
+    if answer.reasoning is not None:
+        message["reasoning_content"] = answer.reasoning
+    if answer.calls:
+        message["tool_calls"] = [call_of(call) for call in answer.calls]
+    choice = {"index": 0, "message": message, "logprobs": None, "finish_reason": answer.finish}
+    return _envelope(answer, "chat.completion", [choice]) | {"usage": renamed(answer.usage, USAGE)}
+
+
+def stream(answer: Answer, request: Received) -> Iterator[Frame]:
+    """Give the answer as chunks; the usage only if it was asked for."""
+    counted = (request.fields.get("stream_options") or {}).get("include_usage") is True
+    blank = {"usage": None} if counted else {}
+
+    def chunk(part: Part, delta: dict[str, Any], finish: str | None = None) -> Frame:
+        choice = {"index": 0, "delta": delta, "logprobs": None, "finish_reason": finish}
+        return Frame(part, sse(_envelope(answer, "chat.completion.chunk", [choice]) | blank))
+
+    yield chunk(Part.BODY, {"role": "assistant", "content": None if answer.text is None else ""})
+    yield from (chunk(Part.DELTA, delta) for delta in _deltas(answer))
+    yield chunk(Part.END, {}, answer.finish)
+    if counted:
+        counts = {"usage": renamed(answer.usage, USAGE)}
+        yield Frame(Part.END, sse(_envelope(answer, "chat.completion.chunk", []) | counts))
+    yield Frame(Part.END, _DONE)
+
+
+def error(trouble: Trouble) -> dict[str, Any]:
+    """Give an error in OpenAI's shape."""
+    usual = "server_error" if trouble.status >= 500 else "invalid_request_error"
+    kind, code = _ERRORS.get(trouble.status, (usual, None))
+    return {"error": {"message": trouble.message, "type": kind, "param": None, "code": code, **trouble.given}}
+
+
+def call_of(call: Call, index: int | None = None) -> dict[str, Any]:
+    """Give a tool call as a message has it, or with an index as a delta has it."""
+    place = {} if index is None else {"index": index}
+    return {**place, "id": call.id, "type": "function", "function": {"name": call.name, "arguments": call.arguments}}
+
+
+def _deltas(answer: Answer) -> Iterator[dict[str, Any]]:
+    said = {"reasoning_content": answer.reasoning, "content": answer.text, "refusal": answer.refusal}
+    for name, text in said.items():
+        yield from ({name: piece} for piece in pieces(text))
+    for index, call in enumerate(answer.calls):
+        yield {"tool_calls": [call_of(call._replace(arguments=""), index)]}
+        for piece in pieces(call.arguments):
+            yield {"tool_calls": [{"index": index, "function": {"arguments": piece}}]}
+
+
+def _envelope(answer: Answer, kind: str, choices: list[Any]) -> dict[str, Any]:
+    return {
+        "id": f"chatcmpl-{answer.id}",
+        "object": kind,
+        "created": CREATED,
+        "model": answer.model,
+        "choices": choices,
+    }
+
+
+def _failure(trouble: Trouble, _: Answer, __: int) -> bytes:
+    return sse(error(trouble))
+
+
+DIALECT = Dialect(whole, error, stream, _failure)

@@ -1,0 +1,82 @@
+"""Embeddings and lists of models, which are the same at every vendor but for names and pages."""
+
+import base64
+import hashlib
+import struct
+from collections.abc import Sequence
+from typing import Any
+
+from llmnet.testing.dialects import chat, messages, native
+from llmnet.testing.dialects.common import CREATED, Answer, Dialect, pieces
+from llmnet.testing.script import Received
+
+MODEL_IDS = tuple(f"fake-{number}" for number in range(1, 26))  # more than a page of each vendor that has pages
+
+_DIMENSION = 8
+
+
+def _vector(text: Any, size: int) -> list[float]:
+    """Derive a vector from the text alone; all its numbers are exact in 32 bits."""
+    return [(byte - 128) / 128 for byte in hashlib.shake_128(repr(text).encode()).digest(size)]
+
+
+def _inputs(given: Any) -> list[Any]:
+    """Give the list of inputs, which may be one text, texts, one list of tokens or lists of tokens."""
+    alone = not isinstance(given, list) or (given and isinstance(given[0], int))
+    return [given] if alone else given
+
+
+def _tokens(inputs: Sequence[Any]) -> int:
+    return sum(len(pieces(item)) if isinstance(item, str) else len(item) for item in inputs)
+
+
+def _embeddings(answer: Answer, request: Received) -> dict[str, Any]:
+    inputs = _inputs(request.fields.get("input") or [])
+    vectors: list[Any] = [_vector(item, request.fields.get("dimensions") or _DIMENSION) for item in inputs]
+    if request.fields.get("encoding_format") == "base64":
+        vectors = [base64.b64encode(struct.pack(f"<{len(vector)}f", *vector)).decode() for vector in vectors]
+    return {
+        "object": "list",
+        "data": [{"object": "embedding", "index": index, "embedding": vector} for index, vector in enumerate(vectors)],
+        "model": answer.model,
+        "usage": {"prompt_tokens": _tokens(inputs), "total_tokens": _tokens(inputs)},
+    }
+
+
+def _native_embeddings(answer: Answer, request: Received) -> dict[str, Any]:
+    texts = (request.fields.get("input") or {}).get("texts") or []
+    size = native.parameters(request).get("dimension") or _DIMENSION
+    found = [{"text_index": index, "embedding": _vector(text, size)} for index, text in enumerate(texts)]
+    output, usage = {"embeddings": found}, {"total_tokens": _tokens(texts)}
+    return {"output": output, "usage": usage, "request_id": f"req_{answer.id}"}
+
+
+def _models(_: Answer, __: Received) -> dict[str, Any]:
+    rows = [{"id": name, "object": "model", "created": CREATED, "owned_by": "fake"} for name in MODEL_IDS]
+    return {"object": "list", "data": rows}
+
+
+def _anthropic_models(_: Answer, request: Received) -> dict[str, Any]:
+    after, limit = request.query.get("after_id"), int(request.query.get("limit", 20))
+    start = MODEL_IDS.index(after) + 1 if after in MODEL_IDS else 0
+    page = MODEL_IDS[start : start + limit]
+    rows = [
+        {"type": "model", "id": name, "display_name": name.title(), "created_at": "2026-01-01T00:00:00Z"}
+        for name in page
+    ]
+    more = start + limit < len(MODEL_IDS)
+    return {"data": rows, "has_more": more, "first_id": next(iter(page), None), "last_id": (page or (None,))[-1]}
+
+
+def _native_models(answer: Answer, request: Received) -> dict[str, Any]:
+    number, size = int(request.query.get("page_no", 1)), int(request.query.get("page_size", 10))
+    rows = [{"model": name, "provider": "fake"} for name in MODEL_IDS[(number - 1) * size : number * size]]
+    output = {"models": rows, "page_no": number, "page_size": size, "total": len(MODEL_IDS)}
+    return {"output": output, "request_id": f"req_{answer.id}"}
+
+
+EMBEDDINGS = Dialect(_embeddings, chat.error)
+NATIVE_EMBEDDINGS = Dialect(_native_embeddings, native.error)
+MODELS = Dialect(_models, chat.error)
+ANTHROPIC_MODELS = Dialect(_anthropic_models, messages.error, id_header="request-id")
+NATIVE_MODELS = Dialect(_native_models, native.error)

@@ -1,0 +1,112 @@
+"""Anthropic's Messages: a reply is a list of blocks, a stream starts, grows and stops each of them."""
+
+from collections.abc import Iterator
+from typing import Any
+
+from llmnet.testing.dialects.common import Answer, Dialect, Frame, Part, Trouble, pieces, sse
+from llmnet.testing.script import Received, decoded
+
+_FINISH = {"stop": "end_turn", "length": "max_tokens", "tool_calls": "tool_use", "content_filter": "refusal"}
+_GROWTH: dict[str, tuple[dict[str, Any], str, str]] = {
+    # block type: what is empty when it starts, the type of its deltas, their field
+    "thinking": ({"thinking": "", "signature": ""}, "thinking_delta", "thinking"),
+    "text": ({"text": ""}, "text_delta", "text"),
+    "tool_use": ({"input": {}}, "input_json_delta", "partial_json"),
+}
+_ERRORS = {
+    401: "authentication_error",
+    402: "billing_error",
+    403: "permission_error",
+    404: "not_found_error",
+    409: "conflict_error",
+    413: "request_too_large",
+    429: "rate_limit_error",
+    504: "timeout_error",
+    529: "overloaded_error",
+}
+SIGNATURE = "ZmFrZSBzaWduYXR1cmU="
+
+
+def whole(answer: Answer, _: Received) -> dict[str, Any]:
+    """Give the answer as one JSON value."""
+    return _message(answer) | {"content": [block for block, _ in _blocks(answer)], **_stop(answer), **_usage(answer)}
+
+
+def stream(answer: Answer, _: Received) -> Iterator[Frame]:
+    """Give the answer as named events, with a ping after the first block has started."""
+    first = {name: count if name == "input_tokens" else min(count, 1) for name, count in _counts(answer).items()}
+    yield _frame("message_start", message=_message(answer) | {"usage": first})
+    for index, (block, text) in enumerate(_blocks(answer)):
+        yield from _block_frames(block, text, index)
+    yield _frame("message_delta", Part.END, delta=_stop(answer), **_usage(answer))
+    yield _frame("message_stop", Part.END)
+
+
+def error(trouble: Trouble) -> dict[str, Any]:
+    """Give an error in Anthropic's shape; a code goes where the vendor puts its stable ones."""
+    kind = _ERRORS.get(trouble.status, "api_error" if trouble.status >= 500 else "invalid_request_error")
+    facts: dict[str, Any] = {"type": trouble.given.get("type", kind), "message": trouble.message}
+    if code := trouble.given.get("code"):
+        facts["details"] = {"error_code": code}
+    return {"type": "error", "error": facts, "request_id": trouble.request_id}
+
+
+def _blocks(answer: Answer) -> Iterator[tuple[dict[str, Any], str]]:
+    """Give each block, whole, and the text that a stream of it brings piece by piece."""
+    if answer.reasoning is not None:
+        yield {"type": "thinking", "thinking": answer.reasoning, "signature": SIGNATURE}, answer.reasoning
+    if answer.text is not None:
+        yield {"type": "text", "text": answer.text}, answer.text
+    for call in answer.calls:
+        block = {"type": "tool_use", "id": call.id, "name": call.name, "input": decoded(call.arguments) or {}}
+        yield block, call.arguments
+
+
+def _block_frames(block: dict[str, Any], text: str, index: int) -> Iterator[Frame]:
+    empty, kind, name = _GROWTH[block["type"]]
+    yield _frame("content_block_start", index=index, content_block={**block, **empty})
+    if index == 0:
+        yield _frame("ping")
+    for piece in ["", *pieces(text)] if kind == "input_json_delta" else pieces(text):
+        yield _frame("content_block_delta", Part.DELTA, index=index, delta={"type": kind, name: piece})
+    if signature := block.get("signature"):
+        yield _frame("content_block_delta", index=index, delta={"type": "signature_delta", "signature": signature})
+    yield _frame("content_block_stop", index=index)
+
+
+def _message(answer: Answer) -> dict[str, Any]:
+    return {
+        "id": f"msg_{answer.id}",
+        "type": "message",
+        "role": "assistant",
+        "model": answer.model,
+        "content": [],
+        "stop_reason": None,
+        "stop_sequence": None,
+    }
+
+
+def _stop(answer: Answer) -> dict[str, Any]:
+    if answer.refusal is None:
+        return {"stop_reason": _FINISH.get(answer.finish, answer.finish), "stop_sequence": None}
+    details = {"type": "refusal", "category": None, "explanation": answer.refusal}
+    return {"stop_reason": "refusal", "stop_sequence": None, "stop_details": details}
+
+
+def _usage(answer: Answer) -> dict[str, Any]:
+    return {"usage": counts} if (counts := _counts(answer)) else {}
+
+
+def _counts(answer: Answer) -> dict[str, Any]:
+    return {name: count for name, count in answer.usage.items() if name != "total_tokens"}
+
+
+def _frame(event: str, part: Part = Part.BODY, **payload: Any) -> Frame:
+    return Frame(part, sse({"type": event, **payload}, event))
+
+
+def _failure(trouble: Trouble, _: Answer, __: int) -> bytes:
+    return sse(error(trouble), "error")
+
+
+DIALECT = Dialect(whole, error, stream, _failure, id_header="request-id")

@@ -1,0 +1,115 @@
+"""DashScope's native form: parameters in a room of their own, streams by header, frames that repeat or add."""
+
+from collections.abc import Iterator
+from copy import deepcopy
+from typing import Any
+
+import msgspec
+
+from llmnet.testing.dialects.chat import call_of
+from llmnet.testing.dialects.common import Answer, Dialect, Frame, Part, Trouble, pieces
+from llmnet.testing.script import Received
+
+_ERRORS = {
+    401: "InvalidApiKey",
+    403: "AccessDenied",
+    404: "ModelNotFound",
+    413: "BadRequest.TooLarge",
+    429: "Throttling.RateQuota",
+    503: "ModelUnavailable",
+    504: "GatewayTimeout",
+}
+
+
+def whole(answer: Answer, request: Received) -> dict[str, Any]:
+    """Give the answer as one JSON value."""
+    message: dict[str, Any] = {"content": answer.text or answer.refusal or ""}
+    if answer.reasoning is not None:
+        message["reasoning_content"] = answer.reasoning
+    if answer.calls:
+        message["tool_calls"] = [call_of(call, index) for index, call in enumerate(answer.calls)]
+    return _reply(answer, request, message, answer.finish, answer.usage)
+
+
+def stream(answer: Answer, request: Received) -> Iterator[Frame]:
+    """Give the answer as frames with running usage: each repeats all so far, unless increments were asked for."""
+    adding = parameters(request).get("incremental_output") is True
+    so_far: dict[str, Any] = {"content": ""}
+    number = 0
+    for number, message in enumerate(_increments(answer), 1):
+        _add(so_far, message)
+        shown = message if adding else so_far
+        yield _frame(Part.DELTA, number, _reply(answer, request, shown, "null", _running(answer, number)))
+    shown = {"content": ""} if adding else so_far
+    yield _frame(Part.END, number + 1, _reply(answer, request, shown, answer.finish, answer.usage))
+
+
+def error(trouble: Trouble) -> dict[str, Any]:
+    """Give an error in DashScope's own shape, which has no wrapper."""
+    usual = "InternalError" if trouble.status >= 500 else "InvalidParameter"
+    code = trouble.given.get("code", _ERRORS.get(trouble.status, usual))
+    return {"code": code, "message": trouble.message, "request_id": trouble.request_id}
+
+
+def parameters(request: Received) -> dict[str, Any]:
+    """Give the object that holds all that is neither model nor input."""
+    return request.fields.get("parameters") or {}
+
+
+def _increments(answer: Answer) -> Iterator[dict[str, Any]]:
+    for piece in pieces(answer.reasoning):
+        yield {"content": "", "reasoning_content": piece}
+    for piece in pieces(answer.text or answer.refusal):
+        yield {"content": piece}
+    for index, call in enumerate(answer.calls):
+        first, *rest = pieces(call.arguments) or ("",)
+        yield {"content": "", "tool_calls": [call_of(call._replace(arguments=first), index)]}
+        for piece in rest:
+            later = {"index": index, "id": "", "type": "function", "function": {"arguments": piece}}
+            yield {"content": "", "tool_calls": [later]}
+
+
+def _add(so_far: dict[str, Any], message: dict[str, Any]) -> None:
+    for name in ("content", "reasoning_content"):
+        if name in message:
+            so_far[name] = so_far.get(name, "") + message[name]
+    for call in message.get("tool_calls", ()):
+        calls = so_far.setdefault("tool_calls", [])
+        if call["id"]:
+            calls.append(deepcopy(call))
+        else:
+            calls[-1]["function"]["arguments"] += call["function"]["arguments"]
+
+
+def _reply(answer: Answer, request: Received, message: dict[str, Any], finish: str, usage: Any) -> dict[str, Any]:
+    return {"output": _output(request, message, finish), "usage": usage, "request_id": f"req_{answer.id}"}
+
+
+def _output(request: Received, message: dict[str, Any], finish: str) -> dict[str, Any]:
+    text = message["content"]
+    if "/multimodal-generation/" in request.path:
+        message = {**message, "content": [{"text": text}] if text else []}
+    elif parameters(request).get("result_format") != "message":
+        return {"text": text, "finish_reason": finish}
+    return {"choices": [{"finish_reason": finish, "message": {"role": "assistant", **message}}]}
+
+
+def _running(answer: Answer, number: int) -> dict[str, Any]:
+    taken = answer.usage.get("input_tokens", 0)
+    return {**answer.usage, "output_tokens": number, "total_tokens": taken + number} if answer.usage else {}
+
+
+def _frame(part: Part, number: int, payload: Any, event: str = "result", status: int = 200) -> Frame:
+    head = f"id:{number}\nevent:{event}\n:HTTP_STATUS/{status}\ndata:".encode()
+    return Frame(part, head + msgspec.json.encode(payload) + b"\n\n")
+
+
+def _failure(trouble: Trouble, _: Answer, sent: int) -> bytes:
+    return _frame(Part.END, sent + 1, error(trouble), "error", trouble.status).data
+
+
+def _streamed(request: Received) -> bool:
+    return bool(request.headers.get("x-dashscope-sse") == "enable")
+
+
+DIALECT = Dialect(whole, error, stream, _failure, _streamed)

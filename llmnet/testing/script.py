@@ -1,0 +1,152 @@
+"""The values of an exchange: what the server received and what a script has it reply; they only hold facts."""
+
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
+from functools import cached_property
+from typing import Any, Literal
+
+import msgspec
+
+
+class Headers(Mapping[str, str]):
+    """Header fields under lower-case names, found by a name of any case."""
+
+    def __init__(self, fields: Mapping[str, str]) -> None:
+        self._fields = fields
+
+    def __getitem__(self, name: str) -> str:
+        return self._fields[name.lower()]
+
+    def __iter__(self) -> Iterator[str]:
+        return iter(self._fields)
+
+    def __len__(self) -> int:
+        return len(self._fields)
+
+    def __repr__(self) -> str:
+        return repr(self._fields)
+
+
+def decoded(text: bytes | str) -> Any:
+    """Decode JSON; None where it is none."""
+    try:
+        return msgspec.json.decode(text)
+    except (ValueError, RecursionError):
+        return None
+
+
+@dataclass(frozen=True)
+class Received:
+    """One request as it came in.
+
+    Attributes:
+        method: the HTTP method.
+        path: the target up to its query, as sent.
+        query: the decoded query; of a repeated name the last value.
+        headers: lower-case names, repeated fields joined by a comma.
+        body: the body, freed of any chunking.
+        connection: the number of the TCP connection it came on, from 1.
+        version: the HTTP version of the request line.
+    """
+
+    method: str
+    path: str
+    query: dict[str, str]
+    headers: Headers
+    body: bytes
+    connection: int
+    version: str = "HTTP/1.1"
+
+    @cached_property
+    def json(self) -> Any:
+        """The decoded body, or None where it is no JSON."""
+        return decoded(self.body)
+
+    @property
+    def fields(self) -> dict[str, Any]:
+        """The decoded body where it is an object, else an empty dict."""
+        return self.json if isinstance(self.json, dict) else {}
+
+    @property
+    def last(self) -> bool:
+        """Whether the client wants the connection closed after the reply."""
+        wish = self.headers.get("connection", "").lower()
+        return "close" in wish or (self.version == "HTTP/1.0" and "keep-alive" not in wish)
+
+
+@dataclass(frozen=True)
+class Reply:
+    """One scripted reply: what is said, in the words of any wire form, and what goes wrong while it is said.
+
+    Attributes:
+        status: the HTTP status; from 400 on the body is an error in the wire form's own shape.
+        headers: replace the server's own of that name, None removes one.
+        body: sent as given, a dict or list as JSON.
+        text: what the model says; by default the last user text of the request, unless it refuses or calls tools.
+        reasoning: what the model thinks before.
+        tool_calls: dicts with "id", "name" and "arguments" (JSON text).
+        refusal: why the model refuses.
+        finish: "stop", "length", "tool_calls" or "content_filter", translated; any other word is sent as it is.
+        usage: token counts by unified or the wire form's own names; `{}` sends none.
+        model: the model named in the reply; by default the one asked for.
+        events: SSE blocks sent as given, also an endless iterable.
+        error: "code", "type" and "message" of the error body; with a status below 400: an error inside a success.
+        delay: seconds before the head.
+        hold: wait for `FakeServer.release()` before the head (True), or after half of the body ("body").
+        cut: send so many bytes of the body, then close.
+        reset: close by RST instead of FIN, wherever the reply ends.
+        truncate: end a stream cleanly before its finish reason and terminal event.
+        drip: seconds between each byte of the body (between each *split* bytes, if both are given).
+        drip_head: seconds between each byte of the head.
+        pace: seconds between the events of a stream.
+        stall: send so many bytes of the body, then nothing more.
+        error_event: "code", "type", "message" and "status" of an error in the stream, in place of the rest.
+        error_event_at: after how many deltas; by default half of them.
+        split: write so many bytes of the body at a time, each as a chunk of its own.
+        raw: bytes to write instead of any HTTP reply, before closing.
+        close: announce and do the closing of the connection.
+        chunked: force chunks; False: Content-Length, or for streams the end of the connection.
+        gzip: compress the body, flushed at every event.
+        silent: never answer.
+        drop: close without a byte of answer.
+        drop_idle: answer as if to keep the connection, then close it.
+    """
+
+    status: int = 200
+    headers: Mapping[str, str | None] = field(default_factory=dict)
+    body: bytes | str | Mapping[str, Any] | Sequence[Any] | None = None
+    text: str | None = None
+    reasoning: str | None = None
+    tool_calls: Sequence[Mapping[str, str]] | None = None
+    refusal: str | None = None
+    finish: str | None = None
+    usage: Mapping[str, Any] | None = None
+    model: str | None = None
+    events: Iterable[str | bytes] | None = None
+    error: Mapping[str, Any] | None = None
+    delay: float = 0.0
+    hold: bool | Literal["body"] = False
+    cut: int | None = None
+    reset: bool = False
+    truncate: bool = False
+    drip: float | None = None
+    drip_head: float | None = None
+    pace: float | None = None
+    stall: int | None = None
+    error_event: Mapping[str, Any] | None = None
+    error_event_at: int | None = None
+    split: int | None = None
+    raw: bytes | None = None
+    close: bool = False
+    chunked: bool | None = None
+    gzip: bool = False
+    silent: bool = False
+    drop: bool = False
+    drop_idle: bool = False
+
+    @classmethod
+    def of(cls, item: "Reply | int | str") -> "Reply":
+        """Read the shorthand of a script: a number is a status, a string is a text."""
+        if isinstance(item, Reply):
+            return item
+        return cls(status=item) if isinstance(item, int) else cls(text=item)

@@ -1,0 +1,98 @@
+"""`FakeServer`: where the server listens, in which loop it runs, and when it ends; what it says is the desk's."""
+
+import asyncio
+import socket
+import ssl
+import threading
+from typing import Self
+
+from llmnet.testing.connection import Connection
+from llmnet.testing.desk import Desk
+
+_BACKLOG = 1024  # benchmarks open hundreds of connections at once
+
+
+class FakeServer(Desk):
+    """An HTTP/1.1 server on loopback that speaks the vendors' wire forms, echoes, and fails as told.
+
+    `with` runs it in a daemon thread with a loop of its own, `async with` in the running loop. The wire form is chosen
+    by the end of the path, whatever comes before it. After a stop it can be started again, at the same address.
+
+    Args:
+        host: the address to listen at.
+        port: the port; 0 takes a free one.
+        tls: serve HTTPS with this context.
+    """
+
+    def __init__(self, host: str = "127.0.0.1", port: int = 0, tls: ssl.SSLContext | None = None) -> None:
+        super().__init__()
+        self.host = host
+        self.port = port
+        self._tls = tls
+        self._members: set[Connection] = set()
+        self._thread: threading.Thread | None = None
+
+    @property
+    def url(self) -> str:
+        """The address to point clients at."""
+        return f"{'https' if self._tls else 'http'}://{self.host}:{self.port}"
+
+    def start(self) -> Self:
+        """Serve in a daemon thread; nothing if it does already."""
+        if self._thread is None:
+            listener, ready = self._listen(), threading.Event()
+            self._thread = threading.Thread(
+                target=lambda: asyncio.run(self._serve(listener, ready)), name="llmnet-fake-server", daemon=True
+            )
+            self._thread.start()
+            ready.wait()
+        return self
+
+    def stop(self) -> None:
+        """End the thread and with it all connections, whatever they wait for; nothing if it does not run."""
+        if self._thread is not None:
+            self._loop.call_soon_threadsafe(self._stopping.set)
+            self._thread.join()
+            self._thread = None
+
+    def release(self) -> None:
+        """Let every reply go on that is held, or will be and whose request has been received."""
+        self._loop.call_soon_threadsafe(self.let_go)
+
+    def __enter__(self) -> Self:
+        return self.start()
+
+    def __exit__(self, *_: object) -> None:
+        self.stop()
+
+    async def __aenter__(self) -> Self:
+        await self._open(self._listen())
+        return self
+
+    async def __aexit__(self, *_: object) -> None:
+        await self._close()
+
+    def _listen(self) -> socket.socket:
+        listener = socket.create_server((self.host, self.port), backlog=_BACKLOG)
+        self.port = listener.getsockname()[1]
+        return listener
+
+    async def _open(self, listener: socket.socket) -> None:
+        self._loop = asyncio.get_running_loop()
+        self._server = await self._loop.create_server(
+            lambda: Connection(self, self._members), sock=listener, ssl=self._tls, backlog=_BACKLOG
+        )
+
+    async def _close(self) -> None:
+        self._server.close()
+        while self._members:
+            for connection in list(self._members):
+                connection.abort()
+            await asyncio.sleep(0)  # a turn of the loop tells each connection that it is lost
+
+    async def _serve(self, listener: socket.socket, ready: threading.Event) -> None:
+        self._stopping = asyncio.Event()
+        await self._open(listener)
+        ready.set()
+        await self._stopping.wait()
+        await self._close()

@@ -1,0 +1,90 @@
+"""The open reply of the async transport: raw bytes of a body under the call's bounds, then connection and slot back."""
+
+import asyncio
+from collections.abc import Callable
+from types import TracebackType
+from typing import Self
+
+import httpx
+
+from llmnet.core.call import Call
+from llmnet.core.outcome import Fault
+from llmnet.transports.awaits import Scope, wake
+from llmnet.transports.faults import outcome_of
+
+# What the library or the socket below it may raise; anything else is not ours to judge and passes at once.
+FOREIGN = (httpx.HTTPError, httpx.StreamError, httpx.InvalidURL, OSError, ValueError)
+ERROR_BODY_BYTES = 64 * 1024
+ERROR_BODY_SECONDS = 2.0
+DRAIN_BYTES = 64 * 1024
+DRAIN_SECONDS = 0.25
+
+
+class OpenReply:
+    """A success whose head has arrived: an iterator over the raw bytes of its body."""
+
+    def __init__(self, leave: Callable[[Call], None], call: Call, response: httpx.Response) -> None:
+        self._leave, self._call, self._response = leave, call, response
+        self._bytes = response.aiter_raw()
+        self._loop = asyncio.get_running_loop()
+        self._at_end = self._closed = False
+
+    def __aiter__(self) -> Self:
+        return self
+
+    async def __anext__(self) -> bytes:
+        try:
+            return await Scope(self._call).run(self._next())
+        except FOREIGN as error:
+            raise Fault(outcome_of(error, self._call)) from error
+
+    async def _next(self) -> bytes:
+        try:
+            return await anext(self._bytes)
+        except StopAsyncIteration:
+            self._at_end = True
+            raise
+
+    async def __aenter__(self) -> Self:
+        return self
+
+    async def __aexit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        await self.aclose()
+
+    async def error_body(self) -> bytes:
+        """An error body, bounded in bytes and time; read to its end, its connection serves again."""
+        return await self._last(ERROR_BODY_SECONDS, ERROR_BODY_BYTES)
+
+    async def _last(self, seconds: float, size: int) -> bytes:
+        self._call.last(seconds)
+        body = b""
+        try:
+            async for data in self:
+                body += data
+                if len(body) >= size:
+                    break
+        except Fault:
+            pass
+        return body[:size]
+
+    async def aclose(self) -> None:
+        """Give connection and slot back; what still follows a terminal event is drained, briefly."""
+        if self._closed:
+            return
+        self._closed = True
+        exchange = self._call.exchange
+        try:
+            if not self._at_end and exchange is not None and exchange.done and self._call.stopped is None:
+                await self._last(DRAIN_SECONDS, DRAIN_BYTES)
+        finally:
+            self._leave(self._call)
+            await self._response.aclose()
+
+    def drop(self) -> None:
+        """Let go without waiting: the connection is closed by the loop that it belongs to, if that still runs."""
+        if not self._closed:
+            self._closed = True
+            self._leave(self._call)
+            wake(self._loop, lambda: self._loop.create_task(self._response.aclose()))

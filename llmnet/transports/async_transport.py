@@ -1,0 +1,201 @@
+"""The async transport: one `httpx.AsyncClient` for each event loop, and the open replies that it gives."""
+
+import asyncio
+import os
+import ssl
+import threading
+import weakref
+from collections.abc import AsyncGenerator
+from typing import Any
+
+import httpx
+
+from llmnet.core.call import Call
+from llmnet.core.http import Headers
+from llmnet.core.outcome import Fault, Outcome
+from llmnet.core.queue import FairQueue
+from llmnet.transports.async_reply import FOREIGN, OpenReply
+from llmnet.transports.awaits import Awaits, Scope, ask_key
+from llmnet.transports.faults import outcome_of
+from llmnet.transports.proxies import Proxy, proxy_for
+from llmnet.transports.sockets import TCP_OPTIONS
+from llmnet.transports.tls import ssl_context
+
+
+class Lanes:
+    """The clients of one event loop, one for each proxy; closed and forgotten when that loop ends."""
+
+    def __init__(self) -> None:
+        self.clients: dict[str, httpx.AsyncClient] = {}
+        self.keeper: AsyncGenerator[None, None] | None = None
+
+    async def close(self) -> None:
+        """Close all of them."""
+        clients, self.clients = list(self.clients.values()), {}
+        for client in clients:
+            await client.aclose()
+
+
+class Transport:
+    """Sends calls over pooled connections; made for all event loops of a process.
+
+    Args:
+        queue: where calls wait for a slot.
+        proxy: an explicit proxy, or `None` for the environment's.
+        verify: what to trust (`ClientConfig.verify`).
+        pool_size: idle connections kept in each loop.
+        http2: whether HTTP/2 is offered.
+    """
+
+    def __init__(
+        self,
+        queue: FairQueue,
+        *,
+        proxy: str | None,
+        verify: bool | str | ssl.SSLContext,
+        pool_size: int,
+        http2: bool = False,
+    ) -> None:
+        self.waits = Awaits()
+        self._queue, self._proxy, self._verify, self._pool_size, self._http2 = queue, proxy, verify, pool_size, http2
+        self._lanes: weakref.WeakKeyDictionary[asyncio.AbstractEventLoop, Lanes] = weakref.WeakKeyDictionary()
+        self._lock = threading.Lock()
+
+    async def send(self, call: Call) -> "OpenReply":
+        """Wait for the call's turn, send it, and give the open reply.
+
+        Raises:
+            Fault: the attempt failed and nobody has judged it.
+            LLMNetError: the call has said that it ends here.
+        """
+        try:
+            return await self._send(call)
+        except FOREIGN as error:
+            self.leave(call)
+            raise Fault(outcome_of(error, call, proxied=isinstance(error, httpx.ProxyError))) from error
+        except BaseException:
+            self.leave(call)
+            raise
+
+    async def _send(self, call: Call) -> "OpenReply":
+        await self._enter(call)
+        client = await self._client(call.request.url)
+        scope = Scope(call)
+        response = await scope.run(client.send(_request(call, scope), stream=True))
+        call.sending()
+        reply = OpenReply(self.leave, call, response)
+        try:
+            if call.opened(response.status_code, Headers(response.headers.multi_items())) == "error":
+                raise Fault(Outcome(call.under_way.fail(await reply.error_body())))
+        except BaseException:
+            await reply.aclose()
+            raise
+        return reply
+
+    async def _enter(self, call: Call) -> None:
+        """Wait until the call may send: its delay, the gate, a slot; nothing is held while it sleeps."""
+        self.leave(call)
+        while True:
+            if (wait := call.hold()) > 0:
+                await self.waits.sleep(wait, call)
+                continue
+            call.ticket = await self.waits.slot(self._queue, call)
+            if call.hold() <= 0:
+                break
+            self.leave(call)
+        call.begin(await ask_key(call.key_source))
+
+    def leave(self, call: Call) -> None:
+        """Give the call's slot back, if it holds one; nothing of this attempt is left to be woken."""
+        call.wakes(None)
+        ticket, call.ticket = call.ticket, None
+        if ticket is not None:
+            self._queue.leave(ticket)
+
+    async def _client(self, url: str) -> httpx.AsyncClient:
+        """The client of the running loop for the proxy that a URL goes through."""
+        lanes = await self._here()
+        proxy = proxy_for(url, explicit=self._proxy, environ=os.environ)
+        secure = url.startswith("https:")
+        name = f"{secure}{proxy.full_url if proxy else ''}"
+        client = lanes.clients.get(name)
+        if client is None:
+            client = lanes.clients[name] = self._new_client(proxy, secure=secure)
+        return client
+
+    def _new_client(self, proxy: Proxy | None, *, secure: bool) -> httpx.AsyncClient:
+        # No limit of connections: cancelled requests would leave its slots taken (encode/httpcore#1093).
+        limits = httpx.Limits(max_connections=None, max_keepalive_connections=self._pool_size, keepalive_expiry=60.0)
+        transport = httpx.AsyncHTTPTransport(
+            verify=ssl_context(self._verify, os.environ) if secure or (proxy and proxy.scheme == "https") else False,
+            http2=self._http2,
+            limits=limits,
+            trust_env=False,
+            proxy=httpx_proxy(proxy),
+            socket_options=TCP_OPTIONS,
+        )
+        return httpx.AsyncClient(transport=transport, trust_env=False, timeout=None, follow_redirects=False)  # noqa: S113 - ours hold
+
+    async def _here(self) -> Lanes:
+        loop = asyncio.get_running_loop()
+        with self._lock:
+            lanes = self._lanes.get(loop)
+            if lanes is not None:
+                return lanes
+            lanes = self._lanes[loop] = Lanes()
+        lanes.keeper = self._keep(weakref.ref(loop), lanes)
+        await anext(lanes.keeper)
+        return lanes
+
+    async def _keep(self, loop: "weakref.ref[asyncio.AbstractEventLoop]", lanes: Lanes) -> AsyncGenerator[None, None]:
+        """Parked on a loop, which closes it when it shuts down: the only word that a loop sends to its guests."""
+        try:
+            yield
+        finally:
+            with self._lock:
+                if (ended := loop()) is not None:
+                    self._lanes.pop(ended, None)
+            await lanes.close()
+
+    async def aclose(self) -> None:
+        """Close the clients of the running loop; those of other loops go with their loops."""
+        with self._lock:
+            lanes = self._lanes.pop(asyncio.get_running_loop(), None)
+        if lanes is not None and lanes.keeper is not None:
+            await lanes.keeper.aclose()
+
+
+def httpx_proxy(proxy: Proxy | None) -> httpx.Proxy | None:
+    """A proxy as httpx takes it."""
+    if proxy is None:
+        return None
+    auth = (proxy.username, proxy.password or "") if proxy.username else None
+    return httpx.Proxy(proxy.url, auth=auth)
+
+
+def _request(call: Call, scope: Scope) -> httpx.Request:
+    request = call.under_way.request
+    return httpx.Request(
+        request.method,
+        request.url,
+        headers=dict(request.headers),
+        content=request.body,
+        extensions={"timeout": {}, "trace": trace(call, scope)},
+    )
+
+
+def trace(call: Call, scope: Scope) -> Any:
+    """Follow httpcore's steps: they are where a connection begins, is ready, and has been used before."""
+    call.reused = True
+
+    async def follow(name: str, info: dict[str, Any]) -> None:
+        if name.endswith("connect_tcp.started"):
+            call.reused = False
+            call.connecting()
+        elif name.endswith("send_request_headers.started") and info["request"].method != b"CONNECT":
+            call.sending()
+        else:
+            return
+        scope.arm()
+
+    return follow

@@ -1,0 +1,128 @@
+"""How the async front waits: clock, sleep, ticket, key and callback; the seam where tests put virtual time."""
+
+import asyncio
+import inspect
+import math
+import time
+from collections.abc import Awaitable, Callable
+from typing import Any, TypeVar
+
+from llmnet.core.call import Call
+from llmnet.core.outcome import Fault, Outcome
+from llmnet.core.queue import FairQueue, Ticket
+from llmnet.core.request import checked_key, is_async_callable
+
+T = TypeVar("T")
+
+
+class Awaits:
+    """Waits of tasks; every one ends early when its call is stopped, and passes a cancellation on at once."""
+
+    clock = staticmethod(time.monotonic)
+    wall = staticmethod(time.time)
+
+    async def sleep(self, seconds: float, call: Call) -> None:
+        """Wait, unless the call is stopped."""
+        await self._until(asyncio.Event(), seconds, call)
+
+    async def slot(self, queue: FairQueue, call: Call) -> Ticket:
+        """Wait for a slot, first come, first served.
+
+        Raises:
+            Fault: the bound expired, or the call was stopped.
+        """
+        turn, loop = asyncio.Event(), asyncio.get_running_loop()
+        ticket = queue.enter(lambda: call_soon(loop, turn.set))
+        try:
+            while not ticket.granted:
+                await self._until(turn, call.left(), call)
+                if not ticket.granted and call.bounds.left()[1] <= 0:
+                    raise Fault(Outcome(call.expired()))
+        except BaseException:
+            queue.leave(ticket)
+            raise
+        return ticket
+
+    async def _until(self, event: asyncio.Event, seconds: float, call: Call) -> None:
+        loop = asyncio.get_running_loop()
+        call.wakes(lambda: wake(loop, event.set))
+        try:
+            async with asyncio.timeout(None if math.isinf(seconds) else max(seconds, 0.0)):
+                await event.wait()
+        except TimeoutError:
+            pass
+        finally:
+            call.wakes(None)
+        if call.stopped is not None:
+            raise Fault(Outcome(call.stopped))
+
+
+class Scope:
+    """A wait for a step of the HTTP library, under the nearest bound of the call, armed anew as phases change."""
+
+    def __init__(self, call: Call) -> None:
+        self._call = call
+        self._loop = asyncio.get_running_loop()
+        self._timeout: asyncio.Timeout | None = None
+
+    async def run(self, step: Awaitable[T]) -> T:
+        """Await a step.
+
+        Raises:
+            Fault: the bound expired, or the call was stopped.
+        """
+        try:
+            async with asyncio.timeout(None) as self._timeout:
+                self._call.wakes(lambda: wake(self._loop, self._end))
+                self.arm()
+                return await step
+        except TimeoutError:
+            if not self._timeout or not self._timeout.expired():
+                raise
+            raise Fault(Outcome(self._call.expired())) from None
+        finally:
+            self._timeout = None
+            self._call.wakes(None)
+            if inspect.iscoroutine(step):
+                step.close()
+
+    def arm(self) -> None:
+        """Move the deadline to the nearest bound; a phase of the call has begun."""
+        if self._timeout is not None:
+            left = self._call.left()
+            self._timeout.reschedule(None if math.isinf(left) else self._loop.time() + left)
+
+    def _end(self) -> None:
+        if self._timeout is not None:
+            self._timeout.reschedule(self._loop.time())
+
+
+def call_soon(loop: asyncio.AbstractEventLoop, function: Callable[[], Any]) -> None:
+    """Call on the loop's own thread; RuntimeError if the loop is closed, on which the queue passes the slot on."""
+    loop.call_soon_threadsafe(function)
+
+
+def wake(loop: asyncio.AbstractEventLoop, function: Callable[[], Any]) -> None:
+    """Call on the loop's own thread; one that is closed has nobody left to wake."""
+    if not loop.is_closed():
+        loop.call_soon_threadsafe(function)
+
+
+async def ask_key(source: Any) -> str | None:
+    """The key of an attempt: as given, or from a callable that is asked each time, a plain one in a thread."""
+    if not callable(source):
+        return checked_key(source)
+    said = source() if is_async_callable(source) else await asyncio.to_thread(source)
+    return checked_key(await said if inspect.isawaitable(said) else said)
+
+
+async def tell(callback: Callable[[Any], Any] | None, value: Any) -> None:
+    """Call a callback, if there is one, and await what it gives."""
+    if callback is not None:
+        said = callback(value)
+        if inspect.isawaitable(said):
+            await said
+
+
+def check_plain(callback: object, name: str) -> None:
+    """Both plain functions and coroutine functions can be called here."""

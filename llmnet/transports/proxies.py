@@ -1,0 +1,183 @@
+"""Which proxy a URL goes through: told once for both fronts, from the `proxy` argument and the environment alone.
+
+The rules are those that curl and requests share. A lower-case variable wins over its upper-case twin even when it is
+empty, which is how a user switches the twin off. Nothing is judged before a request needs it: a variable that no proxy
+can be read from harms only the requests that would have gone through it.
+"""
+
+import dataclasses
+import ipaddress
+import re
+from collections.abc import Mapping
+from urllib.parse import quote, unquote, urlsplit
+
+from llmnet.core.errors import ConfigurationError
+
+# The schemes of proxies, each with the port that it means where none is named.
+_PORTS = {"http": 80, "https": 443, "socks5": 1080, "socks5h": 1080}
+
+_SCHEME = re.compile(r"[A-Za-z][A-Za-z0-9+.-]*")
+# A lone surrogate is a byte of the environment that is no UTF-8: no header could carry it.
+_AUTHORITY = re.compile(
+    r"(?:(?P<user>[^/?#\ud800-\udfff]*)@)?"
+    r"(?P<host>\[[^\[\]/?#@\ud800-\udfff]+\]|[^\[\]:/?#@\\\s\x00-\x20\x7f\ud800-\udfff]+)"
+    r"(?::(?P<port>[0-9]{0,5}))?/?"
+)
+_NO_PROXY_ENTRY = re.compile(r"(?:\[(?P<v6>[^\[\]]+)\]|(?P<name>[^:\[\]]*))(?::(?P<port>[0-9]{1,5}))?")
+
+_FIX = "write it like http://user:password@host:3128, special characters of user and password percent-encoded"
+
+
+@dataclasses.dataclass(frozen=True, slots=True)
+class Proxy:
+    """A proxy, and who named it.
+
+    Attributes:
+        url: its address without credentials, port included.
+        scheme: how it is spoken to; `socks5h` resolves names itself.
+        host: its host, an IPv6 address without brackets.
+        port: its port.
+        username: the user that it knows us by, or `None` where it asks for none.
+        password: the password, if one was given.
+        source: `"argument"`, or the name of the variable that it was read from.
+    """
+
+    url: str
+    scheme: str
+    host: str
+    port: int
+    username: str | None = dataclasses.field(default=None, repr=False)
+    password: str | None = dataclasses.field(default=None, repr=False)
+    source: str = "argument"
+
+    @property
+    def full_url(self) -> str:
+        """Its address with the credentials, percent-encoded; a secret."""
+        if self.username is None:
+            return self.url
+        # Without the colon requests would read no credentials at all.
+        credentials = f"{quote(self.username, safe='')}:{quote(self.password or '', safe='')}"
+        return self.url.replace("://", f"://{credentials}@", 1)
+
+
+def proxy_for(url: str, *, explicit: str | None, environ: Mapping[str, str]) -> Proxy | None:
+    """The proxy that a URL goes through.
+
+    Args:
+        url: what is to be requested.
+        explicit: the caller's proxy, which wins over the environment and `NO_PROXY`; blank for none at all.
+        environ: the environment.
+
+    Raises:
+        ConfigurationError: the proxy that the URL needs cannot be used; the message names its source, not its value.
+    """
+    if explicit is not None:
+        return _parsed(explicit, "argument") if explicit.strip() else None
+    source, value = _variable(url.partition(":")[0].lower(), environ)
+    if not value or _bypassed(url, environ):
+        return None
+    return _parsed(value, source)
+
+
+def _variable(scheme: str, environ: Mapping[str, str]) -> tuple[str, str]:
+    """Name and value of the variable that names the proxy of a scheme; a blank value where none does."""
+    for name in (f"{scheme}_proxy", "all_proxy"):
+        source, value = _read(name, environ)
+        if value and not _forgeable(name, environ):
+            return source, value
+    return "", ""
+
+
+def _read(name: str, environ: Mapping[str, str]) -> tuple[str, str]:
+    """A variable by its lower-case name, or else by its upper-case one."""
+    source = name if name in environ else name.upper()
+    return source, environ.get(source, "").strip()
+
+
+def _forgeable(name: str, environ: Mapping[str, str]) -> bool:
+    """Whether a CGI server may have made the variable from a request's `Proxy:` header (httpoxy).
+
+    The names are compared as they are listed: looked up, `http_proxy` finds `HTTP_PROXY` on Windows.
+    """
+    return name == "http_proxy" and "REQUEST_METHOD" in environ and name not in set(environ)
+
+
+def _bypassed(url: str, environ: Mapping[str, str]) -> bool:
+    """Whether `NO_PROXY` lists the host of a URL."""
+    entries = re.split(r"[\s,]+", _read("no_proxy", environ)[1].lower())
+    if entries == [""]:
+        return False
+    host, port = _target(url)
+    return any(_covers(entry, host, port) for entry in entries if entry)
+
+
+def _target(url: str) -> tuple[str, int | None]:
+    """Host and port of a URL."""
+    try:
+        parts = urlsplit(url)
+        return (parts.hostname or "").rstrip("."), parts.port or _PORTS.get(parts.scheme)
+    except ValueError:
+        raise ConfigurationError("the address to request has no valid host and port") from None
+
+
+def _covers(entry: str, host: str, port: int | None) -> bool:
+    """Whether one entry of `NO_PROXY` covers a host: a name covers all below it, an address is a network of one."""
+    parts = _NO_PROXY_ENTRY.fullmatch(entry)
+    name = (parts["v6"] or parts["name"]) if parts else entry  # an IPv6 address or network without brackets
+    if parts and parts["port"] and int(parts["port"]) != port:
+        return False
+    if name == "*":
+        return True
+    if _is_address(host):
+        return _in_network(host, name)
+    suffix = name.removeprefix("*").removeprefix(".").rstrip(".")
+    return bool(suffix) and f".{host}".endswith(f".{suffix}")
+
+
+def _is_address(host: str) -> bool:
+    try:
+        ipaddress.ip_address(host)
+    except ValueError:
+        return False
+    return True
+
+
+def _in_network(address: str, network: str) -> bool:
+    try:
+        return ipaddress.ip_address(address) in ipaddress.ip_network(network, strict=False)
+    except ValueError:
+        return False
+
+
+def _parsed(text: str, source: str) -> Proxy:
+    """Read a proxy's address; a bare `host:port` speaks HTTP."""
+    named, separator, rest = text.strip().partition("://")
+    if not separator or not _SCHEME.fullmatch(named):
+        named, rest = "http", text.strip()
+    scheme, parts = named.lower(), _AUTHORITY.fullmatch(rest)
+    if scheme not in _PORTS:
+        raise _unusable(source, f"its scheme is none of {', '.join(_PORTS)}")
+    if parts is None:
+        raise _unusable(source, "it is no host and port")
+    host, port = parts["host"].lower(), int(parts["port"] or _PORTS[scheme])
+    if not 0 < port < 65536:
+        raise _unusable(source, "its port is not between 1 and 65535")
+    if host.startswith("[") and not _is_address(host[1:-1]):
+        raise _unusable(source, "there is no IPv6 address in its brackets")
+    return Proxy(f"{scheme}://{host}:{port}", scheme, host.strip("[]"), port, *_credentials(parts["user"]), source)
+
+
+def _credentials(userinfo: str | None) -> tuple[str | None, str | None]:
+    """User and password, decoded."""
+    if not userinfo:
+        return None, None
+    user, colon, password = userinfo.partition(":")
+    return unquote(user), unquote(password) if colon else None
+
+
+def _unusable(source: str, why: str) -> ConfigurationError:
+    """The error of an address that cannot be used; it shows nothing of it, for any part may be the password."""
+    if source == "argument":
+        return ConfigurationError(f"proxy cannot be used: {why}; {_FIX}")
+    fix = f"{_FIX}, or unset {source}, or list the host in NO_PROXY"
+    return ConfigurationError(f"the proxy in the environment variable {source} cannot be used: {why}; {fix}")

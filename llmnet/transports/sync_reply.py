@@ -1,0 +1,78 @@
+"""The open reply of the sync transport: raw bytes of a body under the call's bounds, then connection and slot back."""
+
+from collections.abc import Callable
+from types import TracebackType
+from typing import Self
+
+import requests
+
+from llmnet.core.call import Call
+from llmnet.core.outcome import Fault
+from llmnet.transports.faults import outcome_of
+from llmnet.transports.sync_retry import FOREIGN
+
+READ_BYTES = 65536
+DRAIN_BYTES = 64 * 1024
+DRAIN_SECONDS = 0.25
+
+
+class OpenReply:
+    """A success whose head has arrived: an iterator over the raw bytes of its body."""
+
+    def __init__(self, leave: Callable[[Call], None], call: Call, response: requests.Response) -> None:
+        self._leave, self._call, self._raw = leave, call, response.raw
+        self._at_end = self._closed = False
+
+    def __iter__(self) -> Self:
+        return self
+
+    def __next__(self) -> bytes:
+        try:
+            # `iter_content` would hold back what a server sends without chunking (psf/requests#5536).
+            data: bytes = self._raw.read1(READ_BYTES, decode_content=False)
+        except FOREIGN as error:
+            raise Fault(outcome_of(error, self._call)) from error
+        if not data:
+            self._at_end = True
+            raise StopIteration
+        return data
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self.close()
+
+    def close(self) -> None:
+        """Give connection and slot back; what still follows a terminal event is drained, briefly."""
+        if self._closed:
+            return
+        self._closed = True
+        try:
+            self._drain()
+        finally:
+            self.drop()
+
+    def _drain(self) -> None:
+        exchange = self._call.exchange
+        if self._at_end or exchange is None or not exchange.done or self._call.stopped is not None:
+            return
+        self._call.last(DRAIN_SECONDS)
+        left = DRAIN_BYTES
+        try:
+            for data in self:
+                left -= len(data)
+                if left <= 0:
+                    return
+        except Fault:
+            return
+
+    def drop(self) -> None:
+        """Let go at once; a connection whose reply was not read to its end is closed."""
+        self._closed = True
+        if not self._at_end:
+            self._raw.close()
+        self._raw.release_conn()
+        self._leave(self._call)

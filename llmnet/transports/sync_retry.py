@@ -1,0 +1,210 @@
+"""The policy mounted on a `requests.Session`: a `urllib3.Retry` that asks the call, and pools in which attempts begin.
+
+urllib3 re-enters the pool's `urlopen` for every attempt. That is where the call waits for its turn, when the failed
+connection is given back and nothing is held, and where headers and key of the new attempt are taken.
+"""
+
+import http.client
+import threading
+from collections.abc import Callable
+from typing import Any
+
+import requests
+import urllib3
+from requests.adapters import HTTPAdapter
+from urllib3.util.retry import RequestHistory
+
+from llmnet.core.call import Call
+from llmnet.core.http import Headers
+from llmnet.core.outcome import Outcome
+from llmnet.transports.faults import outcome_of
+from llmnet.transports.proxies import Proxy
+from llmnet.transports.sync_socket import PlainConnection, SecureConnection
+
+# What a library or the socket below it may raise; anything else is not ours to judge and passes at once.
+FOREIGN = (requests.RequestException, urllib3.exceptions.HTTPError, http.client.HTTPException, OSError, ValueError)
+ERROR_BODY_BYTES = 64 * 1024
+ERROR_BODY_SECONDS = 2.0
+# urlopen calls itself for each attempt; before the stack gets deep the call is taken up again from below.
+_DEPTH = 20
+
+Enter = Callable[[Call], None]
+
+
+class Resend(Exception):  # noqa: N818 - a word between two functions of this room
+    """The attempt is to be repeated, from a shallow stack."""
+
+
+class PolicyRetry(urllib3.Retry):
+    """Asks the call what to do; it counts nothing and waits for nothing itself."""
+
+    def __init__(self, call: Call, history: tuple[RequestHistory, ...] = ()) -> None:
+        super().__init__(
+            total=None, redirect=0, raise_on_status=False, respect_retry_after_header=False, history=history
+        )
+        self.call = call
+
+    def new(self, **kwargs: Any) -> "PolicyRetry":
+        """The same call with a longer history."""
+        return PolicyRetry(self.call, kwargs.get("history", self.history))
+
+    def is_retry(self, method: str, status_code: int, has_retry_after: bool = False) -> bool:
+        """All that is no success is put to the call."""
+        return not 200 <= status_code < 300
+
+    def increment(
+        self, method: Any = None, url: Any = None, response: Any = None, error: Any = None, *_: Any, **__: Any
+    ) -> "PolicyRetry":
+        """Put a failed attempt to the call: a new `Retry` where it is repeated, else the final error is raised."""
+        outcome = outcome_of(error, self.call, proxied=is_proxied(error)) if error else refusal(self.call, response)
+        self.call.judge(outcome)
+        if len(self.history) >= _DEPTH:
+            if response is not None:
+                response.close()
+            raise Resend
+        status = None if response is None else response.status
+        return self.new(history=(*self.history, RequestHistory(method, url, error, status, None)))
+
+    def is_exhausted(self) -> bool:
+        """The call says when to stop."""
+        return False
+
+    def sleep(self, response: Any = None) -> None:
+        """Not here, where the failed connection is still held: the next `urlopen` waits."""
+
+
+def refusal(call: Call, response: urllib3.BaseHTTPResponse) -> Outcome:
+    """The outcome of an error reply; as much of its body as is worth reading is read."""
+    exchange = call.exchange or call.begin(call.key)
+    call.opened(response.status, Headers(response.headers.items()))
+    return Outcome(exchange.fail(error_body(call, response)))
+
+
+def error_body(call: Call, response: urllib3.BaseHTTPResponse) -> bytes:
+    """An error body, bounded in bytes and time; read to its end, its connection serves again."""
+    call.last(ERROR_BODY_SECONDS)
+    body = b""
+    try:
+        while len(body) < ERROR_BODY_BYTES:
+            piece = response.read1(ERROR_BODY_BYTES - len(body), decode_content=False)
+            if not piece:
+                return body
+            body += piece
+    except FOREIGN:
+        pass
+    response.close()
+    return body
+
+
+def is_proxied(error: BaseException) -> bool:
+    """Whether urllib3 or requests lays a failure at the proxy's door."""
+    return isinstance(
+        error, urllib3.exceptions.ProxyError | requests.exceptions.ProxyError
+    ) or "Tunnel connection failed" in str(error)
+
+
+class Attempts:
+    """What both kinds of pool add to urllib3's: each request goes through its call's turn, headers and bounds."""
+
+    enter: Enter
+
+    def urlopen(
+        self,
+        method: str,
+        url: str,
+        body: Any = None,
+        headers: Any = None,
+        retries: Any = None,
+        *args: Any,
+        **kwargs: Any,
+    ) -> Any:
+        """Begin an attempt and send it."""
+        call: Call = retries.call
+        if call.exchange is None:
+            self.enter(call)
+        ours = dict(call.under_way.request.headers)
+        return super().urlopen(method, url, body, ours, retries, *args, **kwargs)  # type: ignore[misc]
+
+    def _make_request(self, conn: Any, *args: Any, retries: Any = None, **kwargs: Any) -> Any:
+        conn.call = retries.call
+        conn.call.reused = conn.served and conn.sock is not None
+        if conn.call.reused and conn.call.wants_fresh:
+            conn.close()
+        return super()._make_request(conn, *args, retries=retries, **kwargs)  # type: ignore[misc]
+
+
+class PlainPool(Attempts, urllib3.HTTPConnectionPool):  # type: ignore[misc]
+    """Plain connections to one host."""
+
+    ConnectionCls = PlainConnection
+
+
+class SecurePool(Attempts, urllib3.HTTPSConnectionPool):  # type: ignore[misc]
+    """TLS connections to one host."""
+
+    ConnectionCls = SecureConnection
+
+
+class PoolAdapter(HTTPAdapter):
+    """Sends a prepared request on behalf of the call that it carries, through pools in which attempts begin."""
+
+    def __init__(self, enter: Enter, pool_size: int, retry: Callable[[Call], urllib3.Retry] = PolicyRetry) -> None:
+        self._here = threading.local()
+        self._retry = retry
+        self._pools = {
+            "http": type("PlainPool", (PlainPool,), {"enter": staticmethod(enter)}),
+            "https": type("SecurePool", (SecurePool,), {"enter": staticmethod(enter)}),
+        }
+        super().__init__(pool_maxsize=pool_size)
+
+    def init_poolmanager(self, *args: Any, **kwargs: Any) -> None:
+        """Pools of ours."""
+        super().init_poolmanager(*args, **kwargs)
+        self.poolmanager.pool_classes_by_scheme = self._pools
+
+    def proxy_manager_for(self, proxy: str, **kwargs: Any) -> Any:
+        """Pools of ours behind a proxy, too."""
+        manager = super().proxy_manager_for(proxy, **kwargs)
+        if not proxy.lower().startswith("socks"):
+            manager.pool_classes_by_scheme = self._pools
+        return manager
+
+    def send(self, request: Any, *args: Any, **kwargs: Any) -> requests.Response:
+        """Send, with the request's call within reach of `max_retries`."""
+        self._here.call = request.call
+        try:
+            return super().send(request, *args, **kwargs)
+        finally:
+            del self._here.call
+
+    @property
+    def max_retries(self) -> Any:
+        """A fresh `Retry` for the call in hand; requests reads this once for every send."""
+        return self._retry(self._here.call)
+
+    @max_retries.setter
+    def max_retries(self, value: object) -> None:
+        """HTTPAdapter sets its default here; the policy stands."""
+
+
+class CallAdapter(PoolAdapter):
+    """The adapter of a client: one TLS context for all connections, made when the first of them needs it."""
+
+    def __init__(self, enter: Enter, tls: Callable[[], Any], pool_size: int) -> None:
+        self._tls = tls
+        super().__init__(enter, pool_size)
+
+    def cert_verify(self, conn: Any, url: Any, verify: Any, cert: Any) -> None:
+        """Nothing: requests would add the roots of certifi to a caller's private context."""
+
+    def build_connection_pool_key_attributes(self, request: Any, verify: Any, cert: Any = None) -> Any:
+        """Say which pool a request belongs to; our context stands in for requests' own settings."""
+        host, pool = super().build_connection_pool_key_attributes(request, verify, cert)
+        pool.pop("ca_certs", None)
+        pool.pop("ca_cert_dir", None)
+        return host, {**pool, "ssl_context": self._tls()} if host["scheme"] == "https" else pool
+
+
+def proxies_of(proxy: Proxy | None) -> dict[str, str]:
+    """A proxy as requests takes it."""
+    return {} if proxy is None else {"http": proxy.full_url, "https": proxy.full_url}

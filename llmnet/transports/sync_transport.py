@@ -1,0 +1,124 @@
+"""The sync transport: a `requests.Session` whose adapter carries the policy, and the open replies that it gives."""
+
+import os
+import ssl
+
+import requests
+
+from llmnet.core.call import Call
+from llmnet.core.errors import ConfigurationError
+from llmnet.core.http import Headers
+from llmnet.core.outcome import Fault
+from llmnet.core.queue import FairQueue
+from llmnet.transports.faults import outcome_of
+from llmnet.transports.proxies import proxy_for
+from llmnet.transports.sync_reply import OpenReply
+from llmnet.transports.sync_retry import FOREIGN, CallAdapter, Resend, is_proxied, proxies_of
+from llmnet.transports.tls import ssl_context
+from llmnet.transports.waits import Waits, ask_key
+
+
+class Transport:
+    """Sends calls over pooled connections; made for all threads of a process.
+
+    Args:
+        queue: where calls wait for a slot.
+        proxy: an explicit proxy, or `None` for the environment's.
+        verify: what to trust (`ClientConfig.verify`).
+        pool_size: idle connections kept for each host.
+        http2: refused; requests has none.
+    """
+
+    def __init__(
+        self,
+        queue: FairQueue,
+        *,
+        proxy: str | None,
+        verify: bool | str | ssl.SSLContext,
+        pool_size: int,
+        http2: bool = False,
+    ) -> None:
+        if http2:
+            raise ConfigurationError("http2=True needs AsyncClient: requests speaks HTTP/1.1 only")
+        self.waits = Waits()
+        self._queue, self._proxy, self._verify = queue, proxy, verify
+        self._session = requests.Session()
+        # The environment is read by rules of our own; netrc would replace the key (psf/requests#3929).
+        self._session.trust_env = False
+        adapter = CallAdapter(self._enter, self._tls, pool_size)
+        self._session.mount("https://", adapter)
+        self._session.mount("http://", adapter)
+
+    def _tls(self) -> ssl.SSLContext:
+        return ssl_context(self._verify, os.environ)
+
+    def send(self, call: Call) -> "OpenReply":
+        """Wait for the call's turn, send it, and give the open reply.
+
+        Raises:
+            Fault: the attempt failed and nobody has judged it.
+            LLMNetError: it failed, and the call has said that it ends here.
+        """
+        try:
+            return self._send(call)
+        except FOREIGN as error:
+            self.leave(call)
+            raise Fault(outcome_of(error, call, proxied=is_proxied(error))) from error
+        except BaseException:
+            self.leave(call)
+            raise
+
+    def _send(self, call: Call) -> "OpenReply":
+        self._enter(call)
+        proxy = proxy_for(call.request.url, explicit=self._proxy, environ=os.environ)
+        while True:
+            try:
+                prepared = _prepared(call)
+                response = self._session.send(prepared, stream=True, allow_redirects=False, proxies=proxies_of(proxy))
+                return self._opened(call, response)
+            except Resend:
+                continue
+
+    def _opened(self, call: Call, response: requests.Response) -> "OpenReply":
+        if call.exchange is None:
+            # A library that answers in the adapter's place retries without our pools, hence without a new attempt.
+            call.begin(call.key)
+        call.sending()
+        try:
+            call.opened(response.status_code, Headers(response.headers.items()))
+        except Fault:
+            response.close()
+            raise
+        return OpenReply(self.leave, call, response)
+
+    def _enter(self, call: Call) -> None:
+        """Wait until the call may send: its delay, the gate, a slot; nothing is held while it sleeps."""
+        self.leave(call)
+        while True:
+            if (wait := call.hold()) > 0:
+                self.waits.sleep(wait, call)
+                continue
+            call.ticket = self.waits.slot(self._queue, call)
+            if call.hold() <= 0:
+                break
+            self.leave(call)
+        call.begin(ask_key(call.key_source))
+
+    def leave(self, call: Call) -> None:
+        """Give the call's slot back, if it holds one; nothing of this attempt is left to be woken."""
+        call.wakes(None)
+        ticket, call.ticket = call.ticket, None
+        if ticket is not None:
+            self._queue.leave(ticket)
+
+    def close(self) -> None:
+        """Close all idle connections."""
+        self._session.close()
+
+
+def _prepared(call: Call) -> requests.PreparedRequest:
+    """The first attempt's request; libraries that answer in the adapter's place look at its headers."""
+    request = call.under_way.request
+    prepared = requests.Request(request.method, request.url, headers=dict(request.headers), data=request.body).prepare()
+    prepared.call = call  # type: ignore[attr-defined]
+    return prepared

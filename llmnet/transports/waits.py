@@ -1,0 +1,70 @@
+"""How the sync front waits: clock, sleep, ticket, key and callback; the seam where tests put virtual time."""
+
+import threading
+import time
+from collections.abc import Callable
+from typing import Any
+
+from llmnet.core.call import Call
+from llmnet.core.errors import ConfigurationError
+from llmnet.core.outcome import Fault, Outcome
+from llmnet.core.queue import FairQueue, Ticket
+from llmnet.core.request import checked_key, is_async_callable
+
+# A longer wait than this cannot be handed to a lock (threading.TIMEOUT_MAX on the narrowest platform).
+FOREVER = 4_000_000.0
+
+
+class Waits:
+    """Waits of threads; every one ends early when its call is stopped."""
+
+    clock = staticmethod(time.monotonic)
+    wall = staticmethod(time.time)
+
+    def sleep(self, seconds: float, call: Call) -> None:
+        """Wait, unless the call is stopped."""
+        self._until(threading.Event(), seconds, call)
+
+    def slot(self, queue: FairQueue, call: Call) -> Ticket:
+        """Wait for a slot, first come, first served.
+
+        Raises:
+            Fault: the bound expired, or the call was stopped.
+        """
+        turn = threading.Event()
+        ticket = queue.enter(turn.set)
+        try:
+            while not ticket.granted:
+                self._until(turn, call.left(), call)
+                if not ticket.granted and call.bounds.left()[1] <= 0:
+                    raise Fault(Outcome(call.expired()))
+        except BaseException:
+            queue.leave(ticket)
+            raise
+        return ticket
+
+    def _until(self, event: threading.Event, seconds: float, call: Call) -> None:
+        call.wakes(event.set)
+        try:
+            event.wait(min(max(seconds, 0.0), FOREVER))
+        finally:
+            call.wakes(None)
+        if call.stopped is not None:
+            raise Fault(Outcome(call.stopped))
+
+
+def ask_key(source: Any) -> str | None:
+    """The key of an attempt: as given, or from a callable that is asked each time."""
+    return checked_key(source() if callable(source) else source)
+
+
+def tell(callback: Callable[[Any], Any] | None, value: Any) -> None:
+    """Call a callback, if there is one."""
+    if callback is not None:
+        callback(value)
+
+
+def check_plain(callback: object, name: str) -> None:
+    """Refuse a coroutine function where nobody can await it."""
+    if is_async_callable(callback):
+        raise ConfigurationError(f"{name} is a coroutine function; use AsyncClient, or give a plain function")

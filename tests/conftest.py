@@ -1,0 +1,42 @@
+"""What all tests share: a fake server, and an environment without the keys and proxies of whoever runs them."""
+
+import os
+
+import pytest
+
+from llmnet.providers.services import SERVICES
+from llmnet.testing import FakeServer
+
+_EXTRA = (
+    "OPENAI_API_VERSION",
+    "OPENAI_ORG_ID",
+    "OPENAI_PROJECT_ID",
+    "SSL_CERT_FILE",
+    "SSL_CERT_DIR",
+    "REQUESTS_CA_BUNDLE",
+)
+
+
+@pytest.fixture(autouse=True)
+def _bare_environment(monkeypatch):
+    names = {variable for service in SERVICES.values() for variable, _ in service.key_vars}
+    names |= {variable.name for service in SERVICES.values() for variable in service.base_vars}
+    names |= {variable for service in SERVICES.values() for variable in service.env_headers}
+    names |= {name for name in os.environ if name.lower().endswith("_proxy")} | set(_EXTRA)
+    for name in names:
+        monkeypatch.delenv(name, raising=False)
+
+
+@pytest.fixture(scope="session")
+def _one_server():
+    with FakeServer() as server:
+        yield server
+
+
+@pytest.fixture
+def server(_one_server):
+    """The session's server, with nothing scripted and nothing counted."""
+    _one_server.reset()
+    _one_server.handler = None
+    yield _one_server
+    _one_server.reset()

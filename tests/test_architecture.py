@@ -1,0 +1,164 @@
+"""The house as DESIGN draws it: which room may look into which, who may touch a library, how large a file may be."""
+
+import ast
+import pathlib
+import subprocess
+import sys
+
+import pytest
+
+import llmnet
+
+ROOT = pathlib.Path(llmnet.__file__).parent
+FILES = sorted(ROOT.rglob("*.py"))
+
+# What each room may import of llmnet, itself aside. On use means inside a function.
+MAY = {
+    "core": set(),
+    "providers": {"core"},
+    "transports": {"core"},
+    "config": {"core", "providers"},
+    "environment": {"core", "providers", "config"},
+    "calls": {"core", "providers", "config", "environment"},
+    "jobs": {"core", "calls"},
+    "client": {"core", "calls", "jobs", "config", "transports"},
+    "aclient": {"core", "calls", "jobs", "config", "transports"},
+    "retrying": {"core"},
+    "testing": {"core", "providers"},
+    "cli": {"core", "providers", "config", "client", "aclient", ""},
+}
+ON_USE = {"calls": {"testing"}, "retrying": {"transports"}, "config": {"environment"}, "environment": {""}}
+
+# The one room of each library.
+LIBRARIES = {
+    "requests": {f"transports/sync_{part}.py" for part in ("transport", "reply", "retry", "factory")},
+    "urllib3": {"transports/sync_socket.py", "transports/sync_retry.py", "transports/sync_factory.py"},
+    "httpx": {f"transports/async_{part}.py" for part in ("transport", "reply", "factory")},
+    "tenacity": {"retrying.py"},
+    "certifi": {"transports/tls.py"},
+}
+# Law 1: core and providers do no I/O, start no thread of their own, and read no clock that was not handed in.
+FORBIDDEN_IN_PURE = {
+    "socket",
+    "ssl",
+    "asyncio",
+    "http",
+    "urllib.request",
+    "subprocess",
+    "selectors",
+    "concurrent",
+    "os",
+}
+
+
+def module(path):
+    return path.relative_to(ROOT).as_posix()
+
+
+def room(path):
+    return module(path).split("/")[0].removesuffix(".py").replace("__init__", "")
+
+
+def imports(path):
+    """(name, on use, for typing only) of each import."""
+    tree = ast.parse(path.read_text())
+    guarded = [n for n in ast.walk(tree) if isinstance(n, ast.If) and "TYPE_CHECKING" in ast.dump(n.test)]
+    typing_only = {id(n) for block in guarded for n in ast.walk(block)}
+    inside = {
+        id(n) for f in ast.walk(tree) if isinstance(f, ast.FunctionDef | ast.AsyncFunctionDef) for n in ast.walk(f)
+    }
+    for node in ast.walk(tree):
+        names = (
+            [a.name for a in node.names]
+            if isinstance(node, ast.Import)
+            else [node.module or ""]
+            if isinstance(node, ast.ImportFrom)
+            else []
+        )
+        for name in names:
+            below = [f"{name}.{a.name}" for a in node.names if is_module(f"{name}.{a.name}")]
+            for one in below if below and len(below) == len(node.names) else [name]:
+                yield one, id(node) in inside, id(node) in typing_only
+
+
+def is_module(name):
+    path = ROOT.parent / name.replace(".", "/")
+    return path.with_suffix(".py").exists() or (path / "__init__.py").exists()
+
+
+@pytest.mark.parametrize("path", FILES, ids=module)
+def test_imports_go_downwards(path):
+    here = room(path)
+    if not here:
+        return
+    for name, on_use, typing_only in imports(path):
+        if name.split(".")[0] != "llmnet" or typing_only:
+            continue
+        there = name.split(".")[1] if "." in name else ""
+        allowed = MAY[here] | {here} | (ON_USE.get(here, set()) if on_use else set())
+        assert there in allowed, f"{module(path)} imports {name}"
+
+
+@pytest.mark.parametrize("path", FILES, ids=module)
+def test_each_library_has_one_room(path):
+    for name, _, typing_only in imports(path):
+        library = name.split(".")[0]
+        if library in LIBRARIES and not typing_only:
+            assert module(path) in LIBRARIES[library], f"{module(path)} imports {name}"
+
+
+@pytest.mark.parametrize("path", [p for p in FILES if room(p) in ("core", "providers")], ids=module)
+def test_pure_rooms_do_no_io(path):
+    text = path.read_text()
+    for name, _, _ in imports(path):
+        assert name.split(".")[0] not in FORBIDDEN_IN_PURE, f"{module(path)} imports {name}"
+    assert "Thread(" not in text
+    assert "time.monotonic()" not in text
+
+
+def test_there_are_no_cycles():
+    graph = {}
+    for path in FILES:
+        name = "llmnet." + module(path).removesuffix(".py").removesuffix("/__init__").replace("/", ".")
+        graph[name] = {
+            n for n, on_use, typing in imports(path) if n.startswith("llmnet.") and not on_use and not typing
+        }
+    done, path_now = set(), []
+
+    def visit(name):
+        assert name not in path_now, f"cycle: {' -> '.join([*path_now, name])}"
+        if name in done or name not in graph:
+            return
+        path_now.append(name)
+        for below in graph[name] - {name}:
+            visit(below)
+        path_now.pop()
+        done.add(name)
+
+    for name in graph:
+        visit(name)
+
+
+@pytest.mark.parametrize("path", FILES, ids=module)
+def test_files_are_small_and_state_their_law(path):
+    text = path.read_text()
+    limit = {"providers/services.py": 300, "client.py": 310, "aclient.py": 310, "core/call.py": 300}.get(
+        module(path), 250
+    )
+    assert text.count("\n") <= limit, f"{module(path)} is too long"
+    assert ast.get_docstring(ast.parse(text)), f"{module(path)} does not say what it is"
+
+
+def test_public_names_are_sorted_and_importable():
+    assert llmnet.__all__ == sorted(llmnet.__all__)
+    for name in llmnet.__all__:
+        assert getattr(llmnet, name) is not None
+    assert set(llmnet.__all__) <= set(dir(llmnet))
+
+
+def test_import_loads_no_http_library():
+    program = (
+        "import sys, llmnet; bad = {'requests', 'urllib3', 'httpx', 'asyncio', 'ssl', 'msgspec', 'socket'} & set(sys.modules);"
+        "assert not bad, bad"
+    )
+    subprocess.run([sys.executable, "-c", program], check=True, timeout=60)

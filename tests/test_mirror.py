@@ -1,0 +1,44 @@
+"""The two clients are one text but for `await`: after one table of tokens they must be equal."""
+
+import pathlib
+import re
+
+import llmnet
+
+ROOM = pathlib.Path(llmnet.__file__).parent
+
+# Each rule must be used: one that has no work left is an error, as in httpcore's unasync.
+TOKENS = [
+    (r"\basync with await ", "with "),
+    (r"\basync (def|for|with) ", r"\1 "),
+    (r"\bawait ", ""),
+    (r"\bAsync(Client|ChatStream)\b", r"\1"),
+    (r"__a(iter|next|enter|exit)__", r"__\1__"),
+    (r"\banext\b", "next"),
+    (r"\bStopAsyncIteration\b", "StopIteration"),
+    (r"\baclose\b", "close"),
+    (r"\bawaits\b", "waits"),
+    (r"\ba?sync_(transport|reply)\b", r"\1"),
+]
+# What only one of them has to say.
+HEADERS = 1
+
+
+def normal(name: str) -> list[str]:
+    text = (ROOM / name).read_text()
+    for pattern, token in TOKENS:
+        text = re.sub(pattern, token, text)
+    return [line.rstrip() for line in text.splitlines()[HEADERS:]]
+
+
+def test_the_clients_are_one_text():
+    sync, awaited = normal("client.py"), normal("aclient.py")
+    differing = [(a, b) for a, b in zip(sync, awaited, strict=False) if a != b]
+    assert differing == []
+    assert len(sync) == len(awaited)
+
+
+def test_every_rule_is_used():
+    text = (ROOM / "client.py").read_text() + (ROOM / "aclient.py").read_text()
+    unused = [pattern for pattern, token in TOKENS if (text := text) == (text := re.sub(pattern, token, text))]
+    assert unused == []
