@@ -32,6 +32,8 @@ class AsyncClient(Caller):
         ConfigurationError: a field is wrong, or a key or address is missing.
     """
 
+    check_plain = staticmethod(awaits.check_plain)
+
     def __init__(self, model_or_config: str | ClientConfig | None = None, /, **fields: Unpack[ClientFields]) -> None:
         super().__init__(model_or_config, **fields)
         config = self.config
@@ -81,7 +83,7 @@ class AsyncClient(Caller):
         if callbacks is None:
             reply: ChatResponse = await self._run(self._chat_call(messages, params, stream=False))
             return reply
-        checked_callbacks(callbacks, awaits.check_plain)
+        checked_callbacks(callbacks, self.check_plain)
         call = self._chat_call(messages, params, stream=True, whole=True)
         return await self._told(AsyncChatStream(self._transport, call), callbacks)
 

@@ -16,11 +16,12 @@ from llmnet.core.call import Call
 from llmnet.core.chat import StreamCallbacks
 from llmnet.core.errors import APIConnectionError, ConfigurationError
 from llmnet.core.gate import Bucket, Gate
+from llmnet.core.headers import checked_headers
 from llmnet.core.http import Request
 from llmnet.core.queue import FairQueue
-from llmnet.core.request import chat_request, checked_headers, checked_timeout
+from llmnet.core.request import chat_request, checked_timeout
 from llmnet.core.retry import RetryPolicy
-from llmnet.core.secrets import Secrets
+from llmnet.core.secrets import Secrets, in_headers
 from llmnet.environment import Resolved, resolve
 from llmnet.providers import make_form
 from llmnet.providers.form import Form
@@ -82,6 +83,7 @@ class Caller:
 
     clock: Clock = staticmethod(time.monotonic)
     wall: Clock = staticmethod(time.time)
+    check_plain: Callable[[object, str], None]
 
     def __init__(self, model_or_config: str | ClientConfig | None = None, /, **fields: Any) -> None:
         self._shared: Shared | None = None
@@ -90,6 +92,7 @@ class Caller:
         self._is_child = False
 
     def _set_up(self, config: ClientConfig) -> None:
+        self.check_plain(config.api_key, "api_key")
         self.config = config
         self.resolved: Resolved = resolve(config, os.environ)
         self._policy = config.policy
@@ -119,8 +122,8 @@ class Caller:
         return f"{type(self).__name__}({self.config!r})"
 
     def __del__(self) -> None:
-        shared = getattr(self, "_shared", None)
-        if shared is not None and not self._is_child and not shared.closed:
+        # Without a transport an argument was refused, and there is nothing to close.
+        if hasattr(self, "_transport") and not self._is_child and not self._common.closed:
             warnings.warn(f"unclosed {self!r}; use `with`, or close it", ResourceWarning, source=self, stacklevel=2)
 
     # -- calls --------------------------------------------------------------------------------------------------------
@@ -142,12 +145,12 @@ class Caller:
         model, timeout, extra = (given.pop(name, None) for name in ("model", "timeout", "extra_headers"))
         headers = checked_headers(extra, "extra_headers")
         checked_timeout(timeout)
-        chat = chat_request(messages, model or self.resolved.model, given, stream=stream)
+        chat = chat_request(messages, self.resolved.model if model is None else model, given, stream=stream)
         tier = chat.params.get("service_tier")
         bounds = resolve_timeout(timeout, self.config.timeout, stream=stream and not whole, flex=tier == "flex")
         form = self.form()
-        request = form.prepare(chat).with_headers(headers)
-        return self.make_call(form, request, bounds, gate=(chat.model, tier), stream=stream)
+        gate = (chat.model, tier)
+        return self.make_call(form, form.prepare(chat), bounds, headers=headers, gate=gate, stream=stream)
 
     def make_call(
         self,
@@ -155,17 +158,21 @@ class Caller:
         request: Request,
         timeout: Timeout,
         *,
+        headers: Mapping[str, str | None],
         gate: tuple[Any, ...],
         stream: bool = False,
         read: Callable[[Any], Any] | None = None,
     ) -> Call:
-        """One call to a host, under the policy, the gate and the budget that it shares with others."""
+        """One call to a host, under the policy, the gate and the budget that it shares with others.
+
+        Its own headers lie over all others, the credential too.
+        """
         host = form.target.host
         lane = (host, self.resolved.key)
         call = Call(
             form,
             request,
-            authorise=form.authorise,
+            authorise=lambda request, key: form.authorise(request, key).with_headers(headers),
             policy=self._policy,
             bounds=Bounds(timeout, self.clock),
             rng=self._common.rng,
@@ -173,7 +180,7 @@ class Caller:
             gate=self._common.gate((*lane, *gate)),
             bucket=self._common.bucket(lane, self._policy),
             host=host,
-            secrets=self._secrets,
+            secrets=self._secrets.also(in_headers(headers)),
             key=self.resolved.key,
             stream=stream,
             read=read,

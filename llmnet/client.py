@@ -32,6 +32,8 @@ class Client(Caller):
         ConfigurationError: a field is wrong, or a key or address is missing.
     """
 
+    check_plain = staticmethod(waits.check_plain)
+
     def __init__(self, model_or_config: str | ClientConfig | None = None, /, **fields: Unpack[ClientFields]) -> None:
         super().__init__(model_or_config, **fields)
         config = self.config
@@ -81,7 +83,7 @@ class Client(Caller):
         if callbacks is None:
             reply: ChatResponse = self._run(self._chat_call(messages, params, stream=False))
             return reply
-        checked_callbacks(callbacks, waits.check_plain)
+        checked_callbacks(callbacks, self.check_plain)
         call = self._chat_call(messages, params, stream=True, whole=True)
         return self._told(ChatStream(self._transport, call), callbacks)
 

@@ -1,23 +1,23 @@
-"""What a client was told and what the environment adds, resolved once into where calls go and how they are paid for."""
+"""What a client is told, a model string and fields: each is checked when it is given; the environment adds the rest."""
 
 import dataclasses
 import os
 import ssl
 from collections.abc import Awaitable, Callable, Mapping
 from enum import StrEnum
+from reprlib import repr as brief
 from typing import Any, Literal, TypedDict
 
 from llmnet.core.bounds import Timeout
 from llmnet.core.errors import ConfigurationError
-from llmnet.core.request import checked_headers, checked_key, checked_timeout, plain_text
+from llmnet.core.headers import checked_headers, checked_key
+from llmnet.core.request import checked_timeout, plain_text
 from llmnet.core.retry import RetryPolicy, count
 from llmnet.providers.addresses import checked_url
 from llmnet.providers.services import SERVICES
 
 ApiKey = str | Callable[[], str] | Callable[[], Awaitable[str]]
 FAKE_URL = "fake:"
-_ENGINES = ("auto", "httpx", "fast")
-_SECRET_WORDS = ("auth", "key", "token", "secret", "cookie")
 
 
 class Provider(StrEnum):
@@ -51,6 +51,10 @@ class ClientFields(TypedDict, total=False):
     transport: Literal["auto", "fast", "httpx"]
 
 
+class _Default(int):
+    """A number that nobody gave, which a `RetryPolicy` therefore overrules."""
+
+
 @dataclasses.dataclass(frozen=True, slots=True, kw_only=True)
 class ClientConfig:
     """All settings of a client; checked when it is made.
@@ -62,7 +66,7 @@ class ClientConfig:
         api_key: a string, or a callable that is asked for every attempt; `None` or blank: the provider's variable.
         base_url: where to send; `None`: the provider's variable, then its public address.
         timeout: seconds, or a `Timeout`.
-        max_retries: retries after the first attempt (3); given beside `retry`, it wins.
+        max_retries: retries after the first attempt (3); given beside `retry`, now or before, it wins.
         retry: a whole `RetryPolicy`.
         max_concurrent: calls in flight; more wait in a fair queue.
         headers: extra headers; they replace ours whatever their case, `None` removes one.
@@ -73,123 +77,77 @@ class ClientConfig:
         transport: the engine of the async client.
 
     Raises:
-        ConfigurationError: a value is wrong; the message names the field, the value and the fix.
+        ConfigurationError: a value is wrong; the message names the field and the fix.
     """
 
     provider: Provider | str = Provider.OPENAI
     api: str | None = None
     model: str | None = None
-    api_key: ApiKey | None = dataclasses.field(default=None, repr=False)
+    api_key: ApiKey | None = None
     base_url: str | None = None
     timeout: float | Timeout = dataclasses.field(default_factory=Timeout)
-    max_retries: int | None = None
+    max_retries: int = _Default(3)
     retry: RetryPolicy | None = None
     max_concurrent: int = 100
-    headers: Mapping[str, str | None] | None = dataclasses.field(default=None, repr=False)
-    proxy: str | None = dataclasses.field(default=None, repr=False)
+    headers: Mapping[str, str | None] | None = None
+    proxy: str | None = None
     verify: bool | str | ssl.SSLContext = True
     http2: bool = False
     api_version: str | None = None
     transport: Literal["auto", "fast", "httpx"] = "auto"
-    _own_retries: bool = dataclasses.field(default=False, init=False, repr=False)
 
     def __post_init__(self) -> None:
-        _set(self, "provider", _checked_provider(self.provider))
-        _set(self, "_own_retries", self.max_retries is not None)
-        _check_retries(self.max_retries, self.retry)
-        default = self.retry.max_retries if self.retry is not None else RetryPolicy().max_retries
-        _set(self, "max_retries", default if self.max_retries is None else self.max_retries)
-        self._check_texts()
-        self._check_rest()
-
-    def _check_texts(self) -> None:
-        service = SERVICES[self.provider]
-        for name in ("model", "api_version"):
-            if getattr(self, name) is not None:
-                plain_text(getattr(self, name), name)
-        if self.api is not None and self.api not in service.apis:
-            raise ConfigurationError(
-                f"api must be one of {', '.join(service.apis)} for {service.name}, not {self.api!r}"
-            )
-        if self.base_url is not None:
-            checked_url(self.base_url, "base_url")
-        if not callable(self.api_key):
-            checked_key(self.api_key)
-        checked_headers(self.headers, "headers")
-
-    def _check_rest(self) -> None:
-        checked_timeout(self.timeout)
-        if self.timeout is None:
-            raise ConfigurationError("timeout must be seconds or a Timeout, not None; math.inf switches a bound off")
-        if count(self.max_concurrent, "max_concurrent") < 1:
-            raise ConfigurationError("max_concurrent must be at least 1")
-        if self.proxy is not None and not isinstance(self.proxy, str):
-            raise ConfigurationError(
-                f"proxy must be an address like 'http://host:3128', not {type(self.proxy).__name__}"
-            )
-        if not isinstance(self.verify, bool | str | ssl.SSLContext):
-            raise ConfigurationError(
-                f"verify must be a path, an SSLContext or a bool, not {type(self.verify).__name__}"
-            )
-        if not isinstance(self.http2, bool):
-            raise ConfigurationError(f"http2 must be True or False, not {self.http2!r}")
-        if self.transport not in _ENGINES or self.transport == "fast":
-            raise ConfigurationError(
-                f"transport must be 'auto' or 'httpx', not {self.transport!r}; 'fast' is not built yet"
-            )
+        for name, check in _CHECKS.items():
+            value = getattr(self, name)
+            if value is not None or name not in _OPTIONAL:
+                object.__setattr__(self, name, check(value, name))
+        _check_api(self.api, self.provider)
+        if isinstance(self.max_retries, _Default):
+            object.__setattr__(self, "max_retries", _Default((self.retry or RetryPolicy()).max_retries))
 
     def __repr__(self) -> str:
-        shown = ("provider", "api", "model", "base_url", "max_retries", "max_concurrent")
-        return f"ClientConfig({', '.join(f'{name}={getattr(self, name)!r}' for name in shown)})"
+        shown = {name: getattr(self, name) for name in ("provider", "api", "model", "max_retries", "max_concurrent")}
+        shown["base_url"] = self.base_url and self.base_url.partition("?")[0]  # a query may hold a key
+        return f"ClientConfig({', '.join(f'{name}={value!r}' for name, value in shown.items())})"
 
     def over(self, fields: Mapping[str, Any]) -> "ClientConfig":
-        """This config with other values in some fields."""
-        unknown = set(fields) - set(FIELDS)
-        if unknown:
-            raise TypeError(f"unknown option {', '.join(sorted(unknown))}; the options are {', '.join(FIELDS)}")
-        own = {name: getattr(self, name) for name in FIELDS}
-        if not self._own_retries:
-            own["max_retries"] = None
-        return ClientConfig(**{**own, **fields})
+        """This config with other values in some fields.
+
+        Raises:
+            TypeError: there is no such field.
+        """
+        if unknown := [name for name in fields if name not in FIELDS]:
+            raise TypeError(f"unknown option {', '.join(unknown)}; the options are {', '.join(FIELDS)}")
+        return dataclasses.replace(self, **fields)
 
     @property
     def policy(self) -> RetryPolicy:
         """The retry policy, with `max_retries` where it was given on its own."""
-        return dataclasses.replace(self.retry or RetryPolicy(), max_retries=self.max_retries or 0)
+        return dataclasses.replace(self.retry or RetryPolicy(), max_retries=int(self.max_retries))
 
     @property
     def effective_base_url(self) -> str:
-        """Where calls will go, by this config and the environment."""
+        """Where calls will go, by this config and the environment.
+
+        Raises:
+            ConfigurationError: there is no address, or it is none.
+        """
         from llmnet.environment import address  # noqa: PLC0415 - it stands on this file
 
-        return address(self, os.environ)[0]
+        return address(self, os.environ).base_url
 
 
-FIELDS = tuple(field.name for field in dataclasses.fields(ClientConfig) if field.init)
-
-
-def _set(config: ClientConfig, name: str, value: object) -> None:
-    object.__setattr__(config, name, value)
-
-
-def _checked_provider(provider: Any) -> Provider | str:
-    name = provider.lower() if isinstance(provider, str) else provider
-    if name not in SERVICES:
-        raise ConfigurationError(f"unknown provider {provider!r}; known are {', '.join(sorted(SERVICES))}")
-    return Provider(name) if name in Provider.__members__.values() else str(name)
-
-
-def _check_retries(max_retries: Any, retry: Any) -> None:
-    if max_retries is not None:
-        count(max_retries, "max_retries")
-    if retry is not None and not isinstance(retry, RetryPolicy):
-        raise ConfigurationError(f"retry must be a RetryPolicy, not {type(retry).__name__}")
+FIELDS = tuple(field.name for field in dataclasses.fields(ClientConfig))
 
 
 def client_config(model_or_config: str | ClientConfig | None, fields: Mapping[str, Any]) -> ClientConfig:
     """The config that a client's arguments make.
 
     A model string is split at its first colon if no provider is given and a known one stands before it.
+
+    Raises:
+        ConfigurationError: a field is wrong, or the model is given twice.
+        TypeError: there is no such field.
     """
     if isinstance(model_or_config, ClientConfig):
         return model_or_config.over(fields)
@@ -202,3 +160,74 @@ def client_config(model_or_config: str | ClientConfig | None, fields: Mapping[st
     if colon and "provider" not in fields and before.lower() in SERVICES:
         return ClientConfig().over({"provider": before, "model": after or None, **fields})
     return ClientConfig().over({"model": model, **fields})
+
+
+# -- the checks: each takes a value and the name of its field, and gives what to keep ---------------------------------
+
+
+def _provider(value: Any, name: str) -> Provider | str:
+    known = value.lower() if isinstance(value, str) else ""
+    if known not in SERVICES:
+        raise ConfigurationError(f"{name} is unknown: {brief(value)}; known are {', '.join(sorted(SERVICES))}")
+    return Provider(known) if known in Provider.__members__.values() else known
+
+
+def _check_api(api: str | None, provider: str) -> None:
+    apis = SERVICES[provider].apis
+    if api is not None and api not in apis:
+        raise ConfigurationError(f"api must be one of {', '.join(apis)} for {provider}, not {brief(api)}")
+
+
+def _key(value: Any, name: str) -> ApiKey | None:
+    if callable(value):
+        key: ApiKey = value
+        return key
+    return checked_key(value, name)
+
+
+def _timeout(value: Any, name: str) -> float | Timeout:
+    checked = checked_timeout(value, name)
+    if checked is None:
+        raise ConfigurationError(f"{name} must be seconds or a Timeout, not None; math.inf switches a bound off")
+    return checked
+
+
+def _positive_count(value: Any, name: str) -> int:
+    if count(value, name) < 1:
+        raise ConfigurationError(f"{name} must be at least 1")
+    return int(value)
+
+
+def _one_of(*types: type, said: str) -> Callable[[Any, str], Any]:
+    def check(value: Any, name: str) -> Any:
+        if not isinstance(value, types):
+            raise ConfigurationError(f"{name} must be {said}, not {type(value).__name__}")
+        return value
+
+    return check
+
+
+def _engine(value: Any, name: str) -> str:
+    if value not in ("auto", "httpx"):
+        raise ConfigurationError(f"{name} must be 'auto' or 'httpx', not {brief(value)}; 'fast' is not built yet")
+    return str(value)
+
+
+_CHECKS: dict[str, Callable[[Any, str], Any]] = {
+    "provider": _provider,
+    "api": plain_text,
+    "model": plain_text,
+    "api_key": _key,
+    "base_url": checked_url,
+    "timeout": _timeout,
+    "max_retries": count,
+    "retry": _one_of(RetryPolicy, said="a RetryPolicy"),
+    "max_concurrent": _positive_count,
+    "headers": checked_headers,
+    "proxy": _one_of(str, said="an address like 'http://host:3128', or '' for none"),
+    "verify": _one_of(bool, str, ssl.SSLContext, said="the path of a CA file, an SSLContext or a bool"),
+    "http2": _one_of(bool, said="True or False"),
+    "api_version": plain_text,
+    "transport": _engine,
+}
+_OPTIONAL = ("api", "model", "api_key", "base_url", "retry", "headers", "proxy", "api_version")

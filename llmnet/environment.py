@@ -2,15 +2,30 @@
 
 import dataclasses
 from collections.abc import Mapping
+from typing import NamedTuple
 
 from llmnet.config import FAKE_URL, ApiKey, ClientConfig
+from llmnet.core import secrets
 from llmnet.core.errors import ConfigurationError
-from llmnet.core.request import checked_headers, checked_key
-from llmnet.providers.addresses import azure_address, checked_url, completed
+from llmnet.core.headers import checked_headers, checked_key
+from llmnet.core.request import plain_text
+from llmnet.providers.addresses import azure_address, checked_url, completed, extended
 from llmnet.providers.form import Target
-from llmnet.providers.services import AZURE, DASHSCOPE, FAKE, SERVICES, Api, Service
+from llmnet.providers.services import AZURE, DASHSCOPE, FAKE, MESSAGES, QIANFAN, SERVICES, Api, Service
 
-_SECRET_WORDS = ("auth", "key", "token", "secret", "cookie")
+_CREDENTIALS = ("authorization", "x-api-key", "api-key")
+
+# What belongs to Qianfan's old interface (PROTOCOLS 5.3).
+_V1_HOSTS = ("aip.baidubce.com", "wenxinworkshop")
+_V1_KEYS = (
+    ("QIANFAN_ACCESS_KEY", "QIANFAN_SECRET_KEY"),
+    ("QIANFAN_AK", "QIANFAN_SK"),
+    ("QIANFAN_ACCESS_TOKEN",),
+)
+_V1_IS_OFF = (
+    "Qianfan v1, which Baidu has switched off; v2 takes a bearer key (bce-v3/…): give it as api_key= or set "
+    "QIANFAN_BEARER_TOKEN, and leave the address to the default, https://qianfan.baidubce.com/v2"
+)
 
 
 @dataclasses.dataclass(frozen=True, slots=True, kw_only=True)
@@ -25,11 +40,27 @@ class Resolved:
         secrets: values that must never be seen.
     """
 
-    target: Target
+    target: Target = dataclasses.field(repr=False)
     api: Api
     key: ApiKey | None = dataclasses.field(repr=False)
     model: str | None
     secrets: tuple[str, ...] = dataclasses.field(repr=False)
+
+
+class Address(NamedTuple):
+    """Where calls go.
+
+    Attributes:
+        base_url: the base.
+        api: the name of the wire form.
+        deployment: the one that Azure's address names.
+        own: whether it is the caller's own, and not the vendor's; then no key is asked for.
+    """
+
+    base_url: str
+    api: str
+    deployment: str | None = None
+    own: bool = False
 
 
 def resolve(config: ClientConfig, environ: Mapping[str, str]) -> Resolved:
@@ -39,20 +70,24 @@ def resolve(config: ClientConfig, environ: Mapping[str, str]) -> Resolved:
         ConfigurationError: one of them is missing; the message names the variable and the argument to set.
     """
     service = SERVICES[config.provider]
-    base, api_name, deployment = address(config, environ)
-    key, scheme = _credential(config, service, environ, has_base=base != service.base_url)
-    api = service.apis[api_name]
+    where = address(config, environ)
+    key, scheme = _credential(config, where, environ)
     target = Target(
         service=service,
-        api=api_name,
-        base_url=base,
-        api_version=_api_version(config, api_name, base, environ),
+        api=where.api,
+        base_url=where.base_url,
+        api_version=_api_version(config, where, environ),
         scheme=scheme,
         headers=_headers(config, service, environ),
         user_agent=user_agent(),
     )
-    secrets = tuple(filter(None, (key if isinstance(key, str) else None, *_secret_headers(target.headers))))
-    return Resolved(target=target, api=api, key=key, model=config.model or deployment, secrets=secrets)
+    return Resolved(
+        target=target,
+        api=service.apis[where.api],
+        key=key,
+        model=config.model or where.deployment,
+        secrets=_secrets(config, key, target, environ),
+    )
 
 
 def user_agent() -> str:
@@ -62,86 +97,125 @@ def user_agent() -> str:
     return f"llmnet/{__version__}"
 
 
-def address(config: ClientConfig, environ: Mapping[str, str]) -> tuple[str, str, str | None]:
-    """Base address, wire form and, where Azure's address names one, deployment."""
+# -- where ------------------------------------------------------------------------------------------------------------
+
+
+def address(config: ClientConfig, environ: Mapping[str, str]) -> Address:
+    """Where a config's calls go.
+
+    Raises:
+        ConfigurationError: nothing says where, or what does is no address.
+    """
     service = SERVICES[config.provider]
-    usual = config.api or next(iter(service.apis))
-    base = config.base_url or _base_from(service, usual, environ) or service.base_url
+    api = config.api or next(iter(service.apis))
+    named = config.base_url or _variable(service, api, environ)
+    base = named or _workspace(service, environ) or service.base_url
     if service is FAKE and not base:
-        return FAKE_URL, usual, None
+        return Address(FAKE_URL, api)
     if not base:
-        variable = service.base_vars[0].name
-        raise ConfigurationError(f"no address for {service.name}: give base_url= or set {variable}")
-    if service is AZURE:
-        return azure_address(base, config.api, service.apis)
-    return completed(base, service.apis[usual].path) if service.bare_host else base, usual, None
+        raise ConfigurationError(f"no address for {service.name}: give base_url= or set {service.base_vars[0].name}")
+    if service is QIANFAN:
+        _refuse_v1(base, "base_url" if config.base_url else service.base_vars[0].name)
+    if service is AZURE:  # its variable names an address of the vendor's
+        return Address(*azure_address(base, config.api, service.apis), own=config.base_url is not None)
+    whole = completed(base, service.apis[api].path) if service.bare_host else base
+    return Address(whole, api, own=named is not None)
 
 
-def _base_from(service: Service, api: str, environ: Mapping[str, str]) -> str | None:
+def _variable(service: Service, api: str, environ: Mapping[str, str]) -> str | None:
+    """The address in the first of a service's variables that is set and meant for the wire form."""
     for variable in service.base_vars:
-        value = environ.get(variable.name, "").strip()
+        value = _read(environ, variable.name)
         if value and (not variable.apis or api in variable.apis):
-            return checked_url(value, variable.name).rstrip("/") + variable.suffix
-    return _dashscope_host(environ) if service is DASHSCOPE else None
+            return extended(checked_url(value, variable.name), variable.suffix)
+    if service is QIANFAN:
+        _refuse_v1(_read(environ, "QIANFAN_BASE_URL"), "QIANFAN_BASE_URL")
+    return None
 
 
-def _dashscope_host(environ: Mapping[str, str]) -> str | None:
-    """Workspace and region name a host of their own (PROTOCOLS 4.1)."""
-    workspace = environ.get("DASHSCOPE_WORKSPACE") or environ.get("DASHSCOPE_WORKSPACE_ID")
-    region = environ.get("DASHSCOPE_REGION") or environ.get("DASHSCOPE_API_REGION")
-    return f"https://{workspace}.{region}.maas.aliyuncs.com" if workspace and region else None
-
-
-def _credential(
-    config: ClientConfig, service: Service, environ: Mapping[str, str], *, has_base: bool
-) -> tuple[ApiKey | None, str]:
-    scheme = {"anthropic": "x-api-key", "azure": "api-key"}.get(service.name, "bearer")
-    if service is DASHSCOPE and config.api == "anthropic":
-        scheme = "x-api-key"
-    if callable(config.api_key):
-        return config.api_key, "bearer" if service is AZURE else scheme
-    given = checked_key(config.api_key)
-    if given is not None:
-        return given, scheme
-    for variable, sent_as in service.key_vars:
-        if value := checked_key(environ.get(variable)):
-            return value, scheme if sent_as == "bearer" and service.name not in ("anthropic", "azure") else sent_as
-    if not (has_base or service.keyless or _has_credential(config.headers)):
-        variables = " or ".join(variable for variable, _ in service.key_vars)
-        raise ConfigurationError(f"no key for {service.name}: give api_key= or set {variables}")
-    return None, scheme
-
-
-def _api_version(config: ClientConfig, api: str, base: str, environ: Mapping[str, str]) -> str | None:
-    if SERVICES[config.provider] is not AZURE:
+def _workspace(service: Service, environ: Mapping[str, str]) -> str | None:
+    """DashScope's workspace and region name a host of their own (PROTOCOLS 4.1)."""
+    workspace = _read(environ, "DASHSCOPE_WORKSPACE") or _read(environ, "DASHSCOPE_WORKSPACE_ID")
+    region = _read(environ, "DASHSCOPE_REGION") or _read(environ, "DASHSCOPE_API_REGION")
+    if service is not DASHSCOPE or not (workspace and region):
         return None
-    if config.api_version or api != "deployments" or "api-version=" in base:
+    return checked_url(f"https://{workspace}.{region}.maas.aliyuncs.com", "the address of DASHSCOPE_WORKSPACE")
+
+
+def _refuse_v1(base: str, name: str) -> None:
+    if any(mark in base.lower() for mark in _V1_HOSTS):
+        raise ConfigurationError(f"{name} is an address of {_V1_IS_OFF}")
+
+
+def _api_version(config: ClientConfig, where: Address, environ: Mapping[str, str]) -> str | None:
+    if config.provider != AZURE.name:
+        return None
+    if config.api_version or where.api != "deployments" or "api-version=" in where.base_url:
         return config.api_version
-    version = environ.get("OPENAI_API_VERSION", "").strip()
+    version = _read(environ, "OPENAI_API_VERSION")
     if not version:
         raise ConfigurationError(
             "Azure's deployments form needs a version: give api_version= or set OPENAI_API_VERSION"
         )
-    return version
+    return plain_text(version, "OPENAI_API_VERSION")
+
+
+# -- what is sent with it, and hidden ---------------------------------------------------------------------------------
+
+
+def _credential(config: ClientConfig, where: Address, environ: Mapping[str, str]) -> tuple[ApiKey | None, str]:
+    """The key and how it is sent."""
+    service, given = SERVICES[config.provider], config.api_key
+    scheme = _scheme(service, where.api)
+    if given is not None:
+        return given, "bearer" if service is AZURE and callable(given) else scheme
+    for variable, sent_as in service.key_vars:
+        if key := checked_key(environ.get(variable), variable):
+            # What is not sent by the service's usual scheme is a token, which knows no other.
+            return key, scheme if sent_as == _scheme(service, next(iter(service.apis))) else sent_as
+    if not _has_credential(config.headers):
+        _demand_key(service, where, environ)
+    return None, scheme
+
+
+def _scheme(service: Service, api: str) -> str:
+    """How a key is sent: the wire form decides, but for Azure."""
+    return "api-key" if service is AZURE else "x-api-key" if service.apis[api].form == MESSAGES else "bearer"
+
+
+def _demand_key(service: Service, where: Address, environ: Mapping[str, str]) -> None:
+    """Say that a key is missing, unless none is needed."""
+    for names in _V1_KEYS if service is QIANFAN else ():
+        if all(_read(environ, name) for name in names):
+            raise ConfigurationError(f"{' and '.join(names)} cannot be used: they belong to {_V1_IS_OFF}")
+    if not (where.own or service.keyless):
+        variables = " or ".join(variable for variable, _ in service.key_vars)
+        raise ConfigurationError(f"no key for {service.name}: give api_key= or set {variables}")
 
 
 def _headers(config: ClientConfig, service: Service, environ: Mapping[str, str]) -> dict[str, str | None]:
-    from_env: dict[str, str | None] = {
-        header: environ[variable].strip()
-        for variable, header in service.env_headers.items()
-        if environ.get(variable, "").strip()
-    }
-    checked_headers(from_env, "the environment's headers")
-    return {**from_env, **{name.lower(): value for name, value in (config.headers or {}).items()}}
-
-
-def _secret_headers(headers: Mapping[str, str | None]) -> list[str]:
-    """Values of headers that hold a credential: the whole, and what stands behind the scheme's name."""
-    values = [v for name, v in headers.items() if v and any(word in name.lower() for word in _SECRET_WORDS)]
-    return [part for value in values for part in {value, value.rpartition(" ")[2]}]
+    """Extra headers: those of the environment, and over them the caller's."""
+    headers: dict[str, str | None] = {}
+    for variable, header in service.env_headers.items():
+        if value := _read(environ, variable):
+            headers |= checked_headers({header: value}, variable)
+    return headers | {name.lower(): value for name, value in (config.headers or {}).items()}
 
 
 def _has_credential(headers: Mapping[str, str | None] | None) -> bool:
-    return any(
-        name.lower() in ("authorization", "x-api-key", "api-key") and value for name, value in (headers or {}).items()
+    return any(value and name.lower() in _CREDENTIALS for name, value in (headers or {}).items())
+
+
+def _secrets(config: ClientConfig, key: ApiKey | None, target: Target, environ: Mapping[str, str]) -> tuple[str, ...]:
+    """Key, credential headers, and passwords of addresses and proxies."""
+    proxies = [config.proxy or "", *(value for name, value in environ.items() if name.lower().endswith("_proxy"))]
+    return (
+        *([key] if isinstance(key, str) else []),
+        *secrets.in_headers(target.headers),
+        *secrets.in_query(target.base_url),
+        *(secret for proxy in proxies for secret in secrets.in_proxy(proxy)),
     )
+
+
+def _read(environ: Mapping[str, str], name: str) -> str:
+    return environ.get(name, "").strip()

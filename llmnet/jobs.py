@@ -8,8 +8,9 @@ from llmnet.calls import Caller
 from llmnet.core.bounds import Bounds, resolve_timeout
 from llmnet.core.call import Call
 from llmnet.core.chat import EmbeddingResponse, ModelInfo, total_usage
+from llmnet.core.headers import checked_headers
 from llmnet.core.http import Meta, Request
-from llmnet.core.request import checked_headers, checked_inputs, checked_model, checked_timeout
+from llmnet.core.request import checked_inputs, checked_model, checked_timeout
 
 Step = tuple[Request, Callable[[Any], None]]
 
@@ -17,8 +18,9 @@ Step = tuple[Request, Callable[[Any], None]]
 class Job:
     """Requests that are made one after another; the first error ends them."""
 
-    def __init__(self, caller: Caller, timeout: Any = None) -> None:
+    def __init__(self, caller: Caller, timeout: Any = None, headers: Any = None) -> None:
         checked_timeout(timeout)
+        self._headers = checked_headers(headers, "extra_headers")
         self.caller, self.form = caller, caller.form()
         self._timeout = resolve_timeout(timeout, caller.config.timeout, stream=False, flex=False)
         self._bounds = Bounds(self._timeout, caller.clock)
@@ -32,7 +34,8 @@ class Job:
         """The calls, each made when the one before has been run; each takes over the attempts so far."""
         for request, read in self.steps():
             timeout = dataclasses.replace(self._timeout, total=max(self._bounds.total_left(), 1e-9))
-            call = self.caller.make_call(self.form, request, timeout, gate=(type(self).__name__,), read=read)
+            gate = (type(self).__name__,)
+            call = self.caller.make_call(self.form, request, timeout, headers=self._headers, gate=gate, read=read)
             call.meta.attempts = self._last.meta.attempts if self._last is not None else []
             self._last = call
             yield call
@@ -77,10 +80,9 @@ class EmbedJob(Job):
     def __init__(
         self, caller: Caller, inputs: Any, model: str | None, timeout: Any, headers: Any, params: Mapping[str, Any]
     ) -> None:
-        super().__init__(caller, timeout)
+        super().__init__(caller, timeout, headers)
         self._inputs = checked_inputs(inputs)
-        self._model = checked_model(model or caller.resolved.model)
-        self._headers = checked_headers(headers, "extra_headers")
+        self._model = checked_model(caller.resolved.model if model is None else model)
         self._params = params
         self._replies: list[EmbeddingResponse] = []
 
@@ -90,7 +92,7 @@ class EmbedJob(Job):
         for start in range(0, len(self._inputs), limit):
             part = self._inputs[start : start + limit]
             request = self.form.embed_request(part, self._model, self._params)
-            yield request.with_headers(self._headers), self._reader(len(part))
+            yield request, self._reader(len(part))
 
     def _reader(self, size: int) -> Callable[[Any], None]:
         def read(payload: Any) -> None:

@@ -4,18 +4,19 @@ import functools
 import inspect
 import logging
 import math
-from collections.abc import Awaitable, Callable, Collection
-from typing import Any, TypeVar
+from collections.abc import Callable, Collection, Coroutine
+from typing import Any, ParamSpec, TypeVar, cast
 
 from llmnet.core.bounds import Timeout, positive
-from llmnet.core.errors import APIConnectionError, APIStatusError, ConfigurationError, LLMNetError
-from llmnet.core.http import Headers, Request
+from llmnet.core.errors import ConfigurationError, LLMNetError
+from llmnet.core.http import Request
 from llmnet.core.outcome import Outcome
 from llmnet.core.request import is_async_callable
 from llmnet.core.retry import RETRY_STATUSES, RetryPolicy, count
 
+P = ParamSpec("P")
 T = TypeVar("T")
-F = TypeVar("F", bound=Callable[..., Any])
+ErrorTypes = type[Exception] | tuple[type[Exception], ...]
 
 log = logging.getLogger("llmnet")
 _FOREVER = Timeout(connect=math.inf, response=math.inf, idle=math.inf, total=math.inf)
@@ -26,17 +27,18 @@ def with_retry(
     *,
     base_delay: float = 1.0,
     max_delay: float = 10.0,
-    retry_on: type[Exception] | tuple[type[Exception], ...] | None = None,
-) -> Callable[[F], F]:
+    retry_on: ErrorTypes | None = None,
+) -> Callable[[Callable[P, T]], Callable[P, T]]:
     """Decorate a function, sync or async, that is to be called again when it fails for a passing reason.
 
-    Repeated are network errors (Python's, requests', httpx's), errors that carry a retryable HTTP status, and the types
-    in *retry_on*. `Retry-After` is obeyed. An error of an llmnet client is not repeated, since the client has done so,
-    unless that client had `max_retries=0`. Each sleep is logged; in the end the last error is raised.
+    Repeated are network errors (Python's, requests', httpx's and others'), errors that carry a retryable HTTP status
+    or a `retry_after`, and the types in *retry_on*. `Retry-After` is obeyed; one beyond two minutes ends the attempts.
+    An error of an llmnet client is not repeated, since the client has done so, unless that client had `max_retries=0`.
+    Each sleep is logged before; in the end the last error is raised as it is.
 
     Args:
         max_attempts: calls at most, the first one included.
-        base_delay: seconds that the first backoff is drawn from.
+        base_delay: seconds that the first backoff is drawn from; each further one doubles it.
         max_delay: seconds that a backoff never exceeds.
         retry_on: further exception types to repeat.
 
@@ -44,26 +46,25 @@ def with_retry(
         ConfigurationError: an argument is wrong, or the function is a generator, which cannot be begun anew.
     """
     if callable(max_attempts):
-        raise ConfigurationError("write @with_retry() with parentheses")
-    policy = _policy(max_attempts, base_delay, max_delay, RETRY_STATUSES)
-    types = _types(retry_on)
+        raise ConfigurationError("with_retry takes no function: write @with_retry() with parentheses")
+    policy, types = _policy(max_attempts, base_delay, max_delay, RETRY_STATUSES), _types(retry_on)
 
-    def decorate(function: F) -> F:
-        if inspect.isgeneratorfunction(function) or inspect.isasyncgenfunction(function):
-            raise ConfigurationError(f"{function.__name__} is a generator; what it has yielded cannot be taken back")
+    def decorate(function: Callable[P, T]) -> Callable[P, T]:
+        _check(function, "what with_retry() decorates")
+        name = _name(function)
         if is_async_callable(function):
 
             @functools.wraps(function)
-            async def awaited(*args: Any, **kwargs: Any) -> Any:
-                return await _drive_async(lambda: function(*args, **kwargs), Judge(policy, types))
+            async def awaited(*args: P.args, **kwargs: P.kwargs) -> Any:
+                return await _run_async(functools.partial(function, *args, **kwargs), Judge(name, policy, types))
 
-            return awaited  # type: ignore[return-value]
+            return cast("Callable[P, T]", awaited)
 
         @functools.wraps(function)
-        def wrapper(*args: Any, **kwargs: Any) -> Any:
-            return _drive(lambda: function(*args, **kwargs), Judge(policy, types))
+        def wrapper(*args: P.args, **kwargs: P.kwargs) -> T:
+            return _run(functools.partial(function, *args, **kwargs), Judge(name, policy, types))
 
-        return wrapper  # type: ignore[return-value]
+        return wrapper
 
     return decorate
 
@@ -77,36 +78,51 @@ def retry_with_backoff(
 ) -> T:
     """Call `func()` until it succeeds; an async one gives an awaitable.
 
-    A status is read from exceptions and from returned responses; the last response is returned as it is.
+    What is repeated, and when, is as in `with_retry`; a status is read from a returned response, too. The last error
+    is raised, the last response returned, as it is.
 
     Args:
         func: called without arguments.
         max_attempts: calls at most, the first one included.
-        base_delay: seconds that the first backoff is drawn from.
+        base_delay: seconds that the first backoff is drawn from; each further one doubles it.
         max_delay: seconds that a backoff never exceeds.
         retryable_status_codes: HTTP statuses to repeat.
 
     Raises:
         ConfigurationError: an argument is wrong.
     """
-    if not callable(func):
-        raise ConfigurationError(f"func must be a function without arguments, not {type(func).__name__}")
-    judge = Judge(_policy(max_attempts, base_delay, max_delay, frozenset(retryable_status_codes)), (), results=True)
+    _check(func, "func")
+    judge = Judge(_name(func), _policy(max_attempts, base_delay, max_delay, retryable_status_codes), results=True)
     if is_async_callable(func):
-        return _drive_async(func, judge)  # type: ignore[arg-type, return-value]
-    return _drive(func, judge)
+        return cast("T", _run_async(func, judge))
+    return _run(func, judge)
 
 
-def _policy(max_attempts: Any, base_delay: Any, max_delay: Any, statuses: Collection[int]) -> RetryPolicy:
+def _check(function: object, what: str) -> None:
+    if not callable(function):
+        raise ConfigurationError(f"{what} must be a function, not {type(function).__name__}")
+    for one in (function, getattr(type(function), "__call__", None)):  # noqa: B004 - an object's own `__call__`
+        if inspect.isgeneratorfunction(one) or inspect.isasyncgenfunction(one):
+            raise ConfigurationError(f"{_name(function)} is a generator; what it has yielded cannot be taken back")
+
+
+def _name(function: object) -> str:
+    inner = function.func if isinstance(function, functools.partial) else function
+    return str(getattr(inner, "__qualname__", type(inner).__name__))
+
+
+def _policy(max_attempts: int, base_delay: float, max_delay: float, statuses: Collection[int]) -> RetryPolicy:
     if count(max_attempts, "max_attempts") < 1:
         raise ConfigurationError("max_attempts must be at least 1")
+    if not isinstance(statuses, Collection):
+        raise ConfigurationError(f"retryable_status_codes must be a set of HTTP statuses, not {statuses!r}")
     # A throttle is an ordinary failure here: nobody else shares a gate with the function.
     return RetryPolicy(
         max_retries=max_attempts - 1,
         base_delay=positive(base_delay, "base_delay"),
         max_delay=positive(max_delay, "max_delay"),
         max_throttle_wait=0,
-        retry_statuses=statuses,
+        retry_statuses=frozenset(int(s) if isinstance(s, int) and s is not True else s for s in statuses),
         budget=None,
     )
 
@@ -115,103 +131,91 @@ def _types(retry_on: Any) -> tuple[type[Exception], ...]:
     types = () if retry_on is None else retry_on if isinstance(retry_on, tuple) else (retry_on,)
     for one in types:
         if not (isinstance(one, type) and issubclass(one, Exception)):
-            raise ConfigurationError(f"retry_on must be exception types, not {one!r}")
+            raise ConfigurationError(f"retry_on must be an exception type or a tuple of them, not {one!r}")
     return types
 
 
 class Judge:
-    """Decides after each call of a function; one for each time that it is to succeed."""
+    """Decides after each call of a function; made anew for each time that the function is to succeed.
 
-    def __init__(self, policy: RetryPolicy, types: tuple[type[Exception], ...], *, results: bool = False) -> None:
-        from llmnet.transports.plain import plain_call  # noqa: PLC0415 - on use
+    Args:
+        name: of the function, for the log.
+        policy: how often, and after how long.
+        types: exceptions that are repeated whatever they say.
+        results: whether what the function returns may be a failure, too.
+    """
 
-        self._types, self._results = types, results
-        self._call = plain_call(Request(method="CALL", url=""), policy, _FOREVER)
+    def __init__(
+        self, name: str, policy: RetryPolicy, types: tuple[type[Exception], ...] = (), *, results: bool = False
+    ) -> None:
+        from llmnet.transports.plain import PlainCall  # noqa: PLC0415 - on use
+        from llmnet.transports.waits import Waits  # noqa: PLC0415 - on use
+
+        self._name, self._types, self._results = name, types, results
+        self._attempts = policy.max_retries + 1
+        self.waits = Waits()
+        self.call = PlainCall(Request(method="CALL", url=""), policy, _FOREVER, self.waits)
         self.delay = 0.0
 
     def __call__(self, state: Any) -> bool:
         """Tenacity's question whether to go on; the wait is decided with the answer, and asked for later."""
-        error = state.outcome.exception()
-        failure = self._failure(error) if error is not None else self._status_of_result(state.outcome.result())
+        failure = self._failure(state.outcome)
         if failure is None:
             return False
-        self._call.begin(None)
-        self._call.meta.headers = _headers_of(error if error is not None else state.outcome.result())
-        decision = self._call.decide(Outcome(failure))
+        decision = self.call.decide(Outcome(failure))
         self.delay = decision.delay
         return decision.retry
 
-    def _failure(self, error: BaseException) -> LLMNetError | None:
-        if isinstance(error, LLMNetError):
-            listed = isinstance(error, self._types) if self._types else False
-            return None if error.repeated and not listed else error
-        if not isinstance(error, Exception):
-            return None
-        status = status_of(error)
-        if status is not None and not isinstance(error, self._types):
-            return APIStatusError(str(error), status=status, http_status=status)
-        known = isinstance(error, self._types) or _is_network_error(error)
-        return APIConnectionError(str(error)) if known else None
+    def _failure(self, outcome: Any) -> LLMNetError | None:
+        from llmnet.transports import foreign  # noqa: PLC0415 - on use
 
-    def _status_of_result(self, result: Any) -> LLMNetError | None:
-        status = status_of(result) if self._results else None
-        return APIStatusError("", status=status, http_status=status) if status is not None and status >= 400 else None
+        error = outcome.exception()
+        if isinstance(error, Exception):
+            return foreign.failure(error, self.call, listed=isinstance(error, self._types))
+        # Ctrl-C, an exit and a cancelled task are no failures.
+        return foreign.refusal(outcome.result(), self.call) if error is None and self._results else None
 
-    def wait(self, state: Any) -> float:
-        """Tenacity's question how long."""
-        return self.delay
+    def settings(self) -> dict[str, Any]:
+        """What tenacity is to be told, whether it drives a function or a coroutine function."""
+        from tenacity import stop_after_attempt  # noqa: PLC0415 - on use
 
-    def note(self, state: Any) -> None:
-        """Log before each sleep."""
+        return {
+            "retry": self,
+            "wait": lambda _: self.delay,
+            # The judge counts, too; but a `TryAgain` of tenacity's own asks nobody.
+            "stop": stop_after_attempt(self._attempts),
+            "before_sleep": self._note,
+            "reraise": True,
+        }
+
+    def _note(self, state: Any) -> None:
         error = state.outcome.exception()
-        why = type(error).__name__ if error is not None else "a retryable status"
-        log.warning("attempt %d ended in %s; the next one follows in %.2f s", state.attempt_number, why, self.delay)
+        why = "a retryable status" if error is None else type(error).__name__
+        said = (self._name, state.attempt_number, self._attempts, why, self.delay)
+        log.warning("%s: call %d of %d ended in %s; the next one follows in %.2f s", *said)
 
 
-def _settings(judge: Judge) -> dict[str, Any]:
-    from tenacity import stop_never  # noqa: PLC0415 - on use
-
-    return {
-        "retry": judge,
-        "wait": judge.wait,
-        "stop": stop_never,
-        "before_sleep": judge.note,
-        "reraise": True,
-    }
-
-
-def _drive(function: Callable[[], T], judge: Judge) -> T:
+def _run(function: Callable[[], T], judge: Judge) -> T:
+    """Call a function until its judge is content; a coroutine that it gives is driven by whoever awaits it."""
     from tenacity import Retrying  # noqa: PLC0415 - on use
 
-    return Retrying(**_settings(judge))(function)
+    result = Retrying(sleep=lambda s: judge.waits.sleep(s, judge.call), **judge.settings())(function)
+    if isinstance(result, Coroutine):
+        made = [result]
+        return cast("T", _run_async(lambda: made.pop() if made else function(), judge))
+    return result
 
 
-async def _drive_async(function: Callable[[], Awaitable[T]], judge: Judge) -> T:
+async def _run_async(function: Callable[[], Any], judge: Judge) -> Any:
+    """Call and await until the judge is content."""
     from tenacity import AsyncRetrying  # noqa: PLC0415 - on use
 
-    return await AsyncRetrying(**_settings(judge))(function)
+    from llmnet.transports.awaits import Awaits  # noqa: PLC0415 - on use
 
+    async def attempt() -> Any:
+        return await function()
 
-def status_of(thing: Any) -> int | None:
-    """The HTTP status of a response, or of an exception of whichever library."""
-    for place in (thing, getattr(thing, "response", None)):
-        for name in ("status_code", "status"):
-            value = getattr(place, name, None)
-            if isinstance(value, int) and not isinstance(value, bool):
-                return value
-    return None
+    async def sleep(seconds: float) -> None:
+        await Awaits().sleep(seconds, judge.call)
 
-
-def _headers_of(thing: Any) -> Headers:
-    """The response headers of a response, or of an exception that holds one."""
-    for place in (getattr(thing, "response", None), thing):
-        headers = getattr(place, "headers", None)
-        if headers is not None and hasattr(headers, "items"):
-            return Headers([(str(name), str(value)) for name, value in headers.items()])
-    return Headers()
-
-
-def _is_network_error(error: Exception) -> bool:
-    from llmnet.transports.foreign import is_network_error  # noqa: PLC0415 - on use
-
-    return is_network_error(error)
+    return await AsyncRetrying(sleep=sleep, **judge.settings())(attempt)

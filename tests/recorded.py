@@ -72,21 +72,16 @@ def was_cut(row):
 def check(row, reply):
     """The list of differences between a reply and what its row expects."""
     expected = row["expected"]
-    bad = [f"finish {reply.native_finish_reason!r}"] * _differs(
-        expected.get("finish_reason"), reply.native_finish_reason
-    )
-    if isinstance(expected.get("text"), str):
-        bad += [f"text {reply.content[:60]!r}, not {expected['text'][:60]!r}"] * (reply.content != expected["text"])
-    if isinstance(expected.get("reasoning"), str):
-        same = (reply.reasoning or "").strip() == expected["reasoning"].strip()
-        bad += [f"reasoning {str(reply.reasoning)[:60]!r}, not {expected['reasoning'][:60]!r}"] * (not same)
-    bad += [f"refusal {reply.refusal!r}"] * _differs(expected.get("refusal") or None, reply.refusal)
-    bad += [f"id {reply.id!r}"] * _differs(expected.get("id") or None, reply.id)
+    text, reasoning = expected.get("text"), expected.get("reasoning")
+    pairs = {
+        "finish": (expected.get("finish_reason"), reply.native_finish_reason),
+        "text": (text if isinstance(text, str) else None, reply.content),
+        "reasoning": (reasoning.strip() if isinstance(reasoning, str) else None, (reply.reasoning or "").strip()),
+        "refusal": (expected.get("refusal") or None, reply.refusal),
+        "id": (expected.get("id") or None, reply.id),
+    }
+    bad = [f"{what} {got!r}, not {want!r}" for what, (want, got) in pairs.items() if want is not None and want != got]
     return bad + _check_calls(row, reply) + _check_usage(expected.get("usage") or {}, reply.usage)
-
-
-def _differs(want, got):
-    return want is not None and want != got
 
 
 def _check_calls(row, reply):
@@ -132,6 +127,12 @@ def hear(form, row, pieces):
     except Fault as fault:
         return chunks, fault.outcome.error
     return chunks, exchange.value
+
+
+def facts(heard):
+    """What can be compared: of an error, its class, words and status."""
+    chunks, value = heard
+    return chunks, (type(value), str(value), value.status) if isinstance(value, Exception) else value
 
 
 def cut(data, *places):

@@ -24,10 +24,10 @@ SECONDS = {
     "0.0": 0.0, "2147483648": LONGEST,
 }  # fmt: skip
 UNUSABLE = [
-    "", " ", "-1", "-0", "-0.5", "nan", "inf", "-inf", "infinity", "1e400", "1e-", "9" * 40, "9" * 5000, "2147483649", "abc",
+    "", " ", "-1", "-0", "-0.5", "nan", "inf", "-inf", "infinity", "1e400", "1e-", "9" * 40, "9" * 5000, "abc",
     "1_000", "1,5", "5s", "²", "٣", "１", "0x10", "--1", "+", ".", "e5", "20 GMT", "2023-09-29T16:26:57Z", "REDACTED",
-    "Fri, 31 Feb 2023 16:26:57 GMT", "Fri, 29 Sep 2023 25:26:57 GMT", "Fri, 29 Sep 2023", ",", "a, b c d e:f:g h",
-    "Fri, 29 Sep 2023 16:26:57 +9999", "Fri, 29 Sep 99999999999999999999 16:26:57 GMT", "Fri, 31 Dec 9999 23:59:59 GMT",
+    "Fri, 31 Feb 2023 16:26:57 GMT", "Fri, 29 Sep 2023 25:26:57 GMT", "Fri, 29 Sep 2023 16:26:61 GMT", "Fri, 29 Sep 2023", ",", "a, b c d e:f:g h",
+    "Fri, 29 Foo 2023 16:26:57 GMT", "Fri, 29 Sep 0000 16:26:57 GMT", "Fri, 29 Sep 2023 16:26:57 +02", "Fri, 29 Sep 99999999999999999999 16:26:57 GMT", "Fri, 31 Dec 9999 23:59:59 GMT",
 ]  # fmt: skip
 DATES = {
     "Fri, 29 Sep 2023 16:26:57 GMT": 20.0,
@@ -42,6 +42,8 @@ DATES = {
     "29 Sep 2023 16:26:57 GMT": 20.0,
     "Fri, 29 Sep 2023 16:26:37 GMT": 0.0,
     "Fri, 29 Sep 2023 16:26:36 GMT": 0.0,
+    "Fri, 29 Sep 2023 11:56:57 -0430": 20.0,
+    "Fri, 29 Sep 2023 16:26:60 GMT": 22.0,
     "Sunday, 06-Nov-94 08:49:37 GMT": 0.0,
 }
 
@@ -58,9 +60,26 @@ def test_an_unusable_value_counts_as_absent(value):
     assert parse_retry_after({"Retry-After-Ms": "7000", "Retry-After": value}, NOW) == 7.0
 
 
+def test_what_does_not_fit_into_31_bits_is_no_wait():
+    assert parse_retry_after({"Retry-After": "2147483649"}, NOW) is None
+    assert parse_retry_after({"Retry-After-Ms": "2147483649"}, NOW) == 2147483.649
+
+
 @pytest.mark.parametrize(("value", "seconds"), DATES.items())
 def test_dates(value, seconds):
     assert parse_retry_after({"retry-after": value}, NOW) == seconds
+
+
+FORMS = ["%a, %d %b %Y %H:%M:%S GMT", "%A, %d-%b-%y %H:%M:%S GMT", "%a %b %e %H:%M:%S %Y"]
+
+
+@pytest.mark.parametrize("form", FORMS)
+@given(moment=st.integers(7, 3155759999))  # to 2069: there the years of two digits turn back
+def test_every_date_in_every_form(form, moment):
+    said = [
+        time.strftime(form.replace("%e", f"{gone.tm_mday:2}"), gone) for gone in map(time.gmtime, (moment, moment - 7))
+    ]
+    assert parse_retry_after({"Retry-After": said[0], "Date": said[1]}, NOW) == 7.0
 
 
 @pytest.mark.parametrize("zone", ["Asia/Jerusalem", "America/New_York"])

@@ -69,6 +69,6 @@ def main(argv: Sequence[str] | None = None) -> int:
         sys.stderr.close()  # the reader has left, as `head` does; nothing is wrong
         return 0
     except (LLMNetError, KeyboardInterrupt) as error:
-        print(f"llmnet: {error or 'interrupted'}", file=sys.stderr)
+        print(f"llmnet: {str(error) or 'interrupted'}", file=sys.stderr)
         return next(code for kind, code in EXIT_CODES if isinstance(error, kind))
     return 0

@@ -10,6 +10,7 @@ Clock = Callable[[], float]
 
 FLEX_SECONDS = 900.0
 STREAM_TOTAL = 600.0
+_HUGE = 1e300  # a whole number beyond it may be none that a float can hold
 
 
 @dataclasses.dataclass(frozen=True, slots=True, kw_only=True)
@@ -55,7 +56,7 @@ def positive(value: object, name: str) -> float:
         raise ConfigurationError(f"{name} must be a positive number, not {type(value).__name__}")
     if math.isnan(value) or value <= 0:
         raise ConfigurationError(f"{name} must be a positive number, not {value}")
-    return float(value)
+    return math.inf if value > _HUGE else float(value)
 
 
 def resolve_timeout(

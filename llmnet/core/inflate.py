@@ -5,7 +5,7 @@ Done here once, for both fronts; the HTTP libraries are told to leave bodies as 
 """
 
 import zlib
-from collections.abc import Callable, Generator, Iterable, Iterator
+from collections.abc import Callable, Generator, Iterator
 
 from llmnet.core.errors import InvalidResponseError
 
@@ -50,13 +50,13 @@ class Inflater:
 
     def __init__(self, encoding: str | None, max_bytes: int | None = MAX_BODY_BYTES) -> None:
         self._max_bytes = max_bytes
-        self._layers = [_Layer(name) for name in _codings(encoding)]
-        self._passed = [0] * (len(self._layers) + 1)
+        self._layers: list[_Layer | _Plain] = [_Layer(name) for name in _codings(encoding)] or [_Plain()]
+        self._passed = [0] * len(self._layers)
 
     @property
     def complete(self) -> bool:
         """Whether nothing is cut off: no coded stream has begun that has not ended."""
-        return not self._layers or self._layers[-1].complete
+        return self._layers[-1].over or all(layer.complete for layer in self._layers)
 
     def feed(self, data: bytes) -> Iterator[bytes]:
         """Take bytes of the body and decode them as the pieces are asked for, each of at most 64 KiB.
@@ -64,17 +64,26 @@ class Inflater:
         Raises:
             InvalidResponseError: the bytes are not what the coding promised, or too much came out.
         """
-        pieces = self._metered(0, _windows(data, PIECE))
-        for depth, layer in enumerate(self._layers, 1):
+        pieces = _windows(data, PIECE)
+        for depth, layer in enumerate(self._layers):
             pieces = self._metered(depth, layer.decode(pieces))
         return pieces
 
-    def _metered(self, depth: int, pieces: Iterable[bytes]) -> Iterator[bytes]:
+    def _metered(self, depth: int, pieces: Iterator[bytes]) -> Iterator[bytes]:
         for piece in pieces:
             self._passed[depth] += len(piece)
             if self._max_bytes is not None and self._passed[depth] > self._max_bytes:
                 raise InvalidResponseError(f"the body is longer than {self._max_bytes} bytes")
             yield piece
+
+
+class _Plain:
+    """No coding."""
+
+    complete, over = True, False
+
+    def decode(self, pieces: Iterator[bytes]) -> Iterator[bytes]:
+        return pieces
 
 
 class _Layer:
@@ -86,31 +95,31 @@ class _Layer:
         self._head = b""  # what has come of the two bytes that tell how to go on
         self._stream: zlib._Decompress | None = None
         self._first = True
-        self._over = False
+        self.over = False
 
     @property
     def complete(self) -> bool:
         return self._stream is None and not (self._first and self._head)
 
-    def decode(self, pieces: Iterable[bytes]) -> Iterator[bytes]:
+    def decode(self, pieces: Iterator[bytes]) -> Iterator[bytes]:
         for piece in pieces:
             for window in _windows(piece, WINDOW):
                 yield from self._decode(window)
-            if self._over:
+            if self.over:  # then what is left need not even come out of the coding around this one
                 return
 
     def _decode(self, data: bytes) -> Iterator[bytes]:
-        while data and not self._over:
+        while data and not self.over:
             data = self._open(data) if self._stream is None else (yield from self._inflate(self._stream, data))
 
     def _open(self, data: bytes) -> bytes:
         """Begin a stream once its first two bytes are here; the bytes that are left to read."""
-        data = self._head + (data if self._first else data.lstrip(b"\0"))
+        data = self._head + (data if self._first or self._head else data.lstrip(b"\0"))
         self._head = data if len(data) < 2 else b""
         if self._head or not data:
             return b""
         wbits = self._opening(data[:2], self._first)
-        self._first, self._over = False, wbits is None
+        self._first, self.over = False, wbits is None
         self._stream = None if wbits is None else zlib.decompressobj(wbits)
         return data
 
@@ -141,5 +150,5 @@ def _codings(encoding: str | None) -> list[str]:
     return names[::-1]
 
 
-def _windows(data: bytes, size: int) -> Iterable[bytes]:
-    return (data,) if len(data) <= size else (data[at : at + size] for at in range(0, len(data), size))
+def _windows(data: bytes, size: int) -> Iterator[bytes]:
+    return iter((data,)) if len(data) <= size else (data[at : at + size] for at in range(0, len(data), size))

@@ -93,8 +93,7 @@ def encodable(text: str) -> bool:
 
 def mended(value: Any) -> Any:
     """A value that was read, with all its texts fit to be written again: a lone half of an emoji becomes U+FFFD."""
-    if isinstance(value, str):
-        return value if encodable(value) else value.encode("utf-16-le", "surrogatepass").decode("utf-16-le", "replace")
-    if isinstance(value, dict):
-        return {mended(key): mended(item) for key, item in value.items()}
-    return [mended(item) for item in value] if isinstance(value, list) else value
+    text = json.dumps(value, ensure_ascii=False)
+    if encodable(text):
+        return value
+    return decode(text.encode("utf-16-le", "surrogatepass").decode("utf-16-le", "replace"))

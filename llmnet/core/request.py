@@ -2,8 +2,9 @@
 
 import dataclasses
 import inspect
-import re
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Set as AbstractSet
+from reprlib import repr as brief
 from typing import Any
 
 from llmnet.core.bounds import Timeout, positive
@@ -11,8 +12,6 @@ from llmnet.core.errors import ConfigurationError
 from llmnet.core.json import fault
 
 ROLES = ("system", "developer", "user", "assistant", "tool", "function")
-_HEADER_NAME = re.compile(r"[!#$%&'*+.^_`|~0-9A-Za-z-]+")  # RFC 9110, 5.1
-_HEADER_VALUE = re.compile(r"[\t\x20-\x7e\x80-\xff]*")  # RFC 9110, 5.5
 
 
 @dataclasses.dataclass(frozen=True, slots=True, kw_only=True)
@@ -36,6 +35,8 @@ def chat_request(messages: Any, model: str | None, params: Mapping[str, Any], *,
     Raises:
         ConfigurationError: one of them is wrong; the message names it, its value and the fix.
     """
+    if wrong := next((name for name in _NOT_HERE if name in params), None):
+        raise ConfigurationError(f"{wrong}= is no parameter here: {_NOT_HERE[wrong]}")
     given = {name: value for name, value in params.items() if value is not None}
     _check_params(given)
     return ChatRequest(
@@ -57,13 +58,13 @@ def checked_model(model: Any) -> str:
 
 
 def plain_text(value: Any, name: str) -> str:
-    """Check a short text: a name, an address."""
+    """Check a short text: a name, an address. It is not shown, since a key may have been put in its place."""
     if not isinstance(value, str):
         raise ConfigurationError(f"{name} must be a string, not {type(value).__name__}")
     if problem := fault(value, name):
         raise ConfigurationError(problem)
     if not value.strip() or any(ord(c) < 32 or ord(c) == 127 for c in value):
-        raise ConfigurationError(f"{name} must be a text without control characters, not {value!r}")
+        raise ConfigurationError(f"{name} must be a text that is not blank and has no control characters")
     return value
 
 
@@ -71,7 +72,7 @@ def checked_messages(messages: Any) -> list[dict[str, Any]]:
     """Check a conversation; a plain string is one user message. The caller's objects are copied, never changed."""
     if isinstance(messages, str):
         messages = [{"role": "user", "content": messages}]
-    if isinstance(messages, Mapping | bytes) or not isinstance(messages, Sequence):
+    if isinstance(messages, Mapping | bytes | bytearray | memoryview) or not isinstance(messages, Sequence):
         raise ConfigurationError(
             f"messages must be a string or a list of messages like {{'role': 'user', 'content': '…'}}, "
             f"not {type(messages).__name__}"
@@ -86,13 +87,13 @@ def _checked_message(message: Any, path: str) -> dict[str, Any]:
         raise ConfigurationError(f"{path} must be a dict with 'role' and 'content', not {type(message).__name__}")
     role = message.get("role")
     if role not in ROLES:
-        raise ConfigurationError(f"{path}.role must be one of {', '.join(ROLES)}, not {role!r}")
+        raise ConfigurationError(f"{path}.role must be one of {', '.join(ROLES)}, not {brief(role)}")
     copy = dict(message)
     _check_content(copy, role, path)
     _check_calls(copy.get("tool_calls"), f"{path}.tool_calls")
     if role == "tool" and not isinstance(copy.get("tool_call_id"), str):
         raise ConfigurationError(
-            f"{path}.tool_call_id must name the tool call that it answers, not {copy.get('tool_call_id')!r}"
+            f"{path}.tool_call_id must name the tool call that it answers, not {brief(copy.get('tool_call_id'))}"
         )
     if problem := fault(copy, path):
         raise ConfigurationError(problem)
@@ -112,7 +113,7 @@ def _check_content(message: dict[str, Any], role: str, path: str) -> None:
     for i, part in enumerate(content):
         if not isinstance(part, Mapping):
             raise ConfigurationError(
-                f"{path}.content[{i}] must be a dict like {{'type': 'text', 'text': '…'}}, not {part!r}"
+                f"{path}.content[{i}] must be a dict like {{'type': 'text', 'text': '…'}}, not {brief(part)}"
             )
 
 
@@ -120,7 +121,7 @@ def _check_calls(calls: Any, path: str) -> None:
     if calls is None:
         return
     if not isinstance(calls, list | tuple) or not all(isinstance(call, Mapping) for call in calls):
-        raise ConfigurationError(f"{path} must be a list of tool calls as in `reply.message`, not {calls!r}")
+        raise ConfigurationError(f"{path} must be a list of tool calls as in `reply.message`, not {brief(calls)}")
 
 
 def _check_params(params: Mapping[str, Any]) -> None:
@@ -138,19 +139,19 @@ def fault_free(value: Any, name: str) -> None:
 
 def _number(value: Any, name: str) -> None:
     if isinstance(value, bool) or not isinstance(value, int | float):
-        raise ConfigurationError(f"{name} must be a number, not {value!r}")
+        raise ConfigurationError(f"{name} must be a number, not {brief(value)}")
     fault_free(value, name)
 
 
 def _limit(value: Any, name: str) -> None:
     if isinstance(value, bool) or not isinstance(value, int) or value < 0:
-        raise ConfigurationError(f"{name} must be a whole number of tokens, not {value!r}")
+        raise ConfigurationError(f"{name} must be a whole number of tokens, not {brief(value)}")
 
 
 def _tools(value: Any, name: str) -> None:
     if not isinstance(value, list | tuple) or not all(isinstance(tool, Mapping) for tool in value):
         raise ConfigurationError(
-            f"{name} must be a list of tools like {{'type': 'function', 'function': {{…}}}}, not {value!r}"
+            f"{name} must be a list of tools like {{'type': 'function', 'function': {{…}}}}, not {brief(value)}"
         )
     fault_free(value, name)
 
@@ -158,49 +159,20 @@ def _tools(value: Any, name: str) -> None:
 def _choice(value: Any, name: str) -> None:
     if not isinstance(value, str | Mapping):
         raise ConfigurationError(
-            f"{name} must be 'auto', 'required', 'none' or a dict that names a tool, not {value!r}"
+            f"{name} must be 'auto', 'required', 'none' or a dict that names a tool, not {brief(value)}"
         )
     fault_free(value, name)
 
 
-def _forbidden(_: Any, name: str) -> None:
-    raise ConfigurationError(f"{name}= is not a parameter of chat; call stream_chat, or pass callbacks= to chat")
-
-
-_CHECKS: dict[str, Any] = {
+_CHECKS: dict[str, Callable[[Any, str], object]] = {
     "temperature": _number, "top_p": _number, "max_tokens": _limit, "max_completion_tokens": _limit,
-    "tools": _tools, "tool_choice": _choice, "stream": _forbidden,
+    "tools": _tools, "tool_choice": _choice, "service_tier": plain_text,
 }  # fmt: skip
-
-
-def checked_headers(headers: Any, name: str) -> dict[str, str | None]:
-    """Check extra headers; `None` as a value removes one of ours.
-
-    Raises:
-        ConfigurationError: a name or value that no header can carry; a value is not shown, it may be a secret.
-    """
-    if headers is None:
-        return {}
-    if not isinstance(headers, Mapping):
-        raise ConfigurationError(f"{name} must be a dict of header names and values, not {type(headers).__name__}")
-    for key, value in headers.items():
-        if not isinstance(key, str) or not _HEADER_NAME.fullmatch(key):
-            raise ConfigurationError(f"{name} has {key!r}, which is no header name")
-        if value is not None and (not isinstance(value, str) or not _HEADER_VALUE.fullmatch(value)):
-            raise ConfigurationError(f"{name}[{key!r}] must be a text that a header can carry: latin-1, no line breaks")
-    return dict(headers)
-
-
-def checked_key(key: Any) -> str | None:
-    """A key without surrounding white space, `None` where it is blank; never shown in an error."""
-    if key is None:
-        return None
-    if not isinstance(key, str):
-        raise ConfigurationError(f"api_key must be a string or a callable that gives one, not {type(key).__name__}")
-    key = key.strip()
-    if not key.isascii() or not key.isprintable():
-        raise ConfigurationError("api_key holds characters that no header can carry; copy it again")
-    return key or None
+# What the clients decide by the method that is called.
+_NOT_HERE = {
+    "stream": "call stream_chat, or give callbacks= to chat",
+    "callbacks": "chat takes them, a stream is iterated",
+}
 
 
 def checked_timeout(timeout: Any, name: str = "timeout") -> float | Timeout | None:
@@ -211,7 +183,7 @@ def checked_timeout(timeout: Any, name: str = "timeout") -> float | Timeout | No
 def checked_inputs(inputs: Any) -> list[Any]:
     """Check what is to be embedded: a string, or a list of strings or of token lists."""
     items = [inputs] if isinstance(inputs, str) else inputs
-    if isinstance(items, Mapping | bytes) or not isinstance(items, Iterable):
+    if isinstance(items, Mapping | AbstractSet | bytes | bytearray) or not isinstance(items, Iterable):
         raise ConfigurationError(f"inputs must be a string or a list of strings, not {type(inputs).__name__}")
     items = list(items)
     if not items:

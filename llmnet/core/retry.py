@@ -6,7 +6,7 @@ and in botocore's standard mode; RFC 9110, 10.2.3 has the header.
 
 import dataclasses
 import random
-from collections.abc import Collection
+from collections.abc import Collection, Mapping
 from typing import Any
 
 from llmnet.core.bounds import positive
@@ -87,8 +87,13 @@ class RetryPolicy:
         positive(self.max_delay, "max_delay")
         not_negative(self.max_retry_after, "max_retry_after")
         not_negative(self.max_throttle_wait, "max_throttle_wait")
-        if isinstance(self.retry_statuses, str | bytes) or not all(type(s) is int for s in self.retry_statuses):
-            raise ConfigurationError(f"retry_statuses must be HTTP statuses, not {self.retry_statuses!r}")
+        statuses = self.retry_statuses
+        if not isinstance(statuses, Collection) or isinstance(statuses, str | bytes | bytearray | Mapping):
+            raise ConfigurationError(f"retry_statuses must be a set of HTTP statuses, not {type(statuses).__name__}")
+        if wrong := [s for s in statuses if isinstance(s, bool) or not isinstance(s, int)]:
+            raise ConfigurationError(f"retry_statuses must be whole numbers, not {wrong[0]!r}")
+        if not isinstance(self.retry_timeouts, bool):
+            raise ConfigurationError(f"retry_timeouts must be True or False, not {self.retry_timeouts!r}")
         if self.budget is not None and not isinstance(self.budget, RetryBudget):
             raise ConfigurationError(f"budget must be a RetryBudget or None, not {type(self.budget).__name__}")
 

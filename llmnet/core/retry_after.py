@@ -8,7 +8,6 @@ are measured against the response's own `Date`, so that a wrong clock on our sid
 import re
 from collections.abc import Iterable, Mapping
 from datetime import UTC, datetime
-from email.utils import parsedate_to_datetime
 
 MS_HEADERS = ("retry-after-ms", "x-ms-retry-after-ms")
 
@@ -32,6 +31,19 @@ _number = re.compile(r"\+?(?:[0-9]+\.?[0-9]*|\.[0-9]+)(?:e[+-]?[0-9]+)?")
 _part = re.compile(_PART)
 _span = re.compile(f"(?:{_PART})+")
 _advice = re.compile(rf"(?:try again|retry) (?:in|after) (?P<span>(?:{_PART})+)")
+
+# RFC 9110, 5.6.7: `fri, 29 sep 2023 16:26:57 gmt`, `friday, 29-sep-23 16:26:57 gmt`, `fri sep 8 16:26:57 2023`; no zone
+# is UTC, another one is understood. (email.utils reads dates too, but brings sockets with it.)
+_DAY, _MONTH, _YEAR = r"(?P<day>[0-9]{1,2})", r"(?P<month>[a-z]{3})", r"(?P<year>[0-9]{4})"
+_TIME = r"(?P<hour>[0-9]{2}):(?P<minute>[0-9]{2}):(?P<second>[0-9]{2})"
+_ZONE = r"(?: (?:gmt|utc|z|(?P<zone>[+-][0-9]{4})))?"
+_dates = (
+    re.compile(rf"(?:[a-z]+, ?)?{_DAY} {_MONTH} {_YEAR} {_TIME}{_ZONE}"),
+    re.compile(rf"(?:[a-z]+, ?)?{_DAY}-{_MONTH}-(?P<year>[0-9]{{2}}) {_TIME}{_ZONE}"),
+    re.compile(rf"[a-z]+ {_MONTH} {_DAY} {_TIME} {_YEAR}{_ZONE}"),
+)
+_MONTHS = ("jan", "feb", "mar", "apr", "may", "jun", "jul", "aug", "sep", "oct", "nov", "dec")
+_CLOCK = ("hour", "minute", "second")
 
 
 def parse_retry_after(headers: Mapping[str, str], now: float) -> float | None:
@@ -106,21 +118,38 @@ def _until(date: str, sent: str, now: float) -> float | None:
 
 
 def _http_date(text: str) -> float | None:
-    """The Unix time of an HTTP date in any of its three forms; one without a zone is in UTC."""
-    try:
-        return _unix_time(parsedate_to_datetime(text))
-    except (ValueError, TypeError, IndexError, OverflowError):
+    """The Unix time of an HTTP date in any of its three forms."""
+    text = " ".join(text.split())
+    found = next(filter(None, (form.fullmatch(text) for form in _dates)), None)
+    if found is None or found["month"] not in _MONTHS:
         return None
+    hour, minute, second = (int(found[part]) for part in _CLOCK)
+    try:
+        # a leap second is none of Python's
+        date = datetime(_year(found["year"]), _MONTHS.index(found["month"]) + 1, int(found["day"]), tzinfo=UTC)
+        return date.replace(hour=hour, minute=minute, second=59 if second == 60 else second).timestamp() - _offset(
+            found["zone"]
+        )
+    except ValueError:
+        return None
+
+
+def _year(digits: str) -> int:
+    """A year; of two digits, those from 70 on are of the last century."""
+    return int(digits) if len(digits) == 4 else int(digits) + (1900 if digits >= "70" else 2000)
+
+
+def _offset(zone: str | None) -> int:
+    """Seconds east of Greenwich: `+0200`."""
+    minutes = int(zone[1:3]) * 60 + int(zone[3:]) if zone else 0
+    return minutes * (-60 if zone and zone[0] == "-" else 60)
 
 
 def _rfc3339(text: str) -> float | None:
     try:
-        return _unix_time(datetime.fromisoformat(text))
-    except (ValueError, OverflowError):
+        moment = datetime.fromisoformat(text)
+    except ValueError:
         return None
-
-
-def _unix_time(moment: datetime) -> float:
     return (moment if moment.tzinfo else moment.replace(tzinfo=UTC)).timestamp()
 
 

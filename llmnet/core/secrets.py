@@ -2,16 +2,17 @@
 
 import base64
 import json
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from typing import Any
-from urllib.parse import quote, quote_plus
+from urllib.parse import parse_qsl, quote, quote_plus, unquote, urlsplit
 
 from llmnet.core.errors import APIStatusError, LLMNetError
 from llmnet.core.http import Headers, Meta
 
 MASK = "***"
 # A shorter value is found in innocent words, and hides nothing that could not be guessed.
-SHORTEST = 8
+SHORTEST = 6
+_TELLING = ("auth", "key", "token", "secret", "cookie", "signature")
 
 
 class Secrets:
@@ -31,6 +32,11 @@ class Secrets:
             return
         self._known.add(value)
         self._forms = sorted({form for known in self._known for form in forms(known)}, key=len, reverse=True)
+
+    def also(self, values: Iterable[str]) -> "Secrets":
+        """These secrets and the values of one call, which are forgotten with it."""
+        more = list(values)
+        return Secrets((*self._known, *more)) if more else self
 
     def hide(self, text: str) -> str:
         """The text without a secret."""
@@ -88,3 +94,25 @@ def forms(secret: str) -> set[str]:
         base64.b64encode(raw).decode().rstrip("="),
         base64.urlsafe_b64encode(raw).decode().rstrip("="),
     }
+
+
+def in_headers(headers: Mapping[str, str | None]) -> list[str]:
+    """The credentials among headers: whole values, and what stands behind the name of a scheme."""
+    values = [value for name, value in headers.items() if value and _is_telling(name)]
+    return [part for value in values for part in (value, value.rpartition(" ")[2])]
+
+
+def in_query(url: str) -> list[str]:
+    """The credentials in the query of an address."""
+    return [value for name, value in parse_qsl(urlsplit(url).query) if _is_telling(name)]
+
+
+def in_proxy(proxy: str) -> list[str]:
+    """The password of a proxy, or the name that stands for one, as written and as meant."""
+    user, _, password = proxy.rpartition("@")[0].rpartition("://")[2].partition(":")
+    secret = password or user
+    return [secret, unquote(secret)] if secret else []
+
+
+def _is_telling(name: str) -> bool:
+    return any(word in name.lower() for word in _TELLING)

@@ -5,9 +5,10 @@ line: model output holds raw U+2028 and U+0085, at which `splitlines` would cut.
 and what is held between two feeds is bounded by `max_event_bytes`.
 """
 
-import dataclasses
 import re
 from collections import deque
+
+import msgspec
 
 from llmnet.core.errors import InvalidResponseError
 
@@ -22,8 +23,7 @@ KEPT_COMMENT_CHARS = 64 * 1024
 _parts = re.compile(r"(?:event: ?+(.++)\n)?+data: ?+(.*+)\n\n|(.*+\n)").findall
 
 
-@dataclasses.dataclass(slots=True)
-class ServerSentEvent:
+class ServerSentEvent(msgspec.Struct, gc=False):
     """One event of a stream.
 
     Attributes:

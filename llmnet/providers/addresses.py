@@ -1,55 +1,77 @@
 """Addresses as people paste them, checked and completed; a base that names a path is used as given."""
 
+import ipaddress
 import re
 from collections.abc import Mapping
 from typing import Any
-from urllib.parse import unquote, urlsplit, urlunsplit
+from urllib.parse import SplitResult, unquote, urlsplit
 
 from llmnet.core.errors import ConfigurationError
 from llmnet.core.request import plain_text
 
+_LABEL = re.compile(r"[A-Za-z0-9_]([A-Za-z0-9_-]{0,61}[A-Za-z0-9_])?")
+
 # What people copy from Azure's portal stands for its base (PROTOCOLS 3.1).
-_AZURE_CALLS = re.compile(r"/(chat/completions|completions|responses|embeddings|models)$")
-_AZURE_DEPLOYMENT = re.compile(r"/deployments/([^/]+)$")
+_AZURE_CALLS = re.compile(r"(?<=.)/(chat/completions|completions|responses|embeddings|models)$")
+_AZURE_DEPLOYMENT = re.compile(r"/deployments(?:/([^/]+))?$")
 
 
 def checked_url(url: Any, name: str) -> str:
-    """Check an address.
+    """Check an address, and take blanks around it away.
 
     Raises:
-        ConfigurationError: it is no http(s) URL, or holds a password; the message does not show one.
+        ConfigurationError: it is no http(s) URL; the address is not shown, it may hold a password or be a key.
     """
     text = plain_text(url, name).strip()
-    try:
-        parts = urlsplit(text)
-        port = parts.port
-    except ValueError as error:
-        raise ConfigurationError(f"{name} is no address: {error}") from None
-    if parts.scheme not in ("http", "https"):
-        raise ConfigurationError(f"{name} must begin with http:// or https://, not {text[:80]!r}")
-    if parts.username is not None or parts.password is not None:
-        raise ConfigurationError(f"{name} must not hold a user name or password; give the key as api_key=")
-    if not _is_host(parts.hostname) or port == 0:
-        raise ConfigurationError(f"{name} has no usable host and port: {text[:80]!r}")
-    if parts.fragment or any(c.isspace() for c in text):
-        raise ConfigurationError(f"{name} must have no blank and no part behind '#': {text[:80]!r}")
+    if problem := _problem(text):
+        raise ConfigurationError(f"{name} {problem}")
     return text
 
 
-def _is_host(host: str | None) -> bool:
-    if not host:
-        return False
+def _problem(text: str) -> str | None:
+    """What is wrong with an address."""
     try:
-        labels = host.encode("idna").decode().split(".") if not host.isascii() else host.split(".")
+        parts = urlsplit(text)
+        port = parts.port
+    except ValueError:
+        return "has no usable host and port"
+    if parts.scheme not in ("http", "https"):
+        return "must begin with http:// or https://"
+    if "@" in parts.netloc:
+        return "must not hold a user name or password; give the key as api_key="
+    if "#" in text or any(c.isspace() for c in text):
+        return "must have no blank and no part behind '#'"
+    return None if _is_host(parts.hostname or "") and port != 0 else "has no usable host and port"
+
+
+def _is_host(host: str) -> bool:
+    if ":" in host:
+        return _is_address(host)
+    try:
+        labels = host.removesuffix(".").encode("idna").decode().split(".")
     except UnicodeError:
         return False
-    return ":" in host or all(label and len(label) < 64 for label in (labels[:-1] if host.endswith(".") else labels))
+    return all(_LABEL.fullmatch(label) for label in labels)
+
+
+def _is_address(host: str) -> bool:
+    try:
+        ipaddress.ip_address(host)
+    except ValueError:
+        return False
+    return True
+
+
+def extended(base: str, suffix: str) -> str:
+    """A base with a path behind it, unless it ends in that already."""
+    parts = urlsplit(base)
+    return parts._replace(path=parts.path.rstrip("/").removesuffix(suffix) + suffix).geturl()
 
 
 def completed(base: str, path: str) -> str:
     """A bare host with the path of its wire form; anything longer stays as it is."""
     parts = urlsplit(base)
-    return base if parts.path.strip("/") else urlunsplit((parts.scheme, parts.netloc, path, parts.query, ""))
+    return base if parts.path.strip("/") else parts._replace(path=path).geturl()
 
 
 def azure_address(base: str, api: str | None, apis: Mapping[str, Any]) -> tuple[str, str, str | None]:
@@ -59,18 +81,18 @@ def azure_address(base: str, api: str | None, apis: Mapping[str, Any]) -> tuple[
     call behind it, as the portal shows it. An address with `/deployments/` means the classic form.
     """
     parts = urlsplit(base)
-    path = _AZURE_CALLS.sub("", parts.path.rstrip("/")) if parts.path.rstrip("/") != "/models" else "/models"
+    path = _AZURE_CALLS.sub("", parts.path.rstrip("/"))
     deployment = _AZURE_DEPLOYMENT.search(path)
     name = api or ("deployments" if deployment else next(iter(apis)))
-    if name != "deployments" and deployment:
+    if deployment and (name != "deployments" or deployment[1] is None):
         path = path[: deployment.start()]
-    path = _azure_path(path, name, versioned="api-version=" in parts.query)
-    whole = urlunsplit((parts.scheme, parts.netloc, path, parts.query, ""))
-    return whole, name, unquote(deployment.group(1)) if deployment else None
+    whole = parts._replace(path=_azure_path(path, name, parts)).geturl()
+    return whole, name, unquote(deployment[1]) if deployment and deployment[1] else None
 
 
-def _azure_path(path: str, api: str, *, versioned: bool) -> str:
-    if path in ("", "/openai"):
-        # Classic Responses live at /openai/responses?api-version=…
-        return "/openai" if api == "deployments" or (path and versioned) else "/openai/v1"
-    return "/openai" if path == "/openai/v1" and api == "deployments" else path
+def _azure_path(path: str, api: str, given: SplitResult) -> str:
+    """The path of a resource by wire form; classic Responses live at `/openai/responses?api-version=…`."""
+    if path not in ("", "/openai", "/openai/v1"):
+        return path
+    classic = api == "responses" and path == "/openai" and "api-version=" in given.query
+    return "/openai" if classic or api == "deployments" else "/openai/v1"

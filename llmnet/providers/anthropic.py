@@ -13,8 +13,10 @@ from llmnet.core.sse import ServerSentEvent
 from llmnet.providers.anthropic_blocks import Shown, dict_of, dicts_of, reply_of, sendable
 from llmnet.providers.anthropic_params import parameters
 from llmnet.providers.anthropic_request import conversation
-from llmnet.providers.form import Form, items_of, model_info, text_of, with_items
+from llmnet.providers.form import Form
+from llmnet.providers.reading import items_of, model_info, text_of
 from llmnet.providers.services import MESSAGES
+from llmnet.providers.writing import with_items
 
 VERSION = "2023-06-01"
 # The API requires a limit; this is ours where the caller names none.
@@ -70,9 +72,14 @@ class Messages(Form):
         return read(payload, draft) if read else None
 
     def message(self, draft: Draft) -> dict[str, Any]:
-        """The assistant message, with the blocks that the vendor wants back as they came."""
-        blocks = [block.whole() for block in reply_of(draft).blocks]
-        return with_items(chat_message(draft), MESSAGES, [block for block in blocks if sendable(block)])
+        """The assistant message, with the blocks that the vendor wants back as they came; plain text needs none.
+
+        Why the vendor refused is no word of the model's and not part of it.
+        """
+        message = {name: value for name, value in chat_message(draft).items() if name != "refusal"}
+        blocks = [block for block in (opened.whole() for opened in reply_of(draft).blocks) if sendable(block)]
+        plain = [{"type": "text", "text": message["content"]}]
+        return message if blocks == plain else with_items(message, MESSAGES, blocks)
 
     def models_request(self, cursor: str | None) -> Request:
         """A page of models; the vendor's own default is 20 to a page."""

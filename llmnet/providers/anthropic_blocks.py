@@ -7,7 +7,7 @@ from llmnet.core.chat import ToolCallDelta, Usage
 from llmnet.core.draft import Draft, Text
 from llmnet.core.json import decode
 from llmnet.providers.chat_completions import arguments_text
-from llmnet.providers.form import Paths, text_of, usage_of
+from llmnet.providers.reading import Paths, text_of, usage_of
 
 # What an event shows, as arguments of `Draft.add`.
 Shown = dict[str, Any]
@@ -20,7 +20,7 @@ USAGE: Paths = {
     "reasoning_tokens": (("output_tokens_details", "thinking_tokens"),),
 }
 # Anthropic counts what it read from and wrote to the cache apart (PROTOCOLS 2.5).
-_CACHED = ("cache_creation_input_tokens", "cache_read_input_tokens")
+_INPUT = ("input_tokens", "cache_creation_input_tokens", "cache_read_input_tokens")
 # How Anthropic wants tool input that broke off: as text, in an object of one's own.
 BROKEN_INPUT = "INVALID_JSON"
 
@@ -61,6 +61,8 @@ class Block:
     def whole(self) -> dict[str, Any]:
         """The block as it is to be sent back."""
         block = self.opened | {name: str(text) for name, text in self._grown.items()}
+        if self.call is not None:
+            block["input"] = block.get("input") or {}
         if isinstance(block.get("input"), str):
             block["input"] = _input_of(block["input"])
         return block
@@ -121,11 +123,9 @@ class Reply:
         if not isinstance(usage, dict):
             return None
         self._usage |= {name: value for name, value in usage.items() if value is not None}
-        known = usage_of(self._usage, {**USAGE, "total_tokens": ()})
-        if known is None or known.input_tokens is None:
-            return known
-        cached = sum(value for name in _CACHED if isinstance(value := self._usage.get(name), int))
-        return usage_of(self._usage | {"input_tokens": known.input_tokens + cached}, USAGE)
+        counts = [value for name in _INPUT if isinstance(value := self._usage.get(name), int)]
+        known = isinstance(self._usage.get("input_tokens"), int)
+        return usage_of(self._usage | ({"input_tokens": sum(counts)} if known else {}), USAGE)
 
 
 def reply_of(draft: Draft) -> Reply:

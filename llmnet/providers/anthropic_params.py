@@ -5,8 +5,8 @@ from collections.abc import Mapping
 from typing import Any
 
 from llmnet.core.errors import ConfigurationError
-from llmnet.providers.form import REFUSED, Rule, translated
 from llmnet.providers.services import MESSAGES
+from llmnet.providers.writing import REFUSED, Rule, translated
 
 _CHOICES = {"auto": "auto", "required": "any", "none": "none"}
 _OWN_CHOICES = ("auto", "any", "none", "tool")

@@ -13,8 +13,9 @@ from urllib.parse import unquote
 from llmnet.core.errors import ConfigurationError
 from llmnet.core.json import decode
 from llmnet.providers.anthropic_blocks import sendable
-from llmnet.providers.form import VENDOR, items_in, text_of
+from llmnet.providers.reading import text_of
 from llmnet.providers.services import MESSAGES
+from llmnet.providers.writing import VENDOR, items_in
 
 Blocks = list[dict[str, Any]]
 

@@ -11,7 +11,9 @@ from llmnet.core.errors import APIStatusError, InvalidResponseError
 from llmnet.core.http import Request
 from llmnet.core.request import ChatRequest
 from llmnet.core.sse import ServerSentEvent
-from llmnet.providers.form import CHAT_USAGE, VENDOR, Form, Rule, text_of, translated, usage_of
+from llmnet.providers.form import Form
+from llmnet.providers.reading import CHAT_USAGE, text_of, usage_of
+from llmnet.providers.writing import VENDOR, Rule, translated
 
 FINISH: dict[str, FinishReason] = {
     "stop": FinishReason.STOP,

@@ -71,6 +71,9 @@ TOO_LONG = (
     "exceeds the maximum number of tokens allowed",
 )  # fmt: skip
 
+# How a rate limit says that one request alone is more than it, in lower case.
+TOO_LARGE = "request too large"
+
 # The status that a name comes with wherever a status is said; exact names come before patterns.
 STATUSES: dict[str, int] = {
     "authentication_error": 401, "authenticationerror": 401, "invalid_api_key": 401, "unauthenticated": 401,

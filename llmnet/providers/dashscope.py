@@ -16,20 +16,10 @@ from llmnet.core.sse import ServerSentEvent
 from llmnet.providers.chat_completions import FINISH, content_of, first_choice, tool_deltas
 from llmnet.providers.dashscope_input import native_messages, parameters
 from llmnet.providers.faults import has_code
-from llmnet.providers.form import (
-    REFUSED,
-    Form,
-    Paths,
-    Rule,
-    check_size,
-    items_of,
-    model_info,
-    text_of,
-    translated,
-    usage_of,
-    vector_of,
-)  # fmt: skip
+from llmnet.providers.form import Form
 from llmnet.providers.increments import Increments
+from llmnet.providers.reading import Paths, check_size, items_of, model_info, text_of, usage_of, vector_of
+from llmnet.providers.writing import REFUSED, Rule, translated
 
 PAGE_SIZE = 100
 NATIVE_USAGE: Paths = {

@@ -9,7 +9,7 @@ from typing import Any
 
 from llmnet.core.errors import ConfigurationError
 from llmnet.core.request import ChatRequest
-from llmnet.providers.form import REFUSED, VENDOR, Rule, translated
+from llmnet.providers.writing import REFUSED, VENDOR, Rule, translated
 
 MEDIA = frozenset({"image", "audio", "video"})
 _OWN = MEDIA | {"text"}

@@ -10,7 +10,7 @@ from typing import Any
 
 from llmnet.core.errors import APIStatusError
 from llmnet.core.json import decode
-from llmnet.providers.codes import STATUSES, TOO_LONG, WORDS, Codes, class_of, meaning
+from llmnet.providers.codes import STATUSES, TOO_LARGE, TOO_LONG, WORDS, Codes, class_of, meaning
 
 SNIPPET = 1000
 UNKNOWN_IN_SUCCESS = 500
@@ -45,7 +45,8 @@ def find_error(payload: Any) -> bool:
         return False
     if whole.get("type") == "error" or whole.get("object") == "error" or _wrapped(whole):
         return True
-    return has_code(whole) and not any(whole.get(name) for name in _REPLY)
+    # Code alone is none: an event of a code interpreter has the program in a field of that name.
+    return has_code(whole) and _has_message(whole) and not any(whole.get(name) for name in _REPLY)
 
 
 def has_code(values: Mapping[str, Any]) -> bool:
@@ -85,10 +86,12 @@ def status_error(
 
 
 def _word(codes: Codes, detail: Detail, wire: int | None) -> str | None:
-    word = codes.word(detail.names, detail.message)
-    if word in (None, "bad") and wire in (None, 400, 413, 422):
-        message = detail.message.lower()
-        return "context" if any(phrase in message for phrase in TOO_LONG) else word
+    """What names say, made more exact by prose where they say little."""
+    word, message = codes.word(detail.names, detail.message), detail.message.lower()
+    if word in (None, "bad") and wire in (None, 400, 413, 422) and any(phrase in message for phrase in TOO_LONG):
+        return "context"
+    if (word == "rate" or (word is None and wire == 429)) and TOO_LARGE in message:
+        return "too large"
     return word
 
 
@@ -125,7 +128,8 @@ def detail_of(payload: Any, headers: Mapping[str, str]) -> Detail:
         names=tuple(name.lower() for name in (*_names_in(details), code, kind) if name),
         number=_number(error) or _number(whole),
     )
-    return _with_nested(detail, headers)
+    nested = _nested(detail.message)
+    return _together(detail, detail_of(nested, headers)) if nested else detail
 
 
 def _first_of(payload: Any) -> Any:
@@ -150,7 +154,7 @@ def _error_in(whole: dict[str, Any]) -> dict[str, Any]:
         return inner
     if not isinstance(inner, str):
         return whole
-    return {"code": inner, **whole} if _text_at(whole, *_MESSAGES) else {**whole, "message": inner}
+    return {"code": inner, **whole} if _has_message(whole) else {**whole, "message": inner}
 
 
 def _message(error: dict[str, Any], whole: dict[str, Any]) -> str:
@@ -171,22 +175,30 @@ def _dicts(values: Any) -> list[dict[str, Any]]:
     return [value for value in values if isinstance(value, dict)] if isinstance(values, list) else []
 
 
-def _with_nested(detail: Detail, headers: Mapping[str, str]) -> Detail:
-    """A gateway may hand on, as its message, the whole error of the one behind it."""
-    if not detail.message.lstrip().startswith("{"):
-        return detail
+def _nested(message: str) -> dict[str, Any] | None:
+    """The error that a gateway hands on as its message, whole and as JSON, from the one behind it."""
+    if not message.lstrip().startswith("{"):
+        return None
     try:
-        nested = detail_of(decode(detail.message), headers)
+        value = decode(message)
     except ValueError:
-        return detail
+        return None
+    return value if isinstance(value, dict) and (_wrapped(value) or _has_message(value)) else None
+
+
+def _together(outer: Detail, inner: Detail) -> Detail:
     return dataclasses.replace(
-        detail,
-        message=nested.message,
-        code=detail.code or nested.code,
-        type=detail.type or nested.type,
-        names=detail.names + nested.names,
-        number=detail.number or nested.number,
+        outer,
+        message=inner.message,
+        code=outer.code or inner.code,
+        type=outer.type or inner.type,
+        names=outer.names + inner.names,
+        number=outer.number or inner.number,
     )
+
+
+def _has_message(values: Mapping[str, Any]) -> bool:
+    return any(name in values for name in _MESSAGES)
 
 
 def _number(values: dict[str, Any]) -> int:

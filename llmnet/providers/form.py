@@ -1,25 +1,30 @@
 """What all wire forms share: addresses, credentials, parameters by table, errors, model lists and embeddings."""
 
-import base64
 import dataclasses
-import struct
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Mapping
 from typing import Any
-from urllib.parse import urlencode, urlsplit, urlunsplit
+from urllib.parse import urlsplit
 
 from llmnet.core.chat import EmbeddingResponse, ModelInfo, StreamChunk, Usage
 from llmnet.core.draft import Draft, chat_message
-from llmnet.core.errors import APIStatusError, ConfigurationError, InvalidResponseError
+from llmnet.core.errors import APIStatusError, InvalidResponseError
 from llmnet.core.http import Request, merged
-from llmnet.core.json import decode, encode, mended
+from llmnet.core.json import decode, encode
 from llmnet.core.request import ChatRequest
 from llmnet.core.sse import ServerSentEvent
 from llmnet.providers.faults import find_error, status_error
+from llmnet.providers.reading import (
+    CHAT_USAGE,
+    check_size,
+    index_in,
+    items_of,
+    model_info,
+    text_of,
+    usage_of,
+    vector_of,
+)
 from llmnet.providers.services import Service
-
-# What a parameter becomes: another name, what to merge into the body, or REFUSED where the vendor has no counterpart.
-Rule = str | Callable[[Any], dict[str, Any]] | None
-REFUSED: Rule = None
+from llmnet.providers.writing import below
 
 
 @dataclasses.dataclass(frozen=True, slots=True, kw_only=True)
@@ -161,7 +166,8 @@ class Form:
 
     def parse_models(self, payload: Any) -> tuple[list[ModelInfo], str | None]:
         """The models of a page, and the cursor of the next one."""
-        return [model_info(item, "id") for item in items_of(payload, "data")], None
+        listed = {"data": payload} if isinstance(payload, list) else payload  # as Together gives it
+        return [model_info(item, "id") for item in items_of(listed, "data")], None
 
     def embed_request(self, inputs: list[Any], model: str, params: Mapping[str, Any]) -> Request:
         """The request for the vectors of some inputs."""
@@ -171,7 +177,7 @@ class Form:
 
     def parse_embeddings(self, payload: Any, size: int) -> EmbeddingResponse:
         """The vectors of one request for that many inputs, in their order."""
-        rows = sorted(items_of(payload, "data"), key=lambda row: row.get("index") or 0)
+        rows = sorted(items_of(payload, "data"), key=index_in)
         check_size(rows, size)
         return EmbeddingResponse(
             vectors=[vector_of(row.get("embedding")) for row in rows],
@@ -179,146 +185,3 @@ class Form:
             usage=usage_of(payload.get("usage"), CHAT_USAGE) or Usage(),
             raw=payload,
         )
-
-
-def below(base_url: str, path: str, query: Mapping[str, Any]) -> str:
-    """An address below a base whose own query stays."""
-    parts = urlsplit(base_url)
-    kept = dict(pair.partition("=")[::2] for pair in parts.query.split("&") if pair)
-    asked = urlencode({name: value for name, value in query.items() if name not in kept and value is not None})
-    whole = "&".join(filter(None, (parts.query, asked)))
-    return urlunsplit((parts.scheme, parts.netloc, parts.path.rstrip("/") + path, whole, ""))
-
-
-def translated(params: Mapping[str, Any], rules: Mapping[str, Rule], form: str) -> dict[str, Any]:
-    """Parameters by a form's table; those that it does not name pass as they are.
-
-    Raises:
-        ConfigurationError: the form has no counterpart for one of them.
-    """
-    body: dict[str, Any] = {}
-    for name, value in params.items():
-        rule = rules.get(name, name)
-        if rule is None:
-            raise ConfigurationError(f"{name} has no counterpart in the {form} form; leave it out for this provider")
-        merge(body, {rule: value} if isinstance(rule, str) else rule(value))
-    return body
-
-
-def merge(body: dict[str, Any], more: Mapping[str, Any]) -> None:
-    """Lay values into a body, dicts within dicts."""
-    for name, value in more.items():
-        if isinstance(value, dict) and isinstance(body.get(name), dict):
-            body[name] = {**body[name]}
-            merge(body[name], value)
-        else:
-            body[name] = value
-
-
-def items_of(payload: Any, name: str) -> list[dict[str, Any]]:
-    """A list of objects in a reply.
-
-    Raises:
-        InvalidResponseError: there is none.
-    """
-    items = payload.get(name) if isinstance(payload, dict) else None
-    if not isinstance(items, list):
-        raise InvalidResponseError(f"the reply has no list {name!r}: {str(payload)[:200]}")
-    return [item for item in items if isinstance(item, dict)]
-
-
-def check_size(rows: list[dict[str, Any]], size: int) -> None:
-    """Refuse a reply that has another number of vectors than inputs were sent."""
-    if len(rows) != size:
-        raise InvalidResponseError(f"the reply has {len(rows)} vectors for {size} inputs")
-
-
-def text_of(value: Any) -> str:
-    """A text as it is; anything else is none."""
-    return value if isinstance(value, str) else ""
-
-
-def model_info(item: dict[str, Any], name: str) -> ModelInfo:
-    """One row of a model list."""
-    return ModelInfo(id=text_of(item.get(name)), retires_at=retirement(item), raw=item)
-
-
-def retirement(item: Mapping[str, Any]) -> str | None:
-    """The date on which a model retires, wherever the vendor puts it."""
-    lifecycle = item.get("lifecycle")
-    places = (item, lifecycle if isinstance(lifecycle, dict) else {})
-    names = ("retires_at", "retirement_date", "deprecation_date", "shutdown_date", "expires_at")
-    return next((str(place[name]) for place in places for name in names if place.get(name)), None)
-
-
-def vector_of(value: Any) -> list[float]:
-    """A vector from numbers or from base64 of little-endian float32 (PROTOCOLS 1.5)."""
-    if isinstance(value, list):
-        return [float(x) for x in value]
-    try:
-        packed = base64.b64decode(value, validate=True)
-        return list(struct.unpack(f"<{len(packed) // 4}f", packed))
-    except (TypeError, ValueError, struct.error):
-        raise InvalidResponseError(f"an embedding is neither numbers nor base64: {str(value)[:80]}") from None
-
-
-Paths = Mapping[str, Iterable[tuple[str, ...]]]
-
-# Where each figure stands (PROTOCOLS 7.2); the first place that holds a number wins.
-CHAT_USAGE: Paths = {
-    "input_tokens": (("prompt_tokens",), ("input_tokens",)),
-    "output_tokens": (("completion_tokens",), ("output_tokens",)),
-    "total_tokens": (("total_tokens",),),
-    "cached_tokens": (
-        ("prompt_tokens_details", "cached_tokens"),
-        ("input_tokens_details", "cached_tokens"),
-        ("prompt_cache_hit_tokens",),
-    ),
-    "cache_write_tokens": (
-        ("prompt_tokens_details", "cache_write_tokens"),
-        ("prompt_tokens_details", "cache_creation_input_tokens"),
-        ("input_tokens_details", "cache_write_tokens"),
-    ),
-    "reasoning_tokens": (
-        ("completion_tokens_details", "reasoning_tokens"), ("output_tokens_details", "reasoning_tokens"),
-    ),
-}  # fmt: skip
-
-
-def usage_of(payload: Any, paths: Paths) -> Usage | None:
-    """A usage from a vendor's object; a missing total is the sum where both parts are known."""
-    if not isinstance(payload, dict):
-        return None
-    found = {name: _number_at(payload, places) for name, places in paths.items()}
-    if found.get("total_tokens") is None:
-        parts = (found.get("input_tokens"), found.get("output_tokens"))
-        found["total_tokens"] = None if None in parts else sum(part or 0 for part in parts)
-    return Usage(**found) if any(value is not None for value in found.values()) else None
-
-
-def _number_at(payload: Any, places: Iterable[tuple[str, ...]]) -> int | None:
-    for place in places:
-        value = payload
-        for name in place:
-            value = value.get(name) if isinstance(value, dict) else None
-        if isinstance(value, int) and not isinstance(value, bool):
-            return value
-    return None
-
-
-VENDOR = "vendor"
-
-
-def with_items(message: dict[str, Any], form: str, items: list[dict[str, Any]]) -> dict[str, Any]:
-    """An assistant message that also carries the vendor's own items, for the next turn with the same wire form."""
-    own = {"form": form, "items": mended(items), "content": message["content"]}
-    return {**message, VENDOR: own} if items else message
-
-
-def items_in(message: Mapping[str, Any], form: str) -> list[dict[str, Any]] | None:
-    """The vendor's own items in a message, if they are of this form and the caller has not rewritten the text."""
-    own = message.get(VENDOR)
-    if not isinstance(own, dict) or own.get("form") != form or own.get("content") != message.get("content"):
-        return None
-    items = own.get("items")
-    return items if isinstance(items, list) else None

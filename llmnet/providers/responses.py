@@ -12,8 +12,10 @@ from llmnet.core.draft import Draft, chat_message
 from llmnet.core.http import Request
 from llmnet.core.request import ChatRequest
 from llmnet.core.sse import ServerSentEvent
-from llmnet.providers.form import CHAT_USAGE, Form, items_of, text_of, translated, usage_of, with_items
+from llmnet.providers.form import Form
+from llmnet.providers.reading import CHAT_USAGE, items_of, text_of, usage_of
 from llmnet.providers.responses_request import CALL, CUSTOM_CALL, FORM, RULES, input_items
+from llmnet.providers.writing import translated, with_items
 
 Item = tuple[int, dict[str, Any]]
 
@@ -36,6 +38,7 @@ TEXTS = (
     ("reasoning", "summary", "summary_text", "text", "reasoning"),
     ("reasoning", "content", "reasoning_text", "text", "reasoning"),
 )
+SPEAKING = [row[0] for row in TEXTS]
 ARGUMENTS = {CALL: "arguments", CUSTOM_CALL: "input"}
 FINISH = {
     "completed": FinishReason.STOP,
@@ -81,7 +84,8 @@ class Responses(Form):
             return close_item(payload, draft)
         response = object_of(payload.get("response"))
         if kind in TERMINAL:
-            return self._conclude({"status": kind.removeprefix("response."), **response}, draft, payload)
+            status = text_of(response.get("status")) or kind.removeprefix("response.")
+            return self._conclude({**response, "status": status}, draft, payload)
         draft.name(id=response.get("id"), model=response.get("model"))
         return draft.add(raw=payload, unseen=True) if kind in UNSEEN else None
 
@@ -92,10 +96,9 @@ class Responses(Form):
             raise self.parse_error(200, {}, reply)
         items = list(enumerate(objects_in(reply.get("output")))) or closed_items(draft)
         draft.items, draft.done = [item for _, item in items], True
-        news = beyond(items, draft)
-        return draft.add(
-            **news, finish=finish_of(reply, draft, news), usage=usage_of(reply.get("usage"), CHAT_USAGE), raw=raw
-        )
+        news = beyond(items, items, draft)
+        usage = usage_of(reply.get("usage"), CHAT_USAGE)
+        return draft.add(**news, finish=finish_of(reply, draft, news), usage=usage, raw=raw)
 
     def message(self, draft: Draft) -> dict[str, Any]:
         """The message carries its items: only they bring reasoning back."""
@@ -129,8 +132,9 @@ def close_item(payload: dict[str, Any], draft: Draft) -> StreamChunk | None:
     quiet.discard(index)
     draft.silent = bool(quiet)
     draft.extra.setdefault("closed", []).append((index, item))
+    spoken = closed_items(draft) if item.get("type") in SPEAKING else []
     image = item.get("type") == "image_generation_call" and bool(item.get("result"))
-    return draft.add(**beyond(closed_items(draft), draft), raw=payload, unseen=image)
+    return draft.add(**beyond(spoken, [(index, item)], draft), raw=payload, unseen=image)
 
 
 def quiet_items(draft: Draft) -> set[int]:
@@ -144,11 +148,11 @@ def closed_items(draft: Draft) -> list[Item]:
     return sorted(draft.extra.get("closed", ()), key=lambda row: row[0])
 
 
-def beyond(items: list[Item], draft: Draft) -> dict[str, Any]:
-    """What items say beyond the draft; where the two disagree, what was handed out stands."""
+def beyond(spoken: list[Item], called: list[Item], draft: Draft) -> dict[str, Any]:
+    """What items say beyond the draft, by their texts and by their calls; what was handed out stands."""
     told = {"content": draft.content, "refusal": draft.refusal, "reasoning": draft.reasoning}
-    news: dict[str, Any] = {what: rest(text_in(items, what), str(text)) for what, text in told.items()}
-    calls = [call_beyond(index, item, draft) for index, item in items if is_call(item)]
+    news: dict[str, Any] = {what: rest(text_in(spoken, what), str(text)) for what, text in told.items()}
+    calls = [call_beyond(index, item, draft) for index, item in called if is_call(item)]
     return {**news, "tools": [piece for pieces in calls for piece in pieces]}
 
 

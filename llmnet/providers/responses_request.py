@@ -5,7 +5,8 @@ from typing import Any
 
 from llmnet.core.errors import ConfigurationError
 from llmnet.providers.chat_completions import arguments_text
-from llmnet.providers.form import REFUSED, VENDOR, Rule, items_in, text_of
+from llmnet.providers.reading import text_of
+from llmnet.providers.writing import REFUSED, VENDOR, Rule, items_in
 
 FORM = "responses"
 CALL, CUSTOM_CALL = "function_call", "custom_tool_call"

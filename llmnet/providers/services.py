@@ -5,6 +5,7 @@ Addresses and variables: PROTOCOLS 6.1 and 7.6; codes: PROTOCOLS 1.8, 2.7, 4.4, 
 
 import dataclasses
 from collections.abc import Mapping
+from typing import Any
 
 from llmnet.providers.codes import Codes
 
@@ -83,7 +84,6 @@ OPENAI = Service(
     base_vars=(BaseVariable(name="OPENAI_BASE_URL"),),
     env_headers={"OPENAI_ORG_ID": "openai-organization", "OPENAI_PROJECT_ID": "openai-project"},
     base64_vectors=True,
-    codes=Codes(messages={"Request too large": "too large"}),
 )
 
 ANTHROPIC = Service(
@@ -102,7 +102,6 @@ ANTHROPIC = Service(
         messages={
             "credit balance is too low": "quota",
             "You have reached your specified": "quota",
-            "prompt is too long": "context",
         },
     ),
 )
@@ -141,30 +140,28 @@ DASHSCOPE = Service(
     embed_limits={"": 10, "text-embedding-v1": 25, "text-embedding-v2": 25},
     codes=Codes(
         corrections={
-            # Money words of OpenAI are rate limits here (PROTOCOLS 4.4).
-            "insufficient_quota": "rate",
+            "insufficient_quota": "rate",  # money at OpenAI, tokens a minute here (PROTOCOLS 4.4)
             "throttling": "rate",
             "limit_requests": "rate",
             "limit_burst_rate": "rate",
             "arrearage": "quota",
             "commoditynotpurchased": "quota",
-            "prepaidbilloverdue": "quota",
-            "postpaidbilloverdue": "quota",
+            "*billoverdue": "quota",
             "budgetlimitexceeded": "quota",
             "allocationquota": "quota",
             "invalidapikey": "key",
             "modelnotfound": "missing",
-            "model": "missing",
-            "model.accessdenied": "forbidden",
+            "model.notexist": "missing",
             "model_not_supported": "missing",
             "workspacenotfound": "missing",
             "accessdenied": "forbidden",
+            "access_denied": "forbidden",
+            "*.accessdenied": "forbidden",
             "datainspectionfailed": "bad",
             "data_inspection_failed": "bad",
             "invalidparameter": "bad",
+            "unsupportedoperation": "bad",
             "badrequest": "bad",
-            "internalerror": "server",
-            "systemerror": "server",
         },
         messages={"Free allocated quota exceeded": "quota"},
     ),
@@ -186,7 +183,6 @@ QIANFAN = Service(
             "characters_too_long": "context",
             "invalid_iam_token": "key",
             "invalid_appid": "key",
-            "dispatch_internal_error": "server",
             "*rate_limit_exceeded": "rate",
         }
     ),
@@ -233,7 +229,7 @@ _COMPATIBLE: dict[str, tuple[str, str]] = {
     "lmstudio": ("http://localhost:1234/v1", ""),
 }
 
-_QUIRKS: dict[str, dict[str, object]] = {
+_QUIRKS: dict[str, dict[str, Any]] = {
     "deepseek": {"returns_reasoning": True},
     "moonshot": {
         "returns_reasoning": True,
@@ -254,14 +250,14 @@ _QUIRKS: dict[str, dict[str, object]] = {
 
 
 def _compatible(name: str, base_url: str, key_vars: str) -> Service:
-    facts: dict[str, object] = {
-        "name": name,
-        "base_url": base_url,
-        "key_vars": tuple((variable, "bearer") for variable in key_vars.split()),
-        "base_vars": (BaseVariable(name=f"{name.upper()}_BASE_URL"),),
-        "keyless": not key_vars,
-    }
-    return Service(**(facts | _QUIRKS.get(name, {})))  # type: ignore[arg-type]
+    usual = Service(
+        name=name,
+        base_url=base_url,
+        key_vars=tuple((variable, "bearer") for variable in key_vars.split()),
+        base_vars=(BaseVariable(name=f"{name.upper()}_BASE_URL"),),
+        keyless=not key_vars,
+    )
+    return dataclasses.replace(usual, **_QUIRKS.get(name, {}))
 
 
 SERVICES: dict[str, Service] = {service.name: service for service in _FIVE} | {

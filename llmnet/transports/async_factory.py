@@ -1,112 +1,187 @@
 """`create_async_client`: an `httpx.AsyncClient` for any HTTP API, under the same policy and bounds as our own calls."""
 
-import asyncio
+import contextlib
 import os
 from collections.abc import AsyncIterator
-from typing import Any
+from typing import Any, Self
 
 import httpx
 
-from llmnet.core.bounds import Timeout, positive, resolve_timeout
 from llmnet.core.call import Call
-from llmnet.core.errors import APITimeoutError
+from llmnet.core.errors import ConfigurationError
 from llmnet.core.http import Headers, Request
 from llmnet.core.outcome import Fault, Outcome
-from llmnet.core.retry import RetryPolicy, count
 from llmnet.transports.async_transport import httpx_proxy, trace
-from llmnet.transports.awaits import Scope
+from llmnet.transports.awaits import Awaits, Scope
 from llmnet.transports.faults import outcome_of
-from llmnet.transports.plain import plain_call, policy_for, status_outcome
-from llmnet.transports.proxies import proxy_for
+from llmnet.transports.loops import PerLoop
+from llmnet.transports.plain import Calls, PlainCall, Seconds, spread
+from llmnet.transports.proxies import Proxy, proxy_for
 from llmnet.transports.sockets import TCP_OPTIONS
 from llmnet.transports.tls import ssl_context
 
+ERROR_BODY_BYTES = 64 * 1024
+ERROR_BODY_SECONDS = 2.0
+# No limit of connections: cancelled requests would leave its slots taken (encode/httpcore#1093).
+_LIMITS = httpx.Limits(max_connections=None, max_keepalive_connections=100, keepalive_expiry=60.0)
+# Where a request says that its body is streamed, which httpx keeps to itself.
+_STREAMED = "llmnet.streamed"
+# What no repetition mends, though httpx counts it among the errors of transport.
+_FINAL = (httpx.UnsupportedProtocol, httpx.LocalProtocolError)
+
 
 def create_async_client(max_retries: int = 3, timeout: float = 30.0) -> httpx.AsyncClient:
-    """Make a client that retries and times out as our clients do.
+    """Make a client that retries and times out as our clients do, for any HTTP API.
 
-    It raises httpx's own exceptions, and returns the last response once retries are used up. POST is retried, after a
-    timeout only if it carries an `Idempotency-Key`. What fails while a body is read is not sent again.
+    It raises httpx's own exceptions, and returns the last response once retries are used up. Retried are lost
+    connections and the statuses of `RetryPolicy`, for POST too; a timeout only where the method is idempotent or the
+    request carries an `Idempotency-Key`. What fails while a body is read is not sent again.
 
     Args:
         max_retries: retries after the first attempt.
-        timeout: seconds for the whole of a request, retries included.
+        timeout: seconds for the whole of a request, its retries and its body included; in `stream()` for each wait,
+            and ten minutes in all. A request's own `timeout=` takes its place; an `httpx.Timeout` of unequal parts
+            bounds single waits alone, as httpx has it.
 
     Raises:
         ConfigurationError: a value is no such number.
     """
-    policy = RetryPolicy(max_retries=count(max_retries, "max_retries"))
-    bounds = resolve_timeout(positive(timeout, "timeout"), None, stream=False, flex=False)
-    return httpx.AsyncClient(transport=ApiTransport(policy, bounds), timeout=None)  # noqa: S113 - our bounds hold
+    calls = Calls(max_retries, timeout, Awaits())
+    return ApiClient(transport=ApiTransport(calls), timeout=calls.timeout)
+
+
+class ApiClient(httpx.AsyncClient):
+    """Tells its transport which bodies are streamed: these may take longer."""
+
+    async def send(self, request: httpx.Request, *, stream: bool = False, **kwargs: Any) -> httpx.Response:
+        """Send a request."""
+        request.extensions = {**request.extensions, _STREAMED: stream}
+        return await super().send(request, stream=stream, **kwargs)
 
 
 class ApiTransport(httpx.AsyncBaseTransport):
-    """Makes a call of each request; a transport of its own for each proxy that the environment names."""
+    """Makes a call of each request, and sends it; on connections of the loop that it is sent from."""
 
-    def __init__(self, policy: RetryPolicy, timeout: Timeout) -> None:
-        self._policy, self._timeout = policy, timeout
-        self._inner: dict[str | None, httpx.AsyncHTTPTransport] = {}
+    def __init__(self, calls: Calls[Awaits]) -> None:
+        self.calls = calls
+        self._pools: PerLoop[Pools] = PerLoop(Pools, Pools.aclose)
 
     async def handle_async_request(self, request: httpx.Request) -> httpx.Response:
         """Send a request under bounds and policy."""
         call = self._call(request)
+        pool = (await self._pools.here()).of(request)
         while True:
-            await _enter(call)
+            await self._enter(call)
             try:
-                response = await self._attempt(call, request)
-            except httpx.HTTPError as error:
+                response = await _attempt(pool, call, request)
+            except _FINAL:
+                raise
+            except httpx.TransportError as error:
                 if not call.decide(outcome_of(error, call, proxied=isinstance(error, httpx.ProxyError))).retry:
                     raise
-                continue
             except Fault as fault:
                 if not call.decide(fault.outcome).retry:
-                    raise _timeout_of(fault.outcome, request) from None
-                continue
-            if not await self._again(call, response):
-                return response
+                    raise _timeout_of(fault.outcome, call, request) from None
+            else:
+                if not await _refused(call, response):
+                    return response
 
-    async def _attempt(self, call: Call, request: httpx.Request) -> httpx.Response:
-        scope = Scope(call)
-        request.extensions = {**request.extensions, "timeout": {}, "trace": trace(call, scope)}
-        response = await scope.run(self._transport(str(request.url)).handle_async_request(request))
-        call.sending()
-        response.stream = BoundedStream(response.stream, call, request)
-        return response
+    def _call(self, request: httpx.Request) -> PlainCall:
+        bounds = spread(_seconds(request, self.calls.timeout), stream=request.extensions.get(_STREAMED, False))
+        plain = Request(method=request.method, url=str(request.url), headers=request.headers)
+        return self.calls.new(plain, bounds, replayable=isinstance(request.stream, httpx.ByteStream))
 
-    async def _again(self, call: Call, response: httpx.Response) -> bool:
-        headers = Headers(response.headers.multi_items())
-        if 200 <= response.status_code < 400:
-            call.opened(response.status_code, headers)
-            return False
-        if not call.decide(status_outcome(call, response.status_code, headers)).retry:
-            return False
-        await response.aclose()
-        return True
+    async def _enter(self, call: Call) -> None:
+        while (wait := call.hold()) > 0:
+            await self.calls.waits.sleep(wait, call)
+        call.begin(None)
 
-    def _call(self, request: httpx.Request) -> Call:
-        replayable = isinstance(request.stream, httpx.ByteStream)
-        policy = policy_for(self._policy, request.method, request.headers, replayable=replayable)
-        return plain_call(
-            Request(method=request.method, url=str(request.url)), policy, self._timeout, host=request.url.host
-        )
+    async def aclose(self) -> None:
+        """Close all connections of the running loop."""
+        await self._pools.aclose()
 
-    def _transport(self, url: str) -> httpx.AsyncHTTPTransport:
-        proxy = proxy_for(url, explicit=None, environ=os.environ)
-        name = proxy.full_url if proxy else None
-        if name not in self._inner:
-            self._inner[name] = httpx.AsyncHTTPTransport(
-                verify=ssl_context(True, os.environ),
-                limits=httpx.Limits(max_connections=None, max_keepalive_connections=100),
-                trust_env=False,
-                proxy=httpx_proxy(proxy),
-                socket_options=TCP_OPTIONS,
-            )
-        return self._inner[name]
+
+class Pools:
+    """The connections of one event loop, by the proxy that they go through."""
+
+    def __init__(self) -> None:
+        self._pools: dict[tuple[bool, str], httpx.AsyncHTTPTransport] = {}
+
+    def of(self, request: httpx.Request) -> httpx.AsyncHTTPTransport:
+        """The pool for a request.
+
+        Raises:
+            httpx.ConnectError: the proxy or the certificates that the environment names cannot be used.
+        """
+        try:
+            proxy = proxy_for(str(request.url), explicit=None, environ=os.environ)
+            secure = "https" in (request.url.scheme, proxy.scheme if proxy else "")
+            name = (secure, proxy.full_url if proxy else "")
+            if name not in self._pools:
+                self._pools[name] = _new_pool(proxy, secure=secure)
+        except ConfigurationError as error:
+            raise httpx.ConnectError(error.message, request=request) from None
+        return self._pools[name]
 
     async def aclose(self) -> None:
         """Close all connections."""
-        for transport in self._inner.values():
-            await transport.aclose()
+        while self._pools:
+            await self._pools.popitem()[1].aclose()
+
+
+def _new_pool(proxy: Proxy | None, *, secure: bool) -> httpx.AsyncHTTPTransport:
+    return httpx.AsyncHTTPTransport(
+        verify=ssl_context(True, os.environ) if secure else False,
+        limits=_LIMITS,
+        trust_env=False,
+        proxy=httpx_proxy(proxy),
+        socket_options=TCP_OPTIONS,
+    )
+
+
+def _seconds(request: httpx.Request, default: float) -> Seconds:
+    """The timeout that a request brings, in the words of `spread`."""
+    said = request.extensions.get("timeout")
+    if said is None:
+        return default
+    connect, read = said.get("connect"), said.get("read")
+    same = connect is not None and {connect} == set(said.values())
+    return connect if same else (connect, read)
+
+
+async def _attempt(pool: httpx.AsyncHTTPTransport, call: PlainCall, request: httpx.Request) -> httpx.Response:
+    """Send once; the caller's request is left as it is, for httpx makes those of redirects from it."""
+    scope = Scope(call)
+    response = await scope.run(pool.handle_async_request(_ours(call, request, scope)))
+    call.sending()
+    response.stream = BoundedStream(response.stream, call, request)
+    return response
+
+
+def _ours(call: Call, request: httpx.Request, scope: Scope) -> httpx.Request:
+    extensions = {**request.extensions, "timeout": {}, "trace": trace(call, scope)}
+    return httpx.Request(
+        request.method, request.url, headers=request.headers, stream=request.stream, extensions=extensions
+    )
+
+
+async def _refused(call: PlainCall, response: httpx.Response) -> bool:
+    """Whether a reply is an error that the call repeats; its body is then read, so that the connection serves again."""
+    status, headers = response.status_code, Headers(response.headers.multi_items())
+    if status < 400:
+        call.opened(status, headers)
+        return False
+    if not call.decide(call.refused(status, headers)).retry:
+        return False
+    call.last(ERROR_BODY_SECONDS)
+    with contextlib.suppress(httpx.TransportError):
+        size = 0
+        async for piece in response.aiter_raw():
+            size += len(piece)
+            if size > ERROR_BODY_BYTES:
+                break
+    await response.aclose()
+    return True
 
 
 class BoundedStream(httpx.AsyncByteStream):
@@ -114,31 +189,23 @@ class BoundedStream(httpx.AsyncByteStream):
 
     def __init__(self, inner: Any, call: Call, request: httpx.Request) -> None:
         self._inner, self._call, self._request = inner, call, request
+        self._pieces: AsyncIterator[bytes] = aiter(inner)
 
-    async def __aiter__(self) -> AsyncIterator[bytes]:
-        pieces = self._inner.__aiter__()
-        while True:
-            try:
-                piece = await Scope(self._call).run(anext(pieces, None))
-            except Fault as fault:
-                raise _timeout_of(fault.outcome, self._request) from None
-            if piece is None:
-                return
-            yield piece
+    def __aiter__(self) -> Self:
+        return self
+
+    async def __anext__(self) -> bytes:
+        try:
+            return await Scope(self._call).run(anext(self._pieces))
+        except Fault as fault:
+            raise _timeout_of(fault.outcome, self._call, self._request) from None
 
     async def aclose(self) -> None:
         """Let go of the connection."""
         await self._inner.aclose()
 
 
-def _timeout_of(outcome: Outcome, request: httpx.Request) -> httpx.HTTPError:
+def _timeout_of(outcome: Outcome, call: Call, request: httpx.Request) -> httpx.TimeoutException:
     """A bound that expired, in httpx's words."""
-    phase = outcome.error.phase if isinstance(outcome.error, APITimeoutError) else None
-    cls = httpx.ConnectTimeout if phase == "connect" else httpx.ReadTimeout
-    return cls(outcome.error.message, request=request)
-
-
-async def _enter(call: Call) -> None:
-    while (wait := call.hold()) > 0:  # noqa: ASYNC110 - the gate is asked again on waking
-        await asyncio.sleep(wait)
-    call.begin(None)
+    expired = httpx.ReadTimeout if call.sent else httpx.ConnectTimeout
+    return expired(outcome.error.message, request=request)

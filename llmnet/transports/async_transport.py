@@ -20,6 +20,7 @@ from llmnet.transports.faults import outcome_of
 from llmnet.transports.proxies import Proxy, proxy_for
 from llmnet.transports.sockets import TCP_OPTIONS
 from llmnet.transports.tls import ssl_context
+from llmnet.transports.way import check_way
 
 
 class Lanes:
@@ -56,6 +57,7 @@ class Transport:
         pool_size: int,
         http2: bool = False,
     ) -> None:
+        check_way(proxy, verify)
         self.waits = Awaits()
         self._queue, self._proxy, self._verify, self._pool_size, self._http2 = queue, proxy, verify, pool_size, http2
         self._lanes: weakref.WeakKeyDictionary[asyncio.AbstractEventLoop, Lanes] = weakref.WeakKeyDictionary()
@@ -186,13 +188,15 @@ def _request(call: Call, scope: Scope) -> httpx.Request:
 
 def trace(call: Call, scope: Scope) -> Any:
     """Follow httpcore's steps: they are where a connection begins, is ready, and has been used before."""
-    call.reused = True
+    fresh = False
 
     async def follow(name: str, info: dict[str, Any]) -> None:
+        nonlocal fresh
         if name.endswith("connect_tcp.started"):
-            call.reused = False
+            fresh = True
             call.connecting()
         elif name.endswith("send_request_headers.started") and info["request"].method != b"CONNECT":
+            call.reused = not fresh
             call.sending()
         else:
             return

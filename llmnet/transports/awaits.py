@@ -8,9 +8,10 @@ from collections.abc import Awaitable, Callable
 from typing import Any, TypeVar
 
 from llmnet.core.call import Call
+from llmnet.core.headers import checked_key, given_key
 from llmnet.core.outcome import Fault, Outcome
 from llmnet.core.queue import FairQueue, Ticket
-from llmnet.core.request import checked_key, is_async_callable
+from llmnet.core.request import is_async_callable
 
 T = TypeVar("T")
 
@@ -113,7 +114,7 @@ async def ask_key(source: Any) -> str | None:
     if not callable(source):
         return checked_key(source)
     said = source() if is_async_callable(source) else await asyncio.to_thread(source)
-    return checked_key(await said if inspect.isawaitable(said) else said)
+    return given_key(await said if inspect.isawaitable(said) else said)
 
 
 async def tell(callback: Callable[[Any], Any] | None, value: Any) -> None:

@@ -6,6 +6,7 @@ can be read from harms only the requests that would have gone through it.
 """
 
 import dataclasses
+import functools
 import ipaddress
 import re
 from collections.abc import Mapping
@@ -104,11 +105,13 @@ def _forgeable(name: str, environ: Mapping[str, str]) -> bool:
 
 def _bypassed(url: str, environ: Mapping[str, str]) -> bool:
     """Whether `NO_PROXY` lists the host of a URL."""
-    entries = re.split(r"[\s,]+", _read("no_proxy", environ)[1].lower())
-    if entries == [""]:
-        return False
-    host, port = _target(url)
-    return any(_covers(entry, host, port) for entry in entries if entry)
+    _, listed = _read("no_proxy", environ)
+    return bool(listed) and _listed(listed.lower(), *_target(url))
+
+
+@functools.lru_cache(maxsize=256)  # asked for every request, and slow to work out where networks are listed
+def _listed(entries: str, host: str, port: int | None) -> bool:
+    return any(_covers(entry, host, port) for entry in re.split(r"[\s,]+", entries) if entry)
 
 
 def _target(url: str) -> tuple[str, int | None]:
@@ -162,7 +165,7 @@ def _parsed(text: str, source: str) -> Proxy:
     host, port = parts["host"].lower(), int(parts["port"] or _PORTS[scheme])
     if not 0 < port < 65536:
         raise _unusable(source, "its port is not between 1 and 65535")
-    if host.startswith("[") and not _is_address(host[1:-1]):
+    if host.startswith("[") and not (":" in host and _is_address(host[1:-1])):
         raise _unusable(source, "there is no IPv6 address in its brackets")
     return Proxy(f"{scheme}://{host}:{port}", scheme, host.strip("[]"), port, *_credentials(parts["user"]), source)
 

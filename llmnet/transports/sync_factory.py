@@ -1,37 +1,43 @@
 """`create_session`: a `requests.Session` for any HTTP API, under the same policy and bounds as our own calls."""
 
 import math
-import time
 from collections.abc import Mapping
 from typing import Any
-from urllib.parse import urlsplit
 
 import requests
 import urllib3
+from requests.utils import rewind_body
+from urllib3.exceptions import ConnectTimeoutError, MaxRetryError, ProtocolError, ReadTimeoutError
 
-from llmnet.core.bounds import Timeout, positive, resolve_timeout
+from llmnet.core.bounds import Timeout
 from llmnet.core.call import Call
+from llmnet.core.errors import APITimeoutError, LLMNetError
 from llmnet.core.http import Headers, Request
-from llmnet.core.retry import RetryPolicy, count
 from llmnet.transports.faults import outcome_of
-from llmnet.transports.plain import plain_call, policy_for, status_outcome
-from llmnet.transports.sync_retry import PolicyRetry, PoolAdapter, Resend, is_proxied
+from llmnet.transports.plain import Calls, PlainCall, spread
+from llmnet.transports.sync_retry import PolicyRetry, PoolAdapter, Resend, error_body, is_proxied
+from llmnet.transports.waits import Waits
+
+_POOL_SIZE = 100
 
 
 def create_session(max_retries: int = 3, timeout: float = 30.0) -> requests.Session:
-    """Make a session that retries and times out as our clients do.
+    """Make a session that retries and times out as our clients do, for any HTTP API.
 
-    It raises requests' own exceptions, and returns the last response once retries are used up. POST is retried, after a
-    timeout only if it carries an `Idempotency-Key`. What fails while a body is read is not sent again.
+    It raises requests' own exceptions, and returns the last response once retries are used up. Retried are lost
+    connections and the statuses of `RetryPolicy`, for POST too; a timeout only where the method is idempotent or the
+    request carries an `Idempotency-Key`. What fails while a body is read is not sent again.
 
     Args:
         max_retries: retries after the first attempt.
-        timeout: seconds for the whole of a request, retries included; a request's own `timeout=` takes its place.
+        timeout: seconds for the whole of a request, its retries and its body included; with `stream=True` for each
+            wait, and ten minutes in all. A request's own `timeout=` takes its place; a pair (connect, read) bounds
+            single waits alone, as requests has it.
 
     Raises:
         ConfigurationError: a value is no such number.
     """
-    adapter = ApiAdapter(RetryPolicy(max_retries=count(max_retries, "max_retries")), positive(timeout, "timeout"))
+    adapter = ApiAdapter(Calls(max_retries, timeout, Waits()))
     session = requests.Session()
     session.mount("https://", adapter)
     session.mount("http://", adapter)
@@ -41,63 +47,86 @@ def create_session(max_retries: int = 3, timeout: float = 30.0) -> requests.Sess
 class ApiRetry(PolicyRetry):
     """Asks the call what to do; in the end the library's own error is raised, or its last response returned."""
 
-    def new(self, **kwargs: Any) -> "ApiRetry":
-        """The same call with a longer history."""
-        return ApiRetry(self.call, kwargs.get("history", self.history))
+    call: PlainCall
+
+    def is_retry(self, method: str, status_code: int, has_retry_after: bool = False) -> bool:
+        """Error statuses are put to the call; a redirect is the session's to follow."""
+        return status_code >= 400
 
     def increment(
         self, method: Any = None, url: Any = None, response: Any = None, error: Any = None, _pool: Any = None, *_: Any
     ) -> "ApiRetry":
-        """Put a failed attempt to the call."""
-        if self.call.exchange is None:
-            self.call.begin(None)
-        if error is not None:
-            outcome = outcome_of(error, self.call, proxied=is_proxied(error))
+        """Put a failed attempt to the call; an error body is read only when it is not the caller's."""
+        call = self.call
+        if response is not None:
+            outcome = call.refused(response.status, Headers(response.headers.items()))
         else:
-            outcome = status_outcome(self.call, response.status, Headers(response.headers.items()))
-        if self.call.decide(outcome).retry:
-            return self.new()
-        if isinstance(error, urllib3.exceptions.ReadTimeoutError | urllib3.exceptions.ProtocolError):
-            raise error
-        # urllib3 returns the response of an exhausted status, since `raise_on_status` is off.
-        raise urllib3.exceptions.MaxRetryError(_pool, url, error)
+            outcome = outcome_of(error, call, proxied=is_proxied(error))
+        if not call.decide(outcome).retry:
+            raise _last(error, outcome.error, call, _pool, url)
+        if response is not None:
+            error_body(call, response)
+        return self.after(method, url, response, error)
+
+
+def _last(error: Any, ours: LLMNetError, call: Call, pool: Any, url: Any) -> urllib3.exceptions.HTTPError:
+    """What urllib3 is to end with: requests knows its own name for each; for a status it is the response itself."""
+    if isinstance(ours, APITimeoutError):
+        if call.sent:
+            return ReadTimeoutError(pool, url, ours.message)
+        error = ConnectTimeoutError(ours.message)
+    return error if isinstance(error, ReadTimeoutError | ProtocolError) else MaxRetryError(pool, url, error)
 
 
 class ApiAdapter(PoolAdapter):
-    """Makes a call of each request."""
+    """Makes a call of each request, and sends it."""
 
-    def __init__(self, policy: RetryPolicy, timeout: float) -> None:
-        self._policy, self._timeout = policy, timeout
-        super().__init__(_enter, pool_size=100, retry=ApiRetry)
+    def __init__(self, calls: Calls[Waits]) -> None:
+        self.calls = calls
+        super().__init__(self._enter, _POOL_SIZE, ApiRetry)
 
     def send(
         self, request: Any, stream: bool = False, timeout: Any = None, *args: Any, **kwargs: Any
     ) -> requests.Response:
         """Send a request under bounds and policy."""
-        replayable = request.body is None or isinstance(request.body, str | bytes)
-        policy = policy_for(self._policy, request.method, request.headers, replayable=replayable)
-        bounds = self._bounds(timeout, stream=stream)
+        bounds = spread(self.calls.timeout if timeout is None else timeout, stream=stream)
         plain = Request(method=request.method, url=request.url, headers=_texts(request.headers))
-        request.call = plain_call(plain, policy, bounds, host=urlsplit(request.url).netloc)
+        call = self.calls.new(plain, bounds, replayable=_replayable(request.body))
+        limits: Any = _known_to_urllib3(bounds)
         while True:
             try:
-                return super().send(request, stream, None, *args, **kwargs)
+                with self.carrying(call):
+                    response = super().send(request, stream, limits, *args, **kwargs)
             except Resend:
-                continue
+                _rewind(request)
+            else:
+                call.opened(response.status_code, Headers(response.headers.items()))
+                return response
 
-    def _bounds(self, timeout: Any, *, stream: bool) -> Timeout:
-        if isinstance(timeout, tuple):
-            connect, read = (math.inf if seconds is None else positive(seconds, "timeout") for seconds in timeout)
-            return Timeout(connect=connect, response=read, idle=read, total=math.inf)
-        seconds = self._timeout if timeout is None else timeout
-        return resolve_timeout(seconds, None, stream=stream, flex=False)
+    def _enter(self, call: Call) -> None:
+        while (wait := call.hold()) > 0:
+            self.calls.waits.sleep(wait, call)
+        call.begin(None)
 
 
 def _texts(headers: Mapping[str, str | bytes]) -> dict[str, str]:
     return {name: value.decode("latin-1") if isinstance(value, bytes) else value for name, value in headers.items()}
 
 
-def _enter(call: Call) -> None:
-    while (wait := call.hold()) > 0:
-        time.sleep(wait)
-    call.begin(None)
+def _replayable(body: Any) -> bool:
+    """Whether a body can be sent more than once: bytes, or a file, which urllib3 rewinds."""
+    if body is None or isinstance(body, str | bytes | bytearray | memoryview):
+        return True
+    seekable = getattr(body, "seekable", None)
+    return seekable is not None and bool(seekable())
+
+
+def _rewind(request: requests.PreparedRequest) -> None:
+    if not isinstance(request.body, str | bytes | None):
+        rewind_body(request)
+
+
+def _known_to_urllib3(bounds: Timeout) -> urllib3.Timeout:
+    """The bounds as far as urllib3 has words for them; connections through SOCKS, which are not ours, hold these."""
+    connect, read = (None if s is None or math.isinf(s) else s for s in (bounds.connect, bounds.response))
+    return urllib3.Timeout(connect=connect, read=read)

@@ -4,10 +4,11 @@ urllib3 re-enters the pool's `urlopen` for every attempt. That is where the call
 connection is given back and nothing is held, and where headers and key of the new attempt are taken.
 """
 
+import contextlib
 import http.client
 import threading
-from collections.abc import Callable
-from typing import Any
+from collections.abc import Callable, Iterator
+from typing import Any, Self
 
 import requests
 import urllib3
@@ -44,9 +45,9 @@ class PolicyRetry(urllib3.Retry):
         )
         self.call = call
 
-    def new(self, **kwargs: Any) -> "PolicyRetry":
+    def new(self, **kwargs: Any) -> Self:
         """The same call with a longer history."""
-        return PolicyRetry(self.call, kwargs.get("history", self.history))
+        return type(self)(self.call, kwargs.get("history", self.history))
 
     def is_retry(self, method: str, status_code: int, has_retry_after: bool = False) -> bool:
         """All that is no success is put to the call."""
@@ -54,10 +55,14 @@ class PolicyRetry(urllib3.Retry):
 
     def increment(
         self, method: Any = None, url: Any = None, response: Any = None, error: Any = None, *_: Any, **__: Any
-    ) -> "PolicyRetry":
+    ) -> Self:
         """Put a failed attempt to the call: a new `Retry` where it is repeated, else the final error is raised."""
         outcome = outcome_of(error, self.call, proxied=is_proxied(error)) if error else refusal(self.call, response)
         self.call.judge(outcome)
+        return self.after(method, url, response, error)
+
+    def after(self, method: Any, url: Any, response: Any, error: Any) -> Self:
+        """The `Retry` of the attempt that follows a failed one."""
         if len(self.history) >= _DEPTH:
             if response is not None:
                 response.close()
@@ -107,6 +112,7 @@ class Attempts:
     """What both kinds of pool add to urllib3's: each request goes through its call's turn, headers and bounds."""
 
     enter: Enter
+    here: threading.local
 
     def urlopen(
         self,
@@ -125,12 +131,14 @@ class Attempts:
         ours = dict(call.under_way.request.headers)
         return super().urlopen(method, url, body, ours, retries, *args, **kwargs)  # type: ignore[misc]
 
-    def _make_request(self, conn: Any, *args: Any, retries: Any = None, **kwargs: Any) -> Any:
-        conn.call = retries.call
-        conn.call.reused = conn.served and conn.sock is not None
-        if conn.call.reused and conn.call.wants_fresh:
+    def _get_conn(self, timeout: float | None = None) -> Any:
+        """Lend a connection to the call in hand; it must know whose it is before a proxy is told where to connect."""
+        conn = super()._get_conn(timeout)  # type: ignore[misc]
+        call = conn.call = self.here.call
+        if call.wants_fresh:
             conn.close()
-        return super()._make_request(conn, *args, retries=retries, **kwargs)  # type: ignore[misc]
+        call.reused = conn.served and conn.sock is not None
+        return conn
 
 
 class PlainPool(Attempts, urllib3.HTTPConnectionPool):  # type: ignore[misc]
@@ -146,14 +154,15 @@ class SecurePool(Attempts, urllib3.HTTPSConnectionPool):  # type: ignore[misc]
 
 
 class PoolAdapter(HTTPAdapter):
-    """Sends a prepared request on behalf of the call that it carries, through pools in which attempts begin."""
+    """Sends on behalf of the call that the thread carries, through pools in which attempts begin."""
 
     def __init__(self, enter: Enter, pool_size: int, retry: Callable[[Call], urllib3.Retry] = PolicyRetry) -> None:
         self._here = threading.local()
         self._retry = retry
+        ours = {"enter": staticmethod(enter), "here": self._here}
         self._pools = {
-            "http": type("PlainPool", (PlainPool,), {"enter": staticmethod(enter)}),
-            "https": type("SecurePool", (SecurePool,), {"enter": staticmethod(enter)}),
+            "http": type("PlainPool", (PlainPool,), ours),
+            "https": type("SecurePool", (SecurePool,), ours),
         }
         super().__init__(pool_maxsize=pool_size)
 
@@ -169,18 +178,20 @@ class PoolAdapter(HTTPAdapter):
             manager.pool_classes_by_scheme = self._pools
         return manager
 
-    def send(self, request: Any, *args: Any, **kwargs: Any) -> requests.Response:
-        """Send, with the request's call within reach of `max_retries`."""
-        self._here.call = request.call
+    @contextlib.contextmanager
+    def carrying(self, call: Call) -> Iterator[None]:
+        """Have this thread's sends serve a call; a send within a send, as mocks make them, gives it back."""
+        before, self._here.call = getattr(self._here, "call", None), call
         try:
-            return super().send(request, *args, **kwargs)
+            yield
         finally:
-            del self._here.call
+            self._here.call = before
 
     @property
     def max_retries(self) -> Any:
         """A fresh `Retry` for the call in hand; requests reads this once for every send."""
-        return self._retry(self._here.call)
+        call = getattr(self._here, "call", None)
+        return urllib3.Retry(0, read=False) if call is None else self._retry(call)
 
     @max_retries.setter
     def max_retries(self, value: object) -> None:
@@ -193,6 +204,11 @@ class CallAdapter(PoolAdapter):
     def __init__(self, enter: Enter, tls: Callable[[], Any], pool_size: int) -> None:
         self._tls = tls
         super().__init__(enter, pool_size)
+
+    def send(self, request: Any, *args: Any, **kwargs: Any) -> requests.Response:
+        """Send on behalf of the call that the request belongs to."""
+        with self.carrying(request.call):
+            return super().send(request, *args, **kwargs)
 
     def cert_verify(self, conn: Any, url: Any, verify: Any, cert: Any) -> None:
         """Nothing: requests would add the roots of certifi to a caller's private context."""

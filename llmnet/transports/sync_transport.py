@@ -16,6 +16,7 @@ from llmnet.transports.sync_reply import OpenReply
 from llmnet.transports.sync_retry import FOREIGN, CallAdapter, Resend, is_proxied, proxies_of
 from llmnet.transports.tls import ssl_context
 from llmnet.transports.waits import Waits, ask_key
+from llmnet.transports.way import check_way
 
 
 class Transport:
@@ -40,6 +41,7 @@ class Transport:
     ) -> None:
         if http2:
             raise ConfigurationError("http2=True needs AsyncClient: requests speaks HTTP/1.1 only")
+        check_way(proxy, verify)
         self.waits = Waits()
         self._queue, self._proxy, self._verify = queue, proxy, verify
         self._session = requests.Session()

@@ -7,9 +7,10 @@ from typing import Any
 
 from llmnet.core.call import Call
 from llmnet.core.errors import ConfigurationError
+from llmnet.core.headers import checked_key, given_key
 from llmnet.core.outcome import Fault, Outcome
 from llmnet.core.queue import FairQueue, Ticket
-from llmnet.core.request import checked_key, is_async_callable
+from llmnet.core.request import is_async_callable
 
 # A longer wait than this cannot be handed to a lock (threading.TIMEOUT_MAX on the narrowest platform).
 FOREVER = 4_000_000.0
@@ -55,7 +56,7 @@ class Waits:
 
 def ask_key(source: Any) -> str | None:
     """The key of an attempt: as given, or from a callable that is asked each time."""
-    return checked_key(source() if callable(source) else source)
+    return given_key(source()) if callable(source) else checked_key(source)
 
 
 def tell(callback: Callable[[Any], Any] | None, value: Any) -> None:

@@ -1,0 +1,69 @@
+"""What a header may carry: names, values and keys, checked when they are given, and never shown in an error."""
+
+import re
+from collections.abc import Mapping
+from typing import Any
+
+from llmnet.core.errors import ConfigurationError
+
+_NAME = re.compile(r"[!#$%&'*+.^_`|~0-9A-Za-z-]+")  # RFC 9110, 5.1
+_VALUE = re.compile(r"[\t\x20-\x7e\x80-\xff]*")  # RFC 9110, 5.5
+_FRAMING = ("content-length", "transfer-encoding")
+
+
+def checked_headers(headers: Any, name: str) -> dict[str, str | None]:
+    """Check extra headers; `None` as a value removes one of ours.
+
+    Raises:
+        ConfigurationError: a name or value that no header can carry.
+    """
+    if headers is None:
+        return {}
+    if not isinstance(headers, Mapping):
+        raise ConfigurationError(f"{name} must be a dict of header names and values, not {type(headers).__name__}")
+    return {_header_name(key, name): _header_value(value, f"{name}[{key!r}]") for key, value in headers.items()}
+
+
+def _header_name(key: Any, name: str) -> str:
+    """Check a header's name; one that is none is not shown: it may be a whole header, value and all."""
+    if not isinstance(key, str) or not _NAME.fullmatch(key):
+        raise ConfigurationError(f"{name} has a key that is no header name; write {{'name': 'value'}}")
+    if key.lower() in _FRAMING:
+        raise ConfigurationError(f"{name}[{key!r}] cannot be given: it follows from how the body is sent")
+    return key
+
+
+def _header_value(value: Any, path: str) -> str | None:
+    if value is None:
+        return None
+    if not isinstance(value, str) or not _VALUE.fullmatch(value):
+        raise ConfigurationError(f"{path} must be a text that a header can carry: latin-1, no line breaks")
+    return value.strip(" \t")
+
+
+def checked_key(key: Any, name: str = "api_key") -> str | None:
+    """A key without surrounding white space, `None` where it is blank.
+
+    Raises:
+        ConfigurationError: it is no text, or one that no header can carry.
+    """
+    if key is None:
+        return None
+    if not isinstance(key, str):
+        raise ConfigurationError(f"{name} must be a string, not {type(key).__name__}")
+    key = key.strip()
+    if not key.isascii() or not key.isprintable():
+        raise ConfigurationError(f"{name} holds characters that no header can carry; copy it again")
+    return key or None
+
+
+def given_key(said: Any) -> str:
+    """What a callable `api_key` gave for an attempt, which must be a key.
+
+    Raises:
+        ConfigurationError: it is none.
+    """
+    key = checked_key(said, "what the callable api_key gave")
+    if key is None:
+        raise ConfigurationError("the callable api_key gave no key")
+    return key

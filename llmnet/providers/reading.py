@@ -1,0 +1,106 @@
+"""What the wire forms share when they read: tolerant look-ups, model rows, vectors and usage by table."""
+
+import base64
+import struct
+from collections.abc import Iterable, Mapping
+from typing import Any
+
+from llmnet.core.chat import ModelInfo, Usage
+from llmnet.core.errors import InvalidResponseError
+
+
+def items_of(payload: Any, name: str) -> list[dict[str, Any]]:
+    """A list of objects in a reply.
+
+    Raises:
+        InvalidResponseError: there is none.
+    """
+    items = payload.get(name) if isinstance(payload, dict) else None
+    if not isinstance(items, list):
+        raise InvalidResponseError(f"the reply has no list {name!r}: {str(payload)[:200]}")
+    return [item for item in items if isinstance(item, dict)]
+
+
+def index_in(row: dict[str, Any]) -> int:
+    """The place of a row among its like; one that does not say comes first."""
+    index = row.get("index")
+    return index if isinstance(index, int) else 0
+
+
+def check_size(rows: list[dict[str, Any]], size: int) -> None:
+    """Refuse a reply that has another number of vectors than inputs were sent."""
+    if len(rows) != size:
+        raise InvalidResponseError(f"the reply has {len(rows)} vectors for {size} inputs")
+
+
+def text_of(value: Any) -> str:
+    """A text as it is; anything else is none."""
+    return value if isinstance(value, str) else ""
+
+
+def model_info(item: dict[str, Any], name: str) -> ModelInfo:
+    """One row of a model list."""
+    return ModelInfo(id=text_of(item.get(name)), retires_at=retirement(item), raw=item)
+
+
+def retirement(item: Mapping[str, Any]) -> str | None:
+    """The date on which a model retires, wherever the vendor puts it."""
+    lifecycle = item.get("lifecycle")
+    places = (item, lifecycle if isinstance(lifecycle, dict) else {})
+    names = ("retires_at", "retirement_date", "deprecation_date", "shutdown_date", "expires_at")
+    return next((str(place[name]) for place in places for name in names if place.get(name)), None)
+
+
+def vector_of(value: Any) -> list[float]:
+    """A vector from numbers or from base64 of little-endian float32 (PROTOCOLS 1.5)."""
+    try:
+        if isinstance(value, list):
+            return [float(x) for x in value]
+        packed = base64.b64decode(value, validate=True)
+        return list(struct.unpack(f"<{len(packed) // 4}f", packed))
+    except (TypeError, ValueError, struct.error):
+        raise InvalidResponseError(f"an embedding is neither numbers nor base64: {str(value)[:80]}") from None
+
+
+Paths = Mapping[str, Iterable[tuple[str, ...]]]
+
+# Where each figure stands (PROTOCOLS 7.2); the first place that holds a number wins.
+CHAT_USAGE: Paths = {
+    "input_tokens": (("prompt_tokens",), ("input_tokens",)),
+    "output_tokens": (("completion_tokens",), ("output_tokens",)),
+    "total_tokens": (("total_tokens",),),
+    "cached_tokens": (
+        ("prompt_tokens_details", "cached_tokens"),
+        ("input_tokens_details", "cached_tokens"),
+        ("prompt_cache_hit_tokens",),
+    ),
+    "cache_write_tokens": (
+        ("prompt_tokens_details", "cache_write_tokens"),
+        ("prompt_tokens_details", "cache_creation_input_tokens"),
+        ("input_tokens_details", "cache_write_tokens"),
+    ),
+    "reasoning_tokens": (
+        ("completion_tokens_details", "reasoning_tokens"), ("output_tokens_details", "reasoning_tokens"),
+    ),
+}  # fmt: skip
+
+
+def usage_of(payload: Any, paths: Paths) -> Usage | None:
+    """A usage from a vendor's object; a missing total is the sum where both parts are known."""
+    if not isinstance(payload, dict):
+        return None
+    found = {name: _number_at(payload, places) for name, places in paths.items()}
+    if found.get("total_tokens") is None:
+        parts = (found.get("input_tokens"), found.get("output_tokens"))
+        found["total_tokens"] = None if None in parts else sum(part or 0 for part in parts)
+    return Usage(**found) if any(value is not None for value in found.values()) else None
+
+
+def _number_at(payload: Any, places: Iterable[tuple[str, ...]]) -> int | None:
+    for place in places:
+        value = payload
+        for name in place:
+            value = value.get(name) if isinstance(value, dict) else None
+        if isinstance(value, int) and not isinstance(value, bool):
+            return value
+    return None

@@ -1,0 +1,71 @@
+"""What the wire forms share when they write: addresses, parameters by table, and the vendor's items in a message."""
+
+from collections.abc import Callable, Mapping
+from typing import Any
+from urllib.parse import urlencode, urlsplit, urlunsplit
+
+from llmnet.core.errors import ConfigurationError
+from llmnet.core.json import mended
+
+# What a parameter becomes: another name, what to merge into the body, or REFUSED where the vendor has no counterpart.
+Rule = str | Callable[[Any], dict[str, Any]] | None
+REFUSED: Rule = None
+
+
+def below(base_url: str, path: str, query: Mapping[str, Any]) -> str:
+    """An address below a base whose own query stays."""
+    parts = urlsplit(base_url)
+    kept = dict(pair.partition("=")[::2] for pair in parts.query.split("&") if pair)
+    asked = urlencode({name: value for name, value in query.items() if name not in kept and value is not None})
+    whole = "&".join(filter(None, (parts.query, asked)))
+    return urlunsplit((parts.scheme, parts.netloc, parts.path.rstrip("/") + path, whole, ""))
+
+
+def translated(params: Mapping[str, Any], rules: Mapping[str, Rule], form: str) -> dict[str, Any]:
+    """Parameters by a form's table; those that it does not name pass as they are.
+
+    Raises:
+        ConfigurationError: the form has no counterpart for one of them, or it was given twice, by both its names.
+    """
+    body: dict[str, Any] = {}
+    for name, value in params.items():
+        rule = rules.get(name, name)
+        if rule is None:
+            raise ConfigurationError(f"{name} has no counterpart in the {form} form; leave it out for this provider")
+        if rule != name and rule in params:
+            raise ConfigurationError(f"{name} and {rule} are two names of one parameter here; give one of them")
+        merge(body, {rule: value} if isinstance(rule, str) else rule(value))
+    return body
+
+
+def merge(body: dict[str, Any], more: Mapping[str, Any]) -> None:
+    """Lay values into a body, dicts within dicts."""
+    for name, value in more.items():
+        if isinstance(value, dict) and isinstance(body.get(name), dict):
+            body[name] = {**body[name]}
+            merge(body[name], value)
+        else:
+            body[name] = value
+
+
+VENDOR = "vendor"
+
+
+def with_items(message: dict[str, Any], form: str, items: list[dict[str, Any]]) -> dict[str, Any]:
+    """An assistant message that also carries the vendor's own items, for the next turn with the same wire form."""
+    own = {"form": form, "items": mended(items), "said": said_in(message)}
+    return {**message, VENDOR: own} if items else message
+
+
+def items_in(message: Mapping[str, Any], form: str) -> list[dict[str, Any]] | None:
+    """The vendor's own items in a message, if they are of this form and the caller has not rewritten what they say."""
+    own = message.get(VENDOR)
+    if not isinstance(own, dict) or own.get("form") != form or own.get("said") != said_in(message):
+        return None
+    items = own.get("items")
+    return items if isinstance(items, list) else None
+
+
+def said_in(message: Mapping[str, Any]) -> dict[str, Any]:
+    """What a message says in OpenAI's form: by it a rewritten message is told from one that came so."""
+    return {name: message.get(name) for name in ("content", "tool_calls")}

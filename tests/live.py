@@ -1,0 +1,188 @@
+"""Both fronts behind one blocking face, over real sockets and in real time; and peers that behave worse than any server."""
+
+import asyncio
+import contextlib
+import gc
+import os
+import socket
+import threading
+import time
+
+import llmnet
+
+PROMPT = 30.0  # what "at once" may take at most on a loaded machine; nothing is measured by it
+
+
+def eventually(condition, seconds=PROMPT):
+    """Wait for a state that comes by itself; how soon is no matter of correctness."""
+    end = time.monotonic() + seconds
+    while not (value := condition()):
+        assert time.monotonic() < end, "it never came"
+        time.sleep(0.002)
+    return value
+
+
+class Sync:
+    """The sync front: what the tests call is the client itself."""
+
+    name = "sync"
+
+    def client(self, **fields):
+        return llmnet.Client(**fields)
+
+
+class Async:
+    """The async front, on a loop in a thread of its own."""
+
+    name = "async"
+
+    def __init__(self):
+        self.loop = asyncio.new_event_loop()
+        self.loop.set_exception_handler(self._complain)
+        self.complaints = []
+        self._thread = threading.Thread(target=self._main, name="front")
+        self._thread.start()
+
+    def _main(self):
+        with asyncio.Runner(loop_factory=lambda: self.loop) as runner:
+            runner.run(self._until_stopped())
+
+    async def _until_stopped(self):
+        self._stopping = asyncio.Event()
+        await self._stopping.wait()
+
+    def _complain(self, loop, context):
+        self.complaints.append(context)
+
+    def run(self, coroutine):
+        return asyncio.run_coroutine_threadsafe(coroutine, self.loop).result(PROMPT * 2)
+
+    def stop(self):
+        eventually(lambda: hasattr(self, "_stopping"))
+        self.loop.call_soon_threadsafe(self._stopping.set)
+        self._thread.join()
+        assert self.complaints == []
+
+    def client(self, **fields):
+        return BlockingClient(self, llmnet.AsyncClient(**fields))
+
+
+class BlockingClient:
+    def __init__(self, front, client):
+        self._front, self._client = front, client
+
+    def __getattr__(self, name):
+        return getattr(self._client, name)
+
+    def __enter__(self):
+        return self
+
+    def __exit__(self, *_):
+        self.close()
+
+    def chat(self, *args, **params):
+        return self._front.run(self._client.chat(*args, **params))
+
+    def stream_chat(self, *args, **params):
+        return BlockingStream(self._front, self._client.stream_chat(*args, **params))
+
+    def close(self):
+        self._front.run(self._client.aclose())
+
+
+class BlockingStream:
+    def __init__(self, front, stream):
+        self._front, self._stream = front, stream
+
+    def __getattr__(self, name):
+        return getattr(self._stream, name)
+
+    def __iter__(self):
+        return self
+
+    def __next__(self):
+        chunk = self._front.run(anext(self._stream, None))
+        if chunk is None:
+            raise StopIteration
+        return chunk
+
+    def __enter__(self):
+        self._front.run(self._stream.__aenter__())
+        return self
+
+    def __exit__(self, *error):
+        self._front.run(self._stream.__aexit__(*error))
+
+    def close(self):
+        self._front.run(self._stream.aclose())
+
+
+class Work(threading.Thread):
+    """A function on a thread; `result` gives what it gave, or raises what it raised."""
+
+    def __init__(self, function, *args):
+        super().__init__(daemon=True)
+        self._function, self._args = function, args
+        self.error = self.value = None
+        self.start()
+
+    def run(self):
+        try:
+            self.value = self._function(*self._args)
+        except BaseException as error:
+            self.error = error
+
+    def result(self):
+        self.join(PROMPT)
+        assert not self.is_alive(), "it still waits"
+        if self.error is not None:
+            raise self.error
+        return self.value
+
+
+def blocked(stream):
+    """Whether somebody waits on behalf of a stream, in a way that can be woken."""
+    return stream._call._wake is not None
+
+
+def slots(client):
+    return client._common.queue.active
+
+
+def open_files():
+    gc.collect()
+    return len(os.listdir("/proc/self/fd"))
+
+
+@contextlib.contextmanager
+def no_leak(server):
+    """Client, stream and server have given back all their descriptors; whoever closes last may still be closing."""
+    eventually(lambda: not server._members)
+    before = open_files()
+    yield
+    eventually(lambda: open_files() <= before)
+
+
+@contextlib.contextmanager
+def mute_peer(receive=None):
+    """A server whose kernel accepts connections, and nobody reads them; `receive` is the size of its window."""
+    with socket.socket() as listener:
+        if receive is not None:
+            listener.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, receive)
+        listener.bind(("127.0.0.1", 0))
+        listener.listen(100)
+        yield listener.getsockname()[1]
+
+
+@contextlib.contextmanager
+def full_peer():
+    """A server whose backlog is full: the handshake of TCP never ends."""
+    with socket.socket() as listener, contextlib.ExitStack() as stack:
+        listener.bind(("127.0.0.1", 0))
+        listener.listen(0)
+        for _ in range(3):
+            filler = stack.enter_context(socket.socket())
+            filler.setblocking(False)
+            with contextlib.suppress(BlockingIOError):
+                filler.connect(listener.getsockname())
+        yield listener.getsockname()[1]

@@ -1,0 +1,104 @@
+"""The README is true: every block and every line of its table is run, its commands are those that exist."""
+
+import ast
+import asyncio
+import inspect
+import pathlib
+import re
+import subprocess
+import sys
+
+import pytest
+
+import llmnet
+from llmnet.providers.services import SERVICES
+from llmnet.testing import FakeServer, Reply
+
+ROOT = pathlib.Path(__file__).parents[1]
+README = (ROOT / "README.md").read_text()
+BLOCKS = re.findall(r"```python\n(.*?)```", README, re.DOTALL)
+ROWS = re.findall(r"^\| (S\d+) \| .*? \| `(.*)` \|$", README, re.MULTILINE)
+TOOL = [{"id": "call_1", "name": "weather", "arguments": '{"city": "杭州"}'}]
+
+
+@pytest.fixture
+def vendors(server, monkeypatch):
+    """Keys for all, and the addresses of all on the fake server."""
+    for name in ("openai", "anthropic", "dashscope", "qianfan"):
+        service = SERVICES[name]
+        monkeypatch.setenv(service.key_vars[0][0], "sk-test-0123456789")
+        monkeypatch.setenv(service.base_vars[0].name, server.url)
+    return server
+
+
+@pytest.mark.parametrize("block", BLOCKS, ids=[f"block {i + 1}" for i in range(len(BLOCKS))])
+@pytest.mark.filterwarnings("ignore::ResourceWarning")
+def test_blocks_run(block, vendors, capsys):
+    if "reply.tool_calls" in block:
+        vendors.script(Reply(text="", tool_calls=TOOL))
+    exec(compile(block, "README", "exec"), {"__name__": "readme"})
+    assert capsys.readouterr().out or "assert" in block
+
+
+def namespace(server):
+    def fetch():
+        return "fetched"
+
+    return {
+        "llmnet": llmnet,
+        "client": llmnet.Client("openai:m"),
+        "aclient": llmnet.AsyncClient("openai:m"),
+        "messages": [{"role": "user", "content": "Hi"}],
+        "url": f"{server.url}/v1/models",
+        "fetch": fetch,
+        "on_chunk": lambda chunk: None,
+        "on_complete": lambda reply: None,
+        "on_error": lambda error: None,
+    }
+
+
+@pytest.mark.parametrize(("row", "line"), ROWS, ids=[row for row, _ in ROWS])
+@pytest.mark.filterwarnings("ignore::ResourceWarning", "ignore::pytest.PytestUnraisableExceptionWarning")
+def test_lines_of_the_table_run(row, line, vendors):
+    names = namespace(vendors)
+
+    async def run():
+        value = eval(compile(line, row, "eval", flags=ast.PyCF_ALLOW_TOP_LEVEL_AWAIT), names)
+        return await value if inspect.isawaitable(value) else value
+
+    value = asyncio.run(run())
+    assert value is not None
+    if isinstance(value, list):
+        assert "".join(str(item[0] if isinstance(item, tuple) else item) for item in value)
+
+
+def test_the_table_is_whole():
+    assert [row for row, _ in ROWS] == [f"S{n}" for n in (*range(1, 12), 13)]
+
+
+def test_every_service_is_named():
+    assert all(name in README for name in SERVICES)
+
+
+def test_every_error_is_named():
+    names = [name for name in llmnet.__all__ if name.endswith("Error")]
+    assert all(name in README for name in names)
+
+
+def test_the_first_command_works_on_a_fresh_machine():
+    done = subprocess.run(
+        [sys.executable, "-m", "llmnet.cli", "chat", "Hello!"], capture_output=True, text=True, timeout=60, check=False
+    )
+    assert (done.returncode, done.stdout) == (0, "Hello!\n")
+    assert "no key is configured" in done.stderr
+
+
+def test_it_is_short_and_knows_its_version():
+    assert README.count("\n") < 250
+    newest = re.search(r"^## \[(\d[^\]]*)\]", (ROOT / "CHANGELOG.md").read_text(), re.MULTILINE)
+    assert newest is not None
+    assert newest.group(1) == llmnet.__version__
+
+
+def test_the_fake_server_has_the_methods_that_are_shown():
+    assert callable(FakeServer.script)
