@@ -123,11 +123,14 @@ __all__ = [
 ]
 
 
-def __getattr__(name: str) -> Any:
-    if name not in _ROOM_OF:
-        raise AttributeError(f"module 'llmnet' has no attribute {name!r}")
-    value = globals()[name] = getattr(import_module(f"llmnet.{_ROOM_OF[name]}"), name)
-    return value
+# Hidden from type checkers, to which it would say that any name exists.
+if not TYPE_CHECKING:
+
+    def __getattr__(name: str) -> Any:
+        if name not in _ROOM_OF:
+            raise AttributeError(f"module 'llmnet' has no attribute {name!r}")
+        value = globals()[name] = getattr(import_module(f"llmnet.{_ROOM_OF[name]}"), name)
+        return value
 
 
 def __dir__() -> list[str]:

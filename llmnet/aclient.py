@@ -182,15 +182,20 @@ class AsyncClient(Caller):
 
     async def _told(self, stream: "AsyncChatStream", callbacks: StreamCallbacks) -> ChatResponse:
         try:
-            async with stream:
-                async for chunk in stream:
-                    await awaits.tell(callbacks.on_chunk, chunk)
-                reply = stream.response
+            while (chunk := await self._heard(stream, callbacks)) is not None:
+                await awaits.tell(callbacks.on_chunk, chunk)
+            await awaits.tell(callbacks.on_complete, stream.response)
+            return stream.response
+        finally:
+            await stream.aclose()
+
+    async def _heard(self, stream: "AsyncChatStream", callbacks: StreamCallbacks) -> StreamChunk | None:
+        """The next chunk; only an error of the call itself is told, not one that a callback has raised."""
+        try:
+            return await anext(stream, None)
         except LLMNetError as error:
             await awaits.tell(callbacks.on_error, error)
             raise
-        await awaits.tell(callbacks.on_complete, reply)
-        return reply
 
 
 class AsyncChatStream:
@@ -207,39 +212,41 @@ class AsyncChatStream:
         return self
 
     async def __anext__(self) -> StreamChunk:
-        while not self._ready:
-            if self._response is not None:
-                raise StopAsyncIteration
+        while self._response is None and (not self._ready or self._call.stopped is not None):
             await self._advance()
+        if not self._ready:
+            raise StopAsyncIteration
         return self._call.shown(self._ready.popleft())
 
     async def _advance(self) -> None:
-        """Read on until there is something new, or the reply is whole."""
+        """Take one step; whatever ends the call closes the stream, so that nothing is ever sent again."""
+        if self._closed:
+            raise StreamError("the stream is closed")
         try:
-            raw = await self._open()
-            exchange = self._call.under_way
-            data = b"" if exchange.done else await anext(raw, b"")
-            self._ready.extend(exchange.feed(data) if data else exchange.end())
-            if not data:
-                self._response = self._call.succeed()
-                await self._leave()
+            await self._step()
+        except BaseException:
+            await self.aclose()
+            raise
+
+    async def _step(self) -> None:
+        """Send or, where that is done, read once; a fault of either is judged."""
+        try:
+            self._call.go_on()
+            if self._raw is None:
+                self._raw = await self._transport.send(self._call)
+            else:
+                await self._read(self._raw)
         except Fault as fault:
             await self._leave()
             self._call.judge(fault.outcome)
-        except BaseException:
-            self._drop()
-            raise
 
-    async def _open(self) -> OpenReply:
-        """Send, if that has not been done."""
-        if self._closed:
-            raise StreamError("the stream is closed")
-        while self._raw is None:
-            try:
-                self._raw = await self._transport.send(self._call)
-            except Fault as fault:
-                self._call.judge(fault.outcome)
-        return self._raw
+    async def _read(self, raw: OpenReply) -> None:
+        exchange = self._call.under_way
+        data = b"" if exchange.done else await anext(raw, b"")
+        self._ready.extend(exchange.feed(data) if data else exchange.end())
+        if not data:
+            self._response = self._call.succeed()
+            await self._leave()
 
     @property
     def response(self) -> ChatResponse:
@@ -278,20 +285,12 @@ class AsyncChatStream:
         if raw is not None:
             await raw.aclose()
 
-    def _drop(self) -> None:
-        raw, self._raw = self._raw, None
-        if raw is not None:
-            raw.drop()
-
     async def __aenter__(self) -> Self:
-        await self._open()
+        while self._raw is None and self._response is None:
+            await self._advance()
         return self
 
     async def __aexit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
         await self.aclose()
-
-    def __del__(self) -> None:
-        if getattr(self, "_raw", None) is not None:
-            self._drop()

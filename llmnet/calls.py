@@ -168,7 +168,9 @@ class Caller:
         Its own headers lie over all others, the credential too.
         """
         host = form.target.host
-        lane = (host, self.resolved.key)
+        # A callable is itself the credential: a token that it renews is no new one.
+        key = self.resolved.key
+        lane = (host, id(key) if callable(key) else key)
         call = Call(
             form,
             request,

@@ -182,15 +182,20 @@ class Client(Caller):
 
     def _told(self, stream: "ChatStream", callbacks: StreamCallbacks) -> ChatResponse:
         try:
-            with stream:
-                for chunk in stream:
-                    waits.tell(callbacks.on_chunk, chunk)
-                reply = stream.response
+            while (chunk := self._heard(stream, callbacks)) is not None:
+                waits.tell(callbacks.on_chunk, chunk)
+            waits.tell(callbacks.on_complete, stream.response)
+            return stream.response
+        finally:
+            stream.close()
+
+    def _heard(self, stream: "ChatStream", callbacks: StreamCallbacks) -> StreamChunk | None:
+        """The next chunk; only an error of the call itself is told, not one that a callback has raised."""
+        try:
+            return next(stream, None)
         except LLMNetError as error:
             waits.tell(callbacks.on_error, error)
             raise
-        waits.tell(callbacks.on_complete, reply)
-        return reply
 
 
 class ChatStream:
@@ -207,39 +212,41 @@ class ChatStream:
         return self
 
     def __next__(self) -> StreamChunk:
-        while not self._ready:
-            if self._response is not None:
-                raise StopIteration
+        while self._response is None and (not self._ready or self._call.stopped is not None):
             self._advance()
+        if not self._ready:
+            raise StopIteration
         return self._call.shown(self._ready.popleft())
 
     def _advance(self) -> None:
-        """Read on until there is something new, or the reply is whole."""
+        """Take one step; whatever ends the call closes the stream, so that nothing is ever sent again."""
+        if self._closed:
+            raise StreamError("the stream is closed")
         try:
-            raw = self._open()
-            exchange = self._call.under_way
-            data = b"" if exchange.done else next(raw, b"")
-            self._ready.extend(exchange.feed(data) if data else exchange.end())
-            if not data:
-                self._response = self._call.succeed()
-                self._leave()
+            self._step()
+        except BaseException:
+            self.close()
+            raise
+
+    def _step(self) -> None:
+        """Send or, where that is done, read once; a fault of either is judged."""
+        try:
+            self._call.go_on()
+            if self._raw is None:
+                self._raw = self._transport.send(self._call)
+            else:
+                self._read(self._raw)
         except Fault as fault:
             self._leave()
             self._call.judge(fault.outcome)
-        except BaseException:
-            self._drop()
-            raise
 
-    def _open(self) -> OpenReply:
-        """Send, if that has not been done."""
-        if self._closed:
-            raise StreamError("the stream is closed")
-        while self._raw is None:
-            try:
-                self._raw = self._transport.send(self._call)
-            except Fault as fault:
-                self._call.judge(fault.outcome)
-        return self._raw
+    def _read(self, raw: OpenReply) -> None:
+        exchange = self._call.under_way
+        data = b"" if exchange.done else next(raw, b"")
+        self._ready.extend(exchange.feed(data) if data else exchange.end())
+        if not data:
+            self._response = self._call.succeed()
+            self._leave()
 
     @property
     def response(self) -> ChatResponse:
@@ -278,20 +285,12 @@ class ChatStream:
         if raw is not None:
             raw.close()
 
-    def _drop(self) -> None:
-        raw, self._raw = self._raw, None
-        if raw is not None:
-            raw.drop()
-
     def __enter__(self) -> Self:
-        self._open()
+        while self._raw is None and self._response is None:
+            self._advance()
         return self
 
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
         self.close()
-
-    def __del__(self) -> None:
-        if getattr(self, "_raw", None) is not None:
-            self._drop()

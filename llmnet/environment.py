@@ -9,7 +9,7 @@ from llmnet.core import secrets
 from llmnet.core.errors import ConfigurationError
 from llmnet.core.headers import checked_headers, checked_key
 from llmnet.core.request import plain_text
-from llmnet.providers.addresses import azure_address, checked_url, completed, extended
+from llmnet.providers.addresses import azure_address, checked_url, completed, extended, host_url
 from llmnet.providers.form import Target
 from llmnet.providers.services import AZURE, DASHSCOPE, FAKE, MESSAGES, QIANFAN, SERVICES, Api, Service
 
@@ -139,7 +139,7 @@ def _workspace(service: Service, environ: Mapping[str, str]) -> str | None:
     region = _read(environ, "DASHSCOPE_REGION") or _read(environ, "DASHSCOPE_API_REGION")
     if service is not DASHSCOPE or not (workspace and region):
         return None
-    return checked_url(f"https://{workspace}.{region}.maas.aliyuncs.com", "the address of DASHSCOPE_WORKSPACE")
+    return host_url(f"{workspace}.{region}.maas.aliyuncs.com", "the host of DASHSCOPE_WORKSPACE and DASHSCOPE_REGION")
 
 
 def _refuse_v1(base: str, name: str) -> None:

@@ -114,17 +114,22 @@ def _name(function: object) -> str:
 def _policy(max_attempts: int, base_delay: float, max_delay: float, statuses: Collection[int]) -> RetryPolicy:
     if count(max_attempts, "max_attempts") < 1:
         raise ConfigurationError("max_attempts must be at least 1")
-    if not isinstance(statuses, Collection):
-        raise ConfigurationError(f"retryable_status_codes must be a set of HTTP statuses, not {statuses!r}")
     # A throttle is an ordinary failure here: nobody else shares a gate with the function.
     return RetryPolicy(
         max_retries=max_attempts - 1,
         base_delay=positive(base_delay, "base_delay"),
         max_delay=positive(max_delay, "max_delay"),
         max_throttle_wait=0,
-        retry_statuses=frozenset(int(s) if isinstance(s, int) and s is not True else s for s in statuses),
+        retry_statuses=_statuses(statuses),
         budget=None,
     )
+
+
+def _statuses(codes: Any) -> frozenset[int]:
+    numbers = isinstance(codes, Collection) and all(isinstance(c, int) and not isinstance(c, bool) for c in codes)
+    if not numbers or isinstance(codes, bytes):
+        raise ConfigurationError(f"retryable_status_codes must be a set of HTTP statuses, not {codes!r}")
+    return frozenset(map(int, codes))
 
 
 def _types(retry_on: Any) -> tuple[type[Exception], ...]:
@@ -155,7 +160,8 @@ class Judge:
         self._attempts = policy.max_retries + 1
         self.waits = Waits()
         self.call = PlainCall(Request(method="CALL", url=""), policy, _FOREVER, self.waits)
-        self.delay = 0.0
+        self._delay = 0.0
+        self._status: int | None = None
 
     def __call__(self, state: Any) -> bool:
         """Tenacity's question whether to go on; the wait is decided with the answer, and asked for later."""
@@ -163,7 +169,7 @@ class Judge:
         if failure is None:
             return False
         decision = self.call.decide(Outcome(failure))
-        self.delay = decision.delay
+        self._delay, self._status = decision.delay, getattr(failure, "status", None)
         return decision.retry
 
     def _failure(self, outcome: Any) -> LLMNetError | None:
@@ -181,7 +187,7 @@ class Judge:
 
         return {
             "retry": self,
-            "wait": lambda _: self.delay,
+            "wait": lambda _: self._delay,
             # The judge counts, too; but a `TryAgain` of tenacity's own asks nobody.
             "stop": stop_after_attempt(self._attempts),
             "before_sleep": self._note,
@@ -190,8 +196,8 @@ class Judge:
 
     def _note(self, state: Any) -> None:
         error = state.outcome.exception()
-        why = "a retryable status" if error is None else type(error).__name__
-        said = (self._name, state.attempt_number, self._attempts, why, self.delay)
+        why = f"HTTP {self._status}" if error is None else type(error).__name__
+        said = (self._name, state.attempt_number, self._attempts, why, self._delay)
         log.warning("%s: call %d of %d ended in %s; the next one follows in %.2f s", *said)
 
 

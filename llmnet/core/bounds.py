@@ -105,8 +105,8 @@ class Bounds:
         self._limit = _seconds(getattr(self._timeout, phase))
         self._mark = self.clock()
 
-    def wait_for_slot(self) -> None:
-        """Begin a wait for a slot after the first attempt: the queue's bound is spent, `total` alone counts."""
+    def past_queue(self) -> None:
+        """Begin a wait towards which `total` alone counts: for a key, or for a slot after the first attempt."""
         self.start("queue")
         self._limit = math.inf
 

@@ -11,17 +11,12 @@ from typing import Any
 
 from llmnet.core.bounds import Bounds, Clock
 from llmnet.core.chat import ChatResponse, StreamChunk
-from llmnet.core.errors import (
-    APIConnectionError,
-    APIStatusError,
-    APITimeoutError,
-    LLMNetError,
-)
+from llmnet.core.errors import APIStatusError, APITimeoutError, LLMNetError
 from llmnet.core.exchange import Exchange, Kind, WireForm
 from llmnet.core.gate import Bucket, Gate
 from llmnet.core.http import Attempt, Headers, Meta, Request, request_id_of
 from llmnet.core.judge import Judge
-from llmnet.core.outcome import Fault, Outcome
+from llmnet.core.outcome import Fault, Outcome, cause_of
 from llmnet.core.retry import Decision, RetryPolicy, after_hint
 from llmnet.core.retry_after import hint_in_body, parse_retry_after
 from llmnet.core.secrets import Secrets
@@ -73,7 +68,8 @@ class Call:
         self._key: str | None = None
         self._resume_at = self._attempt_at = bounds.started
         self._closing = False
-        self._lock = threading.Lock()
+        # A finalizer may stop or leave a call on the very thread that is in here.
+        self._lock = threading.RLock()
         self._wake: Callable[[], None] | None = None
 
     # -- an attempt, as the transport drives it ---------------------------------------------------------------------
@@ -150,8 +146,7 @@ class Call:
         Raises:
             Fault: somebody has stopped the call.
         """
-        if self.stopped is not None:
-            raise Fault(Outcome(self.stopped))
+        self.go_on()
         if self.exchange is not None and self.exchange.begun and not self._closing:
             self.bounds.idle(patient=self.exchange.patient)
         return self.bounds.left()[1]
@@ -184,8 +179,8 @@ class Call:
         self._note(error, decision, stale=outcome.stale)
         if decision.retry:
             self._resume_at = self.bounds.clock() + decision.delay
-            self.exchange = None
-            self.bounds.wait_for_slot()
+            self.exchange, self.sent = None, False
+            self.bounds.past_queue()
         return decision
 
     def _read_hint(self, error: LLMNetError) -> None:
@@ -210,7 +205,9 @@ class Call:
     # -- the record ---------------------------------------------------------------------------------------------------
 
     def _note(self, error: LLMNetError, decision: Decision, *, stale: bool) -> None:
-        status = getattr(error, "http_status", None) or (self.exchange.status if self.exchange else None)
+        if self.exchange is None:
+            return  # the call ended while it waited for its turn: no attempt was under way
+        status = getattr(error, "http_status", None) or self.exchange.status
         attempt = Attempt(
             status=status,
             cause=cause_of(error),
@@ -254,8 +251,7 @@ class Call:
         error.partial = self.partial()
         error.repeated = self.policy.max_retries > 0
         error.retryable = self.policy.repeats(error)
-        refused = isinstance(error, APIStatusError) and error.http_status >= 400
-        error.maybe_billed = self.sent and not refused
+        error.maybe_billed = any(a.sent and (a.status is None or a.status < 400) for a in self.meta.attempts)
         if isinstance(error, APIStatusError):
             self.meta.request_id = error.request_id = self.meta.request_id or error.request_id
         return self.secrets.clean(error)
@@ -270,7 +266,16 @@ class Call:
         """
         with self._lock:
             self._wake = wake
-        if wake is not None and self.stopped is not None:
+        if wake is not None:
+            self.go_on()
+
+    def go_on(self) -> None:
+        """Ask whether the call may still go on.
+
+        Raises:
+            Fault: somebody has stopped it.
+        """
+        if self.stopped is not None:
             raise Fault(Outcome(self.stopped))
 
     def stop(self, error: LLMNetError) -> None:
@@ -286,13 +291,3 @@ def replace_meta(reply: ChatResponse, meta: Meta) -> ChatResponse:
     """The same reply with the meta of its call."""
     fields = {name: getattr(reply, name) for name in ChatResponse.__struct_fields__}
     return ChatResponse(**{**fields, "meta": meta})
-
-
-def cause_of(error: LLMNetError) -> str:
-    """A failure in a few words, for records and log lines."""
-    if isinstance(error, APIStatusError):
-        return f"{error.status} {error.code or error.type or type(error).__name__}"
-    phase = getattr(error, "phase", None)
-    return (
-        f"{type(error).__name__} ({phase})" if isinstance(error, APIConnectionError) and phase else type(error).__name__
-    )

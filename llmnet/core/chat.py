@@ -1,6 +1,6 @@
 """What a program says to a model and hears from it, in one form for all vendors; values only."""
 
-from collections.abc import Awaitable, Callable
+from collections.abc import Callable
 from enum import StrEnum
 from typing import Any, Required, TypedDict
 
@@ -163,9 +163,9 @@ class StreamCallbacks(msgspec.Struct, frozen=True):
         on_error: called once with the exception, which `chat` then raises.
     """
 
-    on_chunk: Callable[[StreamChunk], Awaitable[None] | None] | None = None
-    on_complete: Callable[[ChatResponse], Awaitable[None] | None] | None = None
-    on_error: Callable[[Exception], Awaitable[None] | None] | None = None
+    on_chunk: Callable[[StreamChunk], object] | None = None
+    on_complete: Callable[[ChatResponse], object] | None = None
+    on_error: Callable[[Exception], object] | None = None
 
 
 def total_usage(usages: list[Usage]) -> Usage:

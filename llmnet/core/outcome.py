@@ -2,7 +2,7 @@
 
 import dataclasses
 
-from llmnet.core.errors import LLMNetError
+from llmnet.core.errors import APIConnectionError, APIStatusError, LLMNetError
 
 
 @dataclasses.dataclass(frozen=True, slots=True)
@@ -26,3 +26,13 @@ class Fault(Exception):  # noqa: N818 - no error for a caller: a transport's wor
     def __init__(self, outcome: Outcome) -> None:
         super().__init__(outcome)
         self.outcome = outcome
+
+
+def cause_of(error: LLMNetError) -> str:
+    """A failure in a few words, for records and log lines."""
+    if isinstance(error, APIStatusError):
+        return f"{error.status} {error.code or error.type or type(error).__name__}"
+    phase = getattr(error, "phase", None)
+    return (
+        f"{type(error).__name__} ({phase})" if isinstance(error, APIConnectionError) and phase else type(error).__name__
+    )

@@ -28,6 +28,18 @@ def checked_url(url: Any, name: str) -> str:
     return text
 
 
+def host_url(host: str, name: str) -> str:
+    """The address of a bare host.
+
+    Raises:
+        ConfigurationError: it is none, or more than that.
+    """
+    url = checked_url(f"https://{host}", name)
+    if urlsplit(url).netloc != host:
+        raise ConfigurationError(f"{name} is no name that a host can have")
+    return url
+
+
 def _problem(text: str) -> str | None:
     """What is wrong with an address."""
     try:

@@ -10,7 +10,8 @@ import httpx
 from llmnet.core.call import Call
 from llmnet.core.errors import ConfigurationError
 from llmnet.core.http import Headers, Request
-from llmnet.core.outcome import Fault, Outcome
+from llmnet.core.outcome import Fault
+from llmnet.transports.async_reply import ERROR_BODY_BYTES, ERROR_BODY_SECONDS
 from llmnet.transports.async_transport import httpx_proxy, trace
 from llmnet.transports.awaits import Awaits, Scope
 from llmnet.transports.faults import outcome_of
@@ -20,10 +21,7 @@ from llmnet.transports.proxies import Proxy, proxy_for
 from llmnet.transports.sockets import TCP_OPTIONS
 from llmnet.transports.tls import ssl_context
 
-ERROR_BODY_BYTES = 64 * 1024
-ERROR_BODY_SECONDS = 2.0
-# No limit of connections: cancelled requests would leave its slots taken (encode/httpcore#1093).
-_LIMITS = httpx.Limits(max_connections=None, max_keepalive_connections=100, keepalive_expiry=60.0)
+_POOL_SIZE = 100
 # Where a request says that its body is streamed, which httpx keeps to itself.
 _STREAMED = "llmnet.streamed"
 # What no repetition mends, though httpx counts it among the errors of transport.
@@ -69,11 +67,11 @@ class ApiTransport(httpx.AsyncBaseTransport):
     async def handle_async_request(self, request: httpx.Request) -> httpx.Response:
         """Send a request under bounds and policy."""
         call = self._call(request)
-        pool = (await self._pools.here()).of(request)
+        pools = await self._pools.here()
         while True:
             await self._enter(call)
             try:
-                response = await _attempt(pool, call, request)
+                response = await _attempt(pools.of(request, fresh=call.wants_fresh), call, request)
             except _FINAL:
                 raise
             except httpx.TransportError as error:
@@ -81,10 +79,11 @@ class ApiTransport(httpx.AsyncBaseTransport):
                     raise
             except Fault as fault:
                 if not call.decide(fault.outcome).retry:
-                    raise _timeout_of(fault.outcome, call, request) from None
+                    raise _timeout_of(fault, call, request) from None
             else:
-                if not await _refused(call, response):
+                if not _repeats(call, response):
                     return response
+                await _drain(call, response)
 
     def _call(self, request: httpx.Request) -> PlainCall:
         bounds = spread(_seconds(request, self.calls.timeout), stream=request.extensions.get(_STREAMED, False))
@@ -105,10 +104,10 @@ class Pools:
     """The connections of one event loop, by the proxy that they go through."""
 
     def __init__(self) -> None:
-        self._pools: dict[tuple[bool, str], httpx.AsyncHTTPTransport] = {}
+        self._pools: dict[tuple[bool, bool, str], httpx.AsyncHTTPTransport] = {}
 
-    def of(self, request: httpx.Request) -> httpx.AsyncHTTPTransport:
-        """The pool for a request.
+    def of(self, request: httpx.Request, *, fresh: bool) -> httpx.AsyncHTTPTransport:
+        """The pool for a request; one that keeps nothing where the connection must be *fresh*.
 
         Raises:
             httpx.ConnectError: the proxy or the certificates that the environment names cannot be used.
@@ -116,9 +115,9 @@ class Pools:
         try:
             proxy = proxy_for(str(request.url), explicit=None, environ=os.environ)
             secure = "https" in (request.url.scheme, proxy.scheme if proxy else "")
-            name = (secure, proxy.full_url if proxy else "")
+            name = (secure, fresh, proxy.full_url if proxy else "")
             if name not in self._pools:
-                self._pools[name] = _new_pool(proxy, secure=secure)
+                self._pools[name] = _new_pool(proxy, 0 if fresh else _POOL_SIZE, secure=secure)
         except ConfigurationError as error:
             raise httpx.ConnectError(error.message, request=request) from None
         return self._pools[name]
@@ -129,10 +128,11 @@ class Pools:
             await self._pools.popitem()[1].aclose()
 
 
-def _new_pool(proxy: Proxy | None, *, secure: bool) -> httpx.AsyncHTTPTransport:
+def _new_pool(proxy: Proxy | None, kept: int, *, secure: bool) -> httpx.AsyncHTTPTransport:
     return httpx.AsyncHTTPTransport(
         verify=ssl_context(True, os.environ) if secure else False,
-        limits=_LIMITS,
+        # No limit of connections: cancelled requests would leave its slots taken (encode/httpcore#1093).
+        limits=httpx.Limits(max_connections=None, max_keepalive_connections=kept, keepalive_expiry=60.0),
         trust_env=False,
         proxy=httpx_proxy(proxy),
         socket_options=TCP_OPTIONS,
@@ -165,14 +165,17 @@ def _ours(call: Call, request: httpx.Request, scope: Scope) -> httpx.Request:
     )
 
 
-async def _refused(call: PlainCall, response: httpx.Response) -> bool:
-    """Whether a reply is an error that the call repeats; its body is then read, so that the connection serves again."""
+def _repeats(call: PlainCall, response: httpx.Response) -> bool:
+    """Whether a reply is an error that the call repeats; if not, its body is the caller's."""
     status, headers = response.status_code, Headers(response.headers.multi_items())
     if status < 400:
         call.opened(status, headers)
         return False
-    if not call.decide(call.refused(status, headers)).retry:
-        return False
+    return call.decide(call.refused(status, headers)).retry
+
+
+async def _drain(call: PlainCall, response: httpx.Response) -> None:
+    """Read an error body that nobody wants, within bounds, so that its connection serves again."""
     call.last(ERROR_BODY_SECONDS)
     with contextlib.suppress(httpx.TransportError):
         size = 0
@@ -181,7 +184,6 @@ async def _refused(call: PlainCall, response: httpx.Response) -> bool:
             if size > ERROR_BODY_BYTES:
                 break
     await response.aclose()
-    return True
 
 
 class BoundedStream(httpx.AsyncByteStream):
@@ -198,14 +200,14 @@ class BoundedStream(httpx.AsyncByteStream):
         try:
             return await Scope(self._call).run(anext(self._pieces))
         except Fault as fault:
-            raise _timeout_of(fault.outcome, self._call, self._request) from None
+            raise _timeout_of(fault, self._call, self._request) from None
 
     async def aclose(self) -> None:
         """Let go of the connection."""
         await self._inner.aclose()
 
 
-def _timeout_of(outcome: Outcome, call: Call, request: httpx.Request) -> httpx.TimeoutException:
+def _timeout_of(fault: Fault, call: Call, request: httpx.Request) -> httpx.TimeoutException:
     """A bound that expired, in httpx's words."""
     expired = httpx.ReadTimeout if call.sent else httpx.ConnectTimeout
-    return expired(outcome.error.message, request=request)
+    return expired(fault.outcome.error.message, request=request)

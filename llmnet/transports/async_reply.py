@@ -9,7 +9,7 @@ import httpx
 
 from llmnet.core.call import Call
 from llmnet.core.outcome import Fault
-from llmnet.transports.awaits import Scope, wake
+from llmnet.transports.awaits import Scope, finish
 from llmnet.transports.faults import outcome_of
 
 # What the library or the socket below it may raise; anything else is not ours to judge and passes at once.
@@ -79,12 +79,17 @@ class OpenReply:
             if not self._at_end and exchange is not None and exchange.done and self._call.stopped is None:
                 await self._last(DRAIN_SECONDS, DRAIN_BYTES)
         finally:
-            self._leave(self._call)
-            await self._response.aclose()
+            try:
+                await self._response.aclose()
+            finally:
+                self._leave(self._call)
 
     def drop(self) -> None:
         """Let go without waiting: the connection is closed by the loop that it belongs to, if that still runs."""
-        if not self._closed:
-            self._closed = True
-            self._leave(self._call)
-            wake(self._loop, lambda: self._loop.create_task(self._response.aclose()))
+        self._closed = True
+        self._leave(self._call)
+        finish(self._loop, self._response.aclose)
+
+    def __del__(self) -> None:
+        if not getattr(self, "_closed", True):
+            self.drop()

@@ -1,11 +1,7 @@
 """The async transport: one `httpx.AsyncClient` for each event loop, and the open replies that it gives."""
 
-import asyncio
 import os
 import ssl
-import threading
-import weakref
-from collections.abc import AsyncGenerator
 from typing import Any
 
 import httpx
@@ -17,6 +13,7 @@ from llmnet.core.queue import FairQueue
 from llmnet.transports.async_reply import FOREIGN, OpenReply
 from llmnet.transports.awaits import Awaits, Scope, ask_key
 from llmnet.transports.faults import outcome_of
+from llmnet.transports.loops import PerLoop
 from llmnet.transports.proxies import Proxy, proxy_for
 from llmnet.transports.sockets import TCP_OPTIONS
 from llmnet.transports.tls import ssl_context
@@ -24,17 +21,15 @@ from llmnet.transports.way import check_way
 
 
 class Lanes:
-    """The clients of one event loop, one for each proxy; closed and forgotten when that loop ends."""
+    """The clients of one event loop, by the way that a request goes."""
 
     def __init__(self) -> None:
-        self.clients: dict[str, httpx.AsyncClient] = {}
-        self.keeper: AsyncGenerator[None, None] | None = None
+        self.clients: dict[tuple[str, bool, bool], httpx.AsyncClient] = {}
 
-    async def close(self) -> None:
+    async def aclose(self) -> None:
         """Close all of them."""
-        clients, self.clients = list(self.clients.values()), {}
-        for client in clients:
-            await client.aclose()
+        while self.clients:
+            await self.clients.popitem()[1].aclose()
 
 
 class Transport:
@@ -60,8 +55,7 @@ class Transport:
         check_way(proxy, verify)
         self.waits = Awaits()
         self._queue, self._proxy, self._verify, self._pool_size, self._http2 = queue, proxy, verify, pool_size, http2
-        self._lanes: weakref.WeakKeyDictionary[asyncio.AbstractEventLoop, Lanes] = weakref.WeakKeyDictionary()
-        self._lock = threading.Lock()
+        self._lanes = PerLoop(Lanes, Lanes.aclose)
 
     async def send(self, call: Call) -> "OpenReply":
         """Wait for the call's turn, send it, and give the open reply.
@@ -81,7 +75,7 @@ class Transport:
 
     async def _send(self, call: Call) -> "OpenReply":
         await self._enter(call)
-        client = await self._client(call.request.url)
+        client = await self._client(call.request.url, fresh=call.wants_fresh)
         scope = Scope(call)
         response = await scope.run(client.send(_request(call, scope), stream=True))
         call.sending()
@@ -105,7 +99,8 @@ class Transport:
             if call.hold() <= 0:
                 break
             self.leave(call)
-        call.begin(await ask_key(call.key_source))
+        call.bounds.past_queue()
+        call.begin(await Scope(call).run(ask_key(call.key_source)))
 
     def leave(self, call: Call) -> None:
         """Give the call's slot back, if it holds one; nothing of this attempt is left to be woken."""
@@ -114,20 +109,19 @@ class Transport:
         if ticket is not None:
             self._queue.leave(ticket)
 
-    async def _client(self, url: str) -> httpx.AsyncClient:
+    async def _client(self, url: str, *, fresh: bool) -> httpx.AsyncClient:
         """The client of the running loop for the proxy that a URL goes through."""
-        lanes = await self._here()
+        clients = (await self._lanes.here()).clients
         proxy = proxy_for(url, explicit=self._proxy, environ=os.environ)
-        secure = url.startswith("https:")
-        name = f"{secure}{proxy.full_url if proxy else ''}"
-        client = lanes.clients.get(name)
-        if client is None:
-            client = lanes.clients[name] = self._new_client(proxy, secure=secure)
-        return client
+        way = (proxy.full_url if proxy else "", url.startswith("https:"), fresh)
+        if way not in clients:
+            clients[way] = self._new_client(proxy, secure=way[1], kept=0 if fresh else self._pool_size)
+        return clients[way]
 
-    def _new_client(self, proxy: Proxy | None, *, secure: bool) -> httpx.AsyncClient:
+    def _new_client(self, proxy: Proxy | None, *, secure: bool, kept: int) -> httpx.AsyncClient:
+        """A client that keeps so many idle connections; where it keeps none, each request makes a fresh one."""
         # No limit of connections: cancelled requests would leave its slots taken (encode/httpcore#1093).
-        limits = httpx.Limits(max_connections=None, max_keepalive_connections=self._pool_size, keepalive_expiry=60.0)
+        limits = httpx.Limits(max_connections=None, max_keepalive_connections=kept, keepalive_expiry=60.0)
         transport = httpx.AsyncHTTPTransport(
             verify=ssl_context(self._verify, os.environ) if secure or (proxy and proxy.scheme == "https") else False,
             http2=self._http2,
@@ -138,33 +132,9 @@ class Transport:
         )
         return httpx.AsyncClient(transport=transport, trust_env=False, timeout=None, follow_redirects=False)  # noqa: S113 - ours hold
 
-    async def _here(self) -> Lanes:
-        loop = asyncio.get_running_loop()
-        with self._lock:
-            lanes = self._lanes.get(loop)
-            if lanes is not None:
-                return lanes
-            lanes = self._lanes[loop] = Lanes()
-        lanes.keeper = self._keep(weakref.ref(loop), lanes)
-        await anext(lanes.keeper)
-        return lanes
-
-    async def _keep(self, loop: "weakref.ref[asyncio.AbstractEventLoop]", lanes: Lanes) -> AsyncGenerator[None, None]:
-        """Parked on a loop, which closes it when it shuts down: the only word that a loop sends to its guests."""
-        try:
-            yield
-        finally:
-            with self._lock:
-                if (ended := loop()) is not None:
-                    self._lanes.pop(ended, None)
-            await lanes.close()
-
     async def aclose(self) -> None:
         """Close the clients of the running loop; those of other loops go with their loops."""
-        with self._lock:
-            lanes = self._lanes.pop(asyncio.get_running_loop(), None)
-        if lanes is not None and lanes.keeper is not None:
-            await lanes.keeper.aclose()
+        await self._lanes.aclose()
 
 
 def httpx_proxy(proxy: Proxy | None) -> httpx.Proxy | None:
@@ -180,7 +150,8 @@ def _request(call: Call, scope: Scope) -> httpx.Request:
     return httpx.Request(
         request.method,
         request.url,
-        headers=dict(request.headers),
+        # As bytes: of texts httpx takes only ASCII.
+        headers=[(name.encode(), value.encode("latin-1")) for name, value in request.headers.items()],
         content=request.body,
         extensions={"timeout": {}, "trace": trace(call, scope)},
     )
@@ -188,18 +159,23 @@ def _request(call: Call, scope: Scope) -> httpx.Request:
 
 def trace(call: Call, scope: Scope) -> Any:
     """Follow httpcore's steps: they are where a connection begins, is ready, and has been used before."""
-    fresh = False
+    fresh, stream = False, None
 
     async def follow(name: str, info: dict[str, Any]) -> None:
-        nonlocal fresh
-        if name.endswith("connect_tcp.started"):
+        nonlocal fresh, stream
+        step = name.partition(".")[2]
+        if step == "connect_tcp.started":
             fresh = True
             call.connecting()
-        elif name.endswith("send_request_headers.started") and info["request"].method != b"CONNECT":
+            scope.arm()
+        elif step == "connect_tcp.complete":
+            stream = info["return_value"]
+        elif step == "start_tls.failed" and stream is not None:
+            # httpcore itself would forget the socket of a handshake that is cancelled, and leave it open.
+            await stream.aclose()
+        elif step == "send_request_headers.started" and info["request"].method != b"CONNECT":
             call.reused = not fresh
             call.sending()
-        else:
-            return
-        scope.arm()
+            scope.arm()
 
     return follow

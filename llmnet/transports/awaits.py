@@ -1,10 +1,11 @@
 """How the async front waits: clock, sleep, ticket, key and callback; the seam where tests put virtual time."""
 
 import asyncio
+import contextlib
 import inspect
 import math
 import time
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Coroutine
 from typing import Any, TypeVar
 
 from llmnet.core.call import Call
@@ -14,6 +15,8 @@ from llmnet.core.queue import FairQueue, Ticket
 from llmnet.core.request import is_async_callable
 
 T = TypeVar("T")
+
+_ENDING: set[asyncio.Task[None]] = set()
 
 
 class Awaits:
@@ -54,8 +57,7 @@ class Awaits:
             pass
         finally:
             call.wakes(None)
-        if call.stopped is not None:
-            raise Fault(Outcome(call.stopped))
+        call.go_on()
 
 
 class Scope:
@@ -94,7 +96,7 @@ class Scope:
             self._timeout.reschedule(None if math.isinf(left) else self._loop.time() + left)
 
     def _end(self) -> None:
-        if self._timeout is not None:
+        if self._timeout is not None and not self._timeout.expired():
             self._timeout.reschedule(self._loop.time())
 
 
@@ -105,8 +107,19 @@ def call_soon(loop: asyncio.AbstractEventLoop, function: Callable[[], Any]) -> N
 
 def wake(loop: asyncio.AbstractEventLoop, function: Callable[[], Any]) -> None:
     """Call on the loop's own thread; one that is closed has nobody left to wake."""
-    if not loop.is_closed():
+    with contextlib.suppress(RuntimeError):
         loop.call_soon_threadsafe(function)
+
+
+def finish(loop: asyncio.AbstractEventLoop, end: Callable[[], Coroutine[Any, Any, None]]) -> None:
+    """Have a loop run what nobody waits for; it would not itself keep the task alive."""
+
+    def start() -> None:
+        task = loop.create_task(end())
+        _ENDING.add(task)
+        task.add_done_callback(_ENDING.discard)
+
+    wake(loop, start)
 
 
 async def ask_key(source: Any) -> str | None:

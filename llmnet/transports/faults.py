@@ -73,10 +73,9 @@ def _lost(error: BaseException, chain: list[BaseException], call: Call, *, proxi
         )
     for one in chain:
         if isinstance(one, ssl.SSLCertVerificationError):
-            hint = certificate_hint(one)
-            return _connection(
-                f"the server's certificate is not trusted: {one.verify_message}; {hint}", "tls", final=True
-            )
+            why = getattr(one, "verify_message", one)  # a program may have made the error by hand
+            text = f"the server's certificate is not trusted: {why}; {certificate_hint(one)}"
+            return _connection(text, "tls", final=True)
         if isinstance(one, socket.gaierror):
             return _connection(f"the name cannot be resolved: {one}", "dns", final=one.errno in _NO_SUCH_NAME)
         if isinstance(one, OSError) and one.errno in _LOCAL:

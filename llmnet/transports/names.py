@@ -4,7 +4,6 @@ The operating system offers no way to end a lookup. An executor for them starves
 when the interpreter exits; a daemon thread is left behind, and all who ask for the same name meanwhile share it.
 """
 
-import asyncio
 import contextlib
 import copy
 import ipaddress
@@ -81,6 +80,8 @@ class Lookup:
             OSError: it failed; a `socket.gaierror` where the name is to blame.
         """
         if self._outcome is None:
+            import asyncio  # noqa: PLC0415 - the sync front has no use for it
+
             loop, ended = asyncio.get_running_loop(), asyncio.Event()
 
             def tell() -> None:

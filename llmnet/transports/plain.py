@@ -97,7 +97,7 @@ class PlainCall(Call):
 
     def hold(self) -> float:
         """Seconds to wait before the next attempt; the drained end of a refusal had a bound that counts no more."""
-        self.bounds.wait_for_slot()
+        self.bounds.past_queue()
         return super().hold()
 
     def opened(self, status: int, headers: Headers) -> Kind:
@@ -112,6 +112,11 @@ class PlainCall(Call):
         """The outcome of an error status; its body stays unread, for it may be the last one and the caller's."""
         self.opened(status, headers)
         return Outcome(self.form.parse_error(status, headers, None))
+
+    @property
+    def wants_fresh(self) -> bool:
+        """Whether the attempt must take a new connection; what cannot be sent twice must not meet a stale one."""
+        return not self._replayable or super().wants_fresh
 
     def decide(self, outcome: Outcome) -> Decision:
         """Judge a failed attempt; what cannot be sent twice is not, though the connection was to blame."""

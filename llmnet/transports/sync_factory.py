@@ -2,7 +2,7 @@
 
 import math
 from collections.abc import Mapping
-from typing import Any
+from typing import Any, Self
 
 import requests
 import urllib3
@@ -54,8 +54,14 @@ class ApiRetry(PolicyRetry):
         return status_code >= 400
 
     def increment(
-        self, method: Any = None, url: Any = None, response: Any = None, error: Any = None, _pool: Any = None, *_: Any
-    ) -> "ApiRetry":
+        self,
+        method: Any = None,
+        url: Any = None,
+        response: Any = None,
+        error: Any = None,
+        _pool: Any = None,
+        _stacktrace: Any = None,
+    ) -> Self:
         """Put a failed attempt to the call; an error body is read only when it is not the caller's."""
         call = self.call
         if response is not None:
@@ -66,7 +72,7 @@ class ApiRetry(PolicyRetry):
             raise _last(error, outcome.error, call, _pool, url)
         if response is not None:
             error_body(call, response)
-        return self.after(method, url, response, error)
+        return self.after(method, url, response)
 
 
 def _last(error: Any, ours: LLMNetError, call: Call, pool: Any, url: Any) -> urllib3.exceptions.HTTPError:

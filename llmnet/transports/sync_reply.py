@@ -70,9 +70,16 @@ class OpenReply:
             return
 
     def drop(self) -> None:
-        """Let go at once; a connection whose reply was not read to its end is closed."""
+        """Let go at once; a connection whose reply was not read to its end is closed.
+
+        Its pool gets it only at the end of the reply, by itself: a finalizer comes by here, and the lock of a pool may
+        be held by the very thread that runs it.
+        """
         self._closed = True
         if not self._at_end:
             self._raw.close()
-        self._raw.release_conn()
         self._leave(self._call)
+
+    def __del__(self) -> None:
+        if not getattr(self, "_closed", True):
+            self.drop()

@@ -59,16 +59,17 @@ class PolicyRetry(urllib3.Retry):
         """Put a failed attempt to the call: a new `Retry` where it is repeated, else the final error is raised."""
         outcome = outcome_of(error, self.call, proxied=is_proxied(error)) if error else refusal(self.call, response)
         self.call.judge(outcome)
-        return self.after(method, url, response, error)
+        return self.after(method, url, response)
 
-    def after(self, method: Any, url: Any, response: Any, error: Any) -> Self:
+    def after(self, method: Any, url: Any, response: Any) -> Self:
         """The `Retry` of the attempt that follows a failed one."""
         if len(self.history) >= _DEPTH:
             if response is not None:
                 response.close()
             raise Resend
         status = None if response is None else response.status
-        return self.new(history=(*self.history, RequestHistory(method, url, error, status, None)))
+        # The error is left out: its frames would keep the pool alive for as long as the response.
+        return self.new(history=(*self.history, RequestHistory(method, url, None, status, None)))
 
     def is_exhausted(self) -> bool:
         """The call says when to stop."""
@@ -108,6 +109,10 @@ def is_proxied(error: BaseException) -> bool:
     ) or "Tunnel connection failed" in str(error)
 
 
+# urllib3 adds these where they are missing, though the caller may have removed them.
+_NONE_OF_THEIRS = dict.fromkeys(("user-agent", "accept-encoding"), urllib3.util.SKIP_HEADER)
+
+
 class Attempts:
     """What both kinds of pool add to urllib3's: each request goes through its call's turn, headers and bounds."""
 
@@ -128,7 +133,7 @@ class Attempts:
         call: Call = retries.call
         if call.exchange is None:
             self.enter(call)
-        ours = dict(call.under_way.request.headers)
+        ours = {**_NONE_OF_THEIRS, **call.under_way.request.headers}
         return super().urlopen(method, url, body, ours, retries, *args, **kwargs)  # type: ignore[misc]
 
     def _get_conn(self, timeout: float | None = None) -> Any:
@@ -139,6 +144,12 @@ class Attempts:
             conn.close()
         call.reused = conn.served and conn.sock is not None
         return conn
+
+    def _put_conn(self, conn: Any) -> None:
+        """Take a connection back from its call."""
+        if conn is not None:
+            conn.rest()
+        super()._put_conn(conn)  # type: ignore[misc]
 
 
 class PlainPool(Attempts, urllib3.HTTPConnectionPool):  # type: ignore[misc]
@@ -177,6 +188,13 @@ class PoolAdapter(HTTPAdapter):
         if not proxy.lower().startswith("socks"):
             manager.pool_classes_by_scheme = self._pools
         return manager
+
+    def close(self) -> None:
+        """Close all idle connections now; urllib3 leaves it to the garbage collector."""
+        for manager in (self.poolmanager, *self.proxy_manager.values()):
+            for key in manager.pools.keys():  # noqa: SIM118 - no mapping: it refuses to be iterated
+                manager.pools[key].close()
+        super().close()
 
     @contextlib.contextmanager
     def carrying(self, call: Call) -> Iterator[None]:

@@ -18,6 +18,9 @@ from llmnet.transports.tls import ssl_context
 from llmnet.transports.waits import Waits, ask_key
 from llmnet.transports.way import check_way
 
+# As everybody writes them: the matchers of `responses` tell cases apart.
+_CUSTOMARY = {name.lower(): name for name in ("Accept", "Authorization", "Content-Type", "User-Agent")}
+
 
 class Transport:
     """Sends calls over pooled connections; made for all threads of a process.
@@ -104,6 +107,7 @@ class Transport:
             if call.hold() <= 0:
                 break
             self.leave(call)
+        call.bounds.past_queue()
         call.begin(ask_key(call.key_source))
 
     def leave(self, call: Call) -> None:
@@ -121,6 +125,7 @@ class Transport:
 def _prepared(call: Call) -> requests.PreparedRequest:
     """The first attempt's request; libraries that answer in the adapter's place look at its headers."""
     request = call.under_way.request
-    prepared = requests.Request(request.method, request.url, headers=dict(request.headers), data=request.body).prepare()
+    headers = {_CUSTOMARY.get(name, name): value for name, value in request.headers.items()}
+    prepared = requests.Request(request.method, request.url, headers=headers, data=request.body).prepare()
     prepared.call = call  # type: ignore[attr-defined]
     return prepared

@@ -50,8 +50,7 @@ class Waits:
             event.wait(min(max(seconds, 0.0), FOREVER))
         finally:
             call.wakes(None)
-        if call.stopped is not None:
-            raise Fault(Outcome(call.stopped))
+        call.go_on()
 
 
 def ask_key(source: Any) -> str | None:
