@@ -38,10 +38,25 @@ class Shared:
         self.rng = random.Random()
         self.request_count = 0
         self.closed = False
-        self._lock = threading.Lock()
         self._gates: dict[Any, Gate] = {}
         self._buckets: dict[Any, Bucket] = {}
+        self._begin()
+
+    def _begin(self) -> None:
+        self._lock = threading.Lock()
         self._live: weakref.WeakSet[Call] = weakref.WeakSet()
+
+    def renew(self) -> None:
+        """Begin anew in a forked child: slots and locks belong to threads that it lacks, calls to its parent."""
+        for call in list(self._live):
+            call.orphan(APIConnectionError("the process was forked while the call was under way", retryable=False))
+        self._begin()
+        self.queue.reset()
+        self.rng.seed()
+        for gate in self._gates.values():
+            gate.renew()
+        for bucket in self._buckets.values():
+            bucket.renew()
 
     def count(self) -> None:
         """One more HTTP request was sent."""
@@ -97,12 +112,19 @@ class Caller:
         self.resolved: Resolved = resolve(config, os.environ)
         self._policy = config.policy
         self._form: Form | None = None
+        _CALLERS.add(self)
         self._secrets = Secrets(self.resolved.secrets)
 
     @property
     def _common(self) -> Shared:
         assert self._shared is not None  # noqa: S101 - set by __init__
         return self._shared
+
+    def renew(self) -> None:
+        """Begin anew in a forked child, which has an embedded server of its own; the transport does so by itself."""
+        self._form = None
+        if self._shared is not None:
+            self._shared.renew()
 
     def _child(self, child: Self, fields: Mapping[str, Any]) -> Self:
         """Make a child that shares all but what it is given."""
@@ -149,7 +171,7 @@ class Caller:
         tier = chat.params.get("service_tier")
         bounds = resolve_timeout(timeout, self.config.timeout, stream=stream and not whole, flex=tier == "flex")
         form = self.form()
-        gate = (chat.model, tier)
+        gate = (chat.model, str(tier))
         return self.make_call(form, form.prepare(chat), bounds, headers=headers, gate=gate, stream=stream)
 
     def make_call(
@@ -189,6 +211,18 @@ class Caller:
             on_send=self._common.count,
         )
         return self._common.watch(call)
+
+
+_CALLERS: "weakref.WeakSet[Caller]" = weakref.WeakSet()
+
+
+def _in_child() -> None:
+    for caller in list(_CALLERS):
+        caller.renew()
+
+
+if hasattr(os, "register_at_fork"):
+    os.register_at_fork(after_in_child=_in_child)
 
 
 def checked_callbacks(callbacks: Any, check: Callable[[object, str], None]) -> None:

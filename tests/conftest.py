@@ -3,6 +3,7 @@
 import os
 
 import pytest
+from live import Async, Sync
 
 from llmnet.providers.services import SERVICES
 from llmnet.testing import FakeServer
@@ -48,3 +49,24 @@ def server(_one_server):
     _one_server.handler = None
     yield _one_server
     _one_server.reset()
+
+
+@pytest.fixture(params=["sync", "async"])
+def front(request):
+    """Each of the fronts, with the same blocking face."""
+    if request.param == "sync":
+        yield Sync()
+    else:
+        yield from _running()
+
+
+@pytest.fixture
+def awaited():
+    """The async front alone."""
+    yield from _running()
+
+
+def _running():
+    front = Async()
+    yield front
+    front.stop()

@@ -13,6 +13,23 @@ import llmnet
 PROMPT = 30.0  # what "at once" may take at most on a loaded machine; nothing is measured by it
 
 
+WORDS = "one two three four five six"
+
+
+def at(server, form="chat-completions", **more):
+    """The fields of a client that talks to a fake server."""
+    path = {"messages": "", "native": "/api/v1"}.get(form, "/v1")
+    return {"provider": "fake", "api": form, "base_url": server.url + path, "model": "m", **more}
+
+
+def at_port(port, scheme="http", **more):
+    return {"provider": "fake", "base_url": f"{scheme}://127.0.0.1:{port}/v1", "model": "m", **more}
+
+
+def content(chunks):
+    return "".join(chunk.content for chunk in chunks)
+
+
 def eventually(condition, seconds=PROMPT):
     """Wait for a state that comes by itself; how soon is no matter of correctness."""
     end = time.monotonic() + seconds
@@ -175,10 +192,11 @@ def mute_peer(receive=None):
 
 
 @contextlib.contextmanager
-def full_peer():
+def full_peer(host="127.0.0.1", port=0):
     """A server whose backlog is full: the handshake of TCP never ends."""
     with socket.socket() as listener, contextlib.ExitStack() as stack:
-        listener.bind(("127.0.0.1", 0))
+        listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        listener.bind((host, port))
         listener.listen(0)
         for _ in range(3):
             filler = stack.enter_context(socket.socket())

@@ -33,7 +33,8 @@ ON_USE = {"calls": {"testing"}, "retrying": {"transports"}, "config": {"environm
 LIBRARIES = {
     "requests": {f"transports/sync_{part}.py" for part in ("transport", "reply", "retry", "factory")},
     "urllib3": {"transports/sync_socket.py", "transports/sync_retry.py", "transports/sync_factory.py"},
-    "httpx": {f"transports/async_{part}.py" for part in ("transport", "reply", "factory")},
+    "httpx": {f"transports/async_{part}.py" for part in ("transport", "reply", "factory", "dial")},
+    "httpcore": {"transports/async_dial.py"},
     "tenacity": {"retrying.py"},
     "certifi": {"transports/tls.py"},
 }

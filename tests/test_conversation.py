@@ -13,12 +13,22 @@ CALLS = [
     {"id": "call_2", "name": "clock", "arguments": "{}"},
 ]
 TOOLS = [
-    {"type": "function", "function": {"name": "weather", "description": "now", "parameters": {"type": "object", "properties": {"city": {"type": "string"}}}}},
+    {
+        "type": "function",
+        "function": {
+            "name": "weather",
+            "description": "now",
+            "parameters": {"type": "object", "properties": {"city": {"type": "string"}}},
+        },
+    },
     {"type": "function", "function": {"name": "clock"}},
 ]
 OPENING = [
     {"role": "system", "content": "Be brief."},
-    {"role": "user", "content": [{"type": "text", "text": "What is this?"}, {"type": "image_url", "image_url": {"url": PIXEL}}]},
+    {
+        "role": "user",
+        "content": [{"type": "text", "text": "What is this?"}, {"type": "image_url", "image_url": {"url": PIXEL}}],
+    },
 ]
 ANSWERS = [
     {"role": "tool", "tool_call_id": "call_1", "content": "sunny"},
@@ -126,7 +136,14 @@ def check_responses(body):
         {"type": "input_image", "image_url": PIXEL},
     ]
     kinds = [item["type"] for item in rest]
-    assert kinds == ["reasoning", "message", "function_call", "function_call", "function_call_output", "function_call_output"]
+    assert kinds == [
+        "reasoning",
+        "message",
+        "function_call",
+        "function_call",
+        "function_call_output",
+        "function_call_output",
+    ]
     assert [item["call_id"] for item in rest[2:]] == ["call_1", "call_2", "call_1", "call_2"]
     assert [item["output"] for item in rest[4:]] == ["sunny", "noon"]
     assert body["tools"][0]["name"] == "weather"

@@ -638,16 +638,16 @@ def test_other_bodies_are_sent_again_whole(api, things, body):
     assert things.requests[2].body
 
 
+@pytest.mark.parametrize("body", [io.BytesIO(b"skipped, sent"), bytearray(b"sent")], ids=["file", "bytearray"])
 @pytest.mark.parametrize("retries", [3, 60])
-def test_a_file_is_rewound_to_where_it_began(things, retries):
+def test_a_file_is_rewound_to_where_it_began(things, retries, body):
     things.script(*[503] * retries)
     with create_session(max_retries=retries) as session:
-        session.get_adapter("http://x").calls.policy = dataclasses.replace(
-            session.get_adapter("http://x").calls.policy, base_delay=0.001, max_delay=0.001
-        )
-        file = io.BytesIO(b"skipped, sent")
-        file.seek(9)
-        assert session.post(things.url, data=file).json()["said"] == "sent"
+        calls = session.get_adapter("http://x").calls
+        calls.policy = dataclasses.replace(calls.policy, base_delay=0.001, max_delay=0.001)
+        if isinstance(body, io.BytesIO):
+            body.seek(9)
+        assert session.post(things.url, data=body).json()["said"] == "sent"
     assert {r.body for r in things.requests} == {b"sent"}
 
 

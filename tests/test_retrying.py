@@ -17,7 +17,6 @@ import threading
 import urllib.error
 from datetime import timedelta
 
-import aiohttp
 import httpx
 import openai
 import pytest
@@ -242,8 +241,15 @@ def openai_error(status, **headers):
     return cls("refused", response=httpx_response(status, **headers), body=None)
 
 
+def as_of(module, name):
+    """An exception as a library makes it that is not installed for the tests."""
+    return type(name, (Exception,), {"__module__": module})()
+
+
 def aiohttp_error(status, **headers):
-    return aiohttp.ClientResponseError(None, (), status=status, headers=hyphenated(headers))
+    error = as_of("aiohttp.client_exceptions", "ClientResponseError")
+    error.status, error.headers = status, hyphenated(headers)
+    return error
 
 
 def urllib_error(status, **headers):
@@ -400,8 +406,8 @@ NETWORK = {
     "httpx protocol": httpx.RemoteProtocolError("Server disconnected"),
     "httpx timeout": httpx.ReadTimeout("slow"),
     "httpx pool": httpx.PoolTimeout("full"),
-    "aiohttp disconnected": aiohttp.ServerDisconnectedError(),
-    "aiohttp payload": aiohttp.ClientPayloadError("cut"),
+    "aiohttp disconnected": as_of("aiohttp.client_exceptions", "ClientConnectionError"),
+    "aiohttp payload": as_of("aiohttp.client_exceptions", "ClientPayloadError"),
     "openai connection": openai.APIConnectionError(request=REQUEST),
     "openai timeout": openai.APITimeoutError(request=REQUEST),
     "llmnet by hand": llmnet.APIConnectionError("gone"),
@@ -421,7 +427,7 @@ FINAL = {
     "httpx, a certificate": caused(httpx.ConnectError("certificate verify failed"), cert_error()),
     "urllib, a certificate": urllib.error.URLError(cert_error()),
     "urllib3, a certificate": urllib3.exceptions.SSLError(cert_error()),
-    "aiohttp, a certificate": caused(aiohttp.ClientConnectionError(), cert_error()),
+    "aiohttp, a certificate": caused(as_of("aiohttp", "ClientConnectionError"), cert_error()),
     "no such name": socket.gaierror(socket.EAI_NONAME, "Name or service not known"),
     "a proxy that wants a password": requests.exceptions.ProxyError("Tunnel connection failed: 407 Authenticate"),
     "no such scheme": httpx.UnsupportedProtocol("ftp"),

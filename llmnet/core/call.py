@@ -278,6 +278,10 @@ class Call:
         if self.stopped is not None:
             raise Fault(Outcome(self.stopped))
 
+    def orphan(self, error: LLMNetError) -> None:
+        """End the call in a forked child, where the thread that may have held its lock is gone."""
+        self._lock, self._wake, self.stopped = threading.RLock(), None, error
+
     def stop(self, error: LLMNetError) -> None:
         """End the call from any thread: the error that it ends with; the first one holds."""
         with self._lock:

@@ -10,8 +10,12 @@ class Gate:
     __slots__ = ("_lock", "_until")
 
     def __init__(self) -> None:
-        self._lock = threading.Lock()
         self._until = -math.inf
+        self.renew()
+
+    def renew(self) -> None:
+        """Begin with a free lock: in a forked child the thread that may have held it is gone."""
+        self._lock = threading.Lock()
 
     def shut(self, until: float) -> None:
         """Shut the gate until a moment of the monotonic clock; it never opens earlier than it was told before."""
@@ -29,8 +33,12 @@ class Bucket:
     __slots__ = ("_lock", "capacity", "tokens")
 
     def __init__(self, capacity: float) -> None:
-        self._lock = threading.Lock()
         self.capacity = self.tokens = capacity
+        self.renew()
+
+    def renew(self) -> None:
+        """Begin with a free lock: in a forked child the thread that may have held it is gone."""
+        self._lock = threading.Lock()
 
     def take(self, cost: float) -> bool:
         """Draw tokens, if there are enough."""

@@ -85,6 +85,8 @@ class Connection(asyncio.Protocol):
             match step:
                 case bytes():
                     self._transport.write(step)
+                    if self._transport.is_closing():
+                        return  # the client has left; an endless reply would never let the loop say so
                     if self._paused:
                         self._blocked = True
                         return

@@ -1,8 +1,9 @@
 """How httpx's own transport connects: names are resolved by our threads, addresses are tried side by side."""
 
 import asyncio
+from collections import deque
 from collections.abc import Callable, Coroutine, Sequence
-from typing import Any
+from typing import Any, TypeAlias
 
 import httpcore
 import httpx
@@ -12,7 +13,8 @@ from llmnet.transports.names import lookup
 # RFC 8305, 5: the head start of an address over the next one.
 _HEAD_START = 0.25
 
-Attempt = Callable[[], Coroutine[Any, Any, httpcore.AsyncNetworkStream]]
+Attempt: TypeAlias = Callable[[], Coroutine[Any, Any, httpcore.AsyncNetworkStream]]
+Task: TypeAlias = asyncio.Task[httpcore.AsyncNetworkStream]
 
 
 def dialling(transport: httpx.AsyncHTTPTransport) -> httpx.AsyncHTTPTransport:
@@ -58,17 +60,28 @@ async def first_of(attempts: Sequence[Attempt]) -> httpcore.AsyncNetworkStream:
     """
     if len(attempts) == 1:
         return await attempts[0]()
-    running: set[asyncio.Task[httpcore.AsyncNetworkStream]] = set()
+    waiting, running = deque(attempts), set[Task]()
+    error: BaseException = httpcore.ConnectError("the name has no address")
     try:
-        for n, attempt in enumerate(attempts, 1):
-            running.add(asyncio.create_task(attempt()))
-            last = n == len(attempts)
-            while running and (won := await _winner(running, patient=last)) is None and last:
-                pass
-            if won is not None:
-                running.discard(won)
-                return won.result()
+        while waiting or running:
+            if waiting:
+                running.add(asyncio.create_task(waiting.popleft()()))
+            patience = _HEAD_START if waiting else None
+            done, _ = await asyncio.wait(running, timeout=patience, return_when=asyncio.FIRST_COMPLETED)
+            for task in done:
+                running.discard(task)
+                if (failure := task.exception()) is None:
+                    return task.result()
+                error = failure
+        raise error
     finally:
-        await _close(running)
+        await _end(running)
 
 
+async def _end(running: set[Task]) -> None:
+    """Cancel what is still being tried, and close what succeeded too late."""
+    for task in running:
+        task.cancel()
+    for late in await asyncio.gather(*running, return_exceptions=True):
+        if isinstance(late, httpcore.AsyncNetworkStream):
+            await late.aclose()

@@ -10,6 +10,7 @@ from llmnet.core.call import Call
 from llmnet.core.http import Headers
 from llmnet.core.outcome import Fault, Outcome
 from llmnet.core.queue import FairQueue
+from llmnet.transports.async_dial import dialling
 from llmnet.transports.async_reply import FOREIGN, OpenReply
 from llmnet.transports.awaits import Awaits, Scope, ask_key
 from llmnet.transports.faults import outcome_of
@@ -130,10 +131,10 @@ class Transport:
             proxy=httpx_proxy(proxy),
             socket_options=TCP_OPTIONS,
         )
-        return httpx.AsyncClient(transport=transport, trust_env=False, timeout=None, follow_redirects=False)  # noqa: S113 - ours hold
+        return httpx.AsyncClient(transport=dialling(transport), trust_env=False, timeout=None, follow_redirects=False)  # noqa: S113 - ours hold
 
     async def aclose(self) -> None:
-        """Close the clients of the running loop; those of other loops go with their loops."""
+        """Close all connections; those of other loops when these come to it."""
         await self._lanes.aclose()
 
 

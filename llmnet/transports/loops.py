@@ -7,6 +7,9 @@ import weakref
 from collections.abc import AsyncGenerator, Awaitable, Callable
 from typing import Generic, TypeVar
 
+from llmnet.transports.awaits import finish
+from llmnet.transports.forks import abandon, renewed_after_fork
+
 T = TypeVar("T")
 
 
@@ -20,10 +23,19 @@ class PerLoop(Generic[T]):
 
     def __init__(self, make: Callable[[], T], close: Callable[[T], Awaitable[None]]) -> None:
         self._make, self._close = make, close
+        self._begin()
+        renewed_after_fork(self)
+
+    def _begin(self) -> None:
         self._lock = threading.Lock()
         self._kept: weakref.WeakKeyDictionary[asyncio.AbstractEventLoop, tuple[T, AsyncGenerator[None, None]]] = (
             weakref.WeakKeyDictionary()
         )
+
+    def renew(self) -> None:
+        """Begin with no value, in a forked child: those of the parent belong to loops that it lacks."""
+        abandon(self._kept)
+        self._begin()
 
     async def here(self) -> T:
         """The value of the running loop."""
@@ -31,11 +43,17 @@ class PerLoop(Generic[T]):
         with self._lock:
             if loop in self._kept:
                 return self._kept[loop][0]
+            self._forget_closed()
             value = self._make()
             keeper = self._keep(weakref.ref(loop), value)
             self._kept[loop] = value, keeper
         await anext(keeper)
         return value
+
+    def _forget_closed(self) -> None:
+        """Let go of loops that were closed without a word to their guests; the values would keep them for ever."""
+        for loop in [loop for loop in self._kept if loop.is_closed()]:
+            del self._kept[loop]
 
     async def _keep(self, loop: "weakref.ref[asyncio.AbstractEventLoop]", value: T) -> AsyncGenerator[None, None]:
         """Parked on a loop, which closes it when it shuts down: the only word that a loop sends to its guests."""
@@ -48,8 +66,11 @@ class PerLoop(Generic[T]):
             await self._close(value)
 
     async def aclose(self) -> None:
-        """Close the value of the running loop; those of other loops go with their loops."""
+        """Close all values: that of the running loop now, the others when their loops come to it, or end."""
         with self._lock:
-            _, keeper = self._kept.get(asyncio.get_running_loop(), (None, None))
-        if keeper is not None:
-            await keeper.aclose()
+            keepers = {loop: keeper for loop, (_, keeper) in self._kept.items()}
+        here = keepers.pop(asyncio.get_running_loop(), None)
+        for loop, keeper in keepers.items():
+            finish(loop, keeper.aclose)
+        if here is not None:
+            await here.aclose()

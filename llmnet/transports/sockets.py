@@ -1,7 +1,9 @@
 """What every socket of ours is told, whichever library opened it, and how one is ended from outside."""
 
 import contextlib
+import os
 import socket
+import weakref
 from collections.abc import Mapping
 
 # A level, the names of an option of which the first that the platform knows is taken, and its value. A reply may be
@@ -26,6 +28,24 @@ def _options(known: Mapping[str, int]) -> list[tuple[int, int, int]]:
 
 TCP_OPTIONS: list[tuple[int, int, int]] = _options(vars(socket))
 """`(level, option, value)` of every TCP socket, as `setsockopt` takes them."""
+
+
+_CONNECTED: "weakref.WeakSet[socket.socket]" = weakref.WeakSet()
+
+
+def close_after_fork(sock: socket.socket) -> None:
+    """Have a socket closed in every forked child: while one held it, the server would not hear the parent leave."""
+    _CONNECTED.add(sock)
+
+
+def _in_child() -> None:
+    for sock in list(_CONNECTED):
+        with contextlib.suppress(OSError):
+            os.close(sock.detach())
+
+
+if hasattr(os, "register_at_fork"):
+    os.register_at_fork(after_in_child=_in_child)
 
 
 def shutdown(sock: socket.socket) -> None:

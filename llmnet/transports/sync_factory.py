@@ -128,7 +128,7 @@ def _replayable(body: Any) -> bool:
 
 
 def _rewind(request: requests.PreparedRequest) -> None:
-    if not isinstance(request.body, str | bytes | None):
+    if hasattr(request.body, "seek"):
         rewind_body(request)
 
 

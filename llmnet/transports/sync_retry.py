@@ -19,7 +19,7 @@ from llmnet.core.call import Call
 from llmnet.core.http import Headers
 from llmnet.core.outcome import Outcome
 from llmnet.transports.faults import outcome_of
-from llmnet.transports.proxies import Proxy
+from llmnet.transports.forks import abandon, renewed_after_fork
 from llmnet.transports.sync_socket import PlainConnection, SecureConnection
 
 # What a library or the socket below it may raise; anything else is not ours to judge and passes at once.
@@ -175,7 +175,14 @@ class PoolAdapter(HTTPAdapter):
             "http": type("PlainPool", (PlainPool,), ours),
             "https": type("SecurePool", (SecurePool,), ours),
         }
+        self._pool_size = pool_size
         super().__init__(pool_maxsize=pool_size)
+        renewed_after_fork(self)
+
+    def renew(self) -> None:
+        """Begin with no connection, in a forked child."""
+        abandon((self.poolmanager, self.proxy_manager))
+        super().__init__(pool_maxsize=self._pool_size)
 
     def init_poolmanager(self, *args: Any, **kwargs: Any) -> None:
         """Pools of ours."""
@@ -237,8 +244,3 @@ class CallAdapter(PoolAdapter):
         pool.pop("ca_certs", None)
         pool.pop("ca_cert_dir", None)
         return host, {**pool, "ssl_context": self._tls()} if host["scheme"] == "https" else pool
-
-
-def proxies_of(proxy: Proxy | None) -> dict[str, str]:
-    """A proxy as requests takes it."""
-    return {} if proxy is None else {"http": proxy.full_url, "https": proxy.full_url}

@@ -18,7 +18,7 @@ from urllib3.exceptions import NewConnectionError
 
 from llmnet.core.call import Call
 from llmnet.transports.names import AddrInfo, lookup
-from llmnet.transports.sockets import TCP_OPTIONS, shutdown
+from llmnet.transports.sockets import TCP_OPTIONS, close_after_fork, shutdown
 
 BUFFER = 65536
 # On Windows Ctrl-C does not end a receive: it is cut into slices.
@@ -156,6 +156,8 @@ class Bounded:
             super().connect()  # type: ignore[misc]
         finally:
             self._drop_handle()
+        assert self.sock is not None  # noqa: S101 - that is what connecting means
+        close_after_fork(self.sock)
 
     def getresponse(self) -> Any:
         """The reply; from now on the connection has served, and may be found stale."""

@@ -11,9 +11,10 @@ from llmnet.core.http import Headers
 from llmnet.core.outcome import Fault
 from llmnet.core.queue import FairQueue
 from llmnet.transports.faults import outcome_of
-from llmnet.transports.proxies import proxy_for
+from llmnet.transports.forks import abandon, renewed_after_fork
+from llmnet.transports.proxies import Proxy, proxy_for
 from llmnet.transports.sync_reply import OpenReply
-from llmnet.transports.sync_retry import FOREIGN, CallAdapter, Resend, is_proxied, proxies_of
+from llmnet.transports.sync_retry import FOREIGN, CallAdapter, Resend, is_proxied
 from llmnet.transports.tls import ssl_context
 from llmnet.transports.waits import Waits, ask_key
 from llmnet.transports.way import check_way
@@ -47,12 +48,22 @@ class Transport:
         check_way(proxy, verify)
         self.waits = Waits()
         self._queue, self._proxy, self._verify = queue, proxy, verify
-        self._session = requests.Session()
+        self._adapter = CallAdapter(self._enter, self._tls, pool_size)
+        self._session = self._new_session()
+        renewed_after_fork(self)
+
+    def _new_session(self) -> requests.Session:
+        session = requests.Session()
         # The environment is read by rules of our own; netrc would replace the key (psf/requests#3929).
-        self._session.trust_env = False
-        adapter = CallAdapter(self._enter, self._tls, pool_size)
-        self._session.mount("https://", adapter)
-        self._session.mount("http://", adapter)
+        session.trust_env = False
+        session.mount("https://", self._adapter)
+        session.mount("http://", self._adapter)
+        return session
+
+    def renew(self) -> None:
+        """Take a session whose locks are free, in a forked child; the adapter renews itself."""
+        abandon(self._session)
+        self._session = self._new_session()
 
     def _tls(self) -> ssl.SSLContext:
         return ssl_context(self._verify, os.environ)
@@ -79,7 +90,7 @@ class Transport:
         while True:
             try:
                 prepared = _prepared(call)
-                response = self._session.send(prepared, stream=True, allow_redirects=False, proxies=proxies_of(proxy))
+                response = self._session.send(prepared, stream=True, allow_redirects=False, proxies=_proxies(proxy))
                 return self._opened(call, response)
             except Resend:
                 continue
@@ -120,6 +131,11 @@ class Transport:
     def close(self) -> None:
         """Close all idle connections."""
         self._session.close()
+
+
+def _proxies(proxy: Proxy | None) -> dict[str, str]:
+    """A proxy as requests takes it."""
+    return {} if proxy is None else {"http": proxy.full_url, "https": proxy.full_url}
 
 
 def _prepared(call: Call) -> requests.PreparedRequest:
