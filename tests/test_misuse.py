@@ -778,3 +778,9 @@ def test_fields_and_their_types_are_told_once():
 
 def test_enough_is_tried():
     assert len(FIELDS_REFUSED) + len(MESSAGES_REFUSED) + len(ARGUMENTS_REFUSED) >= 200
+
+
+def test_an_extra_that_is_not_installed_is_named(monkeypatch):
+    monkeypatch.setattr("importlib.util.find_spec", lambda name: None)
+    with pytest.raises(llmnet.ConfigurationError, match=r"http2=True.*llmnet\[http2\]"):
+        llmnet.AsyncClient("fake:m", http2=True)

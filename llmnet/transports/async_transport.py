@@ -18,7 +18,7 @@ from llmnet.transports.loops import PerLoop
 from llmnet.transports.proxies import Proxy, proxy_for
 from llmnet.transports.sockets import TCP_OPTIONS
 from llmnet.transports.tls import ssl_context
-from llmnet.transports.way import check_way
+from llmnet.transports.way import check_way, need
 
 
 class Lanes:
@@ -54,6 +54,8 @@ class Transport:
         http2: bool = False,
     ) -> None:
         check_way(proxy, verify)
+        if http2:
+            need("h2", "http2=True", "http2")
         self.waits = Awaits()
         self._queue, self._proxy, self._verify, self._pool_size, self._http2 = queue, proxy, verify, pool_size, http2
         self._lanes = PerLoop(Lanes, Lanes.aclose)
