@@ -58,10 +58,10 @@ class Shared:
         for bucket in self._buckets.values():
             bucket.renew()
 
-    def count(self) -> None:
-        """One more HTTP request was sent."""
+    def count(self, n: int) -> None:
+        """So many more HTTP requests were sent; one less where a connection turns out to have been dead."""
         with self._lock:
-            self.request_count += 1
+            self.request_count += n
 
     def gate(self, key: Any) -> Gate:
         """The gate of a (host, credential, model, tier)."""
@@ -208,7 +208,7 @@ class Caller:
             key=self.resolved.key,
             stream=stream,
             read=read,
-            on_send=self._common.count,
+            count=self._common.count,
         )
         return self._common.watch(call)
 

@@ -64,8 +64,8 @@ def test_fifty_threads_meet_faults(server):
     with no_leak(server), llmnet.Client(**at(server, max_concurrent=8, retry=QUICK)) as client:
         for work in [Work(ask, number) for number in range(50)]:
             work.result()
-        # What died on a stale connection was counted as an HTTP request, but may never have been received.
-        assert sum(sent) <= server.request_count <= client.request_count
+        # A server may have read what was sent on a connection that it closed: such a request counts as not sent.
+        assert sum(sent) == client.request_count <= server.request_count
         assert (slots(client), len(sent)) == (0, 250)
     assert len(failed) < 125
 
@@ -174,23 +174,22 @@ def test_threads_survive_random_cancellations(server):
     dice = random.Random(3)
     server.handler = lambda _: dice.choice([Reply(), Reply(text=WORDS, pace=0.002), Reply(hold=True), 500])
     over = threading.Event()
-    streams = []
+    current = {}
 
-    def ask():
+    def ask(number):
         while not over.is_set():
-            stream = client.stream_chat("hi")
-            streams.append(stream)
+            current[number] = client.stream_chat("hi")
             with contextlib.suppress(llmnet.LLMNetError):
-                list(stream)
+                list(current[number])
 
     def cancel():
         while any(work.is_alive() for work in works):
-            for stream in streams[-12:]:
+            for stream in list(current.values()):
                 stream.cancel()
-            time.sleep(0.001)
+            time.sleep(dice.random() / 200)
 
     with no_leak(server), llmnet.Client(**at(server, max_concurrent=5, retry=QUICK)) as client:
-        works = [Work(ask) for _ in range(12)]
+        works = [Work(ask, number) for number in range(12)]
         canceller = Work(cancel)
         over.wait(1.0)
         over.set()
@@ -242,17 +241,52 @@ print("fine")
 """
 
 
+ENDS = """
+import asyncio, gc
+import llmnet
+from llmnet.testing import FakeServer, Reply
+
+async def leave(how):
+    async with llmnet.AsyncClient(provider="fake", base_url=server.url + "/v1", model="m") as client:
+        server.script(Reply(text="a b c d", hold="body"))
+        stream = client.stream_chat("hi")
+        await anext(stream)
+        if how == "break":
+            del stream
+        elif how == "fail":
+            raise KeyError("mine")
+        elif how == "cancel":
+            asyncio.current_task().cancel()
+            await anext(stream)
+        elif how == "abandon":
+            abandoned.append(stream)
+
+abandoned = []
+with FakeServer() as server:
+    for how in ("break", "fail", "cancel", "abandon"):
+        try:
+            asyncio.run(leave(how))
+        except (KeyError, asyncio.CancelledError):
+            pass
+    abandoned.clear()
+    gc.collect()
+print("fine")
+"""
+
+
 def run_python(program, *flags):
     done = subprocess.run(
         [sys.executable, "-W", "error", *flags, "-c", program], capture_output=True, text=True, timeout=100, check=False
     )
-    assert (done.returncode, done.stderr) == (0, "")
+    said = [line for line in done.stderr.splitlines() if "took" not in line]  # that a step was slow is no fault of ours
+    assert (done.returncode, said) == (0, [])
     assert done.stdout == "fine\n"
 
 
 @pytest.mark.parametrize("flags", [[], ["-X", "dev"]], ids=str)
-def test_one_client_on_many_loops(flags):
-    run_python(LOOPS, *flags)
+@pytest.mark.parametrize("program", [LOOPS, ENDS], ids=["loops", "ends"])
+def test_many_loops(program, flags):
+    run_python(program, *flags)
 
 
 def test_a_client_closes_its_connections_on_all_loops(awaited, server):
@@ -268,6 +302,7 @@ def test_a_client_closes_its_connections_on_all_loops(awaited, server):
     other.stop()
 
 
+@pytest.mark.filterwarnings("ignore:unclosed:ResourceWarning")  # as it must: its connections were left open
 def test_a_loop_that_was_just_closed_is_forgotten(server):
     client = llmnet.AsyncClient(**at(server))
     for _ in range(3):
@@ -275,11 +310,10 @@ def test_a_loop_that_was_just_closed_is_forgotten(server):
         assert loop.run_until_complete(client.chat("hi")).content == "hi"
         loop.close()
     del loop
-    with pytest.warns(ResourceWarning):  # as it must: these loops left their connections open
-        asyncio.run(client.aclose())
-        del client
-        gc.collect()
+    asyncio.run(client.chat("hi"))
+    gc.collect()
     eventually(lambda: not server._members)
+    asyncio.run(client.aclose())
 
 
 # -- processes ----------------------------------------------------------------------------------------------------------
@@ -403,11 +437,9 @@ def answered(value):
 @pytest.mark.parametrize("how", ["chat", "stream"])
 def test_a_stale_connection_is_replayed_once(front, server, how):
     """The server closes as it answers; whether that is seen before or after the next request, the caller sees nothing."""
-    transparent = 0
     with no_leak(server), front.client(**at(server, max_retries=0)) as client:
-        for _ in range(20):
-            server.script(Reply(drop_idle=True), Reply(drop_idle=True))
-            client.chat("hi")
+        for _ in range(40):
+            server.script(Reply(drop_idle=True))
             if how == "chat":
                 meta = client.chat("hi").meta
             else:
@@ -417,9 +449,7 @@ def test_a_stale_connection_is_replayed_once(front, server, how):
             *stale, last = meta.attempts
             assert all(attempt.transparent and not attempt.sent for attempt in stale)
             assert (len(stale) <= 1, last.sent, last.transparent) == (True, True, False)
-            transparent += len(stale)
-        assert server.request_count == 40
-        assert client.request_count == 40 + transparent
+        assert server.request_count == client.request_count == 40
 
 
 def test_a_connection_that_dies_under_a_request_is_replayed(front, server):
@@ -431,6 +461,7 @@ def test_a_connection_that_dies_under_a_request_is_replayed(front, server):
         assert [(a.transparent, a.sent, a.wait) for a in meta.attempts] == [(True, False, 0.0), (False, True, 0.0)]
         assert meta.attempts[0].cause == "APIConnectionError (response)"
         assert server.request_count == 3
+        client.chat("warm")
         server.script(Reply(drop=True), Reply(drop=True))
         with pytest.raises(llmnet.APIConnectionError) as caught:
             client.chat("hi")

@@ -50,7 +50,7 @@ class Call:
         secrets: Secrets,
         key: Any = None,
         stream: bool = False,
-        on_send: Callable[[], None] = lambda: None,
+        count: Callable[[int], None] = lambda _: None,
         read: Callable[[Any], Any] | None = None,
     ) -> None:
         self.form, self.request, self.stream, self.host = form, request, stream, host
@@ -63,7 +63,7 @@ class Call:
         self.ticket: Any = None
         self.sent = self.reused = self.heard = False
         self._authorise, self._rng, self._wall, self._read = authorise, rng, wall, read
-        self.key_source, self._on_send = key, on_send
+        self.key_source, self._count = key, count
         self._refused: tuple[str | None, LLMNetError] | None = None
         self._key: str | None = None
         self._resume_at = self._attempt_at = bounds.started
@@ -131,7 +131,7 @@ class Call:
         if not self.sent:
             self.sent = True
             self.bounds.start("response")
-            self._on_send()
+            self._count(1)
 
     def opened(self, status: int, headers: Headers) -> Kind:
         """The head of the reply has arrived; what the reply is."""
@@ -207,12 +207,14 @@ class Call:
     def _note(self, error: LLMNetError, decision: Decision, *, stale: bool) -> None:
         if self.exchange is None:
             return  # the call ended while it waited for its turn: no attempt was under way
-        status = getattr(error, "http_status", None) or self.exchange.status
+        if self.sent and stale and decision.transparent:
+            self.sent = False  # it went into a connection that was dead already
+            self._count(-1)
         attempt = Attempt(
-            status=status,
+            status=getattr(error, "http_status", None) or self.exchange.status,
             cause=cause_of(error),
             wait=decision.delay,
-            sent=self.sent and not (stale and decision.transparent),
+            sent=self.sent,
             transparent=decision.transparent,
             elapsed=self.bounds.clock() - self._attempt_at,
         )
