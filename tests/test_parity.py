@@ -31,6 +31,7 @@ SCENARIOS = {
     "500 then ok": ([500], {}, {}),
     "502, 503, 504 then ok": ([502, 503, 504], {}, {}),
     "500 for ever": ([500] * 9, {}, {}),
+    "sixty failures": ([500] * 60, {"retry": llmnet.RetryPolicy(max_retries=60, budget=None)}, {}),
     "no retries": ([500], {"max_retries": 0}, {}),
     "429 with a date": ([Reply(status=429, headers={"retry-after": "Tue, 14 Nov 2023 22:13:30 GMT"})], {}, {}),
     "429 with seconds": ([THROTTLE], {}, {}),

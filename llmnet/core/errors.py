@@ -116,6 +116,8 @@ class APIStatusError(LLMNetError):
 class BadRequestError(APIStatusError):
     """The request is wrong (400, 413, 422)."""
 
+    status = 400
+
 
 class ContextLengthError(BadRequestError):
     """The conversation is longer than the model's context."""
@@ -124,21 +126,31 @@ class ContextLengthError(BadRequestError):
 class AuthenticationError(APIStatusError):
     """The key is missing, wrong or expired (401)."""
 
+    status = 401
+
 
 class PermissionDeniedError(APIStatusError):
     """The key may not do this (403)."""
+
+    status = 403
 
 
 class NotFoundError(APIStatusError):
     """No such model, deployment or address (404)."""
 
+    status = 404
+
 
 class ConflictError(APIStatusError):
     """Another request is in the way (409)."""
 
+    status = 409
+
 
 class RateLimitError(APIStatusError):
     """Too many requests or tokens for now (429)."""
+
+    status = 429
 
 
 class QuotaExceededError(RateLimitError):
@@ -148,9 +160,13 @@ class QuotaExceededError(RateLimitError):
 class ServerError(APIStatusError):
     """The server failed (5xx)."""
 
+    status = 500
+
 
 class OverloadedError(ServerError):
     """The server has too much to do (503 with such a code, 529)."""
+
+    status = 529
 
 
 class InvalidResponseError(LLMNetError):

@@ -8,13 +8,13 @@ import requests
 from llmnet.core.call import Call
 from llmnet.core.errors import ConfigurationError
 from llmnet.core.http import Headers
-from llmnet.core.outcome import Fault
+from llmnet.core.outcome import Fault, Outcome
 from llmnet.core.queue import FairQueue
 from llmnet.transports.faults import outcome_of
 from llmnet.transports.forks import abandon, renewed_after_fork
 from llmnet.transports.proxies import Proxy, proxy_for
 from llmnet.transports.sync_reply import OpenReply
-from llmnet.transports.sync_retry import FOREIGN, CallAdapter, Resend, is_proxied
+from llmnet.transports.sync_retry import FOREIGN, CallAdapter, Resend, error_body, is_proxied
 from llmnet.transports.tls import ssl_context
 from llmnet.transports.waits import Waits, ask_key
 from llmnet.transports.way import check_way
@@ -85,9 +85,9 @@ class Transport:
             raise
 
     def _send(self, call: Call) -> "OpenReply":
-        self._enter(call)
         proxy = proxy_for(call.request.url, explicit=self._proxy, environ=os.environ)
         while True:
+            self._enter(call)
             try:
                 prepared = _prepared(call)
                 response = self._session.send(prepared, stream=True, allow_redirects=False, proxies=_proxies(proxy))
@@ -101,7 +101,9 @@ class Transport:
             call.begin(call.key)
         call.sending()
         try:
-            call.opened(response.status_code, Headers(response.headers.items()))
+            if call.opened(response.status_code, Headers(response.headers.items())) == "error":
+                # No `Retry` of ours has seen it: a library that mounts adapters of its own has answered.
+                raise Fault(Outcome(call.under_way.fail(error_body(call, response.raw))))
         except Fault:
             response.close()
             raise
