@@ -167,7 +167,6 @@ def slots(client):
 
 
 def open_files():
-    gc.collect()
     return len(os.listdir("/proc/self/fd"))
 
 
@@ -175,8 +174,10 @@ def open_files():
 def no_leak(server):
     """Client, stream and server have given back all their descriptors; whoever closes last may still be closing."""
     eventually(lambda: not server._members)
+    gc.collect()
     before = open_files()
     yield
+    gc.collect()
     eventually(lambda: open_files() <= before)
 
 

@@ -17,7 +17,7 @@ import llmnet
 from llmnet.core.bounds import Bounds, Timeout, resolve_timeout
 from llmnet.testing import Reply
 
-BOUND = 0.3
+BOUND = 0.2
 LATE = 5.0  # seconds: a bound that does not hold at all is much later
 ASKS = {"chat": lambda client, text: client.chat(text), "stream": lambda client, text: list(client.stream_chat(text))}
 both_ways = pytest.mark.parametrize("ask", ASKS.values(), ids=ASKS)
@@ -226,7 +226,7 @@ def test_a_server_that_never_answers(front, server, ask, phase):
 @both_ways
 @pytest.mark.parametrize("phase", ["response", "total"])
 def test_a_head_that_drips(front, server, ask, phase):
-    server.script(Reply(drip_head=0.02))
+    server.script(Reply(drip_head=0.01))
     with front.client(**at(server, timeout=timeout(**{phase: BOUND}), max_retries=0)) as client:
         assert expires(ask, client, "hi").phase == phase
 
@@ -273,7 +273,7 @@ def test_an_upload_that_is_not_taken(front, server, authority, trusting, scheme,
     with no_leak(server), upload_peer(authority, scheme, seconds) as port:
         fields = {"timeout": timeout(**{phase: BOUND}), "max_retries": 0, "verify": trusting}
         with front.client(**at_port(port, scheme, **fields)) as client:
-            error = expires(client.chat, "x" * 30_000_000)
+            error = expires(client.chat, "x" * 10_000_000)
             assert (error.phase, error.maybe_billed) == (phase, True)
 
 
@@ -304,7 +304,7 @@ def test_a_stream_that_stalls(front, server):
 
 @pytest.mark.parametrize("ask", ASKS.values(), ids=ASKS)
 def test_bytes_that_drip_are_no_silence_but_take_time(front, server, ask):
-    server.script(Reply(text=WORDS, drip=0.02))
+    server.script(Reply(text=WORDS, drip=0.01))
     with front.client(**at(server, timeout=timeout(idle=BOUND * 0.9, total=BOUND), max_retries=0)) as client:
         assert expires(ask, client, "hi").phase == "total"
 

@@ -53,7 +53,7 @@ def test_fifty_threads_meet_faults(server):
     sent, failed = [], []
 
     def ask(number):
-        for _ in range(5):
+        for _ in range(4):
             try:
                 meta = client.chat("hi").meta
             except llmnet.LLMNetError as error:
@@ -66,8 +66,8 @@ def test_fifty_threads_meet_faults(server):
             work.result()
         # A server may have read what was sent on a connection that it closed: such a request counts as not sent.
         assert sum(sent) == client.request_count <= server.request_count
-        assert (slots(client), len(sent)) == (0, 250)
-    assert len(failed) < 125
+        assert (slots(client), len(sent)) == (0, 200)
+    assert len(failed) < 100
 
 
 def test_three_hundred_tasks_on_one_client(awaited, server):
@@ -499,7 +499,7 @@ def test_hundreds_of_calls_leave_no_descriptor(front, server):
     with no_leak(server), front.client(**at(server, max_concurrent=4, retry=QUICK)) as client:
         client.chat("warm")
         before = open_files()
-        for _ in range(30):
+        for _ in range(15):
             server.script(500, Reply(drop_idle=True), Reply(close=True), Reply(drop=True))
             for _ in range(4):
                 client.chat("hi")

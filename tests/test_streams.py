@@ -582,35 +582,35 @@ def test_a_task_is_cancelled_while_its_key_is_asked_for(awaited, server):
         assert (slots(client), server.request_count) == (0, 0)
 
 
-@pytest.fixture
-def interrupts():
-    """Interrupts the main thread, once it is at a point, as Ctrl-C does."""
+@contextlib.contextmanager
+def interrupted(at_point):
+    """Interrupt the main thread, once it is at a point, as Ctrl-C does: until it hears, for it may just be going deaf."""
     before = signal.signal(signal.SIGINT, signal.default_int_handler)
-    works = []
+    over = threading.Event()
 
-    def when(condition):
-        def wait_and_kill():
-            eventually(condition)
+    def wait_and_kill():
+        eventually(at_point.reached)
+        while not over.is_set():
             signal.pthread_kill(threading.main_thread().ident, signal.SIGINT)
+            over.wait(3.0)
 
-        works.append(Work(wait_and_kill))
-
-    yield when
+    work = Work(wait_and_kill)
+    with pytest.raises(KeyboardInterrupt):
+        yield
+    over.set()
+    work.result()
     signal.signal(signal.SIGINT, before)
-    for work in works:
-        work.result()
 
 
 @at_every_point
 @pytest.mark.parametrize("how", ["chat", "stream"])
 @pytest.mark.filterwarnings("ignore:unclosed <s:ResourceWarning")  # made, and not yet in anybody's hands
-def test_an_interrupt_ends_a_call(interrupts, server, point, how):
+def test_an_interrupt_ends_a_call(server, point, how):
     with no_leak(server):
         with point(Sync(), server) as at_point:
             client = at_point.client
             before = slots(client)
-            interrupts(at_point.reached)
-            with pytest.raises(KeyboardInterrupt):
+            with interrupted(at_point):
                 client.chat(at_point.message) if how == "chat" else list(client.stream_chat(at_point.message))
             assert slots(client) == before
         assert ended(client, server)

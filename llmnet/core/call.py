@@ -81,16 +81,15 @@ class Call:
             APITimeoutError: the gate opens after the call must have ended.
         """
         now = self.bounds.clock()
-        shut = self.gate.wait(now)
-        wait = max(self._resume_at - now, after_hint(shut, self._rng) if shut > 0 else 0.0)
+        wait, shut = max(self._resume_at - now, 0.0), self.gate.wait(now)
+        if shut > wait:
+            # Whoever shut the gate has drawn its chance already; the others must not all come at once.
+            wait = after_hint(shut, self._rng)
         phase, left = self.bounds.left()
         if wait > 0 and wait >= left:
-            error = APITimeoutError(
-                f"a throttle holds all calls for {wait:.1f}s, the {phase} bound has {max(left, 0):.1f}s left"
-            )
-            error.phase = phase
-            raise self.final(error)
-        return max(wait, 0.0)
+            said = f"a throttle holds all calls for {wait:.1f}s, the {phase} bound has {max(left, 0):.1f}s left"
+            raise self.final(APITimeoutError(said, phase=phase))
+        return wait
 
     def begin(self, key: str | None) -> Exchange:
         """Begin an attempt with a key; a renewed key that is the refused one ends the call with that refusal."""

@@ -19,6 +19,7 @@ from urllib3.exceptions import NewConnectionError
 from llmnet.core.call import Call
 from llmnet.transports.names import AddrInfo, lookup
 from llmnet.transports.sockets import TCP_OPTIONS, close_after_fork, shutdown
+from llmnet.transports.waits import wait_for
 
 BUFFER = 65536
 # On Windows Ctrl-C does not end a receive: it is cut into slices.
@@ -126,7 +127,7 @@ class Bounded:
         self.call.wakes(over.set)
         found.done(over.set)
         try:
-            over.wait(min(max(self.call.left(), 0.0), threading.TIMEOUT_MAX))
+            wait_for(over, self.call.left())
         finally:
             found.forget(over.set)
         self.call.go_on()

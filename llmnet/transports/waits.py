@@ -12,8 +12,8 @@ from llmnet.core.outcome import Fault, Outcome
 from llmnet.core.queue import FairQueue, Ticket
 from llmnet.core.request import is_async_callable
 
-# A longer wait than this cannot be handed to a lock (threading.TIMEOUT_MAX on the narrowest platform).
-FOREVER = 4_000_000.0
+# On Windows Ctrl-C does not end the wait for a lock, elsewhere it may come the moment before one.
+_SLICE = 1.0
 
 
 class Waits:
@@ -47,10 +47,17 @@ class Waits:
     def _until(self, event: threading.Event, seconds: float, call: Call) -> None:
         call.wakes(event.set)
         try:
-            event.wait(min(max(seconds, 0.0), FOREVER))
+            wait_for(event, seconds)
         finally:
             call.wakes(None)
         call.go_on()
+
+
+def wait_for(event: threading.Event, seconds: float) -> None:
+    """Wait for an event, at most so long."""
+    end = time.monotonic() + seconds
+    while not event.wait(max(0.0, min(end - time.monotonic(), _SLICE))) and time.monotonic() < end:
+        pass
 
 
 def ask_key(source: Any) -> str | None:
