@@ -31,7 +31,7 @@ def decoded(text: bytes | str) -> Any:
     """Decode JSON; None where it is none."""
     try:
         return msgspec.json.decode(text)
-    except (ValueError, RecursionError):
+    except (msgspec.DecodeError, ValueError, RecursionError):  # the former was no ValueError before msgspec 0.20
         return None
 
 
