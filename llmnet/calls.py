@@ -120,7 +120,7 @@ class Caller:
         assert self._shared is not None  # noqa: S101 - set by __init__
         return self._shared
 
-    def renew(self) -> None:
+    def _renew(self) -> None:
         """Begin anew in a forked child, which has an embedded server of its own; the transport does so by itself."""
         self._form = None
         if self._shared is not None:
@@ -218,7 +218,7 @@ _CALLERS: "weakref.WeakSet[Caller]" = weakref.WeakSet()
 
 def _in_child() -> None:
     for caller in list(_CALLERS):
-        caller.renew()
+        caller._renew()
 
 
 if hasattr(os, "register_at_fork"):

@@ -2,7 +2,6 @@
 
 import asyncio
 import contextlib
-import gc
 import os
 import socket
 import threading
@@ -174,10 +173,8 @@ def open_files():
 def no_leak(server):
     """Client, stream and server have given back all their descriptors; whoever closes last may still be closing."""
     eventually(lambda: not server._members)
-    gc.collect()
     before = open_files()
     yield
-    gc.collect()
     eventually(lambda: open_files() <= before)
 
 

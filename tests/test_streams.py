@@ -29,7 +29,7 @@ from live import (
 )
 
 import llmnet
-from llmnet.testing import Reply
+from llmnet.testing import FakeServer, Reply
 
 FORMS = ("chat-completions", "responses", "messages", "native")
 LATER = Reply(status=429, headers={"retry-after": "30"})
@@ -471,6 +471,18 @@ def inside_the_body(front, server):
 
 
 @contextlib.contextmanager
+def inside_the_body_behind_tls(front, server):
+    authority, server_side = trustme.CA(), ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+    authority.issue_cert("127.0.0.1").configure_cert(server_side)
+    context = ssl.create_default_context()
+    authority.configure_trust(context)
+    with FakeServer(tls=server_side) as secure, front.client(**at(secure, verify=context)) as client:
+        secure.script(Reply(text=WORDS, hold="body"))
+        yield Point(client, lambda: any(call.meta.status for call in list(client._common._live)))
+        eventually(lambda: secure.active == 0)
+
+
+@contextlib.contextmanager
 def inside_an_error_body(front, server):
     server.script(Reply(status=500, body="x" * 1000, stall=10))
     with front.client(**at(server)) as client:
@@ -479,7 +491,7 @@ def inside_an_error_body(front, server):
 
 POINTS = [
     queued, backing_off, at_the_gate, resolving, connecting, in_the_handshake, in_the_handshake_behind_a_proxy, sending,
-    before_the_head, inside_the_body, inside_an_error_body,
+    before_the_head, inside_the_body, inside_the_body_behind_tls, inside_an_error_body,
 ]  # fmt: skip
 at_every_point = pytest.mark.parametrize("point", POINTS, ids=lambda point: point.__name__)
 
@@ -613,7 +625,34 @@ def test_an_interrupt_ends_a_call(server, point, how):
             with interrupted(at_point):
                 client.chat(at_point.message) if how == "chat" else list(client.stream_chat(at_point.message))
             assert slots(client) == before
+            gc.collect()  # the module ssl closes no socket whose handshake was interrupted
         assert ended(client, server)
+
+
+@pytest.mark.parametrize("how", ["chat", "stream"])
+def test_a_task_is_cancelled_while_a_connection_is_drained(awaited, server, how):
+    server.script(Reply(text=WORDS, stall=10**6))
+    with no_leak(server), awaited.client(**at(server)) as client:
+        callbacks = llmnet.StreamCallbacks()
+        ask = client._client.chat("hi", callbacks=callbacks) if how == "chat" else consume(client._client, how, "hi")
+        task = awaited.run(as_task(ask))
+        eventually(lambda: any(call._closing for call in list(client._common._live)))
+        awaited.loop.call_soon_threadsafe(task.cancel)
+        awaited.run(asyncio.wait([task]))
+        assert task.cancelled()
+        assert slots(client) == 0
+
+
+def test_closing_the_client_ends_a_stream_that_nobody_reads_just_now(front, server):
+    server.script(Reply(text=WORDS, hold="body"))
+    with no_leak(server):
+        with front.client(**at(server)) as client:
+            stream = client.stream_chat("hi")
+            next(stream)
+        with pytest.raises(llmnet.APIConnectionError, match="closed"):
+            list(stream)
+        assert stream.partial.content
+        assert slots(client) == 0
 
 
 def test_cancel_says_so_even_while_chunks_are_left(front, server):

@@ -11,6 +11,7 @@ from llmnet.core.call import Call
 from llmnet.core.errors import ConfigurationError
 from llmnet.core.http import Headers, Request
 from llmnet.core.outcome import Fault
+from llmnet.transports.async_dial import dialling
 from llmnet.transports.async_reply import ERROR_BODY_BYTES, ERROR_BODY_SECONDS
 from llmnet.transports.async_transport import httpx_proxy, trace
 from llmnet.transports.awaits import Awaits, Scope
@@ -129,7 +130,7 @@ class Pools:
 
 
 def _new_pool(proxy: Proxy | None, kept: int, *, secure: bool) -> httpx.AsyncHTTPTransport:
-    return httpx.AsyncHTTPTransport(
+    transport = httpx.AsyncHTTPTransport(
         verify=ssl_context(True, os.environ) if secure else False,
         # No limit of connections: cancelled requests would leave its slots taken (encode/httpcore#1093).
         limits=httpx.Limits(max_connections=None, max_keepalive_connections=kept, keepalive_expiry=60.0),
@@ -137,6 +138,7 @@ def _new_pool(proxy: Proxy | None, kept: int, *, secure: bool) -> httpx.AsyncHTT
         proxy=httpx_proxy(proxy),
         socket_options=TCP_OPTIONS,
     )
+    return dialling(transport)
 
 
 def _seconds(request: httpx.Request, default: float) -> Seconds:

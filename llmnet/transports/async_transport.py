@@ -103,7 +103,7 @@ class Transport:
                 break
             self.leave(call)
         call.bounds.past_queue()
-        call.begin(await Scope(call).run(ask_key(call.key_source)))
+        call.begin(await ask_key(call))
 
     def leave(self, call: Call) -> None:
         """Give the call's slot back, if it holds one; nothing of this attempt is left to be woken."""

@@ -122,12 +122,16 @@ def finish(loop: asyncio.AbstractEventLoop, end: Callable[[], Coroutine[Any, Any
     wake(loop, start)
 
 
-async def ask_key(source: Any) -> str | None:
-    """The key of an attempt: as given, or from a callable that is asked each time, a plain one in a thread."""
-    if not callable(source):
-        return checked_key(source)
+async def ask_key(call: Call) -> str | None:
+    """The key of an attempt: as given, or from a callable that is asked each time, under the call's bounds."""
+    source = call.key_source
+    return given_key(await Scope(call).run(_said_by(source))) if callable(source) else checked_key(source)
+
+
+async def _said_by(source: Callable[[], Any]) -> Any:
+    """What a callable gives; a plain one is called in a thread, for it may block."""
     said = source() if is_async_callable(source) else await asyncio.to_thread(source)
-    return given_key(await said if inspect.isawaitable(said) else said)
+    return await said if inspect.isawaitable(said) else said
 
 
 async def tell(callback: Callable[[Any], Any] | None, value: Any) -> None:

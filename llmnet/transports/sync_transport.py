@@ -121,7 +121,7 @@ class Transport:
                 break
             self.leave(call)
         call.bounds.past_queue()
-        call.begin(ask_key(call.key_source))
+        call.begin(ask_key(call))
 
     def leave(self, call: Call) -> None:
         """Give the call's slot back, if it holds one; nothing of this attempt is left to be woken."""

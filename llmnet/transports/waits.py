@@ -60,8 +60,9 @@ def wait_for(event: threading.Event, seconds: float) -> None:
         pass
 
 
-def ask_key(source: Any) -> str | None:
+def ask_key(call: Call) -> str | None:
     """The key of an attempt: as given, or from a callable that is asked each time."""
+    source = call.key_source
     return given_key(source()) if callable(source) else checked_key(source)
 
 
