@@ -70,3 +70,25 @@ def _running():
     front = Async()
     yield front
     front.stop()
+
+
+def pytest_terminal_summary(terminalreporter):
+    """Count the rows of the fault matrix: a row has passed on a front if all its cases there have."""
+    ran = {}
+    for outcome in ("passed", "failed"):
+        for report in terminalreporter.stats.get(outcome, []):
+            for row, front in (value for name, value in report.user_properties if name == "matrix"):
+                ran.setdefault(front, {}).setdefault(row, []).append(outcome == "passed")
+    for front, rows in sorted(ran.items()):
+        passed = sum(all(cases) for cases in rows.values())
+        terminalreporter.write_line(f"fault matrix, {front}: {len(rows)} rows run, {passed} passed")
+    if ran:
+        rows = set().union(*ran.values())
+        passed = sum(all(all(front.get(row, [True])) for front in ran.values()) for row in rows)
+        terminalreporter.write_line(f"fault matrix, both fronts: {len(rows)} of 136 rows run, {passed} passed")
+
+
+def pytest_runtest_setup(item):
+    """Hand the row of a case on to its report."""
+    if mark := item.get_closest_marker("matrix"):
+        item.user_properties.append(("matrix", mark.args))

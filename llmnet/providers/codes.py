@@ -113,4 +113,4 @@ def meaning(name: str, table: Mapping[str, T]) -> T | None:
 
 def class_of(status: int) -> type[APIStatusError]:
     """The class of an HTTP status."""
-    return BY_STATUS.get(status) or (ServerError if status >= 500 else APIStatusError)
+    return BY_STATUS.get(status) or (ServerError if 500 <= status < 600 else APIStatusError)

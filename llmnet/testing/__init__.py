@@ -1,7 +1,8 @@
 """What tests of programs that talk to language models need: a real server whose answers and faults are scripted."""
 
 from llmnet.testing.embedded import embedded_url
+from llmnet.testing.kit import FAULTS, fault
 from llmnet.testing.script import Received, Reply
 from llmnet.testing.server import FakeServer
 
-__all__ = ["FakeServer", "Received", "Reply", "embedded_url"]
+__all__ = ["FAULTS", "FakeServer", "Received", "Reply", "embedded_url", "fault"]

@@ -18,6 +18,9 @@ _LOCAL = frozenset({errno.EMFILE, errno.ENFILE, errno.EADDRNOTAVAIL, errno.ENOBU
 _NO_SUCH_NAME = frozenset(
     getattr(socket, name) for name in ("EAI_NONAME", "EAI_NODATA", "EAI_FAIL") if hasattr(socket, name)
 )
+# What the server said is no HTTP: a slip that another attempt may be spared, or a head that it would send again.
+_SLIPS = ("BadStatusLine", "illegal status line", "illegal chunk header", "invalid literal for int")
+_VIOLATIONS = ("LineTooLong", "InvalidHeader", "Receive buffer too long", "conflicting Content-Length")
 # A proxy that refuses will refuse again; one that cannot reach the server may reach it later.
 _PROXY_TRANSIENT = ("502", "503", "504", "closed", "reset", "refused", "timed out", "Cannot connect")
 
@@ -51,7 +54,13 @@ def outcome_of(error: BaseException, call: Call, *, proxied: bool = False) -> Ou
     if _timed_out(chain, call):
         return Outcome(_from(call.expired(), error))
     stale = call.reused and not call.heard and not proxied
-    return Outcome(_from(_lost(error, chain, call, proxied=proxied), error), stale=stale)
+    once = call.sent and _slipped(said(error, chain))
+    return Outcome(_from(_lost(error, chain, call, proxied=proxied), error), stale=stale, once=once)
+
+
+def _slipped(text: str) -> bool:
+    """Whether the server wrote no HTTP; where a size should stand and nothing does, the connection has ended."""
+    return any(sign in text for sign in _SLIPS) and not text.endswith("b''")
 
 
 def _timed_out(chain: list[BaseException], call: Call) -> bool:
@@ -90,7 +99,8 @@ def _broken(text: str, call: Call) -> LLMNetError:
     if not call.sent:
         return _connection(f"the connection could not be made: {text}", "connect")
     if exchange is None or exchange.kind is None:
-        return _connection(f"the connection was lost before the reply: {text}", "response")
+        broken = any(sign in text for sign in _VIOLATIONS)
+        return _connection(f"the connection was lost before the reply: {text}", "response", final=broken)
     if exchange.kind == "events":
         return IncompleteStreamError(f"the stream was lost after {exchange.arrived} bytes: {text}")
     return _connection(f"the connection was lost after {exchange.arrived} bytes of the body: {text}", "body")

@@ -1,0 +1,52 @@
+"""The fault matrix of RESILIENCE, section 4, as one table: every row on each front it applies to, over real sockets."""
+
+import os
+
+import pytest
+import rows_body
+import rows_connect
+import rows_head
+import rows_status
+from matrix import check, run
+
+from llmnet.testing import FAULTS, fault
+
+ROWS = [*rows_connect.ROWS, *rows_head.ROWS, *rows_status.ROWS, *rows_body.ROWS]
+
+# Rows that are not run, and why.
+LEFT_OUT = {
+    124: "trio is not built",
+    131: "belongs to batches",
+    132: "belongs to batches",
+    133: "belongs to batches",
+    134: "no circuit breaker is built",
+    135: "no circuit breaker is built",
+}
+
+
+def cases():
+    for row in ROWS:
+        for front in row.fronts:
+            for stream in row.stream:
+                marks = [pytest.mark.skipif(os.geteuid() != 0, reason="needs root")] if row.root else []
+                name = f"{row.number}-{row.fault.replace(' ', '_')}-{'stream' if stream else 'chat'}-{front}"
+                yield pytest.param(row, stream, front, id=name, marks=[*marks, pytest.mark.matrix(row.number, front)])
+
+
+@pytest.mark.parametrize(("row", "stream", "front"), list(cases()), indirect=["front"])
+def test_row(server, front, row, stream):
+    if row.play is not None:
+        row.play(front, server)
+    else:
+        check(run(front, server, row, stream=stream), row.expect)
+
+
+def test_numbers_are_of_the_matrix():
+    assert {row.number for row in ROWS} <= set(range(1, 137)) - set(LEFT_OUT)
+
+
+def test_an_unknown_fault_names_its_neighbours():
+    with pytest.raises(KeyError, match="reset-before-head"):
+        fault("reset-before-hed")
+    assert fault("429", text="x").text == "x"
+    assert FAULTS["429"].text is None
