@@ -1,0 +1,79 @@
+"""The other side, in a process of its own: a fake server that behaves as its model is called, and two mute ports.
+
+`python -m benchmarks.peer` prints one line of JSON that says where it listens, and ends when its input does.
+"""
+
+import contextlib
+import json
+import socket
+import subprocess
+import sys
+from collections.abc import Iterator
+from itertools import repeat
+from typing import Any
+
+from llmnet.testing import FakeServer, Reply
+
+TEXT = "one two three four five six"
+
+# What a model does; any other one echoes. Endless events are iterators without a state, which replies may share.
+MODELS = {
+    "silent": Reply(silent=True),
+    "drips its head": Reply(drip_head=0.02),
+    "drips its body": Reply(text=TEXT, drip=1.0),
+    "comments": Reply(events=repeat(": still here\n\n"), pace=0.1),
+    "stalls": Reply(text=TEXT, stall=100),
+    "stalls halfway": Reply(text=TEXT, hold="body"),
+    "fails for ever": Reply(status=500, events=repeat("x"), pace=0.02),
+    "ends and stays": Reply(text=TEXT, stall=10**6),
+}
+_SMALL_WINDOW = 4096
+
+
+def serve() -> None:
+    """Serve until nobody listens any more."""
+    with contextlib.ExitStack() as stack:
+        server = stack.enter_context(FakeServer())
+        server.handler = lambda request: MODELS.get(request.fields.get("model", ""))
+        ports = {"server": server.port, "mute": stack.enter_context(mute()), "full": stack.enter_context(full())}
+        print(json.dumps(ports), flush=True)
+        sys.stdin.read()
+
+
+@contextlib.contextmanager
+def mute() -> Iterator[int]:
+    """A port where the kernel accepts connections, and takes a little of what is sent; nobody reads it."""
+    with socket.socket() as listener:
+        listener.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, _SMALL_WINDOW)
+        listener.bind(("127.0.0.1", 0))
+        listener.listen(4096)
+        yield listener.getsockname()[1]
+
+
+@contextlib.contextmanager
+def full() -> Iterator[int]:
+    """A port whose backlog is full: no handshake of TCP ever ends there."""
+    with socket.socket() as listener, contextlib.ExitStack() as stack:
+        listener.bind(("127.0.0.1", 0))
+        listener.listen(0)
+        for _ in range(3):
+            filler = stack.enter_context(socket.socket())
+            filler.setblocking(False)
+            with contextlib.suppress(BlockingIOError):
+                filler.connect(listener.getsockname())
+        yield listener.getsockname()[1]
+
+
+@contextlib.contextmanager
+def running() -> Iterator[dict[str, Any]]:
+    """The peer as a child process: its ports by their names."""
+    command = [sys.executable, "-m", "benchmarks.peer"]
+    with subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True) as process:
+        assert process.stdin is not None
+        assert process.stdout is not None
+        yield json.loads(process.stdout.readline())
+        process.stdin.close()
+
+
+if __name__ == "__main__":
+    serve()

@@ -1,0 +1,85 @@
+"""Shows figures: a table, drawn by rich on a terminal where it is installed; JSON; and how far a run has come."""
+
+import contextlib
+import json
+import sys
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from importlib.util import find_spec
+from itertools import count
+from typing import Any
+
+Row = Mapping[str, Any]
+Tick = Callable[[], None]
+
+
+def show(title: str, rows: Sequence[Row], *, as_json: bool, notes: Mapping[str, Any]) -> None:
+    """Print rows, all of which have the names of the first, and under what conditions they were measured.
+
+    Args:
+        title: what was measured.
+        rows: the figures; numbers are shown with one digit behind the point, and aligned at it.
+        as_json: print one JSON object instead of a table.
+        notes: the conditions.
+    """
+    if as_json:
+        print(json.dumps({"title": title, **notes, "rows": [dict(row) for row in rows]}, indent=1))
+        return
+    draw = _drawn if sys.stdout.isatty() and find_spec("rich") else _plain
+    draw(title, rows)
+    print(", ".join(f"{name} {value}" for name, value in notes.items()))
+
+
+def _drawn(title: str, rows: Sequence[Row]) -> None:
+    from rich.console import Console
+    from rich.table import Table
+
+    table = Table(title=title)
+    for name, value in rows[0].items():
+        table.add_column(name, justify="right" if _is_number(value) else "left")
+    for row in rows:
+        table.add_row(*map(_text, row.values()))
+    Console().print(table)
+
+
+def _plain(title: str, rows: Sequence[Row]) -> None:
+    lines = [list(rows[0]), *([_text(value) for value in row.values()] for row in rows)]
+    widths = [max(map(len, column)) for column in zip(*lines, strict=True)]
+    right = [_is_number(value) for value in rows[0].values()]
+    print(title)
+    for line in lines:
+        cells = zip(line, widths, right, strict=True)
+        print("  ".join(cell.rjust(width) if end else cell.ljust(width) for cell, width, end in cells).rstrip())
+
+
+def _is_number(value: Any) -> bool:
+    return isinstance(value, int | float) and not isinstance(value, bool)
+
+
+def _text(value: Any) -> str:
+    return f"{value:.1f}" if isinstance(value, float) else str(value)
+
+
+@contextlib.contextmanager
+def progress(total: int) -> Iterator[Tick]:
+    """Show on a terminal how many of so many things are done; call what this gives after each, from any thread."""
+    if not sys.stderr.isatty():
+        yield lambda: None
+    elif find_spec("rich"):
+        yield from _bar(total)
+    else:
+        yield from _counter(total)
+
+
+def _bar(total: int) -> Iterator[Tick]:
+    from rich.console import Console
+    from rich.progress import Progress
+
+    with Progress(console=Console(stderr=True), transient=True) as bar:
+        task = bar.add_task("measuring", total=total)
+        yield lambda: bar.advance(task)
+
+
+def _counter(total: int) -> Iterator[Tick]:
+    done = count(1)
+    yield lambda: print(f"\r{next(done)}/{total}", end="", file=sys.stderr, flush=True)
+    print(file=sys.stderr)
