@@ -43,6 +43,8 @@ class Judge:
             took: seconds that the attempt took after it was sent.
         """
         error = outcome.error
+        if self.bounds.total_left() <= 0:
+            return Decision(False, reason="total")
         if outcome.stale and not self.wants_fresh:
             self.wants_fresh = True
             return Decision(True, reason="stale connection", transparent=True)
