@@ -5,14 +5,13 @@
 
 import contextlib
 import json
-import socket
 import subprocess
 import sys
 from collections.abc import Iterator
 from itertools import repeat
 from typing import Any
 
-from llmnet.testing import FakeServer, Reply
+from llmnet.testing import FakeServer, Reply, full_peer, mute_peer
 
 TEXT = "one two three four five six"
 
@@ -35,33 +34,13 @@ def serve() -> None:
     with contextlib.ExitStack() as stack:
         server = stack.enter_context(FakeServer())
         server.handler = lambda request: MODELS.get(request.fields.get("model", ""))
-        ports = {"server": server.port, "mute": stack.enter_context(mute()), "full": stack.enter_context(full())}
+        ports = {
+            "server": server.port,
+            "mute": stack.enter_context(mute_peer(_SMALL_WINDOW)),
+            "full": stack.enter_context(full_peer()),
+        }
         print(json.dumps(ports), flush=True)
         sys.stdin.read()
-
-
-@contextlib.contextmanager
-def mute() -> Iterator[int]:
-    """A port where the kernel accepts connections, and takes a little of what is sent; nobody reads it."""
-    with socket.socket() as listener:
-        listener.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, _SMALL_WINDOW)
-        listener.bind(("127.0.0.1", 0))
-        listener.listen(4096)
-        yield listener.getsockname()[1]
-
-
-@contextlib.contextmanager
-def full() -> Iterator[int]:
-    """A port whose backlog is full: no handshake of TCP ever ends there."""
-    with socket.socket() as listener, contextlib.ExitStack() as stack:
-        listener.bind(("127.0.0.1", 0))
-        listener.listen(0)
-        for _ in range(3):
-            filler = stack.enter_context(socket.socket())
-            filler.setblocking(False)
-            with contextlib.suppress(BlockingIOError):
-                filler.connect(listener.getsockname())
-        yield listener.getsockname()[1]
 
 
 @contextlib.contextmanager

@@ -58,8 +58,9 @@ class Trace:
 FACTS = ("status", "http_status", "code", "type", "phase", "retry_after", "retryable", "maybe_billed", "request_id")
 
 
-def virtual(client, waits, seed=7):
-    time = VirtualTime()
+def virtual(client, waits, seed=7, time=None):
+    """Put a client on a time of the test's own, with a known random source."""
+    time = time or VirtualTime()
     client.clock, client.wall = time.clock, lambda: 1_700_000_000.0
     client._common.rng = random.Random(seed)
     client._transport.waits = waits(time)

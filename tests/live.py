@@ -3,7 +3,6 @@
 import asyncio
 import contextlib
 import os
-import socket
 import threading
 import time
 
@@ -176,29 +175,3 @@ def no_leak(server):
     before = open_files()
     yield
     eventually(lambda: open_files() <= before)
-
-
-@contextlib.contextmanager
-def mute_peer(receive=None):
-    """A server whose kernel accepts connections, and nobody reads them; `receive` is the size of its window."""
-    with socket.socket() as listener:
-        if receive is not None:
-            listener.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, receive)
-        listener.bind(("127.0.0.1", 0))
-        listener.listen(100)
-        yield listener.getsockname()[1]
-
-
-@contextlib.contextmanager
-def full_peer(host="127.0.0.1", port=0):
-    """A server whose backlog is full: the handshake of TCP never ends."""
-    with socket.socket() as listener, contextlib.ExitStack() as stack:
-        listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
-        listener.bind((host, port))
-        listener.listen(0)
-        for _ in range(3):
-            filler = stack.enter_context(socket.socket())
-            filler.setblocking(False)
-            with contextlib.suppress(BlockingIOError):
-                filler.connect(listener.getsockname())
-        yield listener.getsockname()[1]

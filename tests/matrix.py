@@ -5,13 +5,12 @@ Sleeps are skipped and written down; the clock runs on and counts what was skipp
 
 import contextlib
 import dataclasses
-import random
 import time
 import traceback
 from collections.abc import Callable
 from typing import Any
 
-from fronts import VirtualAwaits, VirtualTime, VirtualWaits
+from fronts import VirtualAwaits, VirtualTime, VirtualWaits, virtual
 from live import at, content, eventually, open_files, slots
 
 import llmnet
@@ -89,7 +88,6 @@ class Row:
         stream: `chat`, `stream_chat`, or both, each as a case of its own.
         fronts: where it applies.
         play: a function `(front, server)` in place of a call and an `Expect`; it asserts for itself.
-        root: it needs root.
     """
 
     number: int
@@ -103,7 +101,6 @@ class Row:
     fronts: tuple[str, ...] = ("sync", "async")
     expect: Expect | None = None
     play: Callable[..., Any] | None = None
-    root: bool = False
 
 
 @dataclasses.dataclass
@@ -118,7 +115,6 @@ class Seen:
     sent: int
     counted: int
     connections: int
-    seconds: float
 
 
 # -- playing ------------------------------------------------------------------------------------------------------------
@@ -137,11 +133,7 @@ class SkippedTime(VirtualTime):
 def skipping(front, client):
     """Let a client of a front skip its sleeps, with a known random source; a list of them that grows."""
     waits, client = (VirtualWaits, client) if front.name == "sync" else (VirtualAwaits, client._client)
-    time_ = SkippedTime()
-    client.clock, client.wall = time_.clock, lambda: 1_700_000_000.0
-    client._common.rng = random.Random(7)
-    client._transport.waits = waits(time_)
-    return time_.sleeps
+    return virtual(client, waits, time=SkippedTime()).sleeps
 
 
 def run(front, server, row, *, stream):
@@ -153,7 +145,6 @@ def run(front, server, row, *, stream):
         eventually(lambda: not server._members)
         files = open_files()
         fields = {**at(server), "api_key": KEY, "max_concurrent": 1, **row.fields, **fields}
-        started = time.monotonic()
         with front.client(**fields) as client:
             sleeps = skipping(front, client)
             error = reply = None
@@ -163,7 +154,7 @@ def run(front, server, row, *, stream):
                 error = caught
             assert slots(client) == 0
             counted = client.request_count
-        seen = _seen(error, reply, sleeps, server, counted, time.monotonic() - started)
+        seen = _seen(error, reply, sleeps, server, counted)
         eventually(lambda: open_files() <= files)
     return seen
 
@@ -176,7 +167,7 @@ def _ask(client, params, *, stream):
         return opened.response
 
 
-def _seen(error, reply, sleeps, server, counted, seconds):
+def _seen(error, reply, sleeps, server, counted):
     meta = getattr(error, "meta", None) or (reply.meta if reply is not None else llmnet.Meta())
     kept = reply if reply is not None else getattr(error, "partial", None)
     return Seen(
@@ -188,7 +179,6 @@ def _seen(error, reply, sleeps, server, counted, seconds):
         sent=server.request_count,
         counted=counted,
         connections=server.connections,
-        seconds=seconds,
     )
 
 

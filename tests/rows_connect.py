@@ -6,11 +6,11 @@ import ssl
 
 import pytest
 import trustme
-from live import Work, at, at_port, full_peer, mute_peer
+from live import Work, at, at_port
 from matrix import KEY, LOW, ONCE, THRICE, Expect, Row
 
 import llmnet
-from llmnet.testing import FakeServer, Reply, fault
+from llmnet.testing import FakeServer, Reply, fault, full_peer, mute_peer
 
 LOST, LATE = llmnet.APIConnectionError, llmnet.APITimeoutError
 
@@ -35,7 +35,7 @@ def bad_header(front, server):
 
 
 def served_before(front, server):
-    server.script(Reply(text="one", drop_idle=True), "two")
+    server.script(fault("fin-when-idle", text="one"), "two")
     with front.client(**at(server)) as client:
         assert [client.chat("a").content, client.chat("b").content] == ["one", "two"]
         assert client.request_count == server.request_count == 2

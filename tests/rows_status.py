@@ -40,7 +40,7 @@ ROWS = [
     throttled(67, "slow_down", "429-slow-down", equal(1)),
     Row(
         number=69, phase="status", fault="429 with an endless body", script=(fault("429-endless"), "Hi"),
-        expect=Expect(text="Hi", sent=2, waits=equal(1)),
+        expect=Expect(text="Hi", sent=2, waits=equal(1), connections=2),
     ),
     ends(70, "502 html", llmnet.ServerError, 502, "502-html", sent=4, waits=THRICE),
     ends(71, "500", llmnet.ServerError, 500, 500, sent=4, waits=THRICE),

@@ -11,11 +11,11 @@ import time
 
 import pytest
 import trustme
-from live import WORDS, Work, at, at_port, content, eventually, full_peer, mute_peer, no_leak, slots
+from live import WORDS, Work, at, at_port, content, eventually, no_leak, slots
 
 import llmnet
 from llmnet.core.bounds import Bounds, Timeout, resolve_timeout
-from llmnet.testing import Reply
+from llmnet.testing import Reply, full_peer, mute_peer
 
 BOUND = 0.2
 LATE = 5.0  # seconds: a bound that does not hold at all is much later

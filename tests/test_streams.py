@@ -21,15 +21,13 @@ from live import (
     at_port,
     content,
     eventually,
-    full_peer,
-    mute_peer,
     no_leak,
     open_files,
     slots,
 )
 
 import llmnet
-from llmnet.testing import FakeServer, Reply
+from llmnet.testing import FakeServer, Reply, full_peer, mute_peer
 
 FORMS = ("chat-completions", "responses", "messages", "native")
 LATER = Reply(status=429, headers={"retry-after": "30"})
@@ -451,7 +449,7 @@ def in_the_handshake_behind_a_proxy(front, server):
 
 @contextlib.contextmanager
 def sending(front, server):
-    with mute_peer(receive=4096) as port, front.client(**at_port(port)) as client:
+    with mute_peer(window=4096) as port, front.client(**at_port(port)) as client:
         sent = lambda: any(call.sent for call in list(client._common._live))  # noqa: E731
         yield Point(client, lambda: waiting(client) == 1 and sent(), message="x" * 16_000_000)
 

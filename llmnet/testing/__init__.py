@@ -2,7 +2,8 @@
 
 from llmnet.testing.embedded import embedded_url
 from llmnet.testing.kit import FAULTS, fault
+from llmnet.testing.peers import full_peer, mute_peer
 from llmnet.testing.script import Received, Reply
 from llmnet.testing.server import FakeServer
 
-__all__ = ["FAULTS", "FakeServer", "Received", "Reply", "embedded_url", "fault"]
+__all__ = ["FAULTS", "FakeServer", "Received", "Reply", "embedded_url", "fault", "full_peer", "mute_peer"]

@@ -3,6 +3,7 @@
 import dataclasses
 import difflib
 from collections.abc import Mapping
+from itertools import repeat
 from typing import Any
 
 from llmnet.testing.script import Reply
@@ -45,7 +46,7 @@ FAULTS: Mapping[str, Reply] = {
     "429-quota": _status(429, "insufficient_quota", "insufficient_quota"),
     "429-credit": _status(429, "credit_balance_exhausted", "insufficient_quota"),
     "429-slow-down": _status(429, "slow_down", "rate_limit_error"),
-    "429-endless": Reply(status=429, body=b"x" * 4_000_000),
+    "429-endless": Reply(status=429, events=repeat("x" * 4096)),
     "502-html": Reply(status=502, headers=_HTML, body="<html>Bad gateway</html>"),
     "500-final": Reply(status=500, headers={"x-should-retry": "false"}),
     "400-again": Reply(status=400, headers={"x-should-retry": "true"}),

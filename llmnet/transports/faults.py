@@ -4,6 +4,7 @@ The HTTP libraries wrap the operating system's errors several times over. What c
 """
 
 import errno
+import re
 import socket
 import ssl
 from collections.abc import Iterator
@@ -19,7 +20,8 @@ _NO_SUCH_NAME = frozenset(
     getattr(socket, name) for name in ("EAI_NONAME", "EAI_NODATA", "EAI_FAIL") if hasattr(socket, name)
 )
 # What the server said is no HTTP: a slip that another attempt may be spared, or a head that it would send again.
-_SLIPS = ("BadStatusLine", "illegal status line", "illegal chunk header", "invalid literal for int")
+# An empty size of a chunk is none of it: there the connection has ended.
+_SLIPS = re.compile(r"BadStatusLine|illegal status line|illegal chunk header|base 16: b'[^']")
 _VIOLATIONS = ("LineTooLong", "InvalidHeader", "Receive buffer too long", "conflicting Content-Length")
 # A proxy that refuses will refuse again; one that cannot reach the server may reach it later.
 _PROXY_TRANSIENT = ("502", "503", "504", "closed", "reset", "refused", "timed out", "Cannot connect")
@@ -54,13 +56,8 @@ def outcome_of(error: BaseException, call: Call, *, proxied: bool = False) -> Ou
     if _timed_out(chain, call):
         return Outcome(_from(call.expired(), error))
     stale = call.reused and not call.heard and not proxied
-    once = call.sent and _slipped(said(error, chain))
+    once = call.sent and _SLIPS.search(said(error, chain)) is not None
     return Outcome(_from(_lost(error, chain, call, proxied=proxied), error), stale=stale, once=once)
-
-
-def _slipped(text: str) -> bool:
-    """Whether the server wrote no HTTP; where a size should stand and nothing does, the connection has ended."""
-    return any(sign in text for sign in _SLIPS) and not text.endswith("b''")
 
 
 def _timed_out(chain: list[BaseException], call: Call) -> bool:
