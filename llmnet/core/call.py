@@ -100,6 +100,7 @@ class Call:
         request = self._authorise(self.request, key)
         self.exchange = Exchange(self.form, request, stream=self.stream, read=self._read)
         self.sent = self.reused = self.heard = self._closing = False
+        self.meta.status, self.meta.request_id, self.meta.headers = None, None, Headers()
         self._attempt_at = self.bounds.clock()
         if not self.meta.attempts:
             self.meta.queued = self._attempt_at - self.bounds.started

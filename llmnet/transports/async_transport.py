@@ -68,16 +68,17 @@ class Transport:
             LLMNetError: the call has said that it ends here.
         """
         try:
-            return await self._send(call)
-        except FOREIGN as error:
-            self.leave(call)
-            raise Fault(outcome_of(error, call, proxied=isinstance(error, httpx.ProxyError))) from error
+            # Outside of what follows: what the caller's own function raises for a key is not ours to judge.
+            await self._enter(call)
+            try:
+                return await self._send(call)
+            except FOREIGN as error:
+                raise Fault(outcome_of(error, call, proxied=isinstance(error, httpx.ProxyError))) from error
         except BaseException:
             self.leave(call)
             raise
 
     async def _send(self, call: Call) -> "OpenReply":
-        await self._enter(call)
         client = await self._client(call.request.url, fresh=call.wants_fresh)
         scope = Scope(call)
         response = await scope.run(client.send(_request(call, scope), stream=True))

@@ -63,7 +63,8 @@ class PolicyRetry(urllib3.Retry):
 
     def after(self, method: Any, url: Any, response: Any) -> Self:
         """The `Retry` of the attempt that follows a failed one."""
-        if len(self.history) >= _DEPTH:
+        # A key's function is asked from below, too: what it raises must not pass through libraries that would judge it.
+        if len(self.history) >= _DEPTH or callable(self.call.key_source):
             if response is not None:
                 response.close()
             raise Resend

@@ -76,24 +76,23 @@ class Transport:
             LLMNetError: it failed, and the call has said that it ends here.
         """
         try:
-            return self._send(call)
-        except FOREIGN as error:
-            self.leave(call)
-            raise Fault(outcome_of(error, call, proxied=is_proxied(error))) from error
+            while True:
+                # Outside of what follows: what the caller's own function raises for a key is not ours to judge.
+                self._enter(call)
+                try:
+                    return self._send(call)
+                except Resend:
+                    continue
+                except FOREIGN as error:
+                    raise Fault(outcome_of(error, call, proxied=is_proxied(error))) from error
         except BaseException:
             self.leave(call)
             raise
 
     def _send(self, call: Call) -> "OpenReply":
         proxy = proxy_for(call.request.url, explicit=self._proxy, environ=os.environ)
-        while True:
-            self._enter(call)
-            try:
-                prepared = _prepared(call)
-                response = self._session.send(prepared, stream=True, allow_redirects=False, proxies=_proxies(proxy))
-                return self._opened(call, response)
-            except Resend:
-                continue
+        response = self._session.send(_prepared(call), stream=True, allow_redirects=False, proxies=_proxies(proxy))
+        return self._opened(call, response)
 
     def _opened(self, call: Call, response: requests.Response) -> "OpenReply":
         if call.exchange is None:
