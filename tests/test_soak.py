@@ -117,16 +117,19 @@ class Soak:
     """All calls of a run: what the server says to them, and what has come of them.
 
     Args:
+        server: who is asked.
         count: how many calls.
         short: seconds of the bounds of those that must run into one.
     """
 
-    def __init__(self, count, short):
+    def __init__(self, server, count, short):
         self.questions, self.short = list(questions(count, seed=count)), short
+        self._server = server
         self.tries, self.ended, self.requests = collections.Counter(), [], 0
 
     def answer(self, request):
         """The handler of the server, in its one thread."""
+        self._server.requests.clear()  # what the server remembers is no growth of the client's
         number = int(re.search(rb"call (\d+)", request.body)[1])
         replies = self.questions[number].fate.replies
         self.tries[number] += 1
@@ -234,13 +237,12 @@ FRONTS = {"sync": soak_sync, "async": soak_async}
 
 def soaked(front, server, count, *, workers, short, grows):
     """Run so many calls; after the first fifth of them memory and descriptors are as they stay."""
-    soak = Soak(count, short)
+    soak = Soak(server, count, short)
     server.handler = soak.answer
     batches = [soak.questions[: count // 5], soak.questions[count // 5 :]]
     figures, started = [], time.perf_counter()
     with no_leak(server):
         for client in FRONTS[front](soak, server, batches, workers):
-            server.requests.clear()
             figures.append((resident(), open_files()))
         seconds = time.perf_counter() - started
         server.release()

@@ -71,7 +71,6 @@ class _Wire(Transport):
         self.waits, self._clock, self._server = _Waits(), clock, server
 
     async def _send(self, call):
-        await self._enter(call)
         call.connecting()
         call.sending()
         said = self._server(self._clock())

@@ -13,11 +13,11 @@ from llmnet.core.bounds import Bounds, Clock
 from llmnet.core.chat import ChatResponse, StreamChunk
 from llmnet.core.errors import APIStatusError, APITimeoutError, LLMNetError
 from llmnet.core.exchange import Exchange, Kind, WireForm
-from llmnet.core.gate import Bucket, Gate
+from llmnet.core.gate import Bucket, Gate, Turn
 from llmnet.core.http import Attempt, Headers, Meta, Request, request_id_of
 from llmnet.core.judge import Judge
 from llmnet.core.outcome import Fault, Outcome, cause_of
-from llmnet.core.retry import Decision, RetryPolicy, after_hint
+from llmnet.core.retry import Decision, RetryPolicy
 from llmnet.core.retry_after import hint_in_body, parse_retry_after
 from llmnet.core.secrets import Secrets
 
@@ -62,7 +62,8 @@ class Call:
         self.meta = Meta()
         self.ticket: Any = None
         self.sent = self.reused = self.heard = False
-        self._authorise, self._rng, self._wall, self._read = authorise, rng, wall, read
+        self._turn = Turn(gate, rng)
+        self._authorise, self._wall, self._read = authorise, wall, read
         self.key_source, self._count = key, count
         self._refused: tuple[str | None, LLMNetError] | None = None
         self._key: str | None = None
@@ -75,16 +76,14 @@ class Call:
     # -- an attempt, as the transport drives it ---------------------------------------------------------------------
 
     def hold(self) -> float:
-        """Seconds to wait before the next attempt: the last delay and the gate, asked again on waking.
+        """Seconds to wait before the next attempt: the last delay, then the turn at the gate, asked again on waking.
 
         Raises:
             APITimeoutError: the gate opens after the call must have ended.
         """
         now = self.bounds.clock()
-        wait, shut = max(self._resume_at - now, 0.0), self.gate.wait(now)
-        if shut > wait:
-            # Whoever shut the gate has drawn its chance already; the others must not all come at once.
-            wait = after_hint(shut, self._rng)
+        delay = self._resume_at - now
+        wait = max(delay, self.gate.wait(now)) if delay > 0 else self._turn.wait(now)
         phase, left = self.bounds.left()
         if wait > 0 and wait >= left:
             said = f"a throttle holds all calls for {wait:.1f}s, the {phase} bound has {max(left, 0):.1f}s left"

@@ -10,7 +10,7 @@ from llmnet.core.bounds import Bounds
 from llmnet.core.errors import APIStatusError, APITimeoutError, AuthenticationError, LLMNetError
 from llmnet.core.gate import Bucket, Gate
 from llmnet.core.outcome import Outcome
-from llmnet.core.retry import Decision, RetryPolicy, after_hint, equal_jitter, full_jitter
+from llmnet.core.retry import Decision, RetryPolicy, after_hint, equal_jitter, full_jitter, return_step
 
 
 @dataclasses.dataclass(slots=True)
@@ -58,14 +58,14 @@ class Judge:
         hint = (error.retry_after if isinstance(error, APIStatusError) else None) or 0.0
         if hint > self.policy.max_retry_after:
             return Decision(False, reason="retry_after")
-        return self._throttle(hint) if self.policy.throttles(error) else self._transient(error, hint, took)
+        return self._throttle(hint, took) if self.policy.throttles(error) else self._transient(error, hint, took)
 
-    def _throttle(self, hint: float) -> Decision:
+    def _throttle(self, hint: float, took: float) -> Decision:
         """Wait at the gate that all callers share; neither retries nor budget are used up."""
         self._throttles += 1
         ceiling = self.policy.throttle_backoff(self._throttles)
         delay = after_hint(hint, self.rng) if hint else equal_jitter(ceiling, self.rng)
-        self.gate.shut(self.bounds.clock() + (hint or delay))
+        self.gate.shut(self.bounds.clock() + (hint or delay), return_step(hint or delay, took))
         if self._throttled_for + delay > self.policy.max_throttle_wait:
             return Decision(False, reason="max_throttle_wait")
         if delay >= self.bounds.total_left():

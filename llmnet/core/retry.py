@@ -131,7 +131,21 @@ def should_retry(error: APIStatusError) -> bool | None:
 
 def after_hint(seconds: float, rng: random.Random) -> float:
     """The wait after a server's hint: never less, a little more, so that callers come back spread out."""
-    return seconds + rng.uniform(0.0, min(5.0, 1.0 + 0.1 * seconds))
+    return seconds + rng.uniform(0.0, _spread(seconds))
+
+
+def return_step(seconds: float, took: float) -> float:
+    """How long after a throttle the first caller is alone before others follow: the next refusal is heard by then.
+
+    Args:
+        seconds: how long the gate is shut.
+        took: how long the refusal took to come.
+    """
+    return min(5.0, max(2.0 * took, min(seconds, _spread(seconds)) / 4))
+
+
+def _spread(seconds: float) -> float:
+    return min(5.0, 1.0 + 0.1 * seconds)
 
 
 def full_jitter(ceiling: float, rng: random.Random) -> float:
