@@ -2,8 +2,6 @@
 
 import dataclasses
 import os
-import random
-import threading
 import time
 import warnings
 import weakref
@@ -14,83 +12,18 @@ from llmnet.config import FAKE_URL, ClientConfig, client_config
 from llmnet.core.bounds import Bounds, Clock, Timeout, resolve_timeout
 from llmnet.core.call import Call
 from llmnet.core.chat import StreamCallbacks
-from llmnet.core.errors import APIConnectionError, ConfigurationError
-from llmnet.core.gate import Bucket, Gate
+from llmnet.core.errors import ConfigurationError
 from llmnet.core.headers import checked_headers
-from llmnet.core.http import Request
-from llmnet.core.queue import FairQueue
+from llmnet.core.http import Request, merged
 from llmnet.core.request import chat_request, checked_timeout
-from llmnet.core.retry import RetryPolicy
 from llmnet.core.secrets import Secrets, in_headers
-from llmnet.environment import Resolved, resolve
+from llmnet.environment import CREDENTIALS, Resolved, resolve
 from llmnet.providers import make_form
 from llmnet.providers.form import Form
+from llmnet.shared import Shared
 
 # What a client shares with its children: giving one of these to a child would have to split it.
 _SHARED_FIELDS = ("max_concurrent", "proxy", "verify", "http2", "transport")
-
-
-class Shared:
-    """What a client and its children share: queue, gates, buckets, counters, and the calls in flight."""
-
-    def __init__(self, max_concurrent: int) -> None:
-        self.queue = FairQueue(max_concurrent)
-        self.rng = random.Random()
-        self.request_count = 0
-        self.closed = False
-        self._gates: dict[Any, Gate] = {}
-        self._buckets: dict[Any, Bucket] = {}
-        self._begin()
-
-    def _begin(self) -> None:
-        self._lock = threading.Lock()
-        self._live: weakref.WeakSet[Call] = weakref.WeakSet()
-
-    def renew(self) -> None:
-        """Begin anew in a forked child: slots and locks belong to threads that it lacks, calls to its parent."""
-        for call in list(self._live):
-            call.orphan(APIConnectionError("the process was forked while the call was under way", retryable=False))
-        self._begin()
-        self.queue.reset()
-        self.rng.seed()
-        for gate in self._gates.values():
-            gate.renew()
-        for bucket in self._buckets.values():
-            bucket.renew()
-
-    def count(self, n: int) -> None:
-        """So many more HTTP requests were sent; one less where a connection turns out to have been dead."""
-        with self._lock:
-            self.request_count += n
-
-    def gate(self, key: Any) -> Gate:
-        """The gate of a (host, credential, model, tier)."""
-        with self._lock:
-            return self._gates.setdefault(key, Gate())
-
-    def bucket(self, key: Any, policy: RetryPolicy) -> Bucket | None:
-        """The retry bucket of a (host, credential)."""
-        if policy.budget is None:
-            return None
-        with self._lock:
-            return self._buckets.setdefault(key, Bucket(policy.budget.capacity))
-
-    def watch(self, call: Call) -> Call:
-        """Note a call, so that `close` can end it."""
-        with self._lock:
-            if self.closed:
-                raise ConfigurationError("the client is closed; make a new one, or call it inside its with block")
-            self._live.add(call)
-        return call
-
-    def close(self) -> bool:
-        """End all calls; whether this was the first time."""
-        with self._lock:
-            first, self.closed = not self.closed, True
-            live = list(self._live)
-        for call in live:
-            call.stop(APIConnectionError("the client was closed while the call was under way", retryable=False))
-        return first
 
 
 class Caller:
@@ -189,10 +122,11 @@ class Caller:
 
         Its own headers lie over all others, the credential too.
         """
-        host = form.target.host
-        # A callable is itself the credential: a token that it renews is no new one.
-        key = self.resolved.key
-        lane = (host, id(key) if callable(key) else key)
+        host, key = form.target.host, self.resolved.key
+        # A callable is itself the credential: a token that it renews is no new one. A header may be one, too.
+        given = merged(request.headers, headers)
+        lane = (host, id(key) if callable(key) else key, *map(given.get, CREDENTIALS))
+        now = self.clock()
         call = Call(
             form,
             request,
@@ -201,11 +135,11 @@ class Caller:
             bounds=Bounds(timeout, self.clock),
             rng=self._common.rng,
             wall=self.wall,
-            gate=self._common.gate((*lane, *gate)),
-            bucket=self._common.bucket(lane, self._policy),
+            gate=self._common.gate((*lane, *gate), now),
+            bucket=self._common.bucket(lane, self._policy.budget, now),
             host=host,
             secrets=self._secrets.also(in_headers(headers)),
-            key=self.resolved.key,
+            key=key,
             stream=stream,
             read=read,
             count=self._common.count,

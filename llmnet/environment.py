@@ -13,7 +13,8 @@ from llmnet.providers.addresses import azure_address, checked_url, completed, ex
 from llmnet.providers.form import Target
 from llmnet.providers.services import AZURE, DASHSCOPE, FAKE, MESSAGES, QIANFAN, SERVICES, Api, Service
 
-_CREDENTIALS = ("authorization", "x-api-key", "api-key")
+# Headers that may stand in for the key.
+CREDENTIALS = ("authorization", "x-api-key", "api-key")
 
 # What belongs to Qianfan's old interface (PROTOCOLS 5.3).
 _V1_HOSTS = ("aip.baidubce.com", "wenxinworkshop")
@@ -203,7 +204,7 @@ def _headers(config: ClientConfig, service: Service, environ: Mapping[str, str])
 
 
 def _has_credential(headers: Mapping[str, str | None] | None) -> bool:
-    return any(value and name.lower() in _CREDENTIALS for name, value in (headers or {}).items())
+    return any(value and name.lower() in CREDENTIALS for name, value in (headers or {}).items())
 
 
 def _secrets(config: ClientConfig, key: ApiKey | None, target: Target, environ: Mapping[str, str]) -> tuple[str, ...]:

@@ -3,6 +3,11 @@
 import math
 import random
 import threading
+from collections.abc import Callable, Hashable, Iterator
+from typing import Generic, Protocol, TypeVar
+
+# So many lanes are kept at least before those that are as good as new are forgotten.
+MANY = 1000
 
 
 class Gate:
@@ -31,6 +36,10 @@ class Gate:
     def wait(self, now: float) -> float:
         """Seconds until the gate opens; 0.0 where it is open."""
         return max(0.0, self.until - now)
+
+    def idle(self, now: float) -> bool:
+        """Whether a new one would do as well."""
+        return now >= self.until + self._step * math.log2(1 + 2 * self._turns)
 
     def next_turn(self, chance: float) -> float:
         """Give out the next number: the moment from which its owner may pass; the first one need not wait longer."""
@@ -69,6 +78,10 @@ class Bucket:
         """Begin with a free lock: in a forked child the thread that may have held it is gone."""
         self._lock = threading.Lock()
 
+    def idle(self, now: float) -> bool:
+        """Whether a new one would do as well."""
+        return self.tokens >= self.capacity
+
     def take(self, cost: float) -> bool:
         """Draw tokens, if there are enough."""
         with self._lock:
@@ -81,3 +94,35 @@ class Bucket:
         """Put tokens back, up to the capacity."""
         with self._lock:
             self.tokens = min(self.capacity, self.tokens + amount)
+
+
+class _Lasting(Protocol):
+    def renew(self) -> None: ...
+    def idle(self, now: float) -> bool: ...
+
+
+T = TypeVar("T", bound=_Lasting)
+
+
+class Lanes(Generic[T]):
+    """Gates or buckets, each by what its callers have in common; of many, the idle ones are forgotten.
+
+    So a process may serve any number of credentials, one after another. One thread at a time may be in here.
+    """
+
+    def __init__(self) -> None:
+        self._known: dict[Hashable, T] = {}
+        self._many = MANY
+
+    def get(self, lane: Hashable, new: Callable[[], T], now: float) -> T:
+        """The one of a lane, made where there is none."""
+        found = self._known.get(lane)
+        if found is None:
+            if len(self._known) >= self._many:
+                self._known = {known: one for known, one in self._known.items() if not one.idle(now)}
+                self._many = max(MANY, 2 * len(self._known))
+            found = self._known[lane] = new()
+        return found
+
+    def __iter__(self) -> Iterator[T]:
+        return iter(self._known.values())
