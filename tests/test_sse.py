@@ -239,6 +239,26 @@ def test_an_event_may_have_the_limit_and_no_more():
     assert run([b"data: 1\ndata: 2\n\n"], 9) == [Event("1\n2"), ("end", None), ()]
 
 
+@pytest.mark.parametrize("together", [True, False])
+def test_many_lines_of_one_event_count_together(together):
+    lines, decoder = [b"data: 12345\n"] * 9, SSEDecoder(max_event_bytes=50)
+    with pytest.raises(InvalidResponseError, match="50 bytes"):
+        assert all(decoder.feed(piece) == [] for piece in ([b"".join(lines)] if together else lines))
+
+
+@pytest.mark.parametrize(("digits", "read"), [(1, True), (18, True), (19, False), (40, False)])
+def test_a_reconnection_time_has_eighteen_digits_at_most(digits, read):
+    (event,) = events(b"retry: " + b"9" * digits + b"\ndata: x\n\n")
+    assert event.retry == (int("9" * digits) if read else None)
+
+
+def test_after_its_end_a_stream_has_nothing_more():
+    decoder = SSEDecoder()
+    decoder.feed(b"data: x")
+    assert decoder.end().data == "x"
+    assert decoder.end() is None
+
+
 def test_the_limit_is_in_bytes():
     assert run(["data: 中\n\n".encode()], 9) == [Event("中"), ("end", None), ()]
     assert run(["data: 中\n\n".encode()], 8) == [TOO_LONG]

@@ -39,13 +39,16 @@ class Gate:
 
     def idle(self, now: float) -> bool:
         """Whether a new one would do as well."""
-        return now >= self.until + self._step * math.log2(1 + 2 * self._turns)
+        return now >= self._turn(max(0, self._turns - 1), 1.0)
 
     def next_turn(self, chance: float) -> float:
         """Give out the next number: the moment from which its owner may pass; the first one need not wait longer."""
         with self._lock:
             turns, self._turns = self._turns, self._turns + 1
-            return self.until + self._step * math.log2(1 + turns * (1 + chance))
+            return self._turn(turns, chance)
+
+    def _turn(self, number: int, chance: float) -> float:
+        return self.until + self._step * math.log2(1 + number * (1 + chance))
 
 
 class Turn:
