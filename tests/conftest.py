@@ -3,10 +3,15 @@
 import os
 
 import pytest
+from hypothesis import settings
 from live import Async, Sync
 
 from llmnet.providers.services import SERVICES
 from llmnet.testing import FakeServer
+
+# No test is about how long an example takes: that is the machine's business.
+settings.register_profile("llmnet", deadline=None)
+settings.load_profile("llmnet")
 
 _EXTRA = (
     "OPENAI_API_VERSION",

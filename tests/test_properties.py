@@ -26,7 +26,7 @@ from llmnet.providers.codes import CORRECTIONS, TOO_LARGE, TOO_LONG
 from llmnet.providers.services import SERVICES
 from llmnet.testing import Reply
 
-over_sockets = settings(deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+over_sockets = settings(suppress_health_check=[HealthCheck.function_scoped_fixture])
 
 # -- what may happen to an attempt --------------------------------------------------------------------------------------
 
@@ -269,7 +269,6 @@ answers = st.builds(Said, after=st.sampled_from([0.0, 0.5, 4.0])) | st.builds(
 
 
 @given(st.lists(answers, min_size=1, max_size=25), st.lists(st.floats(0, 20), max_size=12), st.integers(1, 12), seeds)
-@settings(deadline=None)
 def test_p9_nothing_is_sent_while_the_gate_is_closed(script, starts, limit, seed):
     """Whoever has been told, whenever the others came and whatever they were doing."""
     server = Wary(script)
@@ -323,7 +322,6 @@ def crowded(rng):
     st.lists(st.tuples(st.floats(0, 5), st.none() | st.tuples(st.floats(0, 12), st.integers(0, 9))), max_size=10),
     seeds,
 )
-@settings(deadline=None)
 def test_p11_as_many_slots_come_back_as_were_taken_whenever_tasks_are_cancelled(limit, calls, seed):
     """In the queue, at the gate, in a backoff, while a reply is awaited: at any time, and any turn of the loop."""
 
@@ -456,7 +454,7 @@ JITTERS = {
 
 @pytest.mark.parametrize("jitter", JITTERS)
 @given(seeds)
-@settings(deadline=None, max_examples=2)
+@settings(max_examples=2)
 def test_p12_jitter_is_uniform(jitter, seed):
     """10,000 samples: each tenth of the range has a tenth of them, ± 20 %."""
     failure, low, high = JITTERS[jitter]

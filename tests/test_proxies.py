@@ -5,7 +5,7 @@ import traceback
 import httpx
 import pytest
 import requests.utils
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from llmnet.core.errors import ConfigurationError
@@ -265,7 +265,6 @@ pieces = st.sampled_from(
 words = st.text() | st.lists(pieces | st.text(max_size=3), max_size=8).map("".join)
 
 
-@settings(deadline=None)
 @given(words, st.none() | words, st.dictionaries(names, words))
 def test_any_environment_gives_a_proxy_or_none_or_a_typed_error(rest, explicit, environ):
     for url in (rest, f"https://{rest}", f"http://{rest}"):
@@ -280,7 +279,6 @@ def test_any_environment_gives_a_proxy_or_none_or_a_typed_error(rest, explicit, 
             repr(proxy).encode()
 
 
-@settings(deadline=None)
 @given(st.text(st.characters(exclude_categories=["Cs"])), st.text(st.characters(exclude_categories=["Cs"])))
 def test_credentials_survive_the_full_url(username, password):
     proxy = Proxy("http://proxy:1", "http", "proxy", 1, username, password)
