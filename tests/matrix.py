@@ -130,10 +130,10 @@ class SkippedTime(VirtualTime):
         return time.monotonic() + self.now
 
 
-def skipping(front, client):
+def skipping(front, client, time=None):
     """Let a client of a front skip its sleeps, with a known random source; a list of them that grows."""
     waits, client = (VirtualWaits, client) if front.name == "sync" else (VirtualAwaits, client._client)
-    return virtual(client, waits, time=SkippedTime()).sleeps
+    return virtual(client, waits, time=time or SkippedTime()).sleeps
 
 
 def run(front, server, row, *, stream):

@@ -10,7 +10,7 @@ from live import Work, at, at_port
 from matrix import KEY, LOW, ONCE, THRICE, Expect, Row
 
 import llmnet
-from llmnet.testing import FakeServer, Reply, fault, full_peer, mute_peer
+from llmnet.testing import FakeServer, fault, full_peer, mute_peer
 
 LOST, LATE = llmnet.APIConnectionError, llmnet.APITimeoutError
 
@@ -96,7 +96,7 @@ def forward(server):
 
 def answers(status, *, sent, waits=()):
     return {
-        "scene": tunnel, "script": (Reply(status=status, body="no"),) * 9,
+        "scene": tunnel, "script": (fault(f"proxy-{status}"),) * 9,
         "expect": Expect(error=LOST, phase="proxy", attempts=sent, waits=waits, billed=False),
     }  # fmt: skip
 

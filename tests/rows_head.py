@@ -1,6 +1,7 @@
 """Rows 38-56 of the fault matrix: waiting for the head, the head itself, redirects."""
 
-from matrix import LOW, ONCE, THRICE, Expect, Row
+from live import at
+from matrix import LOW, ONCE, THRICE, Expect, Row, skipping
 
 import llmnet
 from llmnet.testing import Reply, fault
@@ -12,6 +13,17 @@ PLAIN = b"HTTP/1.1 200 OK\r\ncontent-type: application/json\r\ncontent-length: %
 
 def before(head):
     return Reply(raw=head + PLAIN + b"\r\n" + BODY)
+
+
+def half_a_head_on_a_kept_connection(front, server):
+    server.script("one", fault("eof-in-head"), "two")
+    with front.client(**at(server)) as client:
+        skipping(front, client)
+        assert client.chat("a").content == "one"
+        reply = client.chat("b")
+        assert reply.content == "two"
+        assert [attempt.sent for attempt in reply.meta.attempts] == [True, True]
+        assert client.request_count == server.request_count == 3
 
 
 def never_follows(number, name, location):
@@ -43,6 +55,7 @@ ROWS = [
         number=45, phase="head", fault="FIN inside the head", script=(fault("eof-in-head"),) * 9,
         expect=Expect(error=LOST, phase="response", sent=4, waits=THRICE),
     ),
+    Row(number=45, phase="head", fault="FIN inside the second head", play=half_a_head_on_a_kept_connection),
     Row(
         number=46, phase="head", fault="103 before 200", script=(before(b"HTTP/1.1 103 Early Hints\r\nlink: x\r\n\r\n"),),
         expect=Expect(text="Hi", sent=1),

@@ -19,23 +19,27 @@ MAY = {
     "transports": {"core"},
     "config": {"core", "providers"},
     "environment": {"core", "providers", "config"},
-    "shared": {"core"},
-    "calls": {"core", "providers", "config", "environment", "shared"},
+    "telemetry": {"core"},
+    "batch": {"core"},
+    "shared": {"core", "telemetry"},
+    "calls": {"core", "providers", "config", "environment", "shared", "telemetry"},
     "jobs": {"core", "calls"},
-    "client": {"core", "calls", "jobs", "config", "transports"},
-    "aclient": {"core", "calls", "jobs", "config", "transports"},
+    "client": {"core", "batch", "calls", "jobs", "config", "telemetry", "transports"},
+    "aclient": {"core", "batch", "calls", "jobs", "config", "telemetry", "transports"},
     "retrying": {"core"},
     "testing": {"core", "providers"},
-    "cli": {"core", "providers", "config", "client", "aclient", ""},
+    "cli": {"core", "batch", "providers", "config", "client", "aclient", ""},
 }
 ON_USE = {"calls": {"testing"}, "retrying": {"transports"}, "config": {"environment"}, "environment": {""}}
 
 # The one room of each library.
 LIBRARIES = {
-    "requests": {f"transports/sync_{part}.py" for part in ("transport", "reply", "retry", "factory")},
-    "urllib3": {"transports/sync_socket.py", "transports/sync_retry.py", "transports/sync_factory.py"},
-    "httpx": {f"transports/async_{part}.py" for part in ("transport", "reply", "factory", "dial")},
-    "httpcore": {"transports/async_dial.py"},
+    "requests": {f"transports/sync_{part}.py" for part in ("transport", "reply", "retry", "pool", "factory")},
+    "urllib3": {f"transports/sync_{part}.py" for part in ("socket", "retry", "pool", "factory")},
+    "httpx": {f"transports/async_{part}.py" for part in ("transport", "reply", "factory", "pool")},
+    "httpcore": {f"transports/async_{part}.py" for part in ("dial", "pool", "h2")},
+    "socksio": {"transports/socks.py"},
+    "anyio": {"transports/async_stream.py"},
     "tenacity": {"retrying.py"},
     "certifi": {"transports/tls.py"},
 }

@@ -19,8 +19,9 @@ import zlib
 from concurrent.futures import ThreadPoolExecutor
 
 import pytest
+from live import eventually
 
-from llmnet.testing import FakeServer, Received, Reply
+from llmnet.testing import FakeServer, Received, Reply, fault
 from llmnet.testing.dialects.common import Content, last_user_text, pieces
 from llmnet.testing.faults import Mark, steps
 from llmnet.testing.script import Headers
@@ -891,6 +892,17 @@ def test_framing_is_chosen(server):
     ]
 
 
+@pytest.mark.parametrize("reply", [Reply(), Reply(chunked=True), Reply(events=["data: x\n\n"])])
+def test_the_answer_to_head_has_the_head_of_a_body_alone(server, reply):
+    server.script(reply, "next")
+    with connect(server) as sock:
+        sock.sendall(f"HEAD {CHAT} HTTP/1.1\r\nHost: x\r\n\r\n".encode())
+        head = head_of(sock)
+        assert b"content-length: " in head or b"transfer-encoding: chunked" in head
+        sock.sendall(request_bytes().replace(b"Host: x", b"Connection: close"))
+        assert to_the_end(sock).startswith(b"HTTP/1.1 200 OK")
+
+
 def test_a_connection_dropped_while_idle_promised_to_stay(server):
     head, _, body = raw(server, Reply(drop_idle=True, body="ok")).partition(b"\r\n\r\n")
     assert (b"connection: close" in head.lower(), body) == (False, b"ok")
@@ -958,3 +970,86 @@ def test_headers_are_a_mapping():
     assert (headers["A"], len(headers), list(headers), headers) == ("1", 1, ["a"], {"a": "1"})
     assert repr(headers) == "{'a': '1'}"
     assert "b" not in headers
+
+
+@pytest.mark.parametrize("reply", [Reply(at="accept"), Reply(at="accept", drop=True, raw=b"x"), fault("eof-at-accept")])
+def test_a_connection_can_be_closed_before_a_word(server, reply):
+    server.script(reply)
+    with connect(server) as sock:
+        assert to_the_end(sock) == b""
+    assert (server.connections, server.request_count, server.active) == (1, 0, 0)
+    assert ask(server)[0] == 200
+
+
+def test_bytes_can_be_the_first_word_whatever_the_client_would_say(server):
+    server.script(Reply(at="accept", raw=b"SSH-2.0\r\n", delay=0.01), Reply(at="accept", raw=b"ab", hold=True, split=1))
+    with connect(server) as sock:
+        assert to_the_end(sock) == b"SSH-2.0\r\n"
+    with connect(server) as sock:
+        eventually(lambda: server.connections == 2)
+        server.release()
+        assert to_the_end(sock) == b"ab"
+
+
+@pytest.mark.parametrize("begun", [b"G", b"\x16\x03\x01"])
+def test_bytes_can_be_the_answer_to_the_first_ones_whatever_these_are(server, begun):
+    server.script(fault("tls-alert"), fault("eof-at-hello"))
+    for answer in (b"\x15\x03\x03\x00\x02\x02\x0a", b""):
+        with connect(server) as sock:
+            sock.setblocking(False)
+            with pytest.raises(BlockingIOError):
+                sock.recv(1)
+            sock.setblocking(True)
+            sock.sendall(begun)
+            assert to_the_end(sock) == answer
+
+
+@pytest.mark.parametrize("name", ["reset-at-accept", "reset-at-hello"])
+def test_a_connection_can_be_reset_before_a_request(server, name):
+    def begin():
+        with connect(server) as sock:
+            sock.sendall(b"G")
+            return sock.recv(1)
+
+    server.script(fault(name))
+    with pytest.raises(ConnectionResetError):
+        begin()
+    assert server.request_count == 0
+
+
+def test_a_server_that_is_silent_from_the_beginning_hears_no_request(server):
+    server.script(fault("silent-at-accept"), "heard")
+    with connect(server) as mute:
+        mute.sendall(request_bytes())
+        assert b"heard" in call(server, body={})[2]
+        assert (server.connections, server.request_count) == (2, 1)
+        mute.setblocking(False)
+        with pytest.raises(BlockingIOError):
+            mute.recv(1)
+
+
+def test_a_reply_waits_for_its_moment_and_so_do_those_behind_it(server):
+    server.script("one", fault("eof-at-accept"), "two")
+    kept = http.client.HTTPConnection(server.host, server.port, timeout=20)
+    with contextlib.closing(kept):
+        assert b"one" in call(server, body={}, connection=kept)[2]
+        assert b"two" not in call(server, body={}, connection=kept)[2]
+        with connect(server) as sock:
+            assert to_the_end(sock) == b""
+        assert b"two" in call(server, body={}, connection=kept)[2]
+
+
+@pytest.mark.parametrize(
+    ("name", "answer"),
+    [
+        *((f"proxy-{status}", f"HTTP/1.1 {status} ") for status in (403, 407, 502, 503, 504)),
+        ("proxy-cut", "HTTP/1.1 200 Conn"),
+    ],
+)
+def test_a_proxy_that_makes_no_tunnel(server, name, answer):
+    server.script(fault(name, close=True))
+    with connect(server) as sock:
+        sock.sendall(b"CONNECT api.example:443 HTTP/1.1\r\nHost: api.example:443\r\n\r\n")
+        assert to_the_end(sock).startswith(answer.encode())
+    (received,) = server.requests
+    assert (received.method, received.path) == ("CONNECT", "api.example:443")

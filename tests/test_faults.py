@@ -328,7 +328,7 @@ for _ in range(900):
             "<html>\n<head><title>502  Bad Gateway</title></head>\n</html>",
             "<html> <head><title>502 Bad Gateway</title></head> </html>",
         ),
-        ("x" * 5000, "x" * SNIPPET),
+        ("x" * 5000, "x" * SNIPPET + "…"),
         ({"error": "model 'x' not found"}, "model 'x' not found"),
         (
             {"error": "invalid_client", "error_description": "Client authentication failed"},

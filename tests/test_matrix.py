@@ -2,14 +2,47 @@
 
 import pytest
 import rows_body
+import rows_cancel
+import rows_clock
 import rows_connect
+import rows_crowd
+import rows_dial
+import rows_h2
 import rows_head
+import rows_payload
+import rows_pool
+import rows_process
+import rows_root
 import rows_status
+import rows_stream
+import rows_throttle
+import rows_write
 from matrix import check, run
 
 from llmnet.testing import FAULTS, fault
 
-ROWS = [*rows_connect.ROWS, *rows_head.ROWS, *rows_status.ROWS, *rows_body.ROWS]
+ROWS = [
+    row
+    for table in (
+        rows_connect,
+        rows_dial,
+        rows_root,
+        rows_head,
+        rows_status,
+        rows_throttle,
+        rows_body,
+        rows_payload,
+        rows_stream,
+        rows_h2,
+        rows_pool,
+        rows_write,
+        rows_cancel,
+        rows_clock,
+        rows_crowd,
+        rows_process,
+    )
+    for row in table.ROWS
+]
 
 # Rows that are not run, and why.
 LEFT_OUT = {

@@ -307,6 +307,40 @@ def test_a_hanging_lookup_does_not_hold_up_the_interpreters_exit():
     assert ended - float(leaving) < 2
 
 
+LEAVING = """
+import asyncio, socket, threading, time
+import llmnet
+entered = threading.Event()
+def getaddrinfo(*args, **options):
+    entered.set()
+    time.sleep(60)
+socket.getaddrinfo = getaddrinfo
+fields = dict(provider="fake", model="m", base_url="http://silent.example/v1", max_retries=0)
+fields["timeout"] = llmnet.Timeout(connect=0.1)
+def sync():
+    with llmnet.Client(**fields) as client:
+        client.chat("hi")
+async def main():
+    async with llmnet.AsyncClient(**fields) as client:
+        await client.chat("hi")
+try:
+    %s
+except llmnet.APITimeoutError as error:
+    assert error.phase == "connect"
+    assert entered.is_set()
+    print(time.monotonic())
+"""
+
+
+@pytest.mark.parametrize("call", ["sync()", "asyncio.run(main())"], ids=["sync", "async"])
+def test_a_program_that_has_given_up_on_a_name_leaves_at_once(call):
+    done = run(LEAVING % call)
+    took = time.monotonic() - float(done.stdout)
+    print(f"left {took:.3f} s after its last line")  # a second is what is promised; below it is how the machine is
+    assert (done.returncode, done.stderr) == (0, "")
+    assert took < 5
+
+
 FORK = """
 import os, socket, sys, threading, time
 from llmnet.transports import names

@@ -1,36 +1,29 @@
 """Streams, broken on purpose: when they send, how they end, what they give back, and who may end them from outside."""
 
 import asyncio
-import contextlib
 import gc
-import signal
-import socket
-import ssl
 import threading
 import warnings
 import weakref
 
 import pytest
-import trustme
 from live import (
     PROMPT,
     WORDS,
-    Sync,
     Work,
     at,
-    at_port,
     content,
     eventually,
     no_leak,
     open_files,
     slots,
 )
+from points import POINTS, as_task, ended
 
 import llmnet
-from llmnet.testing import FakeServer, Reply, full_peer, mute_peer
+from llmnet.testing import Reply
 
 FORMS = ("chat-completions", "responses", "messages", "native")
-LATER = Reply(status=429, headers={"retry-after": "30"})
 
 
 # -- when it sends, and what it shows -------------------------------------------------------------------------------
@@ -338,170 +331,7 @@ def test_coroutine_functions_are_refused_where_nobody_awaits(server):
 # -- ending it from outside -----------------------------------------------------------------------------------------
 
 
-class Point:
-    """A place where a call can be caught: a client, what it is asked, and the moment when it is there."""
-
-    def __init__(self, client, reached, message="hi"):
-        self.client, self.reached, self.message = client, reached, message
-
-
-def waiting(client):
-    """How many calls wait in a way from which they can be woken."""
-    with client._common._lock:
-        calls = list(client._common._live)
-    return sum(call._wake is not None for call in calls)
-
-
-@contextlib.contextmanager
-def queued(front, server):
-    server.script(Reply(hold=True))
-    with front.client(**at(server, max_concurrent=1)) as client:
-        first = client.stream_chat("first")
-        entering = Work(first.__enter__)
-        server.wait_for_requests(1)
-        yield Point(client, lambda: client._common.queue.waiting == 1)
-        first.cancel()
-        with contextlib.suppress(llmnet.LLMNetError):
-            entering.result()
-
-
-@contextlib.contextmanager
-def backing_off(front, server):
-    server.script(LATER)
-    with front.client(**at(server)) as client:
-        yield Point(client, lambda: server.request_count == 1 and slots(client) == 0 and waiting(client) == 1)
-
-
-@contextlib.contextmanager
-def at_the_gate(front, server):
-    server.script(LATER)
-    with front.client(**at(server)) as client:
-        first = client.stream_chat("first")
-        entering = Work(first.__enter__)
-        eventually(lambda: first.meta.attempts and waiting(client) == 1)
-        yield Point(client, lambda: waiting(client) == 2)
-        first.cancel()
-        with contextlib.suppress(llmnet.LLMNetError):
-            entering.result()
-
-
-@contextlib.contextmanager
-def resolving(front, server):
-    asked, answer, real = threading.Event(), threading.Event(), socket.getaddrinfo
-
-    def slow(host, *args, **kwargs):
-        if host == "slow.test":
-            asked.set()
-            answer.wait(PROMPT)
-        return real("127.0.0.1" if host == "slow.test" else host, *args, **kwargs)
-
-    with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(socket, "getaddrinfo", slow)
-        with front.client(**at(server, base_url=f"http://slow.test:{server.port}/v1")) as client:
-            try:
-                yield Point(client, lambda: asked.is_set() and waiting(client) == 1)
-            finally:
-                answer.set()
-
-
-@contextlib.contextmanager
-def connecting(front, server):
-    with full_peer() as port, front.client(**at_port(port)) as client:
-        yield Point(client, lambda: slots(client) == 1 and waiting(client) == 1)
-
-
-@contextlib.contextmanager
-def in_the_handshake(front, server):
-    context = ssl.create_default_context()
-    trustme.CA().configure_trust(context)
-    with socket.create_server(("127.0.0.1", 0)) as listener, contextlib.ExitStack() as stack:
-        listener.settimeout(PROMPT)
-        port = listener.getsockname()[1]
-        client = stack.enter_context(front.client(**at_port(port, "https", verify=context)))
-
-        def reached():
-            accepted = stack.enter_context(listener.accept()[0])
-            accepted.settimeout(PROMPT)
-            return accepted.recv(1) == b"\x16"
-
-        yield Point(client, reached)
-
-
-@contextlib.contextmanager
-def in_the_handshake_behind_a_proxy(front, server):
-    context = ssl.create_default_context()
-    trustme.CA().configure_trust(context)
-    with socket.create_server(("127.0.0.1", 0)) as listener, contextlib.ExitStack() as stack:
-        listener.settimeout(PROMPT)
-        proxy = f"http://127.0.0.1:{listener.getsockname()[1]}"
-        client = stack.enter_context(front.client(**at_port(9, "https", verify=context, proxy=proxy)))
-
-        def reached():
-            accepted = stack.enter_context(listener.accept()[0])
-            accepted.settimeout(PROMPT)
-            while b"\r\n\r\n" not in (head := accepted.recv(65536)):
-                assert head
-            accepted.sendall(b"HTTP/1.1 200 Connection established\r\n\r\n")
-            return accepted.recv(1) == b"\x16"
-
-        yield Point(client, reached)
-
-
-@contextlib.contextmanager
-def sending(front, server):
-    with mute_peer(window=4096) as port, front.client(**at_port(port)) as client:
-        sent = lambda: any(call.sent for call in list(client._common._live))  # noqa: E731
-        yield Point(client, lambda: waiting(client) == 1 and sent(), message="x" * 16_000_000)
-
-
-@contextlib.contextmanager
-def before_the_head(front, server):
-    server.script(Reply(hold=True))
-    with front.client(**at(server)) as client:
-        yield Point(client, lambda: server.request_count == 1)
-
-
-@contextlib.contextmanager
-def inside_the_body(front, server):
-    server.script(Reply(text=WORDS, hold="body"))
-    with front.client(**at(server)) as client:
-        yield Point(client, lambda: any(call.meta.status for call in list(client._common._live)))
-
-
-@contextlib.contextmanager
-def inside_the_body_behind_tls(front, server):
-    authority, server_side = trustme.CA(), ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
-    authority.issue_cert("127.0.0.1").configure_cert(server_side)
-    context = ssl.create_default_context()
-    authority.configure_trust(context)
-    with FakeServer(tls=server_side) as secure, front.client(**at(secure, verify=context)) as client:
-        secure.script(Reply(text=WORDS, hold="body"))
-        yield Point(client, lambda: any(call.meta.status for call in list(client._common._live)))
-        eventually(lambda: secure.active == 0)
-
-
-@contextlib.contextmanager
-def inside_an_error_body(front, server):
-    server.script(Reply(status=500, body="x" * 1000, stall=10))
-    with front.client(**at(server)) as client:
-        yield Point(client, lambda: any(call.meta.status for call in list(client._common._live)))
-
-
-POINTS = [
-    queued, backing_off, at_the_gate, resolving, connecting, in_the_handshake, in_the_handshake_behind_a_proxy, sending,
-    before_the_head, inside_the_body, inside_the_body_behind_tls, inside_an_error_body,
-]  # fmt: skip
-at_every_point = pytest.mark.parametrize("point", POINTS, ids=lambda point: point.__name__)
-
-
-def ended(client, server):
-    """Nothing is left of a call: no slot, no place in the queue, no request that the server still answers."""
-    eventually(lambda: client._common.queue.waiting == 0)
-    eventually(lambda: server.active == 0)
-    return slots(client) == 0
-
-
-@at_every_point
+@pytest.mark.parametrize("point", POINTS, ids=lambda point: point.__name__)
 def test_cancel_from_another_thread(front, server, point):
     with no_leak(server):
         with point(front, server) as at_point:
@@ -519,54 +349,6 @@ def test_cancel_from_another_thread(front, server, point):
             with pytest.raises(llmnet.StreamError):
                 next(stream)
         assert ended(at_point.client, server)
-
-
-@at_every_point
-@pytest.mark.parametrize("how", ["chat", "stream"])
-def test_closing_the_client_ends_calls_in_flight(front, server, point, how):
-    with no_leak(server):
-        with point(front, server) as at_point:
-            client = at_point.client
-            ask = client.chat if how == "chat" else lambda message: list(client.stream_chat(message))
-            work = Work(ask, at_point.message)
-            eventually(at_point.reached)
-            client.close()
-            with pytest.raises(llmnet.APIConnectionError, match="closed") as caught:
-                work.result()
-            assert type(caught.value) is llmnet.APIConnectionError
-            assert caught.value.provider == "fake"
-            for later in (client.chat, client.stream_chat):
-                with pytest.raises(llmnet.ConfigurationError, match="closed"):
-                    later("hi")
-        assert ended(client, server)
-
-
-async def consume(client, how, message):
-    if how == "chat":
-        return await client.chat(message)
-    return [chunk async for chunk in client.stream_chat(message)]
-
-
-async def as_task(coroutine):
-    return asyncio.create_task(coroutine)
-
-
-@at_every_point
-@pytest.mark.parametrize("how", ["chat", "stream"])
-@pytest.mark.parametrize("times", [1, 2])
-def test_a_cancelled_task_is_cancelled(awaited, server, point, how, times):
-    with no_leak(server):
-        with point(awaited, server) as at_point:
-            client = at_point.client
-            before = slots(client)
-            task = awaited.run(as_task(consume(client._client, how, at_point.message)))
-            eventually(at_point.reached)
-            for _ in range(times):
-                awaited.loop.call_soon_threadsafe(task.cancel)
-            awaited.run(asyncio.wait([task]))
-            assert task.cancelled()
-            eventually(lambda: slots(client) == before)
-        assert ended(client, server)
 
 
 def test_a_task_is_cancelled_while_its_key_is_asked_for(awaited, server):
@@ -590,55 +372,6 @@ def test_a_task_is_cancelled_while_its_key_is_asked_for(awaited, server):
         with pytest.raises(llmnet.StreamCancelledError):
             work.result()
         assert (slots(client), server.request_count) == (0, 0)
-
-
-@contextlib.contextmanager
-def interrupted(at_point):
-    """Interrupt the main thread, once it is at a point, as Ctrl-C does: until it hears, for it may just be going deaf."""
-    before = signal.signal(signal.SIGINT, signal.default_int_handler)
-    over = threading.Event()
-
-    def wait_and_kill():
-        eventually(at_point.reached)
-        while not over.is_set():
-            signal.pthread_kill(threading.main_thread().ident, signal.SIGINT)
-            over.wait(3.0)
-
-    work = Work(wait_and_kill)
-    with pytest.raises(KeyboardInterrupt):
-        yield
-    over.set()
-    work.result()
-    signal.signal(signal.SIGINT, before)
-
-
-@at_every_point
-@pytest.mark.parametrize("how", ["chat", "stream"])
-@pytest.mark.filterwarnings("ignore:unclosed <s:ResourceWarning")  # made, and not yet in anybody's hands
-def test_an_interrupt_ends_a_call(server, point, how):
-    with no_leak(server):
-        with point(Sync(), server) as at_point:
-            client = at_point.client
-            before = slots(client)
-            with interrupted(at_point):
-                client.chat(at_point.message) if how == "chat" else list(client.stream_chat(at_point.message))
-            assert slots(client) == before
-            gc.collect()  # the module ssl closes no socket whose handshake was interrupted
-        assert ended(client, server)
-
-
-@pytest.mark.parametrize("how", ["chat", "stream"])
-def test_a_task_is_cancelled_while_a_connection_is_drained(awaited, server, how):
-    server.script(Reply(text=WORDS, stall=10**6))
-    with no_leak(server), awaited.client(**at(server)) as client:
-        callbacks = llmnet.StreamCallbacks()
-        ask = client._client.chat("hi", callbacks=callbacks) if how == "chat" else consume(client._client, how, "hi")
-        task = awaited.run(as_task(ask))
-        eventually(lambda: any(call._closing for call in list(client._common._live)))
-        awaited.loop.call_soon_threadsafe(task.cancel)
-        awaited.run(asyncio.wait([task]))
-        assert task.cancelled()
-        assert slots(client) == 0
 
 
 def test_closing_the_client_ends_a_stream_that_nobody_reads_just_now(front, server):
@@ -699,18 +432,6 @@ def test_a_cancelled_wait_for_a_chunk_ends_the_stream(awaited, server):
 
 def resource_warnings(seen):
     return [w for w in seen if issubclass(w.category, ResourceWarning)]
-
-
-def test_a_client_that_was_never_closed_warns(front, server):
-    with warnings.catch_warnings(record=True) as seen:
-        warnings.simplefilter("always")
-        client = front.client(**at(server, api_key="sk-secret-value"))
-        client.chat("hi")
-        del client
-        gc.collect()
-        (warning,) = resource_warnings(seen)
-    assert "unclosed" in str(warning.message)
-    assert "sk-secret-value" not in str(warning.message)
 
 
 def test_nothing_else_warns(front, server):

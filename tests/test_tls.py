@@ -11,8 +11,12 @@ import threading
 import pytest
 import trustme
 from cryptography import x509
+from live import WORDS, Work, at, content, eventually, slots
+from proxy import Proxy
 
+import llmnet
 from llmnet.core.errors import ConfigurationError
+from llmnet.testing import FakeServer, Reply
 from llmnet.transports import tls
 from llmnet.transports.tls import certificate_hint, ssl_context
 
@@ -289,3 +293,107 @@ sys.exit(os.waitstatus_to_exitcode(os.waitpid(child, 0)[1]))
 def test_a_forked_child_keeps_the_contexts_but_not_the_lock():
     done = subprocess.run([sys.executable, "-W", "ignore", "-c", FORK], timeout=60, check=False)
     assert done.returncode == 0
+
+
+# -- the fronts ---------------------------------------------------------------------------------------------------------
+
+
+def serving(ca):
+    """The server's side of TLS, for a server of the CA."""
+    context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+    ca.issue_cert("127.0.0.1").configure_cert(context)
+    return context
+
+
+@pytest.fixture
+def private(ca):
+    """A server of the CA."""
+    with FakeServer(tls=serving(ca)) as server:
+        yield server
+
+
+@pytest.fixture
+def public(other, tmp_path, monkeypatch):
+    """A server of another CA, which this machine trusts."""
+    file = tmp_path / "public.pem"
+    other.cert_pem.write_to_path(str(file))
+    for variable in ("SSL_CERT_FILE", "REQUESTS_CA_BUNDLE", "CURL_CA_BUNDLE"):
+        monkeypatch.setenv(variable, str(file))
+    with FakeServer(tls=serving(other)) as server:
+        yield server
+
+
+class TLSProxy(Proxy):
+    """A proxy that is itself spoken to over TLS."""
+
+    def __init__(self, ca):
+        self._tls = serving(ca)
+
+    def _serve(self, client):
+        try:
+            client = self._tls.wrap_socket(client, server_side=True)
+        except OSError:
+            client.close()
+        else:
+            super()._serve(client)
+
+
+def own_context(ca):
+    context = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
+    ca.configure_trust(context)
+    return context
+
+
+def untrusted(client):
+    with pytest.raises(llmnet.APIConnectionError, match="certificate is not trusted") as caught:
+        client.chat("hi")
+    assert (caught.value.retryable, len(caught.value.meta.attempts)) == (False, 1)
+    return caught.value.phase
+
+
+@pytest.mark.parametrize("way", ["context", "file"])
+def test_one_private_root_stays_the_only_one(front, private, public, ca, ca_file, way):
+    verify = own_context(ca) if way == "context" else ca_file
+    with front.client(**at(private, verify=verify)) as client:
+        assert client.chat("hi").content == content(client.stream_chat("hi")) == "hi"
+    with front.client(**at(public, verify=verify)) as client:
+        assert untrusted(client) == "tls"
+    assert public.request_count == 0
+    if way == "context":
+        assert len(verify.get_ca_certs()) == 1
+    with front.client(**at(public)) as client:  # it is by its own roots alone that it was refused
+        assert client.chat("hi").content == "hi"
+
+
+@pytest.mark.parametrize("way", ["context", "file"])
+def test_a_proxy_is_trusted_as_the_client_was_told(front, private, server, public, ca, other, ca_file, way):
+    verify = own_context(ca) if way == "context" else ca_file
+    for target in (private, server):
+        with TLSProxy(ca) as proxy:
+            address = f"https://127.0.0.1:{proxy.port}"
+            with front.client(**at(target, verify=verify, proxy=address)) as client:
+                assert [client.chat("hi").content for _ in range(2)] == ["hi", "hi"]
+            assert proxy.requests[0].split()[0] == ("CONNECT" if target is private else "POST")
+        with TLSProxy(other) as proxy:
+            address = f"https://127.0.0.1:{proxy.port}"
+            with front.client(**at(target, verify=verify, proxy=address)) as client:
+                assert untrusted(client) == "proxy"
+            assert proxy.requests == []
+    if way == "context":
+        assert len(verify.get_ca_certs()) == 1
+
+
+def test_cancel_and_bounds_hold_within_tls_within_tls(front, private, ca):
+    with TLSProxy(ca) as proxy:
+        way = {"verify": own_context(ca), "proxy": f"https://127.0.0.1:{proxy.port}", "max_retries": 0}
+        private.script(Reply(text=WORDS, hold="body"), Reply(silent=True))
+        with front.client(**at(private, **way)) as client:
+            stream = client.stream_chat("hi")
+            work = Work(list, stream)
+            eventually(lambda: stream.meta.status == 200)
+            stream.cancel()
+            with pytest.raises(llmnet.StreamCancelledError):
+                work.result()
+            with pytest.raises(llmnet.APITimeoutError) as caught:
+                client.chat("hi", timeout=llmnet.Timeout(response=0.2))
+            assert (caught.value.phase, slots(client)) == ("response", 0)

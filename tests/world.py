@@ -13,7 +13,7 @@ import llmnet
 from llmnet.core.http import Headers
 from llmnet.core.outcome import Fault, Outcome
 from llmnet.transports.async_transport import Transport
-from llmnet.transports.awaits import Awaits, Scope
+from llmnet.transports.awaits import Awaits
 
 REPLY = b'{"id":"1","model":"m","choices":[{"index":0,"finish_reason":"stop","message":{"role":"assistant","content":"hi"}}]}'
 REFUSAL = b'{"error":{"message":"slow down","type":"requests","code":"rate_limit_exceeded"}}'
@@ -70,11 +70,11 @@ class _Wire(Transport):
         super().__init__(queue, proxy=None, verify=True, pool_size=1)
         self.waits, self._clock, self._server = _Waits(), clock, server
 
-    async def _send(self, call):
+    async def _send(self, call, scope):
         call.connecting()
         call.sending()
         said = self._server(self._clock())
-        await Scope(call).run(asyncio.sleep(said.after))
+        await scope.run(asyncio.sleep(said.after))
         if call.opened(said.status, Headers(said.headers)) == "error":
             raise Fault(Outcome(call.under_way.fail(said.body)))
         return _Reply(self, call, said.body)

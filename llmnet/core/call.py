@@ -61,7 +61,7 @@ class Call:
         self.stopped: LLMNetError | None = None
         self.meta = Meta()
         self.ticket: Any = None
-        self.sent = self.reused = self.heard = False
+        self.sent = self.uploading = self.reused = self.heard = False
         self._turn = Turn(gate, rng)
         self._authorise, self._wall, self._read = authorise, wall, read
         self.key_source, self._count = key, count
@@ -79,15 +79,15 @@ class Call:
         """Seconds to wait before the next attempt: the last delay, then the turn at the gate, asked again on waking.
 
         Raises:
-            APITimeoutError: the gate opens after the call must have ended.
+            APITimeoutError: the gate opens after the call must have ended, or that moment has passed in a sleep.
         """
         now = self.bounds.clock()
         delay = self._resume_at - now
         wait = max(delay, self.gate.wait(now)) if delay > 0 else self._turn.wait(now)
         phase, left = self.bounds.left()
-        if wait > 0 and wait >= left:
+        if wait >= left:
             said = f"a throttle holds all calls for {wait:.1f}s, the {phase} bound has {max(left, 0):.1f}s left"
-            raise self.final(APITimeoutError(said, phase=phase))
+            raise self.final(APITimeoutError(said, phase=phase) if wait > 0 else self.expired())
         return wait
 
     def begin(self, key: str | None) -> Exchange:
@@ -98,7 +98,7 @@ class Call:
         self.secrets.learn(key)
         request = self._authorise(self.request, key)
         self.exchange = Exchange(self.form, request, stream=self.stream, read=self._read)
-        self.sent = self.reused = self.heard = self._closing = False
+        self.sent = self.uploading = self.reused = self.heard = self._closing = False
         self.meta.status, self.meta.request_id, self.meta.headers = None, None, Headers()
         self._attempt_at = self.bounds.clock()
         if not self.meta.attempts:
@@ -211,7 +211,7 @@ class Call:
             self._count(-1)
         attempt = Attempt(
             status=getattr(error, "http_status", None) or self.exchange.status,
-            cause=cause_of(error),
+            cause=self.secrets.hide(cause_of(error)),
             wait=decision.delay,
             sent=self.sent,
             transparent=decision.transparent,

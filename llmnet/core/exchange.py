@@ -1,5 +1,6 @@
 """One attempt of a call without its I/O: bytes of the reply go in, chunks and the value come out."""
 
+import contextlib
 from collections.abc import Callable, Mapping
 from typing import Any, Literal, Protocol
 
@@ -13,14 +14,16 @@ from llmnet.core.errors import (
     LLMNetError,
 )
 from llmnet.core.http import Headers, Request
-from llmnet.core.inflate import Inflater
+from llmnet.core.inflate import MAX_BODY_BYTES, Inflater
 from llmnet.core.json import decode
 from llmnet.core.outcome import Fault, Outcome
+from llmnet.core.secrets import cut
 from llmnet.core.sse import ServerSentEvent, SSEDecoder
 
 Kind = Literal["error", "json", "events"]
 
-MAX_BODY_BYTES = 64 * 1024 * 1024
+# How much may come out of a body's coding; the events of a stream are bounded one by one.
+_MOST: dict[Kind, int | None] = {"error": 1024 * 1024, "json": MAX_BODY_BYTES, "events": None}
 SNIPPET = 500
 # What a line of an event stream may begin with (data, event, id, retry, a comment), and no JSON does.
 _EVENT_LINES = (b"d", b"e", b"i", b"r", b":")
@@ -76,11 +79,11 @@ class Exchange:
         self.kind = self._kind_of(headers.get("content-type", "").lower())
         encoding = headers.get("content-encoding")
         try:
-            self._inflater = Inflater(encoding, None if self.kind == "events" else MAX_BODY_BYTES)
+            self._inflater = Inflater(encoding, _MOST[self.kind])
         except InvalidResponseError as error:
             if self.kind != "error":
                 raise Fault(Outcome(error)) from None
-            self._inflater = Inflater(None, MAX_BODY_BYTES)
+            self._inflater = Inflater(None)
         self._decoder = SSEDecoder()
         return self.kind
 
@@ -108,11 +111,10 @@ class Exchange:
 
     def fail(self, body: bytes) -> APIStatusError:
         """The error of an error reply, from as much of its body as was read."""
-        try:
-            body = b"".join(self._inflater.feed(body))
-        except InvalidResponseError:
-            body = b""
-        return self.form.parse_error(self.status or 0, self.headers, readable(body))
+        pieces: list[bytes] = []
+        with contextlib.suppress(InvalidResponseError):
+            pieces += self._inflater.feed(body)
+        return self.form.parse_error(self.status or 0, self.headers, readable(b"".join(pieces)))
 
     def feed(self, data: bytes) -> list[StreamChunk]:
         """Take bytes of the body; the chunks that they complete."""
@@ -217,7 +219,7 @@ class Exchange:
             return decode(body)
         except ValueError as error:
             kind = self.headers.get("content-type") or "no content type"
-            snippet = body[:SNIPPET].decode("utf-8", "replace")
+            snippet = cut(body[: 4 * SNIPPET].decode("utf-8", "replace"), SNIPPET)
             raise InvalidResponseError(f"HTTP {self.status} is no JSON ({kind}, {error}): {snippet!r}") from None
 
     def _response(self, raw: dict[str, Any] | None) -> ChatResponse:

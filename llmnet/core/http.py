@@ -72,6 +72,7 @@ class Attempt(msgspec.Struct, frozen=True, kw_only=True):
         wait: seconds that the call then waits before its next attempt.
         sent: whether the server may have seen it; one that died on a stale connection was not sent.
         transparent: whether it was replayed at once, outside retries and budget.
+        throttled: whether a limit turned it away, so that it counts as no failure.
         elapsed: seconds from its start to its end.
     """
 
@@ -80,6 +81,7 @@ class Attempt(msgspec.Struct, frozen=True, kw_only=True):
     wait: float = 0.0
     sent: bool = False
     transparent: bool = False
+    throttled: bool = False
     elapsed: float = 0.0
 
 

@@ -11,7 +11,8 @@ class Outcome:
 
     Attributes:
         error: the typed error that the caller sees if the call ends here.
-        stale: the connection had served before and gave no byte of a reply: the request was never processed.
+        stale: the request was never processed: the connection had served before and gave no byte of a reply, or the
+            server says so.
         once: another attempt may help, a third one would not.
     """
 

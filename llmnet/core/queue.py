@@ -80,13 +80,17 @@ class FairQueue:
             The ticket; whoever has one must `leave` with it, slot or no slot.
         """
         ticket = Ticket(wake)
+        self.join(ticket)
+        return ticket
+
+    def join(self, ticket: Ticket) -> None:
+        """Ask for a slot with a ticket already in hand, which no interrupt can lose on its way back."""
         with self._lock:
             if self._waiting or len(self._holders) >= self._limit:
                 self._waiting[ticket] = None
             else:
                 self._grant(ticket)
         self._settle()
-        return ticket
 
     def leave(self, ticket: Ticket) -> None:
         """Give the slot back, or stop waiting for one; at any moment, from any thread, any number of times."""

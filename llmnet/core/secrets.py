@@ -6,10 +6,13 @@ from collections.abc import Iterable, Mapping
 from typing import Any
 from urllib.parse import parse_qsl, quote, quote_plus, unquote, urlsplit
 
-from llmnet.core.errors import APIStatusError, LLMNetError
+from llmnet.core.errors import LLMNetError
 from llmnet.core.http import Headers, Meta
 
 MASK = "***"
+# JSON in a text, of which an exception shows the repr, of which a log shows the repr.
+_NESTED = 3
+CUT = "…"
 # A shorter value is found in innocent words, and hides nothing that could not be guessed.
 SHORTEST = 6
 _TELLING = ("auth", "key", "token", "secret", "cookie", "signature")
@@ -43,22 +46,32 @@ class Secrets:
         for form in self._forms:
             if form in text:
                 text = text.replace(form, MASK)
+        return CUT.join(map(self._without_half, text.split(CUT)))
+
+    def _without_half(self, text: str) -> str:
+        """The text without the beginning of a secret at its end: we have cut it there, or a lost connection has."""
+        for form in self._forms:
+            # Not from SHORTEST characters on: so long is the word "Bearer".
+            head, at = form[: SHORTEST + 1], max(0, len(text) - len(form))
+            while (at := text.find(head, at)) >= 0:
+                if form.startswith(text[at:]):
+                    return text[:at] + MASK
+                at += 1
         return text
 
     def clean(self, error: LLMNetError) -> LLMNetError:
         """The error without a secret; a foreign cause that shows one is left out."""
-        error.message = self.hide(error.message)
+        vars(error).update({name: self._clean(fact) for name, fact in vars(error).items()})
         error.args = (error.message,)
-        if isinstance(error, APIStatusError):
-            error.body = self._clean(error.body)
         if error.meta is not None:
             self.clean_meta(error.meta)
         self._cut_causes(error)
         return error
 
     def clean_meta(self, meta: Meta) -> None:
-        """Take secrets that a server echoed out of the headers."""
-        if any(self.hide(value) is not value for value in meta.headers.values()):
+        """Take secrets that a server echoed out of the headers and the id."""
+        meta.request_id = meta.request_id and self.hide(meta.request_id)
+        if any(self.hide(value) != value for value in meta.headers.values()):
             meta.headers = Headers({name: self.hide(value) for name, value in meta.headers.items()})
 
     def _clean(self, body: Any) -> Any:
@@ -82,18 +95,18 @@ class Secrets:
             error = below
 
 
+def cut(text: str, size: int) -> str:
+    """The beginning of a text, with a mark where it was cut: there half a secret may stand."""
+    return text if len(text) <= size else text[:size] + CUT
+
+
 def forms(secret: str) -> set[str]:
     """A secret as it stands, and as a URL, JSON, a repr or base64 would carry it."""
     raw = secret.encode()
-    return {
-        secret,
-        quote(secret, safe=""),
-        quote_plus(secret),
-        json.dumps(secret)[1:-1],
-        repr(secret)[1:-1],
-        base64.b64encode(raw).decode().rstrip("="),
-        base64.urlsafe_b64encode(raw).decode().rstrip("="),
-    }
+    written = {secret, quote(secret), quote(secret, safe=""), quote_plus(secret)}
+    for _ in range(_NESTED):
+        written |= {escape(form)[1:-1] for form in written for escape in (json.dumps, repr)}
+    return written | {code(raw).decode().rstrip("=") for code in (base64.b64encode, base64.urlsafe_b64encode)}
 
 
 def in_headers(headers: Mapping[str, str | None]) -> list[str]:
@@ -108,10 +121,10 @@ def in_query(url: str) -> list[str]:
 
 
 def in_proxy(proxy: str) -> list[str]:
-    """The password of a proxy, or the name that stands for one, as written and as meant."""
+    """The password of a proxy, or the name that stands for one, as written and as meant; and both, as they are sent."""
     user, _, password = proxy.rpartition("@")[0].rpartition("://")[2].partition(":")
     secret = password or user
-    return [secret, unquote(secret)] if secret else []
+    return [secret, unquote(secret), unquote(f"{user}:{password}")] if secret else []
 
 
 def _is_telling(name: str) -> bool:

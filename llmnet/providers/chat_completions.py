@@ -7,9 +7,10 @@ from urllib.parse import quote, urlsplit
 
 from llmnet.core.chat import FinishReason, StreamChunk, ToolCallDelta
 from llmnet.core.draft import Draft, chat_message
-from llmnet.core.errors import APIStatusError, InvalidResponseError
+from llmnet.core.errors import InvalidResponseError
 from llmnet.core.http import Request
 from llmnet.core.request import ChatRequest
+from llmnet.core.secrets import cut
 from llmnet.core.sse import ServerSentEvent
 from llmnet.providers.form import Form
 from llmnet.providers.reading import CHAT_USAGE, text_of, usage_of
@@ -77,7 +78,7 @@ class ChatCompletions(Form):
         """A whole reply is read as one chunk whose delta is the message."""
         choices = payload.get("choices") if isinstance(payload, dict) else None
         if not isinstance(choices, list) or not choices:
-            raise InvalidResponseError(f"the reply has no choices: {str(payload)[:200]}")
+            raise InvalidResponseError(f"the reply has no choices: {cut(str(payload), 200)}")
         return self._read(payload, draft, "message")
 
     def read_event(self, payload: dict[str, Any], event: ServerSentEvent, draft: Draft) -> StreamChunk | None:
@@ -87,10 +88,6 @@ class ChatCompletions(Form):
     def done(self, draft: Draft) -> None:
         """`[DONE]`: all has come, usage too."""
         draft.done = True
-
-    def event_error(self, payload: Any, event: ServerSentEvent) -> APIStatusError:
-        """An error frame; some services put a status code beside the error."""
-        return self.parse_error(200, {}, payload)
 
     def _read(self, payload: dict[str, Any], draft: Draft, where: str) -> StreamChunk | None:
         draft.name(id=payload.get("id"), model=payload.get("model"))

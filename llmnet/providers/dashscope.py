@@ -1,6 +1,5 @@
 """DashScope's native API: streams by header, frames that may repeat, an end without `[DONE]` (PROTOCOLS 4.3)."""
 
-import re
 from collections.abc import Hashable, Iterable, Mapping
 from typing import Any
 
@@ -8,10 +7,11 @@ import msgspec
 
 from llmnet.core.chat import EmbeddingResponse, FinishReason, ModelInfo, StreamChunk, ToolCallDelta, Usage
 from llmnet.core.draft import Draft, ToolDraft
-from llmnet.core.errors import APIStatusError, ConfigurationError, InvalidResponseError
+from llmnet.core.errors import ConfigurationError, InvalidResponseError
 from llmnet.core.http import Request, merged
 from llmnet.core.json import decode
 from llmnet.core.request import ChatRequest
+from llmnet.core.secrets import cut
 from llmnet.core.sse import ServerSentEvent
 from llmnet.providers.chat_completions import FINISH, content_of, first_choice, tool_deltas
 from llmnet.providers.dashscope_input import native_messages, parameters
@@ -30,7 +30,6 @@ NATIVE_USAGE: Paths = {
     "cache_write_tokens": (("prompt_tokens_details", "cache_creation_input_tokens"),),
     "reasoning_tokens": (("output_tokens_details", "reasoning_tokens"),),
 }
-_STATUS = re.compile(r"HTTP_STATUS/(\d{3})")
 # The deep-research models' own spelling of the end, and a right one should they ever mend it.
 _ENDED = ("fininshed", "finished")
 _END_REASON = ("finish_reason", "fininshed_reason", "finished_reason")
@@ -64,7 +63,7 @@ class Native(Form):
         """A whole reply is read as the one frame of a stream."""
         output = payload.get("output") if isinstance(payload, dict) else None
         if not isinstance(output, dict) or not (output.get("choices") or output.get("message") or "text" in output):
-            raise InvalidResponseError(f"the reply has no output: {str(payload)[:200]}")
+            raise InvalidResponseError(f"the reply has no output: {cut(str(payload), 200)}")
         return self._read(payload, draft)
 
     def parse_event(self, event: ServerSentEvent, draft: Draft) -> StreamChunk | None:
@@ -81,18 +80,12 @@ class Native(Form):
         return joined(chunk for chunk in chunks if chunk is not None)
 
     def read_event(self, payload: dict[str, Any], event: ServerSentEvent, draft: Draft) -> StreamChunk | None:
-        """One frame of a stream; one that is named an error, or has a code beside its output, is none."""
-        if event.event == "error" or has_code(payload):
-            raise self.event_error(payload, event)
+        """One frame of a stream."""
         return self._read(payload, draft)
 
     def find_error(self, payload: Any) -> bool:
         """A code means an error, whatever stands beside it."""
         return super().find_error(payload) or (isinstance(payload, dict) and has_code(payload))
-
-    def event_error(self, payload: Any, event: ServerSentEvent) -> APIStatusError:
-        """The status of an error inside a stream is in a comment: `HTTP_STATUS/429`."""
-        return self.parse_error(200, {}, payload, said=status_in(event.comments))
 
     def _read(self, payload: dict[str, Any], draft: Draft) -> StreamChunk | None:
         said = payload.get("output")
@@ -203,12 +196,6 @@ def joined(chunks: Iterable[StreamChunk]) -> StreamChunk | None:
         tool_calls=[delta for part in parts for delta in part.tool_calls],
         usage=next((part.usage for part in reversed(parts) if part.usage), None),
     )
-
-
-def status_in(comments: Iterable[str]) -> int | None:
-    """The error status that the comment lines of an event carry."""
-    found = [int(match.group(1)) for comment in comments if (match := _STATUS.search(comment))]
-    return found[-1] if found and found[-1] >= 400 else None
 
 
 def is_json(text: str) -> bool:

@@ -10,6 +10,7 @@ from typing import Any
 
 from llmnet.core.errors import APIStatusError
 from llmnet.core.json import decode
+from llmnet.core.secrets import cut
 from llmnet.providers.codes import STATUSES, TOO_LARGE, TOO_LONG, WORDS, Codes, class_of, meaning
 
 SNIPPET = 1000
@@ -222,4 +223,4 @@ def shown(value: Any) -> str:
         text = "" if value is None else str(value)
     except RecursionError:
         return "a body nested too deeply to be shown"
-    return " ".join(text[: 4 * SNIPPET].split())[:SNIPPET]
+    return cut(" ".join(cut(text, 4 * SNIPPET).split()), SNIPPET)

@@ -11,6 +11,7 @@ from llmnet.core.errors import APIStatusError, InvalidResponseError
 from llmnet.core.http import Request, merged
 from llmnet.core.json import decode, encode
 from llmnet.core.request import ChatRequest
+from llmnet.core.secrets import cut
 from llmnet.core.sse import ServerSentEvent
 from llmnet.providers.faults import find_error, status_error
 from llmnet.providers.reading import (
@@ -19,6 +20,7 @@ from llmnet.providers.reading import (
     index_in,
     items_of,
     model_info,
+    status_in,
     text_of,
     usage_of,
     vector_of,
@@ -116,7 +118,7 @@ class Form:
     # -- replies ------------------------------------------------------------------------------------------------------
 
     def parse_event(self, event: ServerSentEvent, draft: Draft) -> StreamChunk | None:
-        """Read one event: empty ones say nothing, `[DONE]` ends the stream, an error is raised."""
+        """Read one event: empty ones say nothing, `[DONE]` ends the stream, an error by name or by words is raised."""
         data = event.data.strip()
         if not data:
             return None
@@ -124,25 +126,23 @@ class Form:
             self.done(draft)
             return None
         payload = self.payload_of(data)
-        if not isinstance(payload, dict):
-            return None
-        if self.find_error(payload):
+        if event.event == "error" or self.find_error(payload):
             raise self.event_error(payload, event)
-        return self.read_event(payload, event, draft)
+        return self.read_event(payload, event, draft) if isinstance(payload, dict) else None
 
     def payload_of(self, data: str) -> Any:
         """The JSON of an event."""
         try:
             return decode(data)
         except ValueError as error:
-            raise InvalidResponseError(f"an event of the stream is no JSON ({error}): {data[:200]!r}") from None
+            raise InvalidResponseError(f"an event of the stream is no JSON ({error}): {cut(data, 200)!r}") from None
 
     def done(self, draft: Draft) -> None:
         """`[DONE]` was sent; forms that end with an event of their own take no notice."""
 
     def event_error(self, payload: Any, event: ServerSentEvent) -> APIStatusError:
-        """The error of an error event."""
-        return self.parse_error(200, {}, payload)
+        """The error of an error event; DashScope says its status in a comment, behind OpenAI's form too."""
+        return self.parse_error(200, {}, payload, said=status_in(event.comments))
 
     def parse_error(
         self, status: int, headers: Mapping[str, str], payload: Any, said: int | None = None

@@ -1,12 +1,14 @@
 """What the wire forms share when they read: tolerant look-ups, model rows, vectors and usage by table."""
 
 import base64
+import re
 import struct
 from collections.abc import Iterable, Mapping
 from typing import Any
 
 from llmnet.core.chat import ModelInfo, Usage
 from llmnet.core.errors import InvalidResponseError
+from llmnet.core.secrets import cut
 
 
 def items_of(payload: Any, name: str) -> list[dict[str, Any]]:
@@ -17,7 +19,7 @@ def items_of(payload: Any, name: str) -> list[dict[str, Any]]:
     """
     items = payload.get(name) if isinstance(payload, dict) else None
     if not isinstance(items, list):
-        raise InvalidResponseError(f"the reply has no list {name!r}: {str(payload)[:200]}")
+        raise InvalidResponseError(f"the reply has no list {name!r}: {cut(str(payload), 200)}")
     return [item for item in items if isinstance(item, dict)]
 
 
@@ -59,7 +61,16 @@ def vector_of(value: Any) -> list[float]:
         packed = base64.b64decode(value, validate=True)
         return list(struct.unpack(f"<{len(packed) // 4}f", packed))
     except (TypeError, ValueError, struct.error):
-        raise InvalidResponseError(f"an embedding is neither numbers nor base64: {str(value)[:80]}") from None
+        raise InvalidResponseError(f"an embedding is neither numbers nor base64: {cut(str(value), 80)}") from None
+
+
+_STATUS = re.compile(r"HTTP_STATUS/(\d{3})")
+
+
+def status_in(comments: Iterable[str]) -> int | None:
+    """The error status that the comment lines of an event carry: `HTTP_STATUS/429`."""
+    found = [int(match.group(1)) for comment in comments if (match := _STATUS.search(comment))]
+    return found[-1] if found and found[-1] >= 400 else None
 
 
 Paths = Mapping[str, Iterable[tuple[str, ...]]]

@@ -24,6 +24,7 @@ class Connection(asyncio.Protocol):
         self._buffer = bytearray()
         self._steps: Generator[Step, None, None] | None = None
         self._since = 0
+        self._heard = False
         self._paused = False
         self._blocked = False
         self._timer: asyncio.TimerHandle | None = None
@@ -34,6 +35,7 @@ class Connection(asyncio.Protocol):
         self._transport.set_write_buffer_limits(high=1)
         self._requests = read_requests(self._buffer, self._desk.accept())
         self._members.add(self)
+        self._begin(self._desk.greet("accept"))
 
     def connection_lost(self, exc: Exception | None) -> None:
         """Forget what was not yet said."""
@@ -46,6 +48,9 @@ class Connection(asyncio.Protocol):
 
     def data_received(self, data: bytes) -> None:
         """Keep the bytes, and begin with the next request unless one is being answered."""
+        if not self._heard and not self._steps:
+            self._heard = True
+            self._begin(self._desk.greet("hello"))
         self._buffer += data
         self._next()
 
@@ -75,9 +80,12 @@ class Connection(asyncio.Protocol):
             self._transport.close()
             return
         if found:
-            self._since = self._desk.releases
-            self._steps = self._desk.answer(found)
-            self._play()
+            self._begin(self._desk.answer(found))
+
+    def _begin(self, steps: Generator[Step, None, None]) -> None:
+        self._since = self._desk.releases
+        self._steps = steps
+        self._play()
 
     def _play(self) -> None:
         """Take steps until one has to wait; when none is left, look for the next request."""

@@ -6,14 +6,14 @@ from collections.abc import Callable, Generator
 from itertools import count
 
 from llmnet.testing.dialects import render, unscripted
-from llmnet.testing.faults import Step, steps
-from llmnet.testing.script import Received, Reply
+from llmnet.testing.faults import Step, greeting, steps
+from llmnet.testing.script import Moment, Received, Reply
 
 
 class Desk:
     """The server behind its connections.
 
-    `accept`, `answer`, `hold` and `let_go` are for the server's loop; all else may be called from any thread.
+    `accept`, `greet`, `answer`, `hold` and `let_go` are for the server's loop; all else may be called from any thread.
 
     Attributes:
         requests: all requests received, in order.
@@ -39,7 +39,10 @@ class Desk:
         self._held: list[Callable[[], None]] = []
 
     def script(self, *replies: Reply | int | str) -> None:
-        """Add replies, one for each request to come; a number stands for a status, a string for a text."""
+        """Add replies, one for each request to come; a number stands for a status, a string for a text.
+
+        They are played in their order: one whose moment (`Reply.at`) has not come holds up those behind it.
+        """
         self._script.extend(map(Reply.of, replies))
 
     def reset(self) -> None:
@@ -63,6 +66,12 @@ class Desk:
         self.connections += 1
         return next(self._numbers)
 
+    def greet(self, moment: Moment) -> Generator[Step, None, None]:
+        """Give the steps that are scripted for a connection without a request; there may be none."""
+        if (reply := self._due(moment)) is not None:
+            last = yield from greeting(reply)
+            yield from last
+
     def answer(self, request: Received) -> Generator[Step, None, None]:
         """Note the request and give the steps of its reply; it is active until the last of them, or until closed."""
         self.active += 1
@@ -73,7 +82,8 @@ class Desk:
                 self.request_count += 1
                 self._arrived.notify_all()
             number, reply = self.request_count, self._choose(request)
-            last = yield from steps(reply, render(reply, request, number), last=request.last)
+            content, head = render(reply, request, number), request.method == "HEAD"
+            last = yield from steps(reply, content, last=request.last, head=head)
         finally:
             self.active -= 1
         yield from last  # after the count: whoever has read the whole reply finds its request gone
@@ -92,7 +102,10 @@ class Desk:
             go_on()
 
     def _choose(self, request: Received) -> Reply:
-        if self._script:
-            return self._script.popleft()
+        if (reply := self._due("request")) is not None:
+            return reply
         wanted = self.handler(request) if self.handler else None
         return unscripted(request) if wanted is None else Reply.of(wanted)
+
+    def _due(self, moment: Moment) -> Reply | None:
+        return self._script.popleft() if self._script and self._script[0].at == moment else None

@@ -4,6 +4,7 @@ The body runs through a row of stages, each a generator from steps to steps that
 pace, hold, cut or stall, split or drip, chunks. A reply without faults passes none of them.
 """
 
+import dataclasses
 import zlib
 from collections.abc import Generator, Iterable, Iterator
 from enum import Enum
@@ -34,18 +35,24 @@ _PORTION = 65536
 _BODILESS = frozenset({204, 304})
 
 
-def steps(reply: Reply, content: Content, *, last: bool) -> Plan:
+def steps(reply: Reply, content: Content, *, last: bool, head: bool = False) -> Plan:
     """Say what happens after a request, in order.
 
     Args:
         reply: the scripted reply with its faults.
         content: what it says in the wire form of the request.
         last: whether the client asked to close the connection afterwards.
+        head: whether it asked for the head alone.
     """
-    return _gather(_all_steps(reply, content, last=last))
+    return _gather(_all_steps(reply, content, last=last, head=head))
 
 
-def _all_steps(reply: Reply, content: Content, *, last: bool) -> Steps:
+def greeting(reply: Reply) -> Plan:
+    """Say what happens on a connection that has made no request: no HTTP, and then the end."""
+    return steps(dataclasses.replace(reply, raw=reply.raw or b""), Content("", ()), last=True)
+
+
+def _all_steps(reply: Reply, content: Content, *, last: bool, head: bool) -> Steps:
     end = Mark.RESET if reply.reset else Mark.CLOSE
     if reply.delay:
         yield float(reply.delay)
@@ -60,8 +67,9 @@ def _all_steps(reply: Reply, content: Content, *, last: bool) -> Steps:
         yield end
     headers, parts = _framing(reply, content, last=last or reply.close)
     yield from _drip([render_head(reply.status, headers)], 1, reply.drip_head)
-    body = _stages(reply, parts)
-    yield from _chunk(body) if headers.get("transfer-encoding") == "chunked" else body
+    if not head:
+        body = _stages(reply, parts)
+        yield from _chunk(body) if headers.get("transfer-encoding") == "chunked" else body
     if reply.reset or reply.drop_idle or headers.get("connection") == "close":
         yield end
 

@@ -2,6 +2,7 @@
 
 import dataclasses
 import difflib
+import zlib
 from collections.abc import Mapping
 from itertools import repeat
 from typing import Any
@@ -9,7 +10,10 @@ from typing import Any
 from llmnet.testing.script import Reply
 
 _JSON = b"HTTP/1.1 200 OK\r\ncontent-type: application/json\r\n"
+_CHUNKED = b"HTTP/1.1 200 OK\r\ncontent-type: text/event-stream\r\ntransfer-encoding: chunked\r\n\r\n"
+_EVENT = b'data: {"choices": [{"index": 0, "delta": {"content": "one"}}]}\n\n'
 _HTML = {"content-type": "text/html"}
+_GZIP = {"content-type": "application/json", "content-encoding": "gzip"}
 
 
 def _status(status: int, code: str, kind: str = "requests", **headers: str) -> Reply:
@@ -17,7 +21,51 @@ def _status(status: int, code: str, kind: str = "requests", **headers: str) -> R
     return Reply(status=status, headers=named, error={"code": code, "type": kind, "message": code})
 
 
+def _chunks(size: bytes) -> Reply:
+    """A reply whose one chunk has that size."""
+    return Reply(raw=_JSON + b"transfer-encoding: chunked\r\n\r\n" + size + b"\r\n{}\r\n0\r\n\r\n")
+
+
+def _bomb() -> bytes:
+    """Half a megabyte of gzip that becomes 512: blocks that are all alike, with a checksum that nobody should see."""
+    packer = zlib.compressobj(wbits=31)
+    first, other = (packer.compress(bytes(1 << 20)) + packer.flush(zlib.Z_FULL_FLUSH) for _ in range(2))
+    return first + other * 511 + packer.flush()
+
+
+def _google(quota: str) -> Reply:
+    """A quota of Gemini's, which names the wait in its body alone."""
+    details = [
+        {"@type": "type.googleapis.com/google.rpc.QuotaFailure", "violations": [{"quotaId": quota}]},
+        {"@type": "type.googleapis.com/google.rpc.RetryInfo", "retryDelay": "38s"},
+    ]
+    said = {"code": 429, "message": "You exceeded your current quota", "status": "RESOURCE_EXHAUSTED"}
+    return Reply(status=429, body=[{"error": {**said, "details": details}}])
+
+
+_HI = b'{"choices": [{"message": {"role": "assistant", "content": "Hi"}, "finish_reason": "stop"}]}'
+_LENGTH = b"content-length: %d\r\n\r\n" % len(_HI)
+_HEAD_413 = b"HTTP/1.1 413 Content Too Large\r\ncontent-type: application/json\r\n"
+_HI_EVENTS = 'data: {"choices": [{"delta": {"content": "Hi"}, "finish_reason": "stop"}]}\n\ndata: [DONE]\n\n'
+
 FAULTS: Mapping[str, Reply] = {
+    # on a connection, before there is a request: with an https:// address in the handshake
+    "eof-at-accept": Reply(at="accept"),
+    "reset-at-accept": Reply(at="accept", reset=True),
+    "silent-at-accept": Reply(at="accept", silent=True),
+    "eof-at-hello": Reply(at="hello"),
+    "reset-at-hello": Reply(at="hello", reset=True),
+    "tls-alert": Reply(at="hello", raw=b"\x15\x03\x03\x00\x02\x02\x0a"),
+    # of a proxy, in answer to its CONNECT
+    "proxy-403": Reply(status=403, body="Forbidden"),
+    "proxy-407": Reply(status=407, headers={"proxy-authenticate": 'Basic realm="proxy"'}, body=""),
+    "proxy-502": Reply(status=502, body="Bad gateway"),
+    "proxy-503": Reply(status=503, body="No server"),
+    "proxy-504": Reply(status=504, body="Too late"),
+    "proxy-cut": Reply(raw=b"HTTP/1.1 200 Connection est"),
+    # while the request is sent: hung up after the first of its bytes
+    "early-413": Reply(at="hello", raw=_HEAD_413 + b'content-length: 20\r\n\r\n{"error": "too big"}'),
+    "early-200": Reply(at="hello", raw=_JSON + _LENGTH + _HI),
     # in place of a reply
     "eof-before-head": Reply(drop=True),
     "reset-before-head": Reply(drop=True, reset=True),
@@ -28,6 +76,8 @@ FAULTS: Mapping[str, Reply] = {
     "eof-in-head": Reply(raw=_JSON[:40]),
     "giant-header": Reply(headers={"x-giant": "x" * 200_000}),
     "two-lengths": Reply(raw=_JSON + b"content-length: 2\r\ncontent-length: 3\r\n\r\n{} "),
+    "switching": Reply(raw=b"HTTP/1.1 101 Switching Protocols\r\nconnection: upgrade\r\nupgrade: x\r\n\r\n"),
+    "both-lengths": Reply(headers={"content-length": "7"}, chunked=True),
     "unknown-status": Reply(status=799, body="?"),
     "redirect": Reply(status=307, headers={"location": "http://127.0.0.1:9/v1/chat/completions"}, body=""),
     # statuses
@@ -46,6 +96,19 @@ FAULTS: Mapping[str, Reply] = {
     "429-quota": _status(429, "insufficient_quota", "insufficient_quota"),
     "429-credit": _status(429, "credit_balance_exhausted", "insufficient_quota"),
     "429-slow-down": _status(429, "slow_down", "rate_limit_error"),
+    "429-spend-limit": Reply(
+        status=429,
+        body={
+            "type": "error",
+            "error": {
+                "type": "rate_limit_error",
+                "message": "This workspace has reached its spend limit.",
+                "details": {"error_code": "enforced_spend_limit_reached"},
+            },
+        },
+    ),
+    "429-in-body": _google("GenerateRequestsPerMinutePerProjectPerModel-FreeTier"),
+    "429-per-day": _google("GenerateRequestsPerDayPerProjectPerModel-FreeTier"),
     "429-endless": Reply(status=429, events=repeat("x" * 4096)),
     "502-html": Reply(status=502, headers=_HTML, body="<html>Bad gateway</html>"),
     "500-final": Reply(status=500, headers={"x-should-retry": "false"}),
@@ -62,10 +125,24 @@ FAULTS: Mapping[str, Reply] = {
     "short-body": Reply(cut=20, chunked=False),
     "cut-chunks": Reply(cut=20, chunked=True),
     "reset-in-body": Reply(cut=20, reset=True),
-    "bad-chunk": Reply(raw=_JSON + b"transfer-encoding: chunked\r\n\r\nzz\r\n{}\r\n0\r\n\r\n"),
+    "followed": Reply(
+        headers={"content-type": "application/json", "content-length": str(len(_HI))},
+        body=_HI + _JSON + _LENGTH + _HI.replace(b"Hi", b"No"),
+    ),
+    "stream-followed": Reply(
+        headers={"connection": None, "content-length": str(len(_HI_EVENTS))},
+        events=[_HI_EVENTS + "HTTP/1.1 200 OK\r\ncontent-length: 0\r\n\r\n"],
+        chunked=False,
+    ),
+    "bad-chunk": _chunks(b"zz"),
+    "negative-chunk": _chunks(b"-5"),
+    "signed-chunk": _chunks(b"+2"),
+    "giant-chunk": _chunks(b"f" * 30),
+    "unfinished-chunk": _chunks(b"f" * 12),
     "stall-in-body": Reply(stall=20),
     "dripped-body": Reply(drip=0.05),
-    "not-gzip": Reply(headers={"content-encoding": "gzip", "content-type": "application/json"}, body=b"plain"),
+    "gzip-bomb": Reply(headers=_GZIP, body=_bomb()),
+    "not-gzip": Reply(headers=_GZIP, body=b"plain"),
     "unknown-coding": Reply(headers={"content-encoding": "br", "content-type": "application/json"}, body=b"xxxx"),
     "not-json": Reply(headers={"content-type": "application/json"}, body=b'{"choices": [NaN'),
     # in a stream
@@ -73,6 +150,7 @@ FAULTS: Mapping[str, Reply] = {
     "stream-pings": Reply(events=[": ping\n\n"] * 2000, pace=0.05),
     "stream-reset-first": Reply(cut=1, reset=True),
     "stream-reset": Reply(text="one two three four five six", cut=600, reset=True),
+    "stream-reset-after": Reply(text="one two three four five six", reset=True),
     "stream-eof": Reply(text="one two three four five six", cut=600, chunked=False),
     "stream-without-end": Reply(text="one two three four five six", truncate=True),
     "stream-error-first": Reply(
@@ -86,6 +164,7 @@ FAULTS: Mapping[str, Reply] = {
     "stream-stall": Reply(text="one two three four five six", stall=600),
     "stream-split": Reply(text="Grüße, 世界 🌍!", split=1),
     "stream-bad-json": Reply(events=['data: {"choices": [\n\n', "data: [DONE]\n\n"]),
+    "stream-bad-chunk": Reply(raw=_CHUNKED + b"%x\r\n%b\r\n-5\r\n{}\r\n0\r\n\r\n" % (len(_EVENT), _EVENT)),
     "stream-endless-line": Reply(events=["data: " + "x" * 9_000_000], chunked=True),
 }
 """The names, each with the reply that it stands for."""

@@ -74,6 +74,10 @@ class Received:
         return "close" in wish or (self.version == "HTTP/1.0" and "keep-alive" not in wish)
 
 
+Moment = Literal["accept", "hello", "request"]
+"""When a reply is played: on a new connection at once, on its first bytes whatever they are, or after a request."""
+
+
 @dataclass(frozen=True)
 class Reply:
     """One scripted reply: what is said, in the words of any wire form, and what goes wrong while it is said.
@@ -110,6 +114,8 @@ class Reply:
         silent: never answer.
         drop: close without a byte of answer.
         drop_idle: answer as if to keep the connection, then close it.
+        at: when it is played. Before there is a request only *delay*, *hold*, *silent*, *raw* (by default nothing),
+            *drip*, *split* and *reset* have a meaning. With TLS the handshake comes first.
     """
 
     status: int = 200
@@ -143,6 +149,7 @@ class Reply:
     silent: bool = False
     drop: bool = False
     drop_idle: bool = False
+    at: Moment = "request"
 
     @classmethod
     def of(cls, item: "Reply | int | str") -> "Reply":

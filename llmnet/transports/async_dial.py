@@ -1,27 +1,24 @@
 """How httpx's own transport connects: names are resolved by our threads, addresses are tried side by side."""
 
 import asyncio
+import contextlib
 from collections import deque
 from collections.abc import Callable, Coroutine, Sequence
 from typing import Any, TypeAlias
 
 import httpcore
-import httpx
 
+from llmnet.transports.async_stream import Keeping
 from llmnet.transports.names import lookup
+from llmnet.transports.proxies import Proxy
+from llmnet.transports.sockets import TCP_OPTIONS
+from llmnet.transports.socks import Talk, ended, talk
 
 # RFC 8305, 5: the head start of an address over the next one.
 _HEAD_START = 0.25
 
 Attempt: TypeAlias = Callable[[], Coroutine[Any, Any, httpcore.AsyncNetworkStream]]
 Task: TypeAlias = asyncio.Task[httpcore.AsyncNetworkStream]
-
-
-def dialling(transport: httpx.AsyncHTTPTransport) -> httpx.AsyncHTTPTransport:
-    """The same transport, connecting as it is said here; httpx offers no way to give it that."""
-    pool = transport._pool
-    pool._network_backend = Dialler(pool._network_backend)
-    return transport
 
 
 class Dialler(httpcore.AsyncNetworkBackend):
@@ -36,20 +33,74 @@ class Dialler(httpcore.AsyncNetworkBackend):
         Raises:
             httpcore.ConnectError: none did, or the name has none.
         """
-        try:
-            found = await lookup(host, port).awaited()
-        except OSError as error:
-            raise httpcore.ConnectError(str(error)) from error
-        addresses = dict.fromkeys(address[0] for *_, address in found)
+        addresses = await _resolved(host, port)
+        kwargs["socket_options"] = TCP_OPTIONS  # of a proxy's connections httpcore forgets what it was told
 
         def attempt(address: str) -> Attempt:
             return lambda: self._inner.connect_tcp(address, port, *args, **kwargs)
 
-        return await first_of([attempt(address) for address in addresses])
+        stream: Any = await first_of([attempt(address) for address in addresses])
+        stream._stream = Keeping(stream._stream)
+        return stream  # type: ignore[no-any-return]
 
     async def sleep(self, seconds: float) -> None:
         """Pause; httpcore does so only between retries, of which it makes none."""
         await self._inner.sleep(seconds)
+
+
+class SocksDialler(Dialler):
+    """The same through a SOCKS5 proxy: httpcore's own way forgets sockets, and takes an answer in pieces for none."""
+
+    def __init__(self, inner: httpcore.AsyncNetworkBackend, proxy: Proxy) -> None:
+        super().__init__(inner)
+        self._proxy = proxy
+
+    async def connect_tcp(self, host: str, port: int, *args: Any, **kwargs: Any) -> httpcore.AsyncNetworkStream:
+        """Have the proxy connect to a host.
+
+        Raises:
+            httpcore.ConnectError: the host's name has no address.
+            httpcore.ProxyError: the proxy cannot be reached, or makes no connection.
+        """
+        proxy = self._proxy
+        host = host if proxy.scheme == "socks5h" else (await _resolved(host, port))[0]
+        try:
+            stream = await super().connect_tcp(proxy.host, proxy.port, *args, **kwargs)
+        except httpcore.ConnectError as error:
+            raise httpcore.ProxyError(f"Cannot connect to proxy: {error}") from error
+        try:
+            await _say(stream, talk(proxy, host.strip("[]"), port))
+        except BaseException as error:
+            await stream.aclose()
+            if isinstance(error, OSError | httpcore.NetworkError):
+                raise httpcore.ProxyError(f"the proxy made no connection: {error}") from error
+            raise
+        return stream
+
+
+async def _say(stream: httpcore.AsyncNetworkStream, what: Talk) -> None:
+    """Speak with a SOCKS proxy."""
+    heard: Any = None
+    with contextlib.suppress(StopIteration):
+        while True:
+            said, size = what.send(heard)
+            await stream.write(said)
+            heard = b""
+            while len(heard) < size:
+                heard += await stream.read(size - len(heard)) or ended()
+
+
+async def _resolved(host: str, port: int) -> list[str]:
+    """The addresses of a host.
+
+    Raises:
+        httpcore.ConnectError: it has none.
+    """
+    try:
+        found = await lookup(host, port).awaited()
+    except OSError as error:
+        raise httpcore.ConnectError(str(error)) from error
+    return list(dict.fromkeys(address[0] for *_, address in found))
 
 
 async def first_of(attempts: Sequence[Attempt]) -> httpcore.AsyncNetworkStream:

@@ -11,16 +11,14 @@ from llmnet.core.call import Call
 from llmnet.core.errors import ConfigurationError
 from llmnet.core.http import Headers, Request
 from llmnet.core.outcome import Fault
-from llmnet.transports.async_dial import dialling
+from llmnet.transports.async_pool import transport_of
 from llmnet.transports.async_reply import ERROR_BODY_BYTES, ERROR_BODY_SECONDS
-from llmnet.transports.async_transport import httpx_proxy, trace
+from llmnet.transports.async_transport import is_proxied, trace
 from llmnet.transports.awaits import Awaits, Scope
 from llmnet.transports.faults import outcome_of
 from llmnet.transports.loops import PerLoop
 from llmnet.transports.plain import Calls, PlainCall, Seconds, spread
-from llmnet.transports.proxies import Proxy, proxy_for
-from llmnet.transports.sockets import TCP_OPTIONS
-from llmnet.transports.tls import ssl_context
+from llmnet.transports.way import proxy_on_way
 
 _POOL_SIZE = 100
 # Where a request says that its body is streamed, which httpx keeps to itself.
@@ -71,12 +69,13 @@ class ApiTransport(httpx.AsyncBaseTransport):
         pools = await self._pools.here()
         while True:
             await self._enter(call)
+            scope = Scope(call)
             try:
-                response = await _attempt(pools.of(request, fresh=call.wants_fresh), call, request)
+                response = await _attempt(pools.of(request, fresh=call.wants_fresh), call, request, scope)
             except _FINAL:
                 raise
             except httpx.TransportError as error:
-                if not call.decide(outcome_of(error, call, proxied=isinstance(error, httpx.ProxyError))).retry:
+                if not call.decide(outcome_of(error, call, proxied=is_proxied(error, scope))).retry:
                     raise
             except Fault as fault:
                 if not call.decide(fault.outcome).retry:
@@ -105,7 +104,7 @@ class Pools:
     """The connections of one event loop, by the proxy that they go through."""
 
     def __init__(self) -> None:
-        self._pools: dict[tuple[bool, bool, str], httpx.AsyncHTTPTransport] = {}
+        self._pools: dict[tuple[str, bool, bool], httpx.AsyncHTTPTransport] = {}
 
     def of(self, request: httpx.Request, *, fresh: bool) -> httpx.AsyncHTTPTransport:
         """The pool for a request; one that keeps nothing where the connection must be *fresh*.
@@ -114,31 +113,18 @@ class Pools:
             httpx.ConnectError: the proxy or the certificates that the environment names cannot be used.
         """
         try:
-            proxy = proxy_for(str(request.url), explicit=None, environ=os.environ)
-            secure = "https" in (request.url.scheme, proxy.scheme if proxy else "")
-            name = (secure, fresh, proxy.full_url if proxy else "")
-            if name not in self._pools:
-                self._pools[name] = _new_pool(proxy, 0 if fresh else _POOL_SIZE, secure=secure)
+            proxy = proxy_on_way(str(request.url), None, os.environ)
+            way = (proxy.full_url if proxy else "", request.url.scheme == "https", fresh)
+            if way not in self._pools:
+                self._pools[way] = transport_of(proxy, True, 0 if fresh else _POOL_SIZE, secure=way[1])
         except ConfigurationError as error:
             raise httpx.ConnectError(error.message, request=request) from None
-        return self._pools[name]
+        return self._pools[way]
 
     async def aclose(self) -> None:
         """Close all connections."""
         while self._pools:
             await self._pools.popitem()[1].aclose()
-
-
-def _new_pool(proxy: Proxy | None, kept: int, *, secure: bool) -> httpx.AsyncHTTPTransport:
-    transport = httpx.AsyncHTTPTransport(
-        verify=ssl_context(True, os.environ) if secure else False,
-        # No limit of connections: cancelled requests would leave its slots taken (encode/httpcore#1093).
-        limits=httpx.Limits(max_connections=None, max_keepalive_connections=kept, keepalive_expiry=60.0),
-        trust_env=False,
-        proxy=httpx_proxy(proxy),
-        socket_options=TCP_OPTIONS,
-    )
-    return dialling(transport)
 
 
 def _seconds(request: httpx.Request, default: float) -> Seconds:
@@ -151,9 +137,10 @@ def _seconds(request: httpx.Request, default: float) -> Seconds:
     return connect if same else (connect, read)
 
 
-async def _attempt(pool: httpx.AsyncHTTPTransport, call: PlainCall, request: httpx.Request) -> httpx.Response:
+async def _attempt(
+    pool: httpx.AsyncHTTPTransport, call: PlainCall, request: httpx.Request, scope: Scope
+) -> httpx.Response:
     """Send once; the caller's request is left as it is, for httpx makes those of redirects from it."""
-    scope = Scope(call)
     response = await scope.run(pool.handle_async_request(_ours(call, request, scope)))
     call.sending()
     response.stream = BoundedStream(response.stream, call, request)

@@ -9,7 +9,7 @@ import httpx
 
 from llmnet.core.call import Call
 from llmnet.core.outcome import Fault
-from llmnet.transports.awaits import Scope, finish
+from llmnet.transports.awaits import Scope, finish, once
 from llmnet.transports.faults import outcome_of
 
 # What the library or the socket below it may raise; anything else is not ours to judge and passes at once.
@@ -80,7 +80,7 @@ class OpenReply:
                 await self._last(DRAIN_SECONDS, DRAIN_BYTES)
         finally:
             try:
-                await self._response.aclose()
+                await once(self._response.aclose(), ending=True)
             finally:
                 self._leave(self._call)
 

@@ -10,15 +10,13 @@ from llmnet.core.call import Call
 from llmnet.core.http import Headers
 from llmnet.core.outcome import Fault, Outcome
 from llmnet.core.queue import FairQueue
-from llmnet.transports.async_dial import dialling
+from llmnet.transports.async_pool import transport_of
 from llmnet.transports.async_reply import FOREIGN, OpenReply
 from llmnet.transports.awaits import Awaits, Scope, ask_key
 from llmnet.transports.faults import outcome_of
+from llmnet.transports.logs import hide_in_logs
 from llmnet.transports.loops import PerLoop
-from llmnet.transports.proxies import Proxy, proxy_for
-from llmnet.transports.sockets import TCP_OPTIONS
-from llmnet.transports.tls import ssl_context
-from llmnet.transports.way import check_way, need
+from llmnet.transports.way import check_way, need, proxy_on_way
 
 
 class Lanes:
@@ -70,17 +68,18 @@ class Transport:
         try:
             # Outside of what follows: what the caller's own function raises for a key is not ours to judge.
             await self._enter(call)
+            scope = Scope(call)
             try:
-                return await self._send(call)
+                return await self._send(call, scope)
             except FOREIGN as error:
-                raise Fault(outcome_of(error, call, proxied=isinstance(error, httpx.ProxyError))) from error
+                raise Fault(outcome_of(error, call, proxied=is_proxied(error, scope))) from error
         except BaseException:
             self.leave(call)
             raise
 
-    async def _send(self, call: Call) -> "OpenReply":
+    async def _send(self, call: Call, scope: Scope) -> "OpenReply":
         client = await self._client(call.request.url, fresh=call.wants_fresh)
-        scope = Scope(call)
+        hide_in_logs(call.secrets)
         response = await scope.run(client.send(_request(call, scope), stream=True))
         call.sending()
         reply = OpenReply(self.leave, call, response)
@@ -99,7 +98,7 @@ class Transport:
             if (wait := call.hold()) > 0:
                 await self.waits.sleep(wait, call)
                 continue
-            call.ticket = await self.waits.slot(self._queue, call)
+            await self.waits.slot(self._queue, call)
             if call.hold() <= 0:
                 break
             self.leave(call)
@@ -109,44 +108,24 @@ class Transport:
     def leave(self, call: Call) -> None:
         """Give the call's slot back, if it holds one; nothing of this attempt is left to be woken."""
         call.wakes(None)
-        ticket, call.ticket = call.ticket, None
-        if ticket is not None:
-            self._queue.leave(ticket)
+        if call.ticket is not None:
+            self._queue.leave(call.ticket)
+            call.ticket = None
 
     async def _client(self, url: str, *, fresh: bool) -> httpx.AsyncClient:
         """The client of the running loop for the proxy that a URL goes through."""
         clients = (await self._lanes.here()).clients
-        proxy = proxy_for(url, explicit=self._proxy, environ=os.environ)
+        proxy = proxy_on_way(url, self._proxy, os.environ)
         way = (proxy.full_url if proxy else "", url.startswith("https:"), fresh)
         if way not in clients:
-            clients[way] = self._new_client(proxy, secure=way[1], kept=0 if fresh else self._pool_size)
+            kept = 0 if fresh else self._pool_size
+            transport = transport_of(proxy, self._verify, kept, secure=way[1], http2=self._http2)
+            clients[way] = httpx.AsyncClient(transport=transport, trust_env=False, timeout=None)  # noqa: S113 - ours hold
         return clients[way]
-
-    def _new_client(self, proxy: Proxy | None, *, secure: bool, kept: int) -> httpx.AsyncClient:
-        """A client that keeps so many idle connections; where it keeps none, each request makes a fresh one."""
-        # No limit of connections: cancelled requests would leave its slots taken (encode/httpcore#1093).
-        limits = httpx.Limits(max_connections=None, max_keepalive_connections=kept, keepalive_expiry=60.0)
-        transport = httpx.AsyncHTTPTransport(
-            verify=ssl_context(self._verify, os.environ) if secure or (proxy and proxy.scheme == "https") else False,
-            http2=self._http2,
-            limits=limits,
-            trust_env=False,
-            proxy=httpx_proxy(proxy),
-            socket_options=TCP_OPTIONS,
-        )
-        return httpx.AsyncClient(transport=dialling(transport), trust_env=False, timeout=None, follow_redirects=False)  # noqa: S113 - ours hold
 
     async def aclose(self) -> None:
         """Close all connections; those of other loops when these come to it."""
         await self._lanes.aclose()
-
-
-def httpx_proxy(proxy: Proxy | None) -> httpx.Proxy | None:
-    """A proxy as httpx takes it."""
-    if proxy is None:
-        return None
-    auth = (proxy.username, proxy.password or "") if proxy.username else None
-    return httpx.Proxy(proxy.url, auth=auth)
 
 
 def _request(call: Call, scope: Scope) -> httpx.Request:
@@ -161,6 +140,17 @@ def _request(call: Call, scope: Scope) -> httpx.Request:
     )
 
 
+def is_proxied(error: BaseException, scope: Scope) -> bool:
+    """Whether a failure is to be laid at the proxy's door."""
+    return scope.at_proxy or isinstance(error, httpx.ProxyError)
+
+
+def _server(call: Call) -> tuple[str, int]:
+    """Host and port of the request, as httpcore dials them; it dials others only where they are a proxy's."""
+    url = httpx.URL(call.request.url)
+    return url.raw_host.decode("ascii"), url.port or (443 if url.scheme == "https" else 80)
+
+
 def trace(call: Call, scope: Scope) -> Any:
     """Follow httpcore's steps: they are where a connection begins, is ready, and has been used before."""
     fresh, stream = False, None
@@ -170,6 +160,7 @@ def trace(call: Call, scope: Scope) -> Any:
         step = name.partition(".")[2]
         if step == "connect_tcp.started":
             fresh = True
+            scope.at_proxy = (info["host"], info["port"]) != _server(call)
             call.connecting()
             scope.arm()
         elif step == "connect_tcp.complete":
@@ -177,9 +168,14 @@ def trace(call: Call, scope: Scope) -> Any:
         elif step == "start_tls.failed" and stream is not None:
             # httpcore itself would forget the socket of a handshake that is cancelled, and leave it open.
             await stream.aclose()
+        elif name == "proxy.start_tls.started":  # through its tunnel, with the server
+            scope.at_proxy = False
         elif step == "send_request_headers.started" and info["request"].method != b"CONNECT":
-            call.reused = not fresh
+            scope.at_proxy = False
+            call.reused, call.uploading = not fresh, True
             call.sending()
             scope.arm()
+        elif step == "send_request_body.complete":
+            call.uploading = False
 
     return follow

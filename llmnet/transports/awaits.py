@@ -2,16 +2,18 @@
 
 import asyncio
 import contextlib
+import functools
 import inspect
 import math
 import time
-from collections.abc import Awaitable, Callable, Coroutine
-from typing import Any, TypeVar
+import types
+from collections.abc import Awaitable, Callable, Coroutine, Generator
+from typing import Any, TypeVar, cast
 
 from llmnet.core.call import Call
 from llmnet.core.headers import checked_key, given_key
 from llmnet.core.outcome import Fault, Outcome
-from llmnet.core.queue import FairQueue, Ticket
+from llmnet.core.queue import FairQueue
 from llmnet.core.request import is_async_callable
 
 T = TypeVar("T")
@@ -29,23 +31,18 @@ class Awaits:
         """Wait, unless the call is stopped."""
         await self._until(asyncio.Event(), seconds, call)
 
-    async def slot(self, queue: FairQueue, call: Call) -> Ticket:
-        """Wait for a slot, first come, first served.
+    async def slot(self, queue: FairQueue, call: Call) -> None:
+        """Wait for a slot, first come, first served; whoever ends the call leaves with its ticket, slot or no slot.
 
         Raises:
             Fault: the bound expired, or the call was stopped.
         """
         turn, loop = asyncio.Event(), asyncio.get_running_loop()
-        ticket = queue.enter(lambda: call_soon(loop, turn.set))
-        try:
-            while not ticket.granted:
-                await self._until(turn, call.left(), call)
-                if not ticket.granted and call.bounds.left()[1] <= 0:
-                    raise Fault(Outcome(call.expired()))
-        except BaseException:
-            queue.leave(ticket)
-            raise
-        return ticket
+        ticket = call.ticket = queue.enter(lambda: call_soon(loop, turn.set))
+        while not ticket.granted:
+            await self._until(turn, call.left(), call)
+            if not ticket.granted and call.bounds.left()[1] <= 0:
+                raise Fault(Outcome(call.expired()))
 
     async def _until(self, event: asyncio.Event, seconds: float, call: Call) -> None:
         loop = asyncio.get_running_loop()
@@ -61,9 +58,14 @@ class Awaits:
 
 
 class Scope:
-    """A wait for a step of the HTTP library, under the nearest bound of the call, armed anew as phases change."""
+    """A wait for a step of the HTTP library, under the nearest bound of the call, armed anew as phases change.
+
+    Attributes:
+        at_proxy: it is the proxy that is waited for, not yet the server.
+    """
 
     def __init__(self, call: Call) -> None:
+        self.at_proxy = False
         self._call = call
         self._loop = asyncio.get_running_loop()
         self._timeout: asyncio.Timeout | None = None
@@ -78,7 +80,7 @@ class Scope:
             async with asyncio.timeout(None) as self._timeout:
                 self._call.wakes(lambda: wake(self._loop, self._end))
                 self.arm()
-                return await step
+                return await once(step)
         except TimeoutError:
             if not self._timeout or not self._timeout.expired():
                 raise
@@ -98,6 +100,34 @@ class Scope:
     def _end(self) -> None:
         if self._timeout is not None and not self._timeout.expired():
             self._timeout.reschedule(self._loop.time())
+
+
+@types.coroutine
+def once(step: Awaitable[T], *, ending: bool = False) -> Generator[Any, Any, T]:
+    """Await a step that hears of one cancellation at most, or, where it is *ending* something, of none until its end.
+
+    The HTTP library gives the loop a turn before it closes what was cancelled: whoever is cancelled again in that turn
+    would leave a connection open that nobody knows of.
+    """
+    steps = step.__await__()
+    go, late = functools.partial(next, steps), None
+    while True:
+        try:
+            waited = go()
+        except BaseException as end:
+            if late is not None:
+                raise late from None
+            if isinstance(end, StopIteration):
+                return cast(T, end.value)
+            raise
+        go = functools.partial(next, steps)
+        try:
+            yield waited
+        except BaseException as error:  # noqa: BLE001 - it is passed on
+            if ending and waited is None and isinstance(error, asyncio.CancelledError):
+                late = error
+            else:
+                go, ending = functools.partial(steps.throw, error), True
 
 
 def call_soon(loop: asyncio.AbstractEventLoop, function: Callable[[], Any]) -> None:

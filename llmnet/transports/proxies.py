@@ -52,6 +52,11 @@ class Proxy:
     source: str = "argument"
 
     @property
+    def speaks_socks(self) -> bool:
+        """Whether it joins connections without knowing HTTP."""
+        return self.scheme.startswith("socks")
+
+    @property
     def full_url(self) -> str:
         """Its address with the credentials, percent-encoded; a secret."""
         if self.username is None:

@@ -1,8 +1,9 @@
-"""What every socket of ours is told, whichever library opened it, and how one is ended from outside."""
+"""What every socket of ours is told, whichever library opened it, how long it serves, and how one is ended."""
 
 import contextlib
 import os
 import socket
+import time
 import weakref
 from collections.abc import Mapping
 
@@ -28,6 +29,27 @@ def _options(known: Mapping[str, int]) -> list[tuple[int, int, int]]:
 
 TCP_OPTIONS: list[tuple[int, int, int]] = _options(vars(socket))
 """`(level, option, value)` of every TCP socket, as `setsockopt` takes them."""
+
+
+AT_ONCE = 65536
+"""Bytes that a kernel takes at once: so few do not break while they are written."""
+
+MAX_AGE = 600.0
+"""Seconds after which a connection serves no further call."""
+
+
+class Age:
+    """How old a connection is: one that is never idle long enough to be closed would never follow a name that moves."""
+
+    clock = staticmethod(time.monotonic)
+
+    def __init__(self) -> None:
+        self._since = self.clock()
+
+    @property
+    def over(self) -> bool:
+        """Whether the connection has served for long enough; what it carries goes on to its end."""
+        return self.clock() - self._since >= MAX_AGE
 
 
 _CONNECTED: "weakref.WeakSet[socket.socket]" = weakref.WeakSet()

@@ -1,6 +1,5 @@
 """`create_session`: a `requests.Session` for any HTTP API, under the same policy and bounds as our own calls."""
 
-import math
 from collections.abc import Mapping
 from typing import Any, Self
 
@@ -9,13 +8,13 @@ import urllib3
 from requests.utils import rewind_body
 from urllib3.exceptions import ConnectTimeoutError, MaxRetryError, ProtocolError, ReadTimeoutError
 
-from llmnet.core.bounds import Timeout
 from llmnet.core.call import Call
 from llmnet.core.errors import APITimeoutError, LLMNetError
 from llmnet.core.http import Headers, Request
 from llmnet.transports.faults import outcome_of
 from llmnet.transports.plain import Calls, PlainCall, spread
-from llmnet.transports.sync_retry import PolicyRetry, PoolAdapter, Resend, error_body, is_proxied
+from llmnet.transports.sync_pool import PoolAdapter
+from llmnet.transports.sync_retry import PolicyRetry, Resend, error_body, is_proxied
 from llmnet.transports.waits import Waits
 
 _POOL_SIZE = 100
@@ -98,11 +97,10 @@ class ApiAdapter(PoolAdapter):
         bounds = spread(self.calls.timeout if timeout is None else timeout, stream=stream)
         plain = Request(method=request.method, url=request.url, headers=_texts(request.headers))
         call = self.calls.new(plain, bounds, replayable=_replayable(request.body))
-        limits: Any = _known_to_urllib3(bounds)
         while True:
             try:
                 with self.carrying(call):
-                    response = super().send(request, stream, limits, *args, **kwargs)
+                    response = super().send(request, stream, None, *args, **kwargs)
             except Resend:
                 _rewind(request)
             else:
@@ -130,9 +128,3 @@ def _replayable(body: Any) -> bool:
 def _rewind(request: requests.PreparedRequest) -> None:
     if hasattr(request.body, "seek"):
         rewind_body(request)
-
-
-def _known_to_urllib3(bounds: Timeout) -> urllib3.Timeout:
-    """The bounds as far as urllib3 has words for them; connections through SOCKS, which are not ours, hold these."""
-    connect, read = (None if s is None or math.isinf(s) else s for s in (bounds.connect, bounds.response))
-    return urllib3.Timeout(connect=connect, read=read)

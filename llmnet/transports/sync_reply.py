@@ -49,7 +49,6 @@ class OpenReply:
         """Give connection and slot back; what still follows a terminal event is drained, briefly."""
         if self._closed:
             return
-        self._closed = True
         try:
             self._drain()
         finally:
@@ -75,10 +74,11 @@ class OpenReply:
         Its pool gets it only at the end of the reply, by itself: a finalizer comes by here, and the lock of a pool may
         be held by the very thread that runs it.
         """
-        self._closed = True
         if not self._at_end:
             self._raw.close()
         self._leave(self._call)
+        # At the end: what a Ctrl-C has kept from being done is left to the finalizer.
+        self._closed = True
 
     def __del__(self) -> None:
         if not getattr(self, "_closed", True):

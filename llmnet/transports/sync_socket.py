@@ -1,98 +1,34 @@
-"""Connections of the sync front: every connect, send and receive runs under the nearest bound of its call.
+"""Connections of the sync front: every connect and send runs under the nearest bound of its call."""
 
-urllib3 knows only timeouts of single socket operations. Here the reader below `http.client`'s buffer asks the call how
-long it may wait before each receive, so that no way of dripping bytes outlives a bound, and no thread watches.
-"""
-
+import contextlib
+import errno
 import functools
 import http.client
-import io
-import math
 import socket
+import ssl
 import threading
 from collections.abc import Callable, Iterable
 from typing import Any
 
 from urllib3.connection import HTTPConnection, HTTPSConnection
-from urllib3.exceptions import NewConnectionError
+from urllib3.exceptions import NewConnectionError, ProxyError
 
 from llmnet.core.call import Call
 from llmnet.transports.names import AddrInfo, lookup
-from llmnet.transports.sockets import TCP_OPTIONS, close_after_fork, shutdown
+from llmnet.transports.proxies import Proxy
+from llmnet.transports.sockets import TCP_OPTIONS, Age, close_after_fork, shutdown
+from llmnet.transports.socks import Talk, ended, talk
+from llmnet.transports.sync_reader import BUFFER, Reply, arm
 from llmnet.transports.waits import wait_for
-
-BUFFER = 65536
-# On Windows Ctrl-C does not end a receive: it is cut into slices.
-_SLICE = 1.0 if socket.__dict__.get("SIO_RCVALL") else math.inf
-_FOREVER = 1e9
-_LAST_INFORMATIONAL, _SWITCHING = 199, 101
-
-
-class BoundedReader(io.RawIOBase):
-    """The bytes of a socket, each receive under the bound of its call that is nearest then."""
-
-    def __init__(self, sock: socket.socket, call: Call) -> None:
-        self._sock, self._call = sock, call
-        # Keeps the socket open until the response is closed, as `http.client` expects of its file.
-        self._kept = sock.makefile("rb", buffering=0)
-        self.in_head = True
-
-    def readable(self) -> bool:
-        """It is there to be read."""
-        return True
-
-    def readinto(self, buffer: Any) -> int:
-        """Receive once; EOF inside the head of a reply is an error, not an empty reply."""
-        n = self._receive(buffer)
-        self._call.go_on()
-        if n == 0 and self.in_head and self._call.heard:
-            raise ConnectionResetError("the connection ended inside the head of the reply")
-        self._call.heard |= n > 0
-        return n
-
-    def _receive(self, buffer: Any) -> int:
-        left = self._call.left()
-        while True:
-            arm(self._sock, min(left, _SLICE))
-            try:
-                return self._sock.recv_into(buffer)
-            except TimeoutError:
-                left = self._call.bounds.left()[1]
-
-    def close(self) -> None:
-        """Let go of the socket, which nobody is blocked on any more."""
-        if not self.closed:
-            self._call.wakes(None)
-            self._kept.close()
-        super().close()
-
-
-class Reply(http.client.HTTPResponse):
-    """A response that reads through a `BoundedReader` and skips informational heads (RFC 9110, 15.2)."""
-
-    def __init__(self, connection: "Bounded", sock: socket.socket, *args: Any, **kwargs: Any) -> None:
-        super().__init__(sock, *args, **kwargs)
-        self.fp.close()
-        self._reader = BoundedReader(sock, connection.call)
-        self.fp = io.BufferedReader(self._reader, BUFFER)
-
-    def begin(self) -> None:
-        """Read the head."""
-        super().begin()
-        self._reader.in_head = False
-
-    def _read_status(self) -> tuple[str, int, str]:
-        while True:
-            version, status, reason = super()._read_status()  # type: ignore[misc]
-            if not _SWITCHING < status <= _LAST_INFORMATIONAL:
-                return version, status, reason
-            http.client.parse_headers(self.fp)
 
 
 class Bounded:
     """What both kinds of connection add to urllib3's: they know whose call they serve."""
 
     call: Call
+    age: Age
+    through: Proxy | None = None
+    debuglevel = 0  # whatever `http.client` is told: it would print the credentials
     served = False
     sock: socket.socket | None
     _handle: socket.socket | None = None
@@ -102,17 +38,57 @@ class Bounded:
         """Responses that know their connection."""
         return functools.partial(Reply, self)
 
+    @property
+    def too_old(self) -> bool:
+        """Whether it is connected, and has been for so long that it must not serve again."""
+        return self.sock is not None and self.age.over
+
     def rest(self) -> None:
         """Serve no call: one that has ended must not touch a connection that moved on, nor be kept alive by it."""
         self._let_be()
         vars(self).pop("call", None)
 
     def _new_conn(self) -> socket.socket:
-        """Resolve and connect; each address may take its share of what is left of the bound."""
+        """Connect to the host, if need be through a SOCKS proxy."""
         self.served = self.call.reused = False
         self.call.connecting()
+        host, port = str(self._dns_host), int(self.port)  # type: ignore[attr-defined]
+        return self._joined(self.through, host, port) if self.through else self._dialled(host, port)
+
+    def _joined(self, proxy: Proxy, host: str, port: int) -> socket.socket:
+        """Have a SOCKS proxy connect to a host."""
+        host = host if proxy.scheme == "socks5h" else self._addresses(host, port)[0][4][0]
+        try:
+            sock = self._dialled(proxy.host, proxy.port)
+        except (NewConnectionError, OSError) as error:
+            raise ProxyError("Cannot connect to proxy", error) from error
+        try:
+            self._say(sock, talk(proxy, host.strip("[]"), port))
+        except BaseException as error:
+            self._drop_handle()
+            sock.close()
+            if isinstance(error, OSError):
+                raise ProxyError("the proxy made no connection", error) from error
+            raise
+        return sock
+
+    def _say(self, sock: socket.socket, what: Talk) -> None:
+        """Speak with a SOCKS proxy."""
+        heard: Any = None
+        with contextlib.suppress(StopIteration):
+            while True:
+                said, size = what.send(heard)
+                sock.sendall(said)
+                heard = b""
+                while len(heard) < size:
+                    arm(sock, self.call.left())
+                    heard += sock.recv(size - len(heard)) or ended()
+        arm(sock, self.call.left())
+
+    def _dialled(self, host: str, port: int) -> socket.socket:
+        """Resolve and connect; each address may take its share of what is left of the bound."""
         error: OSError | None = None
-        addresses = self._addresses()
+        addresses = self._addresses(host, port)
         for untried, address in zip(range(len(addresses), 0, -1), addresses, strict=True):
             try:
                 return self._connected(address, self.call.left() / untried)
@@ -120,9 +96,9 @@ class Bounded:
                 error = one
         raise NewConnectionError(self, str(error)) from error  # type: ignore[arg-type]
 
-    def _addresses(self) -> list[AddrInfo]:
+    def _addresses(self, host: str, port: int) -> list[AddrInfo]:
         """Resolve the name; a stop ends the wait, and leaves the lookup to others who wait for it."""
-        found = lookup(str(self._dns_host), int(self.port))  # type: ignore[attr-defined]
+        found = lookup(host, port)
         over = threading.Event()
         self.call.wakes(over.set)
         found.done(over.set)
@@ -155,10 +131,14 @@ class Bounded:
         """Connect, with TLS and through the proxy where there is one."""
         try:
             super().connect()  # type: ignore[misc]
+        except ConnectionError as error:
+            # TCP stands, or this would be a `NewConnectionError`.
+            raise ssl.SSLError(f"the connection was lost in the handshake: {error}") from error
         finally:
             self._drop_handle()
         assert self.sock is not None  # noqa: S101 - that is what connecting means
-        close_after_fork(self.sock)
+        self.age = Age()
+        close_after_fork(_lowest(self.sock))
 
     def getresponse(self) -> Any:
         """The reply; from now on the connection has served, and may be found stale."""
@@ -177,9 +157,15 @@ class Bounded:
         self._wakeable(self._handle or self.sock)
         if not self._tunnelling():
             self.call.sending()
-        for piece in _pieces(data):
-            arm(self.sock, self.call.left())
-            super().send(piece)  # type: ignore[misc]
+        self.call.uploading = True
+        try:
+            for piece in _pieces(data):
+                arm(self.sock, self.call.left())
+                super().send(piece)  # type: ignore[misc]
+        except (ssl.SSLEOFError, ssl.SSLZeroReturnError) as error:
+            # Of a broken pipe alone urllib3 knows that the server may have answered before.
+            raise BrokenPipeError(errno.EPIPE, str(error)) from error
+        self.call.uploading = False
 
     def close(self) -> None:
         """Close the connection, which nobody is blocked on any more."""
@@ -192,14 +178,17 @@ class Bounded:
 
     def _tunnel(self) -> None:
         self._has_tunnel = False
-        super()._tunnel()  # type: ignore[misc]
+        try:
+            super()._tunnel()  # type: ignore[misc]
+        except (OSError, http.client.HTTPException) as error:
+            raise ProxyError("the proxy made no tunnel", error) from error
         self._has_tunnel = True
         self._wakeable(self._handle)
 
     def _wakeable(self, sock: socket.socket | None) -> None:
         """From now on a stop ends the connection under whoever is blocked on it."""
         assert sock is not None  # noqa: S101 - there is a connection, or one is being made
-        self.call.wakes(functools.partial(shutdown, sock))
+        self.call.wakes(functools.partial(shutdown, _lowest(sock)))
 
     def _let_be(self) -> None:
         """From now on a stop leaves the connection alone: once closed, its number may be another's."""
@@ -214,15 +203,10 @@ class Bounded:
             self._handle = None
 
 
-def arm(sock: socket.socket, seconds: float) -> None:
-    """Let the next operation on a socket take so long at most.
-
-    Raises:
-        TimeoutError: there is no time left.
-    """
-    if seconds <= 0:
-        raise TimeoutError("timed out")
-    sock.settimeout(None if seconds > _FOREVER else seconds)
+def _lowest(sock: Any) -> socket.socket:
+    """The socket itself, where TLS is spoken within TLS."""
+    below: socket.socket = getattr(sock, "socket", sock)
+    return below
 
 
 def _pieces(data: Any) -> Iterable[Any]:

@@ -12,12 +12,14 @@ from llmnet.core.outcome import Fault, Outcome
 from llmnet.core.queue import FairQueue
 from llmnet.transports.faults import outcome_of
 from llmnet.transports.forks import abandon, renewed_after_fork
-from llmnet.transports.proxies import Proxy, proxy_for
+from llmnet.transports.logs import hide_in_logs
+from llmnet.transports.proxies import Proxy
+from llmnet.transports.sync_pool import CallAdapter
 from llmnet.transports.sync_reply import OpenReply
-from llmnet.transports.sync_retry import FOREIGN, CallAdapter, Resend, error_body, is_proxied
+from llmnet.transports.sync_retry import FOREIGN, Resend, error_body, is_proxied
 from llmnet.transports.tls import ssl_context
 from llmnet.transports.waits import Waits, ask_key
-from llmnet.transports.way import check_way
+from llmnet.transports.way import check_way, proxy_on_way
 
 # As everybody writes them: the matchers of `responses` tell cases apart.
 _CUSTOMARY = {name.lower(): name for name in ("Accept", "Authorization", "Content-Type", "User-Agent")}
@@ -90,7 +92,8 @@ class Transport:
             raise
 
     def _send(self, call: Call) -> "OpenReply":
-        proxy = proxy_for(call.request.url, explicit=self._proxy, environ=os.environ)
+        proxy = proxy_on_way(call.request.url, self._proxy, os.environ)
+        hide_in_logs(call.secrets)
         response = self._session.send(_prepared(call), stream=True, allow_redirects=False, proxies=_proxies(proxy))
         return self._opened(call, response)
 
@@ -115,7 +118,7 @@ class Transport:
             if (wait := call.hold()) > 0:
                 self.waits.sleep(wait, call)
                 continue
-            call.ticket = self.waits.slot(self._queue, call)
+            self.waits.slot(self._queue, call)
             if call.hold() <= 0:
                 break
             self.leave(call)
@@ -125,9 +128,9 @@ class Transport:
     def leave(self, call: Call) -> None:
         """Give the call's slot back, if it holds one; nothing of this attempt is left to be woken."""
         call.wakes(None)
-        ticket, call.ticket = call.ticket, None
-        if ticket is not None:
-            self._queue.leave(ticket)
+        if call.ticket is not None:
+            self._queue.leave(call.ticket)
+            call.ticket = None
 
     def close(self) -> None:
         """Close all idle connections."""

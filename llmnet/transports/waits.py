@@ -26,23 +26,20 @@ class Waits:
         """Wait, unless the call is stopped."""
         self._until(threading.Event(), seconds, call)
 
-    def slot(self, queue: FairQueue, call: Call) -> Ticket:
-        """Wait for a slot, first come, first served.
+    def slot(self, queue: FairQueue, call: Call) -> None:
+        """Wait for a slot, first come, first served; whoever ends the call leaves with its ticket, slot or no slot.
 
         Raises:
             Fault: the bound expired, or the call was stopped.
         """
         turn = threading.Event()
-        ticket = queue.enter(turn.set)
-        try:
-            while not ticket.granted:
-                self._until(turn, call.left(), call)
-                if not ticket.granted and call.bounds.left()[1] <= 0:
-                    raise Fault(Outcome(call.expired()))
-        except BaseException:
-            queue.leave(ticket)
-            raise
-        return ticket
+        # The call has the ticket before the queue does: there is no moment in which a Ctrl-C could lose it.
+        ticket = call.ticket = Ticket(turn.set)
+        queue.join(ticket)
+        while not ticket.granted:
+            self._until(turn, call.left(), call)
+            if not ticket.granted and call.bounds.left()[1] <= 0:
+                raise Fault(Outcome(call.expired()))
 
     def _until(self, event: threading.Event, seconds: float, call: Call) -> None:
         call.wakes(event.set)

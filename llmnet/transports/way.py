@@ -2,9 +2,10 @@
 
 import importlib.util
 import ssl
+from collections.abc import Mapping
 
 from llmnet.core.errors import ConfigurationError
-from llmnet.transports.proxies import proxy_for
+from llmnet.transports.proxies import Proxy, proxy_for
 from llmnet.transports.tls import ssl_context
 
 
@@ -14,9 +15,22 @@ def check_way(proxy: str | None, verify: bool | str | ssl.SSLContext) -> None:
     Raises:
         ConfigurationError: the proxy is no address, or the file holds no certificate.
     """
-    proxy_for("https://any", explicit=proxy, environ={})
+    proxy_on_way("https://any", proxy, {})
     if isinstance(verify, str):
         ssl_context(verify, {})
+
+
+def proxy_on_way(url: str, explicit: str | None, environ: Mapping[str, str]) -> Proxy | None:
+    """The proxy that a URL goes through, which can be spoken to.
+
+    Raises:
+        ConfigurationError: it cannot be used, or a package for it is missing; the message names who named it.
+    """
+    proxy = proxy_for(url, explicit=explicit, environ=environ)
+    if proxy is not None and proxy.speaks_socks:
+        named = "proxy" if proxy.source == "argument" else f"the environment variable {proxy.source}"
+        need("socksio", f"the SOCKS proxy in {named}", "socks")
+    return proxy
 
 
 def need(module: str, asked: str, extra: str) -> None:

@@ -1,0 +1,123 @@
+"""Replies of the sync front: every receive runs under the nearest bound of its call, and stays within one reply.
+
+urllib3 knows only timeouts of single socket operations. Here the reader below `http.client`'s buffer asks the call how
+long it may wait before each receive, so that no way of dripping bytes outlives a bound, and no thread watches.
+"""
+
+import http.client
+import io
+import math
+import re
+import socket
+from typing import Any
+
+from llmnet.core.call import Call
+
+BUFFER = 65536
+# On Windows Ctrl-C does not end a receive: it is cut into slices.
+_SLICE = 1.0 if socket.__dict__.get("SIO_RCVALL") else math.inf
+_FOREVER = 1e9
+_LAST_INFORMATIONAL, _SWITCHING = 199, 101
+_SPACE = 0x20
+_LONGEST_LINE = 65536
+_CHUNK = re.compile(rb"([0-9A-Fa-f]{1,20})(?:;.*)?[ \t]*\r?\n")
+
+
+class BoundedReader(io.RawIOBase):
+    """The bytes of a socket, each receive under the bound of its call that is nearest then."""
+
+    def __init__(self, sock: socket.socket, call: Call) -> None:
+        self._sock, self._call = sock, call
+        # Keeps the socket open until the response is closed, as `http.client` expects of its file.
+        self._kept = sock.makefile("rb", buffering=0)
+        self.in_head, self.over = True, False
+
+    def readable(self) -> bool:
+        """It is there to be read."""
+        return True
+
+    def readinto(self, buffer: Any) -> int:
+        """Receive once, before the reply is over; EOF inside its head is an error, not an empty reply."""
+        if self.over:
+            return 0
+        n = self._receive(buffer)
+        self._call.go_on()
+        if n == 0 and self.in_head and self._call.heard:
+            raise ConnectionResetError("the connection ended inside the head of the reply")
+        if n > 0 and not self._call.heard:
+            self._call.heard = True
+            if buffer[0] <= _SPACE:
+                raise http.client.BadStatusLine("illegal request line")  # the words of h11, for the same judgement
+        return n
+
+    def _receive(self, buffer: Any) -> int:
+        left = self._call.left()
+        while True:
+            arm(self._sock, min(left, _SLICE))
+            try:
+                return self._sock.recv_into(buffer)
+            except TimeoutError as error:
+                if error.errno is not None:
+                    raise  # the system's own: the connection is lost
+                left = self._call.bounds.left()[1]
+
+    def close(self) -> None:
+        """Let go of the socket, which nobody is blocked on any more."""
+        if not self.closed:
+            self._call.wakes(None)
+            self._kept.close()
+        super().close()
+
+
+class Reply(http.client.HTTPResponse):
+    """A response that reads through a `BoundedReader` and skips informational heads (RFC 9110, 15.2)."""
+
+    def __init__(self, connection: Any, sock: socket.socket, *args: Any, **kwargs: Any) -> None:
+        super().__init__(sock, *args, **kwargs)
+        self.fp.close()
+        self._connection, self._sock = connection, sock
+        self._reader = BoundedReader(sock, connection.call)
+        self.fp = io.BufferedReader(self._reader, BUFFER)
+
+    def begin(self) -> None:
+        """Read the head; where it gives two lengths, no second reply is believed (RFC 9112, 6.3)."""
+        super().begin()
+        self._reader.in_head = False
+        self.will_close |= bool(self.chunked) and "content-length" in self.headers
+
+    def _read_status(self) -> tuple[str, int, str]:
+        while True:
+            version, status, reason = super()._read_status()  # type: ignore[misc]
+            if status == _SWITCHING:
+                raise http.client.HTTPException("it switches protocols without a pending proposal")
+            if not _SWITCHING < status <= _LAST_INFORMATIONAL:
+                return version, status, reason
+            http.client.parse_headers(self.fp)
+
+    def _read_next_chunk_size(self) -> int:
+        """The size of the next chunk (RFC 9112, 7.1); `int` alone would take "-5", "0x5" and "1_0" for one, too."""
+        line = self.fp.readline(_LONGEST_LINE)
+        found = _CHUNK.fullmatch(line)
+        if found is None:
+            # The words of h11, for the same judgement: an end inside the line is none of the server's slips.
+            raise ValueError(f"illegal chunk header: {line!r}" if line.endswith(b"\n") else "the connection ended")
+        return int(found[1], 16)
+
+    def _close_conn(self) -> None:
+        """The reply has ended: what follows it would be taken for the next one."""
+        self._reader.over = True
+        more = self.fp.peek()
+        super()._close_conn()  # type: ignore[misc]
+        if more and self._connection.sock is self._sock:
+            self._connection.close()
+
+
+def arm(sock: socket.socket, seconds: float) -> None:
+    """Let the next operation on a socket take so long at most.
+
+    Raises:
+        TimeoutError: there is no time left.
+    """
+    if seconds <= 0:
+        raise TimeoutError("timed out")
+    sock.settimeout(None if seconds > _FOREVER else seconds)
