@@ -52,6 +52,10 @@ ROWS = [
         expect=Expect(error=LOST, phase="response", sent=2, waits=ONCE),
     ),
     Row(
+        number=44, phase="head", fault="binary garbage", stream=(False, True), script=(fault("binary-head"),),
+        expect=Expect(sent=2, waits=ONCE),
+    ),
+    Row(
         number=45, phase="head", fault="FIN inside the head", script=(fault("eof-in-head"),) * 9,
         expect=Expect(error=LOST, phase="response", sent=4, waits=THRICE),
     ),

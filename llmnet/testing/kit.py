@@ -73,6 +73,7 @@ FAULTS: Mapping[str, Reply] = {
     "fin-when-idle": Reply(drop_idle=True),
     # in the head
     "garbage-head": Reply(raw=b"This is no HTTP\r\n\r\n"),
+    "binary-head": Reply(raw=b"\0\1\2\3 what is this?\r\n\r\n"),
     "eof-in-head": Reply(raw=_JSON[:40]),
     "giant-header": Reply(headers={"x-giant": "x" * 200_000}),
     "two-lengths": Reply(raw=_JSON + b"content-length: 2\r\ncontent-length: 3\r\n\r\n{} "),

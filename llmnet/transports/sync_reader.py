@@ -19,6 +19,7 @@ _SLICE = 1.0 if socket.__dict__.get("SIO_RCVALL") else math.inf
 _FOREVER = 1e9
 _LAST_INFORMATIONAL, _SWITCHING = 199, 101
 _SPACE = 0x20
+_HEAD_END = re.compile(rb"\n\r?\n")
 _LONGEST_LINE = 65536
 _CHUNK = re.compile(rb"([0-9A-Fa-f]{1,20})(?:;.*)?[ \t]*\r?\n")
 
@@ -46,8 +47,8 @@ class BoundedReader(io.RawIOBase):
             raise ConnectionResetError("the connection ended inside the head of the reply")
         if n > 0 and not self._call.heard:
             self._call.heard = True
-            if buffer[0] <= _SPACE:
-                raise http.client.BadStatusLine("illegal request line")  # the words of h11, for the same judgement
+            if buffer[0] <= _SPACE and _HEAD_END.search(buffer[:n]) is None:
+                raise http.client.BadStatusLine("illegal request line")  # h11's rule and words, for the same judgement
         return n
 
     def _receive(self, buffer: Any) -> int:
