@@ -1,0 +1,214 @@
+"""The figures of the policy and the reasons of its judge, as tables: the properties say what holds, these how much."""
+
+import math
+
+import pytest
+
+import llmnet
+from llmnet import RetryBudget, RetryPolicy, Timeout
+from llmnet.core.bounds import Bounds
+from llmnet.core.gate import Bucket, Gate
+from llmnet.core.judge import Judge
+from llmnet.core.outcome import Outcome
+from llmnet.core.retry import Decision, after_hint, equal_jitter, full_jitter, return_step
+
+
+class Chance:
+    """A random source that always says the same share of what it is asked for."""
+
+    def __init__(self, share):
+        self.share = share
+
+    def uniform(self, low, high):
+        return low + self.share * (high - low)
+
+
+LEAST, MOST = Chance(0.0), Chance(1.0)
+
+# -- figures ------------------------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    ("policy", "failure", "throttle"),
+    [
+        (RetryPolicy(), [0.5, 1, 2, 4, 8, 8], [1, 2, 4, 8, 16, 30, 30]),
+        (RetryPolicy(base_delay=3, max_delay=20), [3, 6, 12, 20], [6, 12, 24, 48, 75]),
+    ],
+)
+def test_backoff_doubles_up_to_its_end(policy, failure, throttle):
+    assert [policy.backoff(n) for n in range(1, len(failure) + 1)] == failure
+    assert [policy.throttle_backoff(n) for n in range(1, len(throttle) + 1)] == throttle
+
+
+def test_backoff_doubles_no_more_than_floats_allow():
+    tiny = RetryPolicy(base_delay=1e-30, max_delay=1e9)
+    assert tiny.backoff(64) * 2 == tiny.backoff(65) == tiny.backoff(66) == tiny.backoff(10**6) == 1e-30 * 2.0**64
+    assert tiny.throttle_backoff(64) * 2 == tiny.throttle_backoff(65) == tiny.throttle_backoff(10**6) == 2e-30 * 2.0**64
+
+
+@pytest.mark.parametrize(
+    ("wait", "least", "most"),
+    [
+        (lambda rng: full_jitter(4.0, rng), 0.0, 4.0),
+        (lambda rng: equal_jitter(4.0, rng), 2.0, 4.0),
+        (lambda rng: after_hint(7.0, rng), 7.0, 8.7),
+        (lambda rng: after_hint(100.0, rng), 100.0, 105.0),
+    ],
+    ids=["full", "equal", "hint", "long hint"],
+)
+def test_waits_lie_between(wait, least, most):
+    assert (wait(LEAST), wait(MOST)) == pytest.approx((least, most))
+
+
+@pytest.mark.parametrize(
+    ("shut", "took", "step"),
+    [(7.0, 0.0, 0.425), (0.5, 0.0, 0.125), (1000.0, 0.0, 1.25), (7.0, 1.0, 2.0), (7.0, 10.0, 5.0)],
+)
+def test_the_step_in_which_callers_return(shut, took, step):
+    assert return_step(shut, took) == pytest.approx(step)
+
+
+def test_numbers_at_a_gate_double_in_each_step():
+    gate = Gate()
+    gate.shut(until=10.0, step=2.0)
+    assert [gate.next_turn(1.0) for _ in range(4)] == pytest.approx([10 + 2 * math.log2(1 + 2 * n) for n in range(4)])
+    gate.shut(until=20.0, step=2.0)
+    assert [gate.next_turn(0.0) for _ in range(4)] == pytest.approx([20 + 2 * math.log2(1 + n) for n in range(4)])
+
+
+def test_the_last_token_may_be_drawn():
+    bucket = Bucket(28.0)
+    assert [bucket.take(14.0) for _ in range(3)] == [True, True, False]
+    bucket.give(100.0)
+    assert bucket.tokens == 28.0
+
+
+# -- reasons ------------------------------------------------------------------------------------------------------------
+
+
+class Case:
+    """A judge with all that it asks, at a time that stands still until it is moved."""
+
+    def __init__(self, *, total=600.0, rng=LEAST, renewable=False, capacity=500.0, **policy):
+        self.now, self.gate = 0.0, Gate()
+        self.policy = RetryPolicy(**policy)
+        self.bucket = Bucket(capacity) if self.policy.budget is not None else None
+        bounds = Bounds(Timeout(total=total), lambda: self.now)
+        self.judge = Judge(self.policy, bounds, self.gate, self.bucket, rng, renewable=renewable)
+
+    def verdict(self, error, *, took=0.0, **facts):
+        return self.judge.verdict(Outcome(error, **facts), took=took)
+
+
+def status(number, cls=llmnet.ServerError, **facts):
+    return cls("", status=number, http_status=number, **facts)
+
+
+def throttle(**facts):
+    return status(429, llmnet.RateLimitError, **facts)
+
+
+LATE = llmnet.APITimeoutError("", phase="response")
+
+
+@pytest.mark.parametrize(
+    ("case", "error", "facts", "decision"),
+    [
+        (Case(), status(500), {}, Decision(True, 0.0, "transient")),
+        (Case(rng=MOST), status(500), {}, Decision(True, 0.5, "transient")),
+        (Case(), status(503, retry_after=7.0), {}, Decision(True, 7.0, "throttled")),
+        (Case(max_throttle_wait=0), status(503, retry_after=7.0), {}, Decision(True, 7.0, "transient")),
+        (Case(), status(500), {"stale": True}, Decision(True, 0.0, "stale connection", transparent=True)),
+        (Case(max_retries=0), status(500), {}, Decision(False, reason="max_retries")),
+        (Case(max_retries=0), throttle(), {}, Decision(False, reason="max_retries")),
+        (Case(), status(400, llmnet.BadRequestError), {}, Decision(False, reason="not retryable")),
+        (Case(), status(401, llmnet.AuthenticationError), {}, Decision(False, reason="not retryable")),
+        (
+            Case(renewable=True),
+            status(401, llmnet.AuthenticationError),
+            {},
+            Decision(True, 0.0, "key refused", transparent=True),
+        ),
+        (Case(), throttle(retry_after=120.0), {}, Decision(True, 120.0, "throttled")),
+        (Case(), throttle(retry_after=120.5), {}, Decision(False, reason="retry_after")),
+        (Case(max_throttle_wait=6.9), throttle(retry_after=7.0), {}, Decision(False, reason="max_throttle_wait")),
+        (Case(max_throttle_wait=7.0), throttle(retry_after=7.0), {}, Decision(True, 7.0, "throttled")),
+        (Case(total=7.0), throttle(retry_after=7.0), {}, Decision(False, reason="total")),
+        (Case(total=7.1), throttle(retry_after=7.0), {}, Decision(True, 7.0, "throttled")),
+        (Case(total=0.5, rng=MOST), status(500), {}, Decision(False, reason="total")),
+        (Case(capacity=13.9), status(500), {}, Decision(False, reason="budget")),
+        (Case(capacity=14.0), status(500), {}, Decision(True, 0.0, "transient")),
+        (Case(budget=None), status(500), {}, Decision(True, 0.0, "transient")),
+        (Case(total=10.0), LATE, {"took": 20.0}, Decision(True, 0.0, "transient")),
+        (Case(total=10.0), LATE, {"took": 20.1}, Decision(False, reason="total")),
+        (Case(retry_timeouts=False), LATE, {}, Decision(False, reason="not retryable")),
+    ],
+)
+def test_the_first_verdict(case, error, facts, decision):
+    assert case.verdict(error, **facts) == decision
+
+
+def test_nothing_is_sent_once_the_time_is_over():
+    case = Case(total=5.0)
+    case.now = 5.0
+    assert case.verdict(status(500), stale=True) == Decision(False, reason="total")
+
+
+def test_transient_failures_are_counted():
+    case = Case(rng=MOST)
+    said = [case.verdict(status(500)) for _ in range(4)]
+    assert said == [*(Decision(True, s, "transient") for s in (0.5, 1.0, 2.0)), Decision(False, reason="max_retries")]
+
+
+def test_a_slip_is_repeated_once():
+    case = Case()
+    lost = llmnet.APIConnectionError("", phase="response")
+    assert case.verdict(lost, once=True).retry
+    assert case.verdict(lost, once=True) == Decision(False, reason="not retryable")
+
+
+def test_a_stale_connection_and_a_refused_key_are_met_once_each():
+    case = Case(renewable=True, rng=MOST)
+    refused = status(401, llmnet.AuthenticationError)
+    assert [case.verdict(status(500), stale=True).transparent for _ in range(2)] == [True, False]
+    assert [case.verdict(refused).transparent for _ in range(2)] == [True, False]
+
+
+def test_throttles_back_off_and_are_timed_in_all():
+    case = Case(rng=MOST, max_throttle_wait=14.0)
+    said = [case.verdict(throttle()) for _ in range(4)]
+    assert [decision.delay for decision in said] == [1.0, 2.0, 4.0, 0.0]
+    assert said[-1] == Decision(False, reason="max_throttle_wait")
+    assert case.bucket.tokens == 500.0, "they use up no budget"
+
+
+@pytest.mark.parametrize(
+    ("error", "until", "second"),
+    [(throttle(retry_after=7.0), 7.0, 7.425), (throttle(), 0.5, 0.625)],
+    ids=["told", "not told"],
+)
+def test_a_throttle_shuts_the_gate_for_as_long_as_was_said(error, until, second):
+    case = Case()
+    case.verdict(error)
+    assert case.gate.until == until
+    assert [case.gate.next_turn(0.0) for _ in range(2)] == pytest.approx([until, second])
+
+
+def test_a_refusal_that_ends_the_call_shuts_the_gate_for_others():
+    case = Case(max_throttle_wait=1.0)
+    assert not case.verdict(throttle(retry_after=7.0)).retry
+    assert case.gate.until == 7.0
+
+
+def test_a_success_gives_back_what_its_retries_drew_or_adds_its_credit():
+    case = Case(capacity=500.0)
+    case.verdict(status(500))
+    case.verdict(status(500))
+    assert case.bucket.tokens == 500.0 - 2 * 14
+    case.judge.succeed()
+    assert case.bucket.tokens == 500.0
+    easy = Case(budget=RetryBudget(success_credit=3.0))
+    easy.bucket.tokens = 400.0
+    easy.judge.succeed()
+    assert easy.bucket.tokens == 403.0
+    Case(budget=None).judge.succeed()
