@@ -112,40 +112,40 @@ LATE = llmnet.APITimeoutError("", phase="response")
 
 
 @pytest.mark.parametrize(
-    ("case", "error", "facts", "decision"),
+    ("options", "error", "facts", "decision"),
     [
-        (Case(), status(500), {}, Decision(True, 0.0, "transient")),
-        (Case(rng=MOST), status(500), {}, Decision(True, 0.5, "transient")),
-        (Case(), status(503, retry_after=7.0), {}, Decision(True, 7.0, "throttled")),
-        (Case(max_throttle_wait=0), status(503, retry_after=7.0), {}, Decision(True, 7.0, "transient")),
-        (Case(), status(500), {"stale": True}, Decision(True, 0.0, "stale connection", transparent=True)),
-        (Case(max_retries=0), status(500), {}, Decision(False, reason="max_retries")),
-        (Case(max_retries=0), throttle(), {}, Decision(False, reason="max_retries")),
-        (Case(), status(400, llmnet.BadRequestError), {}, Decision(False, reason="not retryable")),
-        (Case(), status(401, llmnet.AuthenticationError), {}, Decision(False, reason="not retryable")),
+        (dict(), status(500), {}, Decision(True, 0.0, "transient")),
+        (dict(rng=MOST), status(500), {}, Decision(True, 0.5, "transient")),
+        (dict(), status(503, retry_after=7.0), {}, Decision(True, 7.0, "throttled")),
+        (dict(max_throttle_wait=0), status(503, retry_after=7.0), {}, Decision(True, 7.0, "transient")),
+        (dict(), status(500), {"stale": True}, Decision(True, 0.0, "stale connection", transparent=True)),
+        (dict(max_retries=0), status(500), {}, Decision(False, reason="max_retries")),
+        (dict(max_retries=0), throttle(), {}, Decision(False, reason="max_retries")),
+        (dict(), status(400, llmnet.BadRequestError), {}, Decision(False, reason="not retryable")),
+        (dict(), status(401, llmnet.AuthenticationError), {}, Decision(False, reason="not retryable")),
         (
-            Case(renewable=True),
+            dict(renewable=True),
             status(401, llmnet.AuthenticationError),
             {},
             Decision(True, 0.0, "key refused", transparent=True),
         ),
-        (Case(), throttle(retry_after=120.0), {}, Decision(True, 120.0, "throttled")),
-        (Case(), throttle(retry_after=120.5), {}, Decision(False, reason="retry_after")),
-        (Case(max_throttle_wait=6.9), throttle(retry_after=7.0), {}, Decision(False, reason="max_throttle_wait")),
-        (Case(max_throttle_wait=7.0), throttle(retry_after=7.0), {}, Decision(True, 7.0, "throttled")),
-        (Case(total=7.0), throttle(retry_after=7.0), {}, Decision(False, reason="total")),
-        (Case(total=7.1), throttle(retry_after=7.0), {}, Decision(True, 7.0, "throttled")),
-        (Case(total=0.5, rng=MOST), status(500), {}, Decision(False, reason="total")),
-        (Case(capacity=13.9), status(500), {}, Decision(False, reason="budget")),
-        (Case(capacity=14.0), status(500), {}, Decision(True, 0.0, "transient")),
-        (Case(budget=None), status(500), {}, Decision(True, 0.0, "transient")),
-        (Case(total=10.0), LATE, {"took": 20.0}, Decision(True, 0.0, "transient")),
-        (Case(total=10.0), LATE, {"took": 20.1}, Decision(False, reason="total")),
-        (Case(retry_timeouts=False), LATE, {}, Decision(False, reason="not retryable")),
+        (dict(), throttle(retry_after=120.0), {}, Decision(True, 120.0, "throttled")),
+        (dict(), throttle(retry_after=120.5), {}, Decision(False, reason="retry_after")),
+        (dict(max_throttle_wait=6.9), throttle(retry_after=7.0), {}, Decision(False, reason="max_throttle_wait")),
+        (dict(max_throttle_wait=7.0), throttle(retry_after=7.0), {}, Decision(True, 7.0, "throttled")),
+        (dict(total=7.0), throttle(retry_after=7.0), {}, Decision(False, reason="total")),
+        (dict(total=7.1), throttle(retry_after=7.0), {}, Decision(True, 7.0, "throttled")),
+        (dict(total=0.5, rng=MOST), status(500), {}, Decision(False, reason="total")),
+        (dict(capacity=13.9), status(500), {}, Decision(False, reason="budget")),
+        (dict(capacity=14.0), status(500), {}, Decision(True, 0.0, "transient")),
+        (dict(budget=None), status(500), {}, Decision(True, 0.0, "transient")),
+        (dict(total=10.0), LATE, {"took": 20.0}, Decision(True, 0.0, "transient")),
+        (dict(total=10.0), LATE, {"took": 20.1}, Decision(False, reason="total")),
+        (dict(retry_timeouts=False), LATE, {}, Decision(False, reason="not retryable")),
     ],
 )
-def test_the_first_verdict(case, error, facts, decision):
-    assert case.verdict(error, **facts) == decision
+def test_the_first_verdict(options, error, facts, decision):
+    assert Case(**options).verdict(error, **facts) == decision
 
 
 def test_nothing_is_sent_once_the_time_is_over():
