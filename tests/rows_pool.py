@@ -37,6 +37,7 @@ def full_queue(front, server):
             client.chat("second")
         error = caught.value
         assert (error.phase, error.retryable, error.maybe_billed) == ("queue", False, False)
+        assert "in the queue, where 1 calls are under way and 1 wait" in str(error)
         assert (error.meta.attempts, sleeps, server.request_count) == ([], [], 1)
         server.release()
         assert first.result().content == "first"

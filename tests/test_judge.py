@@ -83,6 +83,12 @@ def test_the_last_token_may_be_drawn():
     assert bucket.tokens == 28.0
 
 
+@pytest.mark.parametrize("name", ["max_retries", "base_delay", "max_delay", "max_retry_after", "max_throttle_wait"])
+def test_a_wrong_figure_is_named(name):
+    with pytest.raises(llmnet.ConfigurationError, match=f"^{name} must be"):
+        RetryPolicy(**{name: -1})
+
+
 # -- reasons ------------------------------------------------------------------------------------------------------------
 
 
@@ -108,7 +114,11 @@ def throttle(**facts):
     return status(429, llmnet.RateLimitError, **facts)
 
 
-LATE = llmnet.APITimeoutError("", phase="response")
+def late(phase):
+    return llmnet.APITimeoutError("", phase=phase)
+
+
+LATE = late("response")
 
 
 @pytest.mark.parametrize(
@@ -142,6 +152,16 @@ LATE = llmnet.APITimeoutError("", phase="response")
         ({"total": 10.0}, LATE, {"took": 20.0}, Decision(True, 0.0, "transient")),
         ({"total": 10.0}, LATE, {"took": 20.1}, Decision(False, reason="total")),
         ({"retry_timeouts": False}, LATE, {}, Decision(False, reason="not retryable")),
+        ({}, late("idle"), {}, Decision(True, 0.0, "transient")),
+        ({"retry_timeouts": False}, late("idle"), {}, Decision(False, reason="not retryable")),
+        ({"retry_timeouts": False}, late("connect"), {}, Decision(True, 0.0, "transient")),
+        ({}, late("total"), {}, Decision(False, reason="not retryable")),
+        ({}, late("queue"), {}, Decision(False, reason="not retryable")),
+        ({}, status(529), {}, Decision(True, 0.5, "throttled")),
+        ({}, status(503), {}, Decision(True, 0.0, "transient")),
+        ({}, status(500, retry_after=7.0), {}, Decision(True, 7.0, "transient")),
+        ({"total": 0.9}, status(500), {}, Decision(True, 0.0, "transient")),
+        ({"max_retry_after": 0, "max_throttle_wait": 0}, status(500), {}, Decision(True, 0.0, "transient")),
     ],
 )
 def test_the_first_verdict(options, error, facts, decision):

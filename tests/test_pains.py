@@ -144,3 +144,16 @@ def test_netrc_is_nobodys_key(front, server, tmp_path, monkeypatch, key):
     with front.client(**at(server, api_key=key)) as client:
         client.chat("hi")
     assert server.requests[0].headers.get("authorization") == (key and f"Bearer {key}")
+
+
+# -- 26: an error says through whom it went ---------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("address", ["http://user:secret-word@127.0.0.1:9", "http://127.0.0.1:9"])
+def test_a_proxy_that_fails_is_named(front, address):
+    fields = {"base_url": "https://127.0.0.1:1/v1", "api_key": KEY, "retry": QUICK, "proxy": address}
+    with front.client(model="m", **fields) as client, pytest.raises(llmnet.APIConnectionError) as caught:
+        client.chat("hi")
+    assert caught.value.phase == "proxy"
+    assert "the proxy http://127.0.0.1:9 failed" in str(caught.value)
+    assert "secret-word" not in str(caught.value)

@@ -134,13 +134,11 @@ class Bounds:
         """Seconds since the call began."""
         return self.clock() - self.started
 
-    def error(self, arrived: str = "") -> APITimeoutError:
-        """The error of the bound that is nearest now, which is the one that expired."""
+    def error(self, said: str = "") -> APITimeoutError:
+        """The error of the bound that is nearest now, which is the one that expired; *said* goes on from there."""
         phase, _ = self.left()
         limit = _seconds(self._timeout.total) if phase == "total" else self._limit
-        return APITimeoutError(
-            f"the {phase} bound of {limit:g}s expired" + (f" after {arrived}" if arrived else ""), phase=phase
-        )
+        return APITimeoutError(f"the {phase} bound of {limit:g}s expired {said}".rstrip(), phase=phase)
 
 
 def _seconds(value: float | None) -> float:

@@ -31,6 +31,7 @@ class Call:
         bounds: how long each part may still take.
         exchange: the attempt under way, or `None` between attempts.
         delivered: a chunk was handed out; from then on the call is never sent again.
+        proxy: the address, without credentials, of the proxy that the attempt goes through.
         stopped: the error that ends the call, once somebody has called `stop`.
     """
 
@@ -57,7 +58,7 @@ class Call:
         self.policy, self.bounds, self.gate, self.secrets = policy, bounds, gate, secrets
         self._judge = Judge(policy, bounds, gate, bucket, rng, renewable=callable(key))
         self.exchange: Exchange | None = None
-        self.delivered = False
+        self.delivered, self.proxy = False, ""
         self.stopped: LLMNetError | None = None
         self.meta = Meta()
         self.ticket: Any = None
@@ -155,12 +156,12 @@ class Call:
         self._closing = True
         self.bounds.last(seconds)
 
-    def expired(self) -> LLMNetError:
-        """The error of a wait that ran into its bound, or of the stop that ended it."""
+    def expired(self, said: str = "") -> LLMNetError:
+        """The error of a wait that ran into its bound, with what is to be said of it, or of the stop that ended it."""
         if self.stopped is not None:
             return self.stopped
         arrived = self.exchange.arrived if self.exchange is not None else 0
-        return self.bounds.error(f"{arrived} bytes of the body" if arrived else "")
+        return self.bounds.error(said or (f"after {arrived} bytes of the body" if arrived else ""))
 
     # -- the judge ----------------------------------------------------------------------------------------------------
 

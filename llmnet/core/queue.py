@@ -83,6 +83,9 @@ class FairQueue:
         self.join(ticket)
         return ticket
 
+    def __str__(self) -> str:
+        return f"{self.active} calls are under way and {self.waiting} wait"
+
     def join(self, ticket: Ticket) -> None:
         """Ask for a slot with a ticket already in hand, which no interrupt can lose on its way back."""
         with self._lock:

@@ -78,7 +78,7 @@ class Transport:
             raise
 
     async def _send(self, call: Call, scope: Scope) -> "OpenReply":
-        client = await self._client(call.request.url, fresh=call.wants_fresh)
+        client = await self._client(call)
         hide_in_logs(call.secrets)
         response = await scope.run(client.send(_request(call, scope), stream=True))
         call.sending()
@@ -112,10 +112,12 @@ class Transport:
             self._queue.leave(call.ticket)
             call.ticket = None
 
-    async def _client(self, url: str, *, fresh: bool) -> httpx.AsyncClient:
-        """The client of the running loop for the proxy that a URL goes through."""
+    async def _client(self, call: Call) -> httpx.AsyncClient:
+        """The client of the running loop for the way that a call goes."""
         clients = (await self._lanes.here()).clients
+        url, fresh = call.request.url, call.wants_fresh
         proxy = proxy_on_way(url, self._proxy, os.environ)
+        call.proxy = proxy.url if proxy else ""
         way = (proxy.full_url if proxy else "", url.startswith("https:"), fresh)
         if way not in clients:
             kept = 0 if fresh else self._pool_size

@@ -42,7 +42,7 @@ class Awaits:
         while not ticket.granted:
             await self._until(turn, call.left(), call)
             if not ticket.granted and call.bounds.left()[1] <= 0:
-                raise Fault(Outcome(call.expired()))
+                raise Fault(Outcome(call.expired(f"in the queue, where {queue}")))
 
     async def _until(self, event: asyncio.Event, seconds: float, call: Call) -> None:
         loop = asyncio.get_running_loop()

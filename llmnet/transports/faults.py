@@ -103,7 +103,8 @@ def _lost(error: BaseException, chain: list[BaseException], call: Call, *, proxi
     known = _known(chain, text, call)
     if proxied and (known is None or known.phase != "connect"):
         final = not known.retryable if known else _PROXY_REFUSES.search(text) is not None
-        return _connection(f"the proxy failed: {known.message if known else text}", "proxy", final=final)
+        named = f"the proxy {call.proxy}".rstrip()
+        return _connection(f"{named} failed: {known.message if known else text}", "proxy", final=final)
     return known or _broken(text, call)
 
 

@@ -93,6 +93,7 @@ class Transport:
 
     def _send(self, call: Call) -> "OpenReply":
         proxy = proxy_on_way(call.request.url, self._proxy, os.environ)
+        call.proxy = proxy.url if proxy else ""
         hide_in_logs(call.secrets)
         response = self._session.send(_prepared(call), stream=True, allow_redirects=False, proxies=_proxies(proxy))
         return self._opened(call, response)

@@ -39,7 +39,7 @@ class Waits:
         while not ticket.granted:
             self._until(turn, call.left(), call)
             if not ticket.granted and call.bounds.left()[1] <= 0:
-                raise Fault(Outcome(call.expired()))
+                raise Fault(Outcome(call.expired(f"in the queue, where {queue}")))
 
     def _until(self, event: threading.Event, seconds: float, call: Call) -> None:
         call.wakes(event.set)
