@@ -7,8 +7,13 @@ from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from llmnet.aclient import AsyncChatStream, AsyncClient
-    from llmnet.client import ChatStream, Client
+    from llmnet.aclient import AsyncClient
+    from llmnet.astream import AsyncChatStream
+    from llmnet.batch.progress import BatchProgress
+    from llmnet.batch.rows import BatchResult
+    from llmnet.batch.tasks import AsyncBatch
+    from llmnet.batch.threads import Batch
+    from llmnet.client import Client
     from llmnet.config import ClientConfig, Provider
     from llmnet.core.bounds import Timeout
     from llmnet.core.chat import (
@@ -44,17 +49,35 @@ if TYPE_CHECKING:
         StreamCancelledError,
         StreamError,
     )
+    from llmnet.core.events import (
+        AttemptFailed,
+        AttemptStarted,
+        CallEvent,
+        CallFinished,
+        CallQueued,
+        FirstToken,
+        Throttled,
+    )
     from llmnet.core.http import Attempt, Meta
     from llmnet.core.retry import RetryBudget, RetryPolicy
     from llmnet.retrying import retry_with_backoff, with_retry
+    from llmnet.stream import ChatStream
+    from llmnet.telemetry.stats import Stats
     from llmnet.transports.async_factory import create_async_client
     from llmnet.transports.sync_factory import create_session
 
 __version__ = "0.1.0"
 
 _ROOMS = {
-    "aclient": ("AsyncChatStream", "AsyncClient"),
-    "client": ("ChatStream", "Client"),
+    "aclient": ("AsyncClient",),
+    "batch.progress": ("BatchProgress",),
+    "batch.rows": ("BatchResult",),
+    "batch.tasks": ("AsyncBatch",),
+    "batch.threads": ("Batch",),
+    "astream": ("AsyncChatStream",),
+    "client": ("Client",),
+    "stream": ("ChatStream",),
+    "telemetry.stats": ("Stats",),
     "config": ("ClientConfig", "Provider"),
     "core.bounds": ("Timeout",),
     "core.chat": (
@@ -66,6 +89,9 @@ _ROOMS = {
         "ConfigurationError", "ConflictError", "ContextLengthError", "IncompleteStreamError", "InvalidResponseError",
         "LLMNetError", "NotFoundError", "OverloadedError", "PermissionDeniedError", "QuotaExceededError",
         "RateLimitError", "ServerError", "StreamCancelledError", "StreamError",
+    ),
+    "core.events": (
+        "AttemptFailed", "AttemptStarted", "CallEvent", "CallFinished", "CallQueued", "FirstToken", "Throttled",
     ),
     "core.http": ("Attempt", "Meta"),
     "core.retry": ("RetryBudget", "RetryPolicy"),
@@ -79,11 +105,20 @@ __all__ = [
     "APIConnectionError",
     "APIStatusError",
     "APITimeoutError",
+    "AsyncBatch",
     "AsyncChatStream",
     "AsyncClient",
     "Attempt",
+    "AttemptFailed",
+    "AttemptStarted",
     "AuthenticationError",
     "BadRequestError",
+    "Batch",
+    "BatchProgress",
+    "BatchResult",
+    "CallEvent",
+    "CallFinished",
+    "CallQueued",
     "ChatResponse",
     "ChatStream",
     "Client",
@@ -93,6 +128,7 @@ __all__ = [
     "ContextLengthError",
     "EmbeddingResponse",
     "FinishReason",
+    "FirstToken",
     "IncompleteStreamError",
     "InvalidResponseError",
     "LLMNetError",
@@ -108,10 +144,12 @@ __all__ = [
     "RetryBudget",
     "RetryPolicy",
     "ServerError",
+    "Stats",
     "StreamCallbacks",
     "StreamCancelledError",
     "StreamChunk",
     "StreamError",
+    "Throttled",
     "Timeout",
     "ToolCall",
     "ToolCallDelta",

@@ -8,6 +8,7 @@ import weakref
 from collections.abc import Callable, Mapping
 from typing import Any, Self
 
+from llmnet.batch.rows import read_row
 from llmnet.config import FAKE_URL, ClientConfig, client_config
 from llmnet.core.bounds import Bounds, Clock, Timeout, resolve_timeout
 from llmnet.core.call import Call
@@ -21,6 +22,9 @@ from llmnet.environment import CREDENTIALS, Resolved, resolve
 from llmnet.providers import make_form
 from llmnet.providers.form import Form
 from llmnet.shared import Shared
+from llmnet.telemetry import log
+from llmnet.telemetry.stats import Stats
+from llmnet.telemetry.tell import Teller
 
 # What a client shares with its children: giving one of these to a child would have to split it.
 _SHARED_FIELDS = ("max_concurrent", "proxy", "verify", "http2", "transport")
@@ -44,6 +48,7 @@ class Caller:
         self.config = config
         self.resolved: Resolved = resolve(config, os.environ)
         self._policy = config.policy
+        log.set_up(os.environ)
         self._form: Form | None = None
         _CALLERS.add(self)
         self._secrets = Secrets(self.resolved.secrets)
@@ -72,6 +77,11 @@ class Caller:
     def request_count(self) -> int:
         """HTTP requests sent so far, by this client and its children."""
         return self._common.request_count
+
+    @property
+    def stats(self) -> Stats:
+        """What this client and its children have done so far: a snapshot, and `.prometheus()` is its text."""
+        return self._common.counters.snapshot()
 
     def __repr__(self) -> str:
         return f"{type(self).__name__}({self.config!r})"
@@ -107,6 +117,15 @@ class Caller:
         gate = (chat.model, str(tier))
         return self.make_call(form, form.prepare(chat), bounds, headers=headers, gate=gate, stream=stream)
 
+    def _row_call(self, row: Any, common: Mapping[str, Any]) -> Call:
+        """The call of one row of a batch.
+
+        Raises:
+            ConfigurationError: the row is wrong.
+        """
+        read = read_row(row, common)
+        return self._chat_call(read.messages, read.params, stream=False)
+
     def make_call(
         self,
         form: Form,
@@ -123,6 +142,7 @@ class Caller:
         Its own headers lie over all others, the credential too.
         """
         host, key = form.target.host, self.resolved.key
+        model, *_ = gate
         # A callable is itself the credential: a token that it renews is no new one. A header may be one, too.
         given = merged(request.headers, headers)
         lane = (host, id(key) if callable(key) else key, *map(given.get, CREDENTIALS))
@@ -143,6 +163,8 @@ class Caller:
             stream=stream,
             read=read,
             count=self._common.count,
+            model=model,
+            listener=Teller(self._common.counters, self.config.on_event),
         )
         return self._common.watch(call)
 

@@ -1,21 +1,22 @@
 """The blocking client; `aclient.py` is the same text, awaited, and a test holds the two to that."""
 
-from collections import deque
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from types import TracebackType
 from typing import Any, Self, Unpack
 
+from llmnet.batch.plan import patient_policy, patient_timeout, planned
+from llmnet.batch.progress import Progress
+from llmnet.batch.threads import Batch, Engine
 from llmnet.calls import Caller, checked_callbacks
 from llmnet.config import ClientConfig, ClientFields
 from llmnet.core.bounds import Timeout
 from llmnet.core.call import Call
 from llmnet.core.chat import ChatResponse, EmbeddingResponse, ModelInfo, StreamCallbacks, StreamChunk
-from llmnet.core.errors import LLMNetError, StreamCancelledError, StreamError
-from llmnet.core.http import Meta
+from llmnet.core.errors import LLMNetError
 from llmnet.core.outcome import Fault
 from llmnet.jobs import EmbedJob, ModelsJob
+from llmnet.stream import ChatStream
 from llmnet.transports import waits
-from llmnet.transports.sync_reply import OpenReply
 from llmnet.transports.sync_transport import Transport
 
 Messages = str | Sequence[Mapping[str, Any]]
@@ -99,7 +100,7 @@ class Client(Caller):
         timeout: float | Timeout | None = None,
         extra_headers: Mapping[str, str | None] | None = None,
         **params: Any,
-    ) -> "ChatStream":
+    ) -> ChatStream:
         """Ask, and hear the reply as it is made; arguments as in `chat`. Nothing is sent before the first iteration.
 
         Raises:
@@ -142,6 +143,46 @@ class Client(Caller):
             self._run(call)
         return job.result()
 
+    def batch(
+        self,
+        requests: Iterable[Any],
+        *,
+        max_concurrent: int | None = None,
+        ordered: bool = False,
+        stop_after_errors: int | None = None,
+        progress: Progress = None,
+        **params: Any,
+    ) -> Batch:
+        """Ask many times, with bounded concurrency and memory; a failure is a result like any other.
+
+        A row is what `chat` takes as `messages`, a dict of `chat`'s arguments (with `prompt` or `messages`, and a
+        `custom_id` of your own), or a line of an OpenAI Batch file. Throttles are waited out for up to an hour, unless
+        `retry=` or `timeout=` of the client says otherwise.
+
+        Args:
+            requests: the rows; they are taken one by one, as there is room for them.
+            max_concurrent: calls in flight, if fewer than the client's.
+            ordered: give the results in the order of the rows, not as they come.
+            stop_after_errors: after so many failed rows take no more; those in flight are finished.
+            progress: `True` for a bar on the terminal, or a function that is given `BatchProgress`.
+            **params: arguments of `chat` for all rows; a row's own go before them.
+
+        Raises:
+            ConfigurationError: an argument is wrong.
+        """
+        ledger, report = planned(
+            requests,
+            self.config.max_concurrent,
+            max_concurrent=max_concurrent,
+            ordered=ordered,
+            stop_after_errors=stop_after_errors,
+            progress=progress,
+        )
+        config = self.config
+        patient = self.with_options(retry=patient_policy(config.policy), timeout=patient_timeout(config.timeout))
+        engine = Engine(requests, ledger, make=lambda row: patient._row_call(row, params), run=patient._run)
+        return Batch(engine, report)
+
     def with_options(self, **fields: Unpack[ClientFields]) -> Self:
         """Make a cheap child that shares connections, queue, budget and counters; closing it closes nothing.
 
@@ -167,20 +208,27 @@ class Client(Caller):
 
     def _run(self, call: Call) -> Any:
         """The driver: send, read, and on a fault ask the call what to do."""
-        while True:
-            try:
-                with self._transport.send(call) as raw:
-                    exchange = call.under_way
-                    for data in raw:
-                        exchange.feed(data)
-                        if exchange.done:
-                            break
-                    exchange.end()
-                    return call.succeed()
-            except Fault as fault:
-                call.judge(fault.outcome)
+        try:
+            while True:
+                try:
+                    return self._attempt(call)
+                except Fault as fault:
+                    call.judge(fault.outcome)
+        except BaseException as error:
+            call.broken_off(error)
+            raise
 
-    def _told(self, stream: "ChatStream", callbacks: StreamCallbacks) -> ChatResponse:
+    def _attempt(self, call: Call) -> Any:
+        with self._transport.send(call) as raw:
+            exchange = call.under_way
+            for data in raw:
+                exchange.feed(data)
+                if exchange.done:
+                    break
+            exchange.end()
+            return call.succeed()
+
+    def _told(self, stream: ChatStream, callbacks: StreamCallbacks) -> ChatResponse:
         try:
             while (chunk := self._heard(stream, callbacks)) is not None:
                 waits.tell(callbacks.on_chunk, chunk)
@@ -189,108 +237,10 @@ class Client(Caller):
         finally:
             stream.close()
 
-    def _heard(self, stream: "ChatStream", callbacks: StreamCallbacks) -> StreamChunk | None:
+    def _heard(self, stream: ChatStream, callbacks: StreamCallbacks) -> StreamChunk | None:
         """The next chunk; only an error of the call itself is told, not one that a callback has raised."""
         try:
             return next(stream, None)
         except LLMNetError as error:
             waits.tell(callbacks.on_error, error)
             raise
-
-
-class ChatStream:
-    """A reply as it is made: an iterator of `StreamChunk`, and a context manager that closes it."""
-
-    def __init__(self, transport: Transport, call: Call) -> None:
-        self._transport, self._call = transport, call
-        self._raw: OpenReply | None = None
-        self._ready: deque[StreamChunk] = deque()
-        self._response: ChatResponse | None = None
-        self._closed = False
-
-    def __iter__(self) -> Self:
-        return self
-
-    def __next__(self) -> StreamChunk:
-        while self._response is None and (not self._ready or self._call.stopped is not None):
-            self._advance()
-        if not self._ready:
-            raise StopIteration
-        return self._call.shown(self._ready.popleft())
-
-    def _advance(self) -> None:
-        """Take one step; whatever ends the call closes the stream, so that nothing is ever sent again."""
-        if self._closed:
-            raise StreamError("the stream is closed")
-        try:
-            self._step()
-        except BaseException:
-            self.close()
-            raise
-
-    def _step(self) -> None:
-        """Send or, where that is done, read once; a fault of either is judged."""
-        try:
-            self._call.go_on()
-            if self._raw is None:
-                self._raw = self._transport.send(self._call)
-            else:
-                self._read(self._raw)
-        except Fault as fault:
-            self._leave()
-            self._call.judge(fault.outcome)
-
-    def _read(self, raw: OpenReply) -> None:
-        exchange = self._call.under_way
-        data = b"" if exchange.done else next(raw, b"")
-        self._ready.extend(exchange.feed(data) if data else exchange.end())
-        if not data:
-            self._response = self._call.succeed()
-            self._leave()
-
-    @property
-    def response(self) -> ChatResponse:
-        """The assembled reply, once the stream has ended.
-
-        Raises:
-            StreamError: it has not.
-        """
-        if self._response is None:
-            raise StreamError("the stream has not ended; `.partial` has what has arrived")
-        return self._response
-
-    @property
-    def partial(self) -> ChatResponse | None:
-        """The reply as far as it has arrived, or `None` where nothing of it has."""
-        return self._response or self._call.partial()
-
-    @property
-    def meta(self) -> Meta:
-        """How the call went so far."""
-        return self._call.meta
-
-    def cancel(self) -> None:
-        """End the stream from any thread: whoever queues, sleeps, connects or reads for it is woken."""
-        if self._response is None:
-            self._call.stop(StreamCancelledError("the stream was cancelled"))
-
-    def close(self) -> None:
-        """Stop listening and give the connection back; idempotent."""
-        self._closed = True
-        self._ready.clear()
-        self._leave()
-
-    def _leave(self) -> None:
-        raw, self._raw = self._raw, None
-        if raw is not None:
-            raw.close()
-
-    def __enter__(self) -> Self:
-        while self._raw is None and self._response is None:
-            self._advance()
-        return self
-
-    def __exit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
-    ) -> None:
-        self.close()

@@ -10,8 +10,9 @@ from typing import Any, Literal, TypedDict
 
 from llmnet.core.bounds import Timeout
 from llmnet.core.errors import ConfigurationError
+from llmnet.core.events import Listener
 from llmnet.core.headers import checked_headers, checked_key
-from llmnet.core.request import checked_timeout, plain_text
+from llmnet.core.request import checked_timeout, is_async_callable, plain_text
 from llmnet.core.retry import RetryPolicy, count
 from llmnet.providers.addresses import checked_url
 from llmnet.providers.services import SERVICES
@@ -48,6 +49,7 @@ class ClientFields(TypedDict, total=False):
     verify: bool | str | ssl.SSLContext
     http2: bool
     api_version: str | None
+    on_event: Listener | None
     transport: Literal["auto", "fast", "httpx"]
 
 
@@ -74,6 +76,8 @@ class ClientConfig:
         verify: a CA file or folder, an `SSLContext`, or `False` (unsafe).
         http2: HTTP/2 where the server has it (async, needs the extra `http2`).
         api_version: Azure's.
+        on_event: called with each event of a call as it happens (`llmnet.core.events`); it must be quick, and what it
+            raises is logged and breaks nothing.
         transport: the engine of the async client.
 
     Raises:
@@ -94,6 +98,7 @@ class ClientConfig:
     verify: bool | str | ssl.SSLContext = True
     http2: bool = False
     api_version: str | None = None
+    on_event: Listener | None = None
     transport: Literal["auto", "fast", "httpx"] = "auto"
 
     def __post_init__(self) -> None:
@@ -207,6 +212,13 @@ def _one_of(*types: type, said: str) -> Callable[[Any, str], Any]:
     return check
 
 
+def _hook(value: Any, name: str) -> Listener:
+    if not callable(value) or is_async_callable(value):
+        raise ConfigurationError(f"{name} must be a plain function that takes an event, not {brief(value)}")
+    hook: Listener = value
+    return hook
+
+
 def _engine(value: Any, name: str) -> str:
     if value not in ("auto", "httpx"):
         raise ConfigurationError(f"{name} must be 'auto' or 'httpx', not {brief(value)}; 'fast' is not built yet")
@@ -228,6 +240,7 @@ _CHECKS: dict[str, Callable[[Any, str], Any]] = {
     "verify": _one_of(bool, str, ssl.SSLContext, said="the path of a CA file, an SSLContext or a bool"),
     "http2": _one_of(bool, said="True or False"),
     "api_version": plain_text,
+    "on_event": _hook,
     "transport": _engine,
 }
-_OPTIONAL = ("api", "model", "api_key", "base_url", "retry", "headers", "proxy", "api_version")
+_OPTIONAL = ("api", "model", "api_key", "base_url", "retry", "headers", "proxy", "api_version", "on_event")

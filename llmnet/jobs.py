@@ -12,11 +12,13 @@ from llmnet.core.headers import checked_headers
 from llmnet.core.http import Meta, Request
 from llmnet.core.request import checked_inputs, checked_model, checked_timeout
 
-Step = tuple[Request, Callable[[Any], None]]
+Step = tuple[Request, Callable[[Any], Any]]
 
 
 class Job:
     """Requests that are made one after another; the first error ends them."""
+
+    model = ""
 
     def __init__(self, caller: Caller, timeout: Any = None, headers: Any = None) -> None:
         checked_timeout(timeout)
@@ -34,7 +36,7 @@ class Job:
         """The calls, each made when the one before has been run; each takes over the attempts so far."""
         for request, read in self.steps():
             timeout = dataclasses.replace(self._timeout, total=max(self._bounds.total_left(), 1e-9))
-            gate = (type(self).__name__,)
+            gate = (self.model, type(self).__name__)
             call = self.caller.make_call(self.form, request, timeout, headers=self._headers, gate=gate, read=read)
             call.meta.attempts = self._last.meta.attempts if self._last is not None else []
             self._last = call
@@ -82,21 +84,22 @@ class EmbedJob(Job):
     ) -> None:
         super().__init__(caller, timeout, headers)
         self._inputs = checked_inputs(inputs)
-        self._model = checked_model(caller.resolved.model if model is None else model)
+        self.model = checked_model(caller.resolved.model if model is None else model)
         self._params = params
         self._replies: list[EmbeddingResponse] = []
 
     def steps(self) -> Iterator[Step]:
         """A slice of the inputs at a time."""
-        limit = self.form.target.service.embed_limit(self._model)
+        limit = self.form.target.service.embed_limit(self.model)
         for start in range(0, len(self._inputs), limit):
             part = self._inputs[start : start + limit]
-            request = self.form.embed_request(part, self._model, self._params)
+            request = self.form.embed_request(part, self.model, self._params)
             yield request, self._reader(len(part))
 
-    def _reader(self, size: int) -> Callable[[Any], None]:
-        def read(payload: Any) -> None:
+    def _reader(self, size: int) -> Callable[[Any], EmbeddingResponse]:
+        def read(payload: Any) -> EmbeddingResponse:
             self._replies.append(self.form.parse_embeddings(payload, size))
+            return self._replies[-1]
 
         return read
 
@@ -105,7 +108,7 @@ class EmbedJob(Job):
         first = self._replies[0]
         return EmbeddingResponse(
             vectors=[vector for reply in self._replies for vector in reply.vectors],
-            model=first.model or self._model,
+            model=first.model or self.model,
             usage=total_usage([reply.usage for reply in self._replies]),
             provider=self.form.provider,
             meta=self.meta(),

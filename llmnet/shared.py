@@ -10,6 +10,7 @@ from llmnet.core.errors import APIConnectionError, ConfigurationError
 from llmnet.core.gate import Bucket, Gate, Lanes
 from llmnet.core.queue import FairQueue
 from llmnet.core.retry import RetryBudget
+from llmnet.telemetry.stats import Counters
 
 
 class Shared:
@@ -17,6 +18,7 @@ class Shared:
 
     def __init__(self, max_concurrent: int) -> None:
         self.queue = FairQueue(max_concurrent)
+        self.counters = Counters()
         self.rng = random.Random()
         self.request_count = 0
         self.closed = False
@@ -35,6 +37,7 @@ class Shared:
         self._begin()
         self.queue.reset()
         self.rng.seed()
+        self.counters.renew()
         for lasting in (*self._gates, *self._buckets):
             lasting.renew()
 

@@ -10,15 +10,16 @@ from collections.abc import Callable
 from typing import Any
 
 from llmnet.core.bounds import Bounds, Clock
-from llmnet.core.chat import ChatResponse, StreamChunk
+from llmnet.core.chat import ChatResponse, StreamChunk, Usage, replace_meta
 from llmnet.core.errors import APIStatusError, APITimeoutError, LLMNetError
+from llmnet.core.events import Ending, Listener
 from llmnet.core.exchange import Exchange, Kind, WireForm
 from llmnet.core.gate import Bucket, Gate, Turn
-from llmnet.core.http import Attempt, Headers, Meta, Request, request_id_of
-from llmnet.core.judge import Judge
+from llmnet.core.http import Attempt, Headers, Request, request_id_of
+from llmnet.core.judge import Judge, read_hint
 from llmnet.core.outcome import Fault, Outcome, cause_of
+from llmnet.core.record import Record
 from llmnet.core.retry import Decision, RetryPolicy
-from llmnet.core.retry_after import hint_in_body, parse_retry_after
 from llmnet.core.secrets import Secrets
 
 Authorise = Callable[[Request, str | None], Request]
@@ -30,6 +31,7 @@ class Call:
     Attributes:
         bounds: how long each part may still take.
         exchange: the attempt under way, or `None` between attempts.
+        key: the key of the attempt under way.
         delivered: a chunk was handed out; from then on the call is never sent again.
         proxy: the address, without credentials, of the proxy that the attempt goes through.
         stopped: the error that ends the call, once somebody has called `stop`.
@@ -53,6 +55,8 @@ class Call:
         stream: bool = False,
         count: Callable[[int], None] = lambda _: None,
         read: Callable[[Any], Any] | None = None,
+        model: str = "",
+        listener: Listener | None = None,
     ) -> None:
         self.form, self.request, self.stream, self.host = form, request, stream, host
         self.policy, self.bounds, self.gate, self.secrets = policy, bounds, gate, secrets
@@ -60,14 +64,15 @@ class Call:
         self.exchange: Exchange | None = None
         self.delivered, self.proxy = False, ""
         self.stopped: LLMNetError | None = None
-        self.meta = Meta()
+        self._record = Record(bounds, listener, provider=form.provider, host=host, model=model, stream=stream)
+        self.meta = self._record.meta
         self.ticket: Any = None
         self.sent = self.uploading = self.reused = self.heard = False
         self._turn = Turn(gate, rng)
         self._authorise, self._wall, self._read = authorise, wall, read
         self.key_source, self._count = key, count
         self._refused: tuple[str | None, LLMNetError] | None = None
-        self._key: str | None = None
+        self.key: str | None = None
         self._resume_at = self._attempt_at = bounds.started
         self._closing = False
         # A finalizer may stop or leave a call on the very thread that is in here.
@@ -82,6 +87,7 @@ class Call:
         Raises:
             APITimeoutError: the gate opens after the call must have ended, or that moment has passed in a sleep.
         """
+        self._record.queued()
         now = self.bounds.clock()
         delay = self._resume_at - now
         wait = max(delay, self.gate.wait(now)) if delay > 0 else self._turn.wait(now)
@@ -95,7 +101,7 @@ class Call:
         """Begin an attempt with a key; a renewed key that is the refused one ends the call with that refusal."""
         if self._refused is not None and self._refused[0] == key:
             raise self.final(self._refused[1])
-        self._key = key
+        self.key = key
         self.secrets.learn(key)
         request = self._authorise(self.request, key)
         self.exchange = Exchange(self.form, request, stream=self.stream, read=self._read)
@@ -104,6 +110,7 @@ class Call:
         self._attempt_at = self.bounds.clock()
         if not self.meta.attempts:
             self.meta.queued = self._attempt_at - self.bounds.started
+        self._record.attempt()
         return self.exchange
 
     @property
@@ -116,11 +123,6 @@ class Call:
         if self.exchange is None:
             raise RuntimeError("no attempt is under way")
         return self.exchange
-
-    @property
-    def key(self) -> str | None:
-        """The key of the attempt under way."""
-        return self._key
 
     def connecting(self) -> None:
         """A connection is being made: the connect bound counts from now."""
@@ -174,7 +176,7 @@ class Call:
         """Judge a failed attempt, note it, and make ready for the next one."""
         error = self.stopped or outcome.error
         error.meta = self.meta
-        self._read_hint(error)
+        read_hint(error, self.meta.headers, self._wall())
         decision = self._verdict(Outcome(error, outcome.stale, outcome.once))
         self._note(error, decision, stale=outcome.stale)
         if decision.retry:
@@ -183,18 +185,12 @@ class Call:
             self.bounds.past_queue()
         return decision
 
-    def _read_hint(self, error: LLMNetError) -> None:
-        """Note what the server asked to wait; `Retry-After` on a success says nothing of an error inside it."""
-        if isinstance(error, APIStatusError) and error.retry_after is None:
-            told = parse_retry_after(self.meta.headers, self._wall()) if error.http_status >= 400 else None
-            error.retry_after = told if told is not None else hint_in_body(error.body)
-
     def _verdict(self, outcome: Outcome) -> Decision:
         if self.stopped is not None or self.delivered:
             return Decision(False, reason="stopped" if self.stopped else "delivered")
         decision = self._judge.verdict(outcome, took=self.bounds.clock() - self._attempt_at if self.sent else 0.0)
         if decision.reason == "key refused":
-            self._refused = (self._key, outcome.error)
+            self._refused = (self.key, outcome.error)
         return decision
 
     @property
@@ -216,30 +212,28 @@ class Call:
             wait=decision.delay,
             sent=self.sent,
             transparent=decision.transparent,
+            throttled=self.policy.throttles(error),
             elapsed=self.bounds.clock() - self._attempt_at,
         )
-        self.meta.attempts.append(attempt)
+        self._record.failed(attempt, error, decision)
 
     def shown(self, chunk: StreamChunk) -> StreamChunk:
         """A chunk is handed out: the call is never sent again."""
         self.delivered = True
-        if self.meta.time_to_first_token is None:
-            self.meta.time_to_first_token = self.bounds.elapsed()
+        self._record.shown()
         return chunk
 
     def succeed(self) -> Any:
         """The reply is whole: note the attempt, refill the budget, and give the value."""
         elapsed = self.bounds.clock() - self._attempt_at
         self.meta.attempts.append(Attempt(status=self.meta.status, sent=True, elapsed=elapsed))
-        self.meta.elapsed = self.bounds.elapsed()
         self._judge.succeed()
         value = self.under_way.value
-        return self._with_meta(value) if isinstance(value, ChatResponse) else value
-
-    def _with_meta(self, reply: ChatResponse) -> ChatResponse:
-        if self.meta.request_id is None and self.exchange is not None:
-            self.meta.request_id = self.exchange.draft.request_id
-        return replace_meta(reply, self.meta)
+        if isinstance(value, ChatResponse):
+            self.meta.request_id = self.meta.request_id or self.under_way.draft.request_id
+            value = replace_meta(value, self.meta)
+        self._record.finished("ok", getattr(value, "usage", Usage()))
+        return value
 
     def partial(self) -> ChatResponse | None:
         """The reply as far as it has arrived, with the meta of the call so far."""
@@ -248,7 +242,6 @@ class Call:
 
     def final(self, error: LLMNetError) -> LLMNetError:
         """Complete an error that ends the call with all that is known, and without a secret."""
-        self.meta.elapsed = self.bounds.elapsed()
         error.provider, error.host, error.meta = self.form.provider, self.host, self.meta
         error.partial = self.partial()
         error.repeated = self.policy.max_retries > 0
@@ -256,7 +249,22 @@ class Call:
         error.maybe_billed = any(a.sent and (a.status is None or a.status < 400) for a in self.meta.attempts)
         if isinstance(error, APIStatusError):
             self.meta.request_id = error.request_id = self.meta.request_id or error.request_id
-        return self.secrets.clean(error)
+        cleaned = self.secrets.clean(error)
+        self._record.finished("cancelled" if self.stopped is not None else "error", self._usage(), cleaned)
+        return cleaned
+
+    def broken_off(self, error: BaseException) -> None:
+        """An exception went through the driver; where it is not the call's own, it is what ends the call."""
+        self.end("error" if isinstance(error, Exception) else "cancelled")
+
+    def end(self, outcome: Ending) -> None:
+        """Nobody goes on with the call; if it is not over by itself, this is how it ended."""
+        if not self._record.over:
+            self._record.finished("cancelled" if self.stopped is not None else outcome, self._usage())
+
+    def _usage(self) -> Usage:
+        partial = self.partial()
+        return partial.usage if partial is not None else Usage()
 
     # -- stopping it from outside -------------------------------------------------------------------------------------
 
@@ -291,9 +299,3 @@ class Call:
             # Under the lock: once `wakes(None)` has returned, nothing wakes what has moved on to another call.
             if self._wake is not None:
                 self._wake()
-
-
-def replace_meta(reply: ChatResponse, meta: Meta) -> ChatResponse:
-    """The same reply with the meta of its call."""
-    fields = {name: getattr(reply, name) for name in ChatResponse.__struct_fields__}
-    return ChatResponse(**{**fields, "meta": meta})

@@ -173,3 +173,9 @@ def total_usage(usages: list[Usage]) -> Usage:
     fields = Usage.__struct_fields__
     columns = {name: [getattr(usage, name) for usage in usages] for name in fields}
     return Usage(**{name: None if None in column else sum(column) for name, column in columns.items() if column})
+
+
+def replace_meta(reply: ChatResponse, meta: Meta) -> ChatResponse:
+    """The same reply with the meta of its call."""
+    fields = {name: getattr(reply, name) for name in ChatResponse.__struct_fields__}
+    return ChatResponse(**{**fields, "meta": meta})

@@ -5,12 +5,14 @@ What a call has used up so far is kept here: retries, throttles, the budget draw
 
 import dataclasses
 import random
+from collections.abc import Mapping
 
 from llmnet.core.bounds import Bounds
 from llmnet.core.errors import APIStatusError, APITimeoutError, AuthenticationError, LLMNetError
 from llmnet.core.gate import Bucket, Gate
 from llmnet.core.outcome import Outcome
 from llmnet.core.retry import Decision, RetryPolicy, after_hint, equal_jitter, full_jitter, return_step
+from llmnet.core.retry_after import hint_in_body, parse_retry_after
 
 
 @dataclasses.dataclass(slots=True)
@@ -99,3 +101,10 @@ class Judge:
         """A success gives back what its retries have drawn, or adds its credit."""
         if self.bucket is not None and self.policy.budget is not None:
             self.bucket.give(self._drawn or self.policy.budget.success_credit)
+
+
+def read_hint(error: LLMNetError, headers: Mapping[str, str], now: float) -> None:
+    """Note what the server asked to wait; `Retry-After` on a success says nothing of an error inside it."""
+    if isinstance(error, APIStatusError) and error.retry_after is None:
+        told = parse_retry_after(headers, now) if error.http_status >= 400 else None
+        error.retry_after = told if told is not None else hint_in_body(error.body)

@@ -1,0 +1,113 @@
+"""A reply as it is made, async; `stream.py` is the same text without `await`, and a test holds the two to that."""
+
+from collections import deque
+from types import TracebackType
+from typing import Self
+
+from llmnet.core.call import Call
+from llmnet.core.chat import ChatResponse, StreamChunk
+from llmnet.core.errors import StreamCancelledError, StreamError
+from llmnet.core.http import Meta
+from llmnet.core.outcome import Fault
+from llmnet.transports.async_reply import OpenReply
+from llmnet.transports.async_transport import Transport
+
+
+class AsyncChatStream:
+    """A reply as it is made: an iterator of `StreamChunk`, and a context manager that closes it."""
+
+    def __init__(self, transport: Transport, call: Call) -> None:
+        self._transport, self._call = transport, call
+        self._raw: OpenReply | None = None
+        self._ready: deque[StreamChunk] = deque()
+        self._response: ChatResponse | None = None
+        self._closed = False
+
+    def __aiter__(self) -> Self:
+        return self
+
+    async def __anext__(self) -> StreamChunk:
+        while self._response is None and (not self._ready or self._call.stopped is not None):
+            await self._advance()
+        if not self._ready:
+            raise StopAsyncIteration
+        return self._call.shown(self._ready.popleft())
+
+    async def _advance(self) -> None:
+        """Take one step; whatever ends the call closes the stream, so that nothing is ever sent again."""
+        if self._closed:
+            raise StreamError("the stream is closed")
+        try:
+            await self._step()
+        except BaseException as error:
+            self._call.broken_off(error)
+            await self.aclose()
+            raise
+
+    async def _step(self) -> None:
+        """Send or, where that is done, read once; a fault of either is judged."""
+        try:
+            self._call.go_on()
+            if self._raw is None:
+                self._raw = await self._transport.send(self._call)
+            else:
+                await self._read(self._raw)
+        except Fault as fault:
+            await self._leave()
+            self._call.judge(fault.outcome)
+
+    async def _read(self, raw: OpenReply) -> None:
+        exchange = self._call.under_way
+        data = b"" if exchange.done else await anext(raw, b"")
+        self._ready.extend(exchange.feed(data) if data else exchange.end())
+        if not data:
+            self._response = self._call.succeed()
+            await self._leave()
+
+    @property
+    def response(self) -> ChatResponse:
+        """The assembled reply, once the stream has ended.
+
+        Raises:
+            StreamError: it has not.
+        """
+        if self._response is None:
+            raise StreamError("the stream has not ended; `.partial` has what has arrived")
+        return self._response
+
+    @property
+    def partial(self) -> ChatResponse | None:
+        """The reply as far as it has arrived, or `None` where nothing of it has."""
+        return self._response or self._call.partial()
+
+    @property
+    def meta(self) -> Meta:
+        """How the call went so far."""
+        return self._call.meta
+
+    def cancel(self) -> None:
+        """End the stream from any thread: whoever queues, sleeps, connects or reads for it is woken."""
+        if self._response is None:
+            self._call.stop(StreamCancelledError("the stream was cancelled"))
+
+    async def aclose(self) -> None:
+        """Stop listening and give the connection back; idempotent."""
+        self._closed = True
+        self._ready.clear()
+        self._call.end("closed")
+        await self._leave()
+
+    async def _leave(self) -> None:
+        raw, self._raw = self._raw, None
+        if raw is not None:
+            await raw.aclose()
+
+    async def __aenter__(self) -> Self:
+        while self._raw is None and self._response is None:
+            await self._advance()
+        return self
+
+    async def __aexit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        await self.aclose()

@@ -1,0 +1,1 @@
+"""Many requests at once, with bounded concurrency and bounded memory."""

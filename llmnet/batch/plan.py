@@ -1,0 +1,80 @@
+"""What the arguments of `batch` mean: checked before anything is sent, and how patient a batch is where nobody said."""
+
+import dataclasses
+from collections.abc import AsyncIterable, Iterable, Mapping, Sized
+from typing import Any
+
+from llmnet.batch.ledger import Ledger
+from llmnet.batch.progress import Reporter, reporter
+from llmnet.core.bounds import Timeout
+from llmnet.core.errors import ConfigurationError
+from llmnet.core.retry import RetryPolicy, count
+
+HOUR = 3600.0
+"""Seconds that a batch waits a throttle out for, and that it takes a server's word for a wait."""
+
+USUAL_POLICY, USUAL_TIMEOUT = RetryPolicy(), Timeout()
+
+
+def patient_policy(policy: RetryPolicy) -> RetryPolicy:
+    """The same policy, an hour patient with throttles wherever it has the usual figures."""
+    usual = [name for name in ("max_throttle_wait", "max_retry_after") if same(policy, USUAL_POLICY, name)]
+    patient: dict[str, Any] = dict.fromkeys(usual, HOUR)
+    return dataclasses.replace(policy, **patient)
+
+
+def patient_timeout(timeout: float | Timeout) -> float | Timeout:
+    """The same bounds, `total` an hour longer where it is the usual one; a plain number is the caller's own.
+
+    Other usual ones are left open, for a call may have reason to widen them.
+    """
+    if not isinstance(timeout, Timeout) or not same(timeout, USUAL_TIMEOUT, "total"):
+        return timeout
+    usual = [field.name for field in dataclasses.fields(Timeout) if same(timeout, USUAL_TIMEOUT, field.name)]
+    return dataclasses.replace(timeout, **{**dict.fromkeys(usual), "total": (USUAL_TIMEOUT.total or 0.0) + HOUR})
+
+
+def same(one: Any, other: Any, name: str) -> bool:
+    """Whether a field has the same value in both."""
+    return bool(getattr(one, name) == getattr(other, name))
+
+
+def planned(
+    requests: Any,
+    most: int,
+    *,
+    max_concurrent: int | None,
+    ordered: bool,
+    stop_after_errors: int | None,
+    progress: Any,
+) -> tuple[Ledger, Reporter]:
+    """The books and the reporter of a batch.
+
+    Args:
+        requests: the rows, of which only the length is looked at.
+        most: calls that the client allows in flight.
+        max_concurrent: calls in flight, as given.
+        ordered: whether results are given in the order of the rows.
+        stop_after_errors: failures that end it, as given.
+        progress: who is shown how far it is, as given.
+
+    Raises:
+        ConfigurationError: an argument is wrong.
+    """
+    if isinstance(requests, str | bytes | Mapping) or not isinstance(requests, Iterable | AsyncIterable):
+        raise ConfigurationError(f"requests must be an iterable of rows, not {type(requests).__name__}")
+    limit = most if max_concurrent is None else _at_least_one(max_concurrent, "max_concurrent")
+    if limit > most:
+        raise ConfigurationError(f"max_concurrent is {limit}, the client allows {most}: give it max_concurrent={limit}")
+    if not isinstance(ordered, bool):
+        raise ConfigurationError(f"ordered must be True or False, not {ordered!r}")
+    if stop_after_errors is not None:
+        _at_least_one(stop_after_errors, "stop_after_errors")
+    ledger = Ledger(limit, ordered=ordered, stop_after_errors=stop_after_errors)
+    return ledger, reporter(progress, len(requests) if isinstance(requests, Sized) else None)
+
+
+def _at_least_one(value: Any, name: str) -> int:
+    if count(value, name) < 1:
+        raise ConfigurationError(f"{name} must be at least 1")
+    return int(value)

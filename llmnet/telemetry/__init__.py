@@ -1,0 +1,1 @@
+"""How calls are counted, logged and told to whoever asks."""

@@ -1,0 +1,47 @@
+"""Writes metrics as the text that Prometheus scrapes, exposition format 0.0.4; it knows no metric of its own.
+
+Source: https://prometheus.io/docs/instrumenting/exposition_formats/
+"""
+
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from itertools import accumulate
+from typing import Any, NamedTuple
+
+_ESCAPES = str.maketrans({"\\": r"\\", '"': r"\"", "\n": r"\n"})
+
+
+class Family(NamedTuple):
+    """One metric: its samples are numbers or, of a histogram, values with `bounds`, `counts` and `total`."""
+
+    name: str
+    kind: str
+    said: str
+    samples: Sequence[tuple[Mapping[str, str], Any]]
+
+
+def exposition(families: Iterable[Family]) -> str:
+    """The text of all families; one without samples is left out."""
+    return "".join(f"{line}\n" for family in families if family.samples for line in _lines(family))
+
+
+def _lines(family: Family) -> Iterator[str]:
+    name = family.name
+    yield f"# HELP {name} {family.said}"
+    yield f"# TYPE {name} {family.kind}"
+    for labels, value in family.samples:
+        if family.kind == "histogram":
+            yield from _histogram(name, labels, value)
+        else:
+            yield f"{name}{_braces(labels)} {value}"
+
+
+def _histogram(name: str, labels: Mapping[str, str], value: Any) -> Iterator[str]:
+    """Buckets are cumulative, and the last one holds all."""
+    for bound, n in zip((*value.bounds, "+Inf"), accumulate(value.counts), strict=True):
+        yield f"{name}_bucket{_braces({**labels, 'le': str(bound)})} {n}"
+    yield f"{name}_sum{_braces(labels)} {value.total}"
+    yield f"{name}_count{_braces(labels)} {sum(value.counts)}"
+
+
+def _braces(labels: Mapping[str, str]) -> str:
+    return "{" + ",".join(f'{name}="{value.translate(_ESCAPES)}"' for name, value in labels.items()) + "}"

@@ -1,0 +1,195 @@
+"""Counts every finished call by provider, model and outcome; a count takes a lock for a few additions and no more.
+
+The bounds of the histograms are those of OpenTelemetry's GenAI conventions (`gen_ai.client.operation.duration` and
+`gen_ai.server.time_to_first_token`), in seconds.
+"""
+
+import threading
+from bisect import bisect_left
+from collections.abc import Iterator
+
+import msgspec
+
+from llmnet.core.events import CallFinished
+from llmnet.telemetry.prometheus import Family, exposition
+
+DURATIONS = (0.01, 0.02, 0.04, 0.08, 0.16, 0.32, 0.64, 1.28, 2.56, 5.12, 10.24, 20.48, 40.96, 81.92)
+FIRST_TOKENS = (
+    0.001, 0.005, 0.01, 0.02, 0.04, 0.06, 0.08, 0.1, 0.25, 0.5, 0.75, 1.0, 2.5, 5.0, 7.5, 10.0,
+)  # fmt: skip
+
+
+class Histogram(msgspec.Struct, frozen=True, kw_only=True):
+    """How many values fell where.
+
+    Attributes:
+        bounds: the upper bound of each bucket; the last bucket has none.
+        counts: how many values are in each bucket, one more than there are bounds.
+        total: the sum of all values.
+    """
+
+    bounds: tuple[float, ...]
+    counts: tuple[int, ...]
+    total: float = 0.0
+
+    @property
+    def count(self) -> int:
+        """How many values there are."""
+        return sum(self.counts)
+
+    def quantile(self, q: float) -> float | None:
+        """The upper bound of the bucket that holds a quantile: an estimate from above, `inf` beyond the last bound.
+
+        Args:
+            q: from 0 to 1, as 0.95.
+        """
+        rank, seen = q * self.count, 0
+        for bound, n in zip((*self.bounds, float("inf")), self.counts, strict=True):
+            seen += n
+            if n and seen >= rank:
+                return bound
+        return None
+
+
+class CallStats(msgspec.Struct, frozen=True, kw_only=True):
+    """Calls of one provider and model that came to one outcome.
+
+    Attributes:
+        calls: how many.
+        requests: HTTP requests that they took.
+        retries: attempts that followed a failed one.
+        throttles: attempts that were turned away by a limit.
+        input_tokens, output_tokens: as the vendor counted them.
+        duration: seconds from a call's start to its end.
+        time_to_first_token: the same to the first chunk, of streams.
+    """
+
+    provider: str
+    model: str
+    outcome: str
+    calls: int
+    requests: int
+    retries: int
+    throttles: int
+    input_tokens: int
+    output_tokens: int
+    duration: Histogram
+    time_to_first_token: Histogram
+
+
+class Stats(tuple[CallStats, ...]):
+    """What a client had done at one moment: an entry for each provider, model and outcome."""
+
+    __slots__ = ()
+
+    @property
+    def calls(self) -> int:
+        """All finished calls."""
+        return sum(entry.calls for entry in self)
+
+    def prometheus(self) -> str:
+        """The text that Prometheus scrapes (exposition format 0.0.4)."""
+        return exposition(_families(self))
+
+
+class Counters:
+    """The counters of a client and its children; safe between threads."""
+
+    def __init__(self) -> None:
+        self._series: dict[tuple[str, str, str], _Series] = {}
+        self.renew()
+
+    def renew(self) -> None:
+        """Begin with a free lock: in a forked child the thread that may have held it is gone."""
+        self._lock = threading.Lock()
+
+    def count(self, event: CallFinished) -> None:
+        """Count a call that is over."""
+        key = event.provider, event.model, event.outcome
+        with self._lock:
+            series = self._series.get(key)
+            if series is None:
+                series = self._series[key] = _Series()
+            series.add(event)
+
+    def snapshot(self) -> Stats:
+        """What was counted so far."""
+        with self._lock:
+            return Stats(series.snapshot(*key) for key, series in sorted(self._series.items()))
+
+
+class _Series:
+    """The sums of one entry."""
+
+    __slots__ = (
+        "calls",
+        "durations",
+        "elapsed",
+        "firsts",
+        "input",
+        "output",
+        "requests",
+        "retries",
+        "throttles",
+        "ttft",
+    )
+
+    def __init__(self) -> None:
+        self.calls = self.requests = self.retries = self.throttles = self.input = self.output = 0
+        self.elapsed = self.ttft = 0.0
+        self.durations = [0] * (len(DURATIONS) + 1)
+        self.firsts = [0] * (len(FIRST_TOKENS) + 1)
+
+    def add(self, event: CallFinished) -> None:
+        meta, usage = event.meta, event.usage
+        self.calls += 1
+        self.elapsed += meta.elapsed
+        self.durations[bisect_left(DURATIONS, meta.elapsed)] += 1
+        if (first := meta.time_to_first_token) is not None:
+            self.ttft += first
+            self.firsts[bisect_left(FIRST_TOKENS, first)] += 1
+        self.input += usage.input_tokens or 0
+        self.output += usage.output_tokens or 0
+        if attempts := event.attempts:
+            self.retries += len(attempts) - 1
+            for attempt in attempts:
+                self.requests += attempt.sent
+                self.throttles += attempt.throttled
+
+    def snapshot(self, provider: str, model: str, outcome: str) -> CallStats:
+        return CallStats(
+            provider=provider,
+            model=model,
+            outcome=outcome,
+            calls=self.calls,
+            requests=self.requests,
+            retries=self.retries,
+            throttles=self.throttles,
+            input_tokens=self.input,
+            output_tokens=self.output,
+            duration=Histogram(bounds=DURATIONS, counts=tuple(self.durations), total=self.elapsed),
+            time_to_first_token=Histogram(bounds=FIRST_TOKENS, counts=tuple(self.firsts), total=self.ttft),
+        )
+
+
+_COUNTERS = {
+    "calls": "Calls that are over.",
+    "requests": "HTTP requests sent.",
+    "retries": "Attempts that followed a failed one.",
+    "throttles": "Attempts turned away by a limit.",
+    "input_tokens": "Tokens sent, as the vendor counted them.",
+    "output_tokens": "Tokens received, as the vendor counted them.",
+}
+_HISTOGRAMS = {
+    "duration": ("llmnet_call_duration_seconds", "Seconds from a call's start to its end."),
+    "time_to_first_token": ("llmnet_time_to_first_token_seconds", "Seconds to the first chunk of a stream."),
+}
+
+
+def _families(stats: Stats) -> Iterator[Family]:
+    labelled = [({"provider": s.provider, "model": s.model, "outcome": s.outcome}, s) for s in stats]
+    for name, said in _COUNTERS.items():
+        yield Family(f"llmnet_{name}_total", "counter", said, [(labels, getattr(s, name)) for labels, s in labelled])
+    for name, (metric, said) in _HISTOGRAMS.items():
+        values = [(labels, getattr(s, name)) for labels, s in labelled]
+        yield Family(metric, "histogram", said, values)
