@@ -2,12 +2,9 @@
 
 from collections.abc import AsyncIterable, Iterable, Mapping, Sequence
 from types import TracebackType
-from typing import Any, Self, Unpack
+from typing import TYPE_CHECKING, Any, Self, Unpack
 
 from llmnet.astream import AsyncChatStream
-from llmnet.batch.plan import patient_policy, patient_timeout, planned
-from llmnet.batch.progress import Progress
-from llmnet.batch.tasks import AsyncBatch, AsyncEngine
 from llmnet.calls import Caller, checked_callbacks
 from llmnet.config import ClientConfig, ClientFields
 from llmnet.core.bounds import Timeout
@@ -18,6 +15,10 @@ from llmnet.core.outcome import Fault
 from llmnet.jobs import EmbedJob, ModelsJob
 from llmnet.transports import awaits
 from llmnet.transports.async_transport import Transport
+
+if TYPE_CHECKING:
+    from llmnet.batch.progress import Progress
+    from llmnet.batch.tasks import AsyncBatch
 
 Messages = str | Sequence[Mapping[str, Any]]
 
@@ -150,9 +151,9 @@ class AsyncClient(Caller):
         max_concurrent: int | None = None,
         ordered: bool = False,
         stop_after_errors: int | None = None,
-        progress: Progress = None,
+        progress: "Progress" = None,
         **params: Any,
-    ) -> AsyncBatch:
+    ) -> "AsyncBatch":
         """Ask many times, with bounded concurrency and memory; a failure is a result like any other.
 
         A row is what `chat` takes as `messages`, a dict of `chat`'s arguments (with `prompt` or `messages`, and a
@@ -161,7 +162,7 @@ class AsyncClient(Caller):
 
         Args:
             requests: the rows; they are taken one by one, as there is room for them.
-            max_concurrent: calls in flight, if fewer than the client's.
+            max_concurrent: calls in flight, within those that the client allows.
             ordered: give the results in the order of the rows, not as they come.
             stop_after_errors: after so many failed rows take no more; those in flight are finished.
             progress: `True` for a bar on the terminal, or a function that is given `BatchProgress`.
@@ -170,7 +171,9 @@ class AsyncClient(Caller):
         Raises:
             ConfigurationError: an argument is wrong.
         """
-        ledger, report = planned(
+        from llmnet.batch import plan, tasks  # noqa: PLC0415 - loaded on use
+
+        ledger, report = plan.planned(
             requests,
             self.config.max_concurrent,
             max_concurrent=max_concurrent,
@@ -178,10 +181,9 @@ class AsyncClient(Caller):
             stop_after_errors=stop_after_errors,
             progress=progress,
         )
-        config = self.config
-        patient = self.with_options(retry=patient_policy(config.policy), timeout=patient_timeout(config.timeout))
-        engine = AsyncEngine(requests, ledger, make=lambda row: patient._row_call(row, params), run=patient._run)
-        return AsyncBatch(engine, report)
+        patient = self.with_options(**plan.patience(self.config.policy, self.config.timeout))
+        engine = tasks.AsyncEngine(requests, ledger, make=lambda row: patient._row_call(row, params), run=patient._run)
+        return tasks.AsyncBatch(engine, report)
 
     def with_options(self, **fields: Unpack[ClientFields]) -> Self:
         """Make a cheap child that shares connections, queue, budget and counters; closing it closes nothing.

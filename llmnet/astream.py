@@ -61,6 +61,8 @@ class AsyncChatStream:
         data = b"" if exchange.done else await anext(raw, b"")
         self._ready.extend(exchange.feed(data) if data else exchange.end())
         if not data:
+            if self._ready:
+                self._call.shown(self._ready[0])
             self._response = self._call.succeed()
             await self._leave()
 
@@ -111,3 +113,7 @@ class AsyncChatStream:
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
         await self.aclose()
+
+    def __del__(self) -> None:
+        # Nobody listens any more; the open reply, if there is one, is closed by its own finalizer.
+        self._call.end("closed")

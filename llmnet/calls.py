@@ -8,7 +8,6 @@ import weakref
 from collections.abc import Callable, Mapping
 from typing import Any, Self
 
-from llmnet.batch.rows import read_row
 from llmnet.config import FAKE_URL, ClientConfig, client_config
 from llmnet.core.bounds import Bounds, Clock, Timeout, resolve_timeout
 from llmnet.core.call import Call
@@ -123,6 +122,8 @@ class Caller:
         Raises:
             ConfigurationError: the row is wrong.
         """
+        from llmnet.batch.rows import read_row  # noqa: PLC0415 - loaded on use
+
         read = read_row(row, common)
         return self._chat_call(read.messages, read.params, stream=False)
 

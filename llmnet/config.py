@@ -10,7 +10,7 @@ from typing import Any, Literal, TypedDict
 
 from llmnet.core.bounds import Timeout
 from llmnet.core.errors import ConfigurationError
-from llmnet.core.events import Listener
+from llmnet.core.events import Hook
 from llmnet.core.headers import checked_headers, checked_key
 from llmnet.core.request import checked_timeout, is_async_callable, plain_text
 from llmnet.core.retry import RetryPolicy, count
@@ -49,7 +49,7 @@ class ClientFields(TypedDict, total=False):
     verify: bool | str | ssl.SSLContext
     http2: bool
     api_version: str | None
-    on_event: Listener | None
+    on_event: Hook | None
     transport: Literal["auto", "fast", "httpx"]
 
 
@@ -98,7 +98,7 @@ class ClientConfig:
     verify: bool | str | ssl.SSLContext = True
     http2: bool = False
     api_version: str | None = None
-    on_event: Listener | None = None
+    on_event: Hook | None = None
     transport: Literal["auto", "fast", "httpx"] = "auto"
 
     def __post_init__(self) -> None:
@@ -212,10 +212,10 @@ def _one_of(*types: type, said: str) -> Callable[[Any, str], Any]:
     return check
 
 
-def _hook(value: Any, name: str) -> Listener:
+def _hook(value: Any, name: str) -> Hook:
     if not callable(value) or is_async_callable(value):
         raise ConfigurationError(f"{name} must be a plain function that takes an event, not {brief(value)}")
-    hook: Listener = value
+    hook: Hook = value
     return hook
 
 

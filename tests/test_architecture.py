@@ -26,13 +26,20 @@ MAY = {
     "jobs": {"core", "calls"},
     "stream": {"core", "transports"},
     "astream": {"core", "transports"},
-    "client": {"core", "batch", "calls", "jobs", "config", "stream", "transports"},
-    "aclient": {"core", "astream", "batch", "calls", "jobs", "config", "transports"},
+    "client": {"core", "calls", "jobs", "config", "stream", "transports"},
+    "aclient": {"core", "astream", "calls", "jobs", "config", "transports"},
     "retrying": {"core"},
     "testing": {"core", "providers"},
     "cli": {"core", "batch", "providers", "config", "client", "aclient", ""},
 }
-ON_USE = {"calls": {"testing"}, "retrying": {"transports"}, "config": {"environment"}, "environment": {""}}
+ON_USE = {
+    "aclient": {"batch"},
+    "calls": {"batch", "testing"},
+    "client": {"batch"},
+    "config": {"environment"},
+    "environment": {""},
+    "retrying": {"transports"},
+}
 
 # The one room of each library.
 LIBRARIES = {

@@ -14,13 +14,15 @@ TOKENS = [
     (r"\basync with await ", "with "),
     (r"\basync (def|for|with) ", r"\1 "),
     (r"\bawait ", ""),
-    (r"\bAsync(Client|ChatStream|Batch|Engine|Iterable)\b", r"\1"),
+    (r"\bAsync(Client|ChatStream|Batch|Engine)\b", r"\1"),
+    (r"(?: \| )?\bAsyncIterable(?:\[Any\]|, )", ""),
     (r"__a(iter|next|enter|exit)__", r"__\1__"),
     (r"\banext\b", "next"),
     (r"\bStopAsyncIteration\b", "StopIteration"),
     (r"\baclose\b", "close"),
     (r"\bawaits\b", "waits"),
     (r"\bastream\b", "stream"),
+    (r"\btasks\b", "threads"),
     (r"\ba?sync_(transport|reply)\b", r"\1"),
 ]
 # What only one of them has to say.

@@ -23,7 +23,7 @@ class Ledger:
     def __init__(self, limit: int, *, ordered: bool = False, stop_after_errors: int | None = None) -> None:
         self.limit = limit
         self.taken = self.finished = self.failed = self.given = 0
-        self._drained = self._abandoned = False
+        self._taking = self._drained = self._abandoned = False
         self._ordered, self._most_errors = ordered, stop_after_errors
         self._early: dict[int, BatchResult] = {}
         self._ready: deque[BatchResult] = deque()
@@ -41,34 +41,46 @@ class Ledger:
     @property
     def in_flight(self) -> int:
         """Rows that are being worked on."""
-        return self.taken - self.finished
+        return self.taken - self._taking - self.finished
 
     @property
     def settled(self) -> bool:
         """Whether a consumer need not wait: there is a result, or there will be none."""
-        return bool(self._ready) or (self.closing and (self._abandoned or not self.in_flight))
+        awaited = self.in_flight or (self._taking and not self._abandoned)
+        return bool(self._ready) or (self.closing and not awaited)
 
     def take(self) -> int:
-        """Note that a row is being taken; its index."""
+        """Note that a row is being taken, which may last; its index."""
+        self._taking = True
         self.taken += 1
         return self.taken - 1
 
+    def took(self) -> None:
+        """The row is there."""
+        self._taking = False
+
     def untake(self) -> None:
         """There was no row to take: the source has ended."""
-        self.taken -= 1
+        self._taking = False
         self._drained = True
+        self.taken -= 1
 
-    def finish(self, result: BatchResult) -> None:
-        """Note what came of a row; after `abandon` nobody wants to know."""
-        if self._abandoned:
-            return
+    def finish(self, result: BatchResult | None) -> None:
+        """Note what came of a row; `None` is nothing, and neither is a failure once the batch is abandoned."""
         self.finished += 1
-        self.failed += result.error is not None
-        self._early[result.index] = result
-        following = self.given + len(self._ready) if self._ordered else result.index
-        while (one := self._early.pop(following, None)) is not None:
+        if result is not None and (result.error is None or not self._abandoned):
+            self.failed += result.error is not None
+            self._early[result.index] = result
+        self._release()
+
+    def _release(self) -> None:
+        """Make ready what may be handed over now: what is next, or all where nothing is waited for."""
+        following = self.given + len(self._ready)
+        while self._ordered and (one := self._early.pop(following, None)) is not None:
             self._ready.append(one)
             following += 1
+        if not self._ordered or (self._abandoned and not self.in_flight):
+            self._ready.extend(self._early.pop(index) for index in sorted(self._early))
 
     def give(self) -> BatchResult | None:
         """Hand the next result over, if there is one."""
@@ -78,6 +90,6 @@ class Ledger:
         return self._ready.popleft()
 
     def abandon(self) -> None:
-        """Take no more rows and wait for none; what has finished is still handed over, in order."""
+        """Take no more rows; what succeeds nevertheless, or has finished already, is still handed over, in order."""
         self._drained = self._abandoned = True
-        self._ready.extend(self._early.pop(index) for index in sorted(self._early))
+        self._release()

@@ -16,22 +16,18 @@ HOUR = 3600.0
 USUAL_POLICY, USUAL_TIMEOUT = RetryPolicy(), Timeout()
 
 
-def patient_policy(policy: RetryPolicy) -> RetryPolicy:
-    """The same policy, an hour patient with throttles wherever it has the usual figures."""
-    usual = [name for name in ("max_throttle_wait", "max_retry_after") if same(policy, USUAL_POLICY, name)]
-    patient: dict[str, Any] = dict.fromkeys(usual, HOUR)
-    return dataclasses.replace(policy, **patient)
+def patience(policy: RetryPolicy, timeout: float | Timeout) -> dict[str, Any]:
+    """The options `retry` and `timeout` of a client that is an hour patient wherever these have the usual figures.
 
-
-def patient_timeout(timeout: float | Timeout) -> float | Timeout:
-    """The same bounds, `total` an hour longer where it is the usual one; a plain number is the caller's own.
-
-    Other usual ones are left open, for a call may have reason to widen them.
+    A `timeout` in plain seconds is the caller's own. Other usual bounds are left open, for a call may widen them.
     """
-    if not isinstance(timeout, Timeout) or not same(timeout, USUAL_TIMEOUT, "total"):
-        return timeout
-    usual = [field.name for field in dataclasses.fields(Timeout) if same(timeout, USUAL_TIMEOUT, field.name)]
-    return dataclasses.replace(timeout, **{**dict.fromkeys(usual), "total": (USUAL_TIMEOUT.total or 0.0) + HOUR})
+    waits = (name for name in ("max_throttle_wait", "max_retry_after") if same(policy, USUAL_POLICY, name))
+    patient: dict[str, Any] = dict.fromkeys(waits, HOUR)
+    if isinstance(timeout, Timeout) and same(timeout, USUAL_TIMEOUT, "total"):
+        usual = [field.name for field in dataclasses.fields(Timeout) if same(timeout, USUAL_TIMEOUT, field.name)]
+        total = (USUAL_TIMEOUT.total or 0.0) + HOUR
+        timeout = dataclasses.replace(timeout, **{**dict.fromkeys(usual), "total": total})
+    return {"retry": dataclasses.replace(policy, **patient), "timeout": timeout}
 
 
 def same(one: Any, other: Any, name: str) -> bool:
@@ -63,9 +59,8 @@ def planned(
     """
     if isinstance(requests, str | bytes | Mapping) or not isinstance(requests, Iterable | AsyncIterable):
         raise ConfigurationError(f"requests must be an iterable of rows, not {type(requests).__name__}")
-    limit = most if max_concurrent is None else _at_least_one(max_concurrent, "max_concurrent")
-    if limit > most:
-        raise ConfigurationError(f"max_concurrent is {limit}, the client allows {most}: give it max_concurrent={limit}")
+    # Beyond what the client allows, calls would only wait for each other.
+    limit = most if max_concurrent is None else min(_at_least_one(max_concurrent, "max_concurrent"), most)
     if not isinstance(ordered, bool):
         raise ConfigurationError(f"ordered must be True or False, not {ordered!r}")
     if stop_after_errors is not None:

@@ -104,10 +104,12 @@ class AsyncEngine(Generic[C]):
                 return None
             index = self.ledger.take()
             try:
-                return index, await anext(self._rows)
+                row = await anext(self._rows)
             except Exception as error:  # noqa: BLE001 - the consumer gets it
                 self._end(error)
                 return None
+            self.ledger.took()
+            return index, row
 
     def _end(self, error: Exception) -> None:
         """The source has no more rows."""
@@ -119,9 +121,15 @@ class AsyncEngine(Generic[C]):
         reply = error = None
         try:
             reply = await self._run(self._make(row))
+        except asyncio.CancelledError:
+            self._note(None)
+            raise
         except Exception as failed:  # noqa: BLE001 - one row's failure is its result
             error = failed
-        self.ledger.finish(BatchResult(index=index, custom_id=custom_id_of(row), response=reply, error=error))
+        self._note(BatchResult(index=index, custom_id=custom_id_of(row), response=reply, error=error))
+
+    def _note(self, result: BatchResult | None) -> None:
+        self.ledger.finish(result)
         self._news.set()
         self._room.set()
 

@@ -99,7 +99,7 @@ class Engine(Generic[C]):
         while (index := self._begin()) is not None:
             try:
                 row = next(self._rows)
-            except Exception as error:  # noqa: BLE001 - the consumer gets it
+            except BaseException as error:  # noqa: BLE001 - the consumer gets it
                 self._end(error)
             else:
                 self._took()
@@ -117,11 +117,12 @@ class Engine(Generic[C]):
     def _took(self) -> None:
         with self._lock:
             self._taking = False
+            self.ledger.took()
             if not self._stopped:
                 self._grow()
             self._room.notify()
 
-    def _end(self, error: Exception) -> None:
+    def _end(self, error: BaseException) -> None:
         """The source has no more rows."""
         with self._lock:
             self._taking = False

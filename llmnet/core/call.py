@@ -263,8 +263,7 @@ class Call:
             self._record.finished("cancelled" if self.stopped is not None else outcome, self._usage())
 
     def _usage(self) -> Usage:
-        partial = self.partial()
-        return partial.usage if partial is not None else Usage()
+        return getattr(self.partial(), "usage", Usage())
 
     # -- stopping it from outside -------------------------------------------------------------------------------------
 

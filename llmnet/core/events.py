@@ -4,7 +4,7 @@ A call that has begun tells `CallQueued` first and `CallFinished` last, each exa
 """
 
 from collections.abc import Callable
-from typing import Literal, TypeAlias
+from typing import Literal, Protocol, TypeAlias
 
 import msgspec
 
@@ -89,4 +89,14 @@ class CallFinished(CallEvent, frozen=True, kw_only=True):
     error: LLMNetError | None = None
 
 
-Listener: TypeAlias = Callable[[CallEvent], object]
+Hook: TypeAlias = Callable[[CallEvent], object]
+
+
+class Listener(Protocol):
+    """Who is told of the events of a call."""
+
+    def heeds(self, kind: type[CallEvent]) -> bool:
+        """Whether an event of that kind would be of use; it is not made otherwise."""
+
+    def __call__(self, event: CallEvent) -> None:
+        """Take an event."""

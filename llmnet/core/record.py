@@ -51,7 +51,7 @@ class Record:
         self._taken_over = 0
 
     def _tell(self, kind: type[E], **facts: Any) -> None:
-        if self._listener is not None:
+        if self._listener is not None and self._listener.heeds(kind):
             self._listener(kind(at=self._bounds.elapsed(), **self._said, **facts))
 
     def queued(self) -> None:

@@ -101,7 +101,8 @@ class Counters:
 
     def renew(self) -> None:
         """Begin with a free lock: in a forked child the thread that may have held it is gone."""
-        self._lock = threading.Lock()
+        # A finalizer may count the end of a dropped stream on the very thread that is in here.
+        self._lock = threading.RLock()
 
     def count(self, event: CallFinished) -> None:
         """Count a call that is over."""

@@ -1,6 +1,8 @@
 """Passes each event of a call to the counters, the log and the caller's hook; a hook that fails never breaks a call."""
 
-from llmnet.core.events import CallEvent, CallFinished, Listener
+import logging
+
+from llmnet.core.events import CallEvent, CallFinished, Hook
 from llmnet.telemetry.log import LOG, log
 from llmnet.telemetry.stats import Counters
 
@@ -10,8 +12,12 @@ class Teller:
 
     __slots__ = ("_counters", "_hook")
 
-    def __init__(self, counters: Counters, hook: Listener | None) -> None:
+    def __init__(self, counters: Counters, hook: Hook | None) -> None:
         self._counters, self._hook = counters, hook
+
+    def heeds(self, kind: type[CallEvent]) -> bool:
+        """Whether anybody takes events of that kind; the counters take the last one."""
+        return kind is CallFinished or self._hook is not None or LOG.isEnabledFor(logging.DEBUG)
 
     def __call__(self, event: CallEvent) -> None:
         """Pass an event on."""
@@ -21,7 +27,7 @@ class Teller:
         if self._hook is not None:
             self._call(self._hook, event)
 
-    def _call(self, hook: Listener, event: CallEvent) -> None:
+    def _call(self, hook: Hook, event: CallEvent) -> None:
         try:
             hook(event)
         except Exception:  # noqa: BLE001 - whatever a hook raises is its own affair, and is logged
