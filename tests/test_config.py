@@ -58,6 +58,7 @@ def test_defaults():
         "verify": True,
         "http2": False,
         "api_version": None,
+        "on_event": None,
         "transport": "auto",
     }
     assert config.policy == RetryPolicy()

@@ -17,7 +17,7 @@ from llmnet.testing import FakeServer, Reply
 ROOT = pathlib.Path(__file__).parents[1]
 README = (ROOT / "README.md").read_text()
 BLOCKS = re.findall(r"```python\n(.*?)```", README, re.DOTALL)
-ROWS = re.findall(r"^\| (S\d+) \| .*? \| `(.*)` \|$", README, re.MULTILINE)
+ROWS = re.findall(r"^\| (S\d+|an? .*|streaming output|production) \| .*? \| `(.*)` \|$", README, re.MULTILINE)
 TOOL = [{"id": "call_1", "name": "weather", "arguments": '{"city": "杭州"}'}]
 
 
@@ -54,6 +54,8 @@ def namespace(server):
         "on_chunk": lambda chunk: None,
         "on_complete": lambda reply: None,
         "on_error": lambda error: None,
+        "on_event": lambda event: None,
+        "rows": ["Hi", "Ho"],
     }
 
 
@@ -73,7 +75,8 @@ def test_lines_of_the_table_run(row, line, vendors):
 
 
 def test_the_table_is_whole():
-    assert [row for row, _ in ROWS] == [f"S{n}" for n in (*range(1, 12), 13)]
+    situations = ["a simple script", "an async application", "a batch", "streaming output", "production"]
+    assert [row for row, _ in ROWS] == [*(f"S{n}" for n in range(1, 15)), *situations]
 
 
 def test_every_service_is_named():
@@ -94,7 +97,7 @@ def test_the_first_command_works_on_a_fresh_machine():
 
 
 def test_it_is_short_and_knows_its_version():
-    assert README.count("\n") < 250
+    assert README.count("\n") < 300
     newest = re.search(r"^## \[(\d[^\]]*)\]", (ROOT / "CHANGELOG.md").read_text(), re.MULTILINE)
     assert newest is not None
     assert newest.group(1) == llmnet.__version__
