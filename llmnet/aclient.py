@@ -181,7 +181,8 @@ class AsyncClient(Caller):
             stop_after_errors=stop_after_errors,
             progress=progress,
         )
-        patient = self.with_options(**plan.patience(self.config.policy, self.config.timeout))
+        lasting = plan.patience(self.config.policy, self.config.timeout)
+        patient = self.with_options(**lasting, on_event=report.hook(self.config.on_event))
         engine = tasks.AsyncEngine(requests, ledger, make=lambda row: patient._row_call(row, params), run=patient._run)
         return tasks.AsyncBatch(engine, report)
 
@@ -217,7 +218,7 @@ class AsyncClient(Caller):
                 except Fault as fault:
                     call.judge(fault.outcome)
         except BaseException as error:
-            call.broken_off(error)
+            call.end(error)
             raise
 
     async def _attempt(self, call: Call) -> Any:
@@ -235,9 +236,10 @@ class AsyncClient(Caller):
             while (chunk := await self._heard(stream, callbacks)) is not None:
                 await awaits.tell(callbacks.on_chunk, chunk)
             await awaits.tell(callbacks.on_complete, stream.response)
-            return stream.response
-        finally:
-            await stream.aclose()
+        except BaseException as error:
+            await stream._break_off(error)
+            raise
+        return stream.response
 
     async def _heard(self, stream: AsyncChatStream, callbacks: StreamCallbacks) -> StreamChunk | None:
         """The next chunk; only an error of the call itself is told, not one that a callback has raised."""

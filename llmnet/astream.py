@@ -31,7 +31,7 @@ class AsyncChatStream:
             await self._advance()
         if not self._ready:
             raise StopAsyncIteration
-        return self._call.shown(self._ready.popleft())
+        return self._ready.popleft()
 
     async def _advance(self) -> None:
         """Take one step; whatever ends the call closes the stream, so that nothing is ever sent again."""
@@ -40,8 +40,7 @@ class AsyncChatStream:
         try:
             await self._step()
         except BaseException as error:
-            self._call.broken_off(error)
-            await self.aclose()
+            await self._break_off(error)
             raise
 
     async def _step(self) -> None:
@@ -60,9 +59,9 @@ class AsyncChatStream:
         exchange = self._call.under_way
         data = b"" if exchange.done else await anext(raw, b"")
         self._ready.extend(exchange.feed(data) if data else exchange.end())
+        if self._ready:
+            self._call.shown()
         if not data:
-            if self._ready:
-                self._call.shown(self._ready[0])
             self._response = self._call.succeed()
             await self._leave()
 
@@ -94,10 +93,16 @@ class AsyncChatStream:
 
     async def aclose(self) -> None:
         """Stop listening and give the connection back; idempotent."""
+        await self._break_off(None)
+
+    async def _break_off(self, error: BaseException | None) -> None:
+        """Close the stream, and say what made an end of it."""
         self._closed = True
         self._ready.clear()
-        self._call.end("closed")
-        await self._leave()
+        try:
+            await self._leave()
+        finally:
+            self._call.end(error)
 
     async def _leave(self) -> None:
         raw, self._raw = self._raw, None
@@ -116,4 +121,4 @@ class AsyncChatStream:
 
     def __del__(self) -> None:
         # Nobody listens any more; the open reply, if there is one, is closed by its own finalizer.
-        self._call.end("closed")
+        self._call.end()

@@ -70,6 +70,7 @@ class Caller:
                 raise ConfigurationError(f"{name} is shared with the parent; make a new client to change it")
         child._set_up(self.config.over(fields))
         child._shared, child._is_child = self._shared, True
+        child.clock, child.wall = self.clock, self.wall  # gates that are shared hold moments of one clock
         return child
 
     @property
@@ -126,6 +127,14 @@ class Caller:
 
         read = read_row(row, common)
         return self._chat_call(read.messages, read.params, stream=False)
+
+    def check_row(self, row: Any) -> None:
+        """Check a row of a batch as its call would do, and send nothing.
+
+        Raises:
+            ConfigurationError: the row is wrong.
+        """
+        self._row_call(row, {})
 
     def make_call(
         self,

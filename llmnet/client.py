@@ -181,7 +181,8 @@ class Client(Caller):
             stop_after_errors=stop_after_errors,
             progress=progress,
         )
-        patient = self.with_options(**plan.patience(self.config.policy, self.config.timeout))
+        lasting = plan.patience(self.config.policy, self.config.timeout)
+        patient = self.with_options(**lasting, on_event=report.hook(self.config.on_event))
         engine = threads.Engine(requests, ledger, make=lambda row: patient._row_call(row, params), run=patient._run)
         return threads.Batch(engine, report)
 
@@ -217,7 +218,7 @@ class Client(Caller):
                 except Fault as fault:
                     call.judge(fault.outcome)
         except BaseException as error:
-            call.broken_off(error)
+            call.end(error)
             raise
 
     def _attempt(self, call: Call) -> Any:
@@ -235,9 +236,10 @@ class Client(Caller):
             while (chunk := self._heard(stream, callbacks)) is not None:
                 waits.tell(callbacks.on_chunk, chunk)
             waits.tell(callbacks.on_complete, stream.response)
-            return stream.response
-        finally:
-            stream.close()
+        except BaseException as error:
+            stream._break_off(error)
+            raise
+        return stream.response
 
     def _heard(self, stream: ChatStream, callbacks: StreamCallbacks) -> StreamChunk | None:
         """The next chunk; only an error of the call itself is told, not one that a callback has raised."""

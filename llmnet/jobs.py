@@ -4,6 +4,8 @@ import dataclasses
 from collections.abc import Callable, Iterator, Mapping
 from typing import Any
 
+import msgspec
+
 from llmnet.calls import Caller
 from llmnet.core.bounds import Bounds, resolve_timeout
 from llmnet.core.call import Call
@@ -38,15 +40,14 @@ class Job:
             timeout = dataclasses.replace(self._timeout, total=max(self._bounds.total_left(), 1e-9))
             gate = (self.model, type(self).__name__)
             call = self.caller.make_call(self.form, request, timeout, headers=self._headers, gate=gate, read=read)
-            call.meta.attempts = self._last.meta.attempts if self._last is not None else []
+            call.meta.attempts = list(self._last.meta.attempts) if self._last is not None else []
             self._last = call
             yield call
 
     def meta(self) -> Meta:
         """How it all went."""
         meta = self._last.meta if self._last is not None else Meta()
-        meta.elapsed = self._bounds.elapsed()
-        return meta
+        return msgspec.structs.replace(meta, elapsed=self._bounds.elapsed())
 
 
 class ModelsJob(Job):

@@ -2,7 +2,6 @@
 
 import functools
 import inspect
-import logging
 import math
 from collections.abc import Callable, Collection, Coroutine
 from typing import Any, ParamSpec, TypeVar, cast
@@ -10,6 +9,7 @@ from typing import Any, ParamSpec, TypeVar, cast
 from llmnet.core.bounds import Timeout, positive
 from llmnet.core.errors import ConfigurationError, LLMNetError
 from llmnet.core.http import Request
+from llmnet.core.logger import LOG
 from llmnet.core.outcome import Outcome
 from llmnet.core.request import is_async_callable
 from llmnet.core.retry import RETRY_STATUSES, RetryPolicy, count
@@ -18,7 +18,6 @@ P = ParamSpec("P")
 T = TypeVar("T")
 ErrorTypes = type[Exception] | tuple[type[Exception], ...]
 
-log = logging.getLogger("llmnet")
 _FOREVER = Timeout(connect=math.inf, response=math.inf, idle=math.inf, total=math.inf)
 
 
@@ -198,7 +197,7 @@ class Judge:
         error = state.outcome.exception()
         why = f"HTTP {self._status}" if error is None else type(error).__name__
         said = (self._name, state.attempt_number, self._attempts, why, self._delay)
-        log.warning("%s: call %d of %d ended in %s; the next one follows in %.2f s", *said)
+        LOG.warning("%s: call %d of %d ended in %s; the next one follows in %.2f s", *said)
 
 
 def _run(function: Callable[[], T], judge: Judge) -> T:

@@ -53,6 +53,7 @@ def server(_one_server):
     _one_server.reset()
     _one_server.handler = None
     yield _one_server
+    _one_server.release()
     _one_server.reset()
 
 

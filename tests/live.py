@@ -101,8 +101,37 @@ class BlockingClient:
     def stream_chat(self, *args, **params):
         return BlockingStream(self._front, self._client.stream_chat(*args, **params))
 
+    def batch(self, *args, **params):
+        return BlockingBatch(self._front, self._client.batch(*args, **params))
+
     def close(self):
         self._front.run(self._client.aclose())
+
+
+class BlockingBatch:
+    def __init__(self, front, batch):
+        self._front, self._batch = front, batch
+
+    def __getattr__(self, name):
+        return getattr(self._batch, name)
+
+    def __iter__(self):
+        return self
+
+    def __next__(self):
+        result = self._front.run(anext(self._batch, None))
+        if result is None:
+            raise StopIteration
+        return result
+
+    def __enter__(self):
+        return self
+
+    def __exit__(self, *_):
+        self.close()
+
+    def close(self):
+        self._front.run(self._batch.aclose())
 
 
 class BlockingStream:

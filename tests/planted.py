@@ -27,6 +27,7 @@ TOKEN = "tok-Pl4nted/Header+Of-The-Client-9876543210"
 EXTRA = "xtr-Pl4nted=Header/Of+One-Call-5551234567"
 QUERY = "qry-Pl4nted/In+The&Address=Of-All-777000999"
 PASSWORD = "pwd-Pl4nted:Of/The@Proxy+And=More-31415926"
+PROMPT = "prm-What-The/Caller+Has=Asked-For-2468013579"  # no secret, but nothing for a log
 OWN, SECRETS = (KEY, TOKEN, EXTRA, QUERY), (KEY, TOKEN, EXTRA, QUERY, PASSWORD)
 
 HTML = {"content-type": "text/html"}
@@ -53,7 +54,7 @@ def echoes(secrets):
         yield from (base64.urlsafe_b64encode(raw).decode(), f"Bearer {secret}", repr(secret))
 
 
-ECHO = " and ".join(echoes(OWN))
+ECHO = " and ".join((*echoes(OWN), PROMPT))
 BASIC = "Basic " + base64.b64encode(f"user:{PASSWORD}".encode()).decode()
 PROXYS_ECHO = " and ".join((*echoes(SECRETS), BASIC))
 ERROR = {"message": ECHO, "code": KEY, "type": TOKEN}
@@ -66,12 +67,12 @@ def closed_port():
 
 
 def chat(client):
-    return client.chat("hi", extra_headers={"x-auth-token": EXTRA})
+    return client.chat(PROMPT, extra_headers={"x-auth-token": EXTRA})
 
 
 def stream(client):
     """Read a stream to its end, in either front."""
-    opened = client.stream_chat("hi", extra_headers={"x-auth-token": EXTRA})
+    opened = client.stream_chat(PROMPT, extra_headers={"x-auth-token": EXTRA})
     if isinstance(client, llmnet.Client):
         with opened as chunks:
             return list(chunks)
@@ -87,6 +88,7 @@ def stream(client):
 SERVER = {
     "success": ("fine", chat, {}),
     "success of a stream": ("fine", stream, {}),
+    "a success that echoes": (Reply(text="fine", headers=HEADERS), chat, {}),
     "keys from a callable": ("fine", chat, {"api_key": lambda: KEY}),
     "401": (Reply(status=401, error=ERROR, headers=HEADERS), chat, {}),
     "401 of a stream": (Reply(status=401, error=ERROR, headers=HEADERS), stream, {}),
@@ -145,6 +147,7 @@ def play(front, name, fields, ask):
         "model": "m",
         "provider": "openai",
         "retry": QUICK,
+        "on_event": lambda event: show("event", repr(event)),
         **fields,
     }
     try:

@@ -9,7 +9,7 @@ from urllib.parse import quote
 
 import pytest
 from acts import FRONTS
-from planted import BASIC, PROXYS_ECHO, REFUSED, SECRETS, SERVER
+from planted import BASIC, PROMPT, PROXYS_ECHO, REFUSED, SECRETS, SERVER
 
 pytest.importorskip("socksio")
 
@@ -25,15 +25,18 @@ def written(secret):
         yield from (coded, coded.replace("+", "-").replace("/", "_"))
 
 
-PIECES = {
-    form[at : at + PIECE] for secret in SECRETS for form in written(secret) for at in range(len(form) - PIECE + 1)
-}
+def pieces(*texts):
+    """All pieces of texts, however written."""
+    return {form[at : at + PIECE] for text in texts for form in written(text) for at in range(len(form) - PIECE + 1)}
 
 
-def leaks(text):
+PIECES = pieces(*SECRETS)
+
+
+def leaks(text, pieces=PIECES):
     """The lines that hold a piece of a secret."""
     windows = lambda line: {line[at : at + PIECE] for at in range(len(line) - PIECE + 1)}  # noqa: E731
-    return [line[:400] for line in set(text.splitlines()) if not PIECES.isdisjoint(windows(line))]
+    return [line[:400] for line in set(text.splitlines()) if not pieces.isdisjoint(windows(line))]
 
 
 @pytest.fixture(scope="module", params=FRONTS)
@@ -50,12 +53,27 @@ def test_nothing_is_seen(shown):
         assert leaks(text) == []
 
 
+def test_our_own_lines_hold_no_prompt_either(shown):
+    lines = [line for line in shown[1].splitlines() if line.startswith("llmnet ")]
+    assert leaks("\n".join(lines), pieces(PROMPT)) == []
+    assert sum(" attempt=" in line for line in lines) == shown[0].count("event: AttemptStarted(") > 40
+    assert sum(" outcome=" in line for line in lines) == shown[0].count("event: CallFinished(") > 20
+    assert PROMPT in shown[0]
+
+
 def test_everything_was_tried_and_written_down(shown):
     sections = dict(section.split("\n", 1) for section in shown[0].split("=== ")[1:])
     assert {*SERVER, *REFUSED, "407 of a forwarding proxy", "SOCKS", "407 of a tunnelling proxy", "end"} <= set(
         sections
     )
-    went_well = {"success", "success of a stream", "keys from a callable", "SOCKS", "a forwarding proxy"}
+    went_well = {
+        "success",
+        "success of a stream",
+        "a success that echoes",
+        "keys from a callable",
+        "SOCKS",
+        "a forwarding proxy",
+    }
     for name, section in sections.items():
         assert ("\nreply: " in section) == (name in went_well), name
         assert ("\npickle: " in section) == (name not in {*went_well, "end"}), name

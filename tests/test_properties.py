@@ -115,7 +115,7 @@ def test_p1_nothing_is_sent_again_once_a_chunk_was_handed_out(scene, before, las
     """Delivered > 0 ⇒ no retry, whatever fails and whatever the server advises."""
     for failure in before:
         scene.attempt(failure)
-    scene.call.shown(llmnet.StreamChunk(content="Once upon a"))
+    scene.call.shown()
     assert not scene.attempt(last).retry
 
 

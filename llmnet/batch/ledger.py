@@ -1,95 +1,181 @@
-"""The books of one batch: which rows are out, what came of them, when to take no more; pure, with no lock of its own.
+"""The books of one batch: which rows are out, what came of them, when to take no more.
 
 Never more rows are out, taken and not yet handed over, than *limit* plus `WINDOW`: that bounds the memory of a batch.
+It waits for nobody: a lock, held for a few steps, serves threads and tasks alike. To abandon the batch takes no lock,
+for a finalizer or a signal handler may do so on the very thread that holds it.
 """
 
-from collections import deque
+import math
+import os
+import threading
+import weakref
+from typing import Protocol
 
 from llmnet.batch.rows import BatchResult
+from llmnet.core.errors import APIConnectionError, LLMNetError
 
 # Rows held beyond those in flight, so that a consumer may take its time without idling the workers at once.
 WINDOW = 32
 
 
+class Stoppable(Protocol):
+    """A call that can be ended from outside."""
+
+    def stop(self, error: LLMNetError) -> object:
+        """End it with an error, from any thread, without waiting for that."""
+
+
 class Ledger:
-    """What workers and consumer share.
+    """What workers and consumers share.
 
     Args:
-        limit: how many rows may be in flight.
+        limit: how many workers there may be, and thereby rows in flight.
         ordered: hand results over in the order of the rows.
         stop_after_errors: after so many failures no further row is taken; those in flight are finished.
+
+    Attributes:
+        workers: how many were hired.
+        taken: rows that workers have got, of which `finished` are worked off, and `given` handed over.
+        abandoned: whether nobody wants more rows, nor those in flight.
     """
 
     def __init__(self, limit: int, *, ordered: bool = False, stop_after_errors: int | None = None) -> None:
         self.limit = limit
-        self.taken = self.finished = self.failed = self.given = 0
-        self._taking = self._drained = self._abandoned = False
-        self._ordered, self._most_errors = ordered, stop_after_errors
-        self._early: dict[int, BatchResult] = {}
-        self._ready: deque[BatchResult] = deque()
+        self.workers = self.taken = self.finished = self.given = 0
+        self.abandoned = self._taking = self._drained = False
+        self._ordered = ordered
+        self._errors, self._most_errors = 0, stop_after_errors or math.inf
+        self._held: dict[int, BatchResult] = {}
+        self._calls: set[Stoppable] = set()
+        self._broken: BaseException | None = None
+        self._lock = threading.Lock()
+        _LEDGERS.add(self)
 
     @property
     def closing(self) -> bool:
         """Whether no row will be taken any more."""
-        return self._drained or (self._most_errors is not None and self.failed >= self._most_errors)
-
-    @property
-    def has_room(self) -> bool:
-        """Whether one more row may be out."""
-        return self.taken - self.given < self.limit + WINDOW
+        return self.abandoned or self._drained or self._errors >= self._most_errors
 
     @property
     def in_flight(self) -> int:
         """Rows that are being worked on."""
-        return self.taken - self._taking - self.finished
+        return self.taken - self.finished
 
     @property
-    def settled(self) -> bool:
-        """Whether a consumer need not wait: there is a result, or there will be none."""
-        awaited = self.in_flight or (self._taking and not self._abandoned)
-        return bool(self._ready) or (self.closing and not awaited)
+    def over(self) -> bool:
+        """Whether there will be no more results."""
+        with self._lock:
+            return self._over()
 
-    def take(self) -> int:
-        """Note that a row is being taken, which may last; its index."""
-        self._taking = True
-        self.taken += 1
-        return self.taken - 1
+    def _over(self) -> bool:
+        return self.closing and not self.in_flight and not self._held
 
-    def took(self) -> None:
-        """The row is there."""
-        self._taking = False
+    def hire(self) -> bool:
+        """Note one more worker, if there may be one."""
+        with self._lock:
+            hired = self.workers < self.limit and not self.closing
+            self.workers += hired
+            return hired
 
-    def untake(self) -> None:
-        """There was no row to take: the source has ended."""
-        self._taking = False
-        self._drained = True
-        self.taken -= 1
+    def dismiss(self) -> int:
+        """Note that a worker could not begin; how many there are."""
+        with self._lock:
+            self.workers -= 1
+            return self.workers
 
-    def finish(self, result: BatchResult | None) -> None:
-        """Note what came of a row; `None` is nothing, and neither is a failure once the batch is abandoned."""
-        self.finished += 1
-        if result is not None and (result.error is None or not self._abandoned):
-            self.failed += result.error is not None
-            self._early[result.index] = result
-        self._release()
+    def take(self) -> int | None:
+        """The index of the next row, if it may be taken now; then nobody else takes one until this one is there."""
+        with self._lock:
+            if self.closing or self._taking or self.taken - self.given >= self.limit + WINDOW:
+                return None
+            self._taking = True
+            return self.taken
 
-    def _release(self) -> None:
-        """Make ready what may be handed over now: what is next, or all where nothing is waited for."""
-        following = self.given + len(self._ready)
-        while self._ordered and (one := self._early.pop(following, None)) is not None:
-            self._ready.append(one)
-            following += 1
-        if not self._ordered or (self._abandoned and not self.in_flight):
-            self._ready.extend(self._early.pop(index) for index in sorted(self._early))
+    def took(self) -> bool:
+        """The row is there; whether it is still wanted."""
+        with self._lock:
+            self._taking = False
+            wanted = not self.closing
+            self.taken += wanted
+            return wanted
 
-    def give(self) -> BatchResult | None:
-        """Hand the next result over, if there is one."""
-        if not self._ready:
-            return None
-        self.given += 1
-        return self._ready.popleft()
+    def drain(self, error: BaseException | None) -> None:
+        """There are no more rows, because of an error perhaps, which the consumer gets in the end."""
+        with self._lock:
+            self._drained = True
+            if not self.abandoned:
+                self._broken = self._broken or error
+
+    def enter(self, call: Stoppable) -> None:
+        """Note the call of a row; `abandon`, which sets the sign first and looks at the calls then, misses none."""
+        self._calls.add(call)
+        if self.abandoned:
+            _end(call)
 
     def abandon(self) -> None:
-        """Take no more rows; what succeeds nevertheless, or has finished already, is still handed over, in order."""
-        self._drained = self._abandoned = True
-        self._release()
+        """Take no more rows and end the calls; what succeeds nevertheless, or has finished already, is handed over."""
+        self.abandoned = True
+        for call in list(self._calls):
+            _end(call)
+
+    def hold(self, result: BatchResult) -> None:
+        """Keep the result of a row until it is handed over; none that failed once the batch was abandoned."""
+        with self._lock:
+            if result.error is None or not self.abandoned:
+                self._errors += result.error is not None
+                self._held[result.index] = result
+
+    def leave(self, call: Stoppable | None) -> None:
+        """The row is worked off; so is its call, if there was one."""
+        self._calls.discard(call)
+        with self._lock:
+            self.finished += 1
+
+    def give(self) -> BatchResult | None:
+        """Hand the next result over, if it is there."""
+        with self._lock:
+            result = self._held.pop(self._next(), None)
+            self.given += result is not None
+            return result
+
+    def _next(self) -> int:
+        """The index of the result that comes next, -1 for none; gaps at the end of a batch are not filled any more."""
+        if not self._ordered:
+            return next(iter(self._held), -1)
+        if self.closing and not self.in_flight:
+            return min(self._held, default=-1)
+        return self.given
+
+    def conclude(self) -> None:
+        """Nothing is left to be handed over but the error that has ended it, if there is one, and once.
+
+        Raises:
+            BaseException: that error.
+        """
+        broken, self._broken = self._broken, None
+        if broken is not None:
+            raise broken
+
+    def orphan(self) -> None:
+        """Begin with a free lock in a forked child; it has no workers, and what they have done its parent gives."""
+        self._lock = threading.Lock()
+        if self.workers and not self._over():
+            self.abandoned, self.finished = True, self.taken
+            self._held.clear()
+            self._broken = APIConnectionError("the process was forked while the batch was under way", retryable=False)
+
+
+def _end(call: Stoppable) -> None:
+    call.stop(APIConnectionError("the batch was stopped while the call was under way", retryable=False))
+
+
+_LEDGERS: "weakref.WeakSet[Ledger]" = weakref.WeakSet()
+
+
+def _in_child() -> None:
+    for ledger in list(_LEDGERS):
+        ledger.orphan()
+
+
+if hasattr(os, "register_at_fork"):
+    os.register_at_fork(after_in_child=_in_child)

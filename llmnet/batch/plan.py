@@ -1,7 +1,7 @@
 """What the arguments of `batch` mean: checked before anything is sent, and how patient a batch is where nobody said."""
 
 import dataclasses
-from collections.abc import AsyncIterable, Iterable, Mapping, Sized
+from collections.abc import Sized
 from typing import Any
 
 from llmnet.batch.ledger import Ledger
@@ -57,8 +57,6 @@ def planned(
     Raises:
         ConfigurationError: an argument is wrong.
     """
-    if isinstance(requests, str | bytes | Mapping) or not isinstance(requests, Iterable | AsyncIterable):
-        raise ConfigurationError(f"requests must be an iterable of rows, not {type(requests).__name__}")
     # Beyond what the client allows, calls would only wait for each other.
     limit = most if max_concurrent is None else min(_at_least_one(max_concurrent, "max_concurrent"), most)
     if not isinstance(ordered, bool):
@@ -66,7 +64,7 @@ def planned(
     if stop_after_errors is not None:
         _at_least_one(stop_after_errors, "stop_after_errors")
     ledger = Ledger(limit, ordered=ordered, stop_after_errors=stop_after_errors)
-    return ledger, reporter(progress, len(requests) if isinstance(requests, Sized) else None)
+    return ledger, reporter(progress, ledger, len(requests) if isinstance(requests, Sized) else None)
 
 
 def _at_least_one(value: Any, name: str) -> int:

@@ -1,20 +1,33 @@
-"""The figures of a running batch, and who is shown them: a function of the caller's, a bar on a terminal, or nobody."""
+"""The figures of a running batch, summed up from its results, and told now and then to whoever asked to be shown them.
 
-import sys
+A function of the caller's is called where the results are taken. A display on a terminal lives on a thread of its own,
+for it has something to say while nothing finishes, too. Neither can break a batch.
+"""
+
+import atexit
+import contextlib
+import threading
 import time
+from collections import deque
 from collections.abc import Callable
-from typing import Any
+from types import TracebackType
+from typing import Any, Self
 
 import msgspec
 
+from llmnet.batch.bar import bar
 from llmnet.batch.ledger import Ledger
 from llmnet.batch.rows import BatchResult
 from llmnet.core.bounds import Clock
 from llmnet.core.errors import ConfigurationError
-from llmnet.core.http import Meta
+from llmnet.core.events import CallEvent, Hook, Throttled
+from llmnet.core.logger import log_failure
+from llmnet.core.request import is_async_callable
 
-# Seconds between two showings; the last one is always shown.
-_PAUSE = 0.1
+# Seconds between two showings, to a function and on a terminal; the last one is always shown.
+_PAUSE, _REFRESH = 0.1, 0.2
+_PATIENCE = 2.0
+"""Seconds that whoever ends a batch waits for the last line of its display."""
 
 
 class BatchProgress(msgspec.Struct, frozen=True, kw_only=True):
@@ -25,10 +38,10 @@ class BatchProgress(msgspec.Struct, frozen=True, kw_only=True):
         failed: of these, the ones with an error.
         total: rows in all, where the source has a length.
         in_flight: rows being worked on.
-        throttled: attempts that a limit has turned away.
+        throttled: attempts that a limit has turned away so far.
         elapsed: seconds since the first row.
-        requests_per_second: HTTP requests of the rows done, over that time.
-        tokens_per_second: tokens received, over that time.
+        requests_per_second: rows done in a second, of late; in the last figures, in all.
+        tokens_per_second: tokens received in a second, likewise.
         left: seconds until the end at this pace, where the total is known.
         over: whether these are the last figures.
     """
@@ -46,110 +59,150 @@ class BatchProgress(msgspec.Struct, frozen=True, kw_only=True):
 
 
 Show = Callable[[BatchProgress], object]
+Progress = bool | Show | None
+
+
+class Pace:
+    """How fast counts grow of late: since a mark that sixty others have followed, or since the start.
+
+    Marks are a second apart at least, and none is made while nothing is done: a batch of slow rows is looked at for
+    longer than one of quick rows, and one that stands still slows down by and by.
+    """
+
+    def __init__(self, start: float) -> None:
+        self._marks = deque([(start, 0, 0)], maxlen=60)
+
+    def rates(self, now: float, done: int, tokens: int) -> tuple[float, float]:
+        """Rows and tokens in a second."""
+        last_at, last_done, _ = self._marks[-1]
+        at, done_then, tokens_then = self._marks[0]
+        if done > last_done and now - last_at >= 1.0:
+            self._marks.append((now, done, tokens))
+        seconds = max(now - at, 1e-9)
+        return (done - done_then) / seconds, (tokens - tokens_then) / seconds
 
 
 class Reporter:
-    """Sums up the results of one batch and shows the figures now and then.
+    """Sums up the results of one batch, and shows the figures now and then; entered for each result.
 
     Args:
+        ledger: the books of the batch.
         total: rows in all, if that is known.
         show: shows them, or `None`.
+        live: show them also while nothing finishes, on a thread of its own.
         clock: a monotonic clock.
     """
 
-    def __init__(self, total: int | None, show: Show | None, clock: Clock = time.monotonic) -> None:
-        self._total, self._show, self._clock = total, show, clock
+    def __init__(
+        self, ledger: Ledger, total: int | None, show: Show | None, *, live: bool = False, clock: Clock = time.monotonic
+    ) -> None:
+        self._ledger, self._total, self._show, self._clock = ledger, total, show, clock
         self._started: float | None = None
-        self._shown = 0.0
-        self._requests = self._tokens = self._throttled = 0
+        self._pace = Pace(0.0)
+        self._shown = -1.0
+        self._done = self._failed = self._tokens = self._throttled = 0
+        self._counting = threading.Lock()
+        self._ended, self._closed = threading.Event(), threading.Lock()
+        self._thread = threading.Thread(target=self._keep_showing, name="llmnet-bar", daemon=True) if live else None
 
-    def begin(self) -> None:
-        """The first row is about to be taken."""
+    def hook(self, own: Hook | None) -> Hook | None:
+        """Who is to hear of the calls: it counts throttles as they happen, and calls the caller's own hook."""
+        if self._show is None:
+            return own
+
+        def heard(event: CallEvent) -> None:
+            if isinstance(event, Throttled):
+                with self._counting:
+                    self._throttled += 1
+            if own is not None:
+                own(event)
+
+        return heard
+
+    def __enter__(self) -> Self:
+        """A result is about to be waited for."""
         if self._started is None:
             self._started = self._clock()
+            self._pace = Pace(self._started)
+            if self._thread is not None:
+                atexit.register(self.close)  # a display must be gone before the interpreter is
+                with contextlib.suppress(RuntimeError):  # the system has no thread left
+                    self._thread.start()
+        return self
 
-    def __call__(self, result: BatchResult | None, ledger: Ledger) -> None:
-        """A result is handed over; `None`: it was the last one."""
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        # A cancelled task may come back for the next result; Ctrl-C and the end of the iteration are final.
+        if kind is not None and issubclass(kind, Exception | KeyboardInterrupt):
+            self.close()
+
+    def __call__(self, result: BatchResult) -> None:
+        """A result is handed over."""
         if self._show is None:
             return
-        if result is not None:
-            self._add(result)
-        now = self._clock()
-        if result is None or now - self._shown >= _PAUSE:
-            self._shown = now
-            self._show(self._figures(ledger, now, over=result is None))
-
-    def _add(self, result: BatchResult) -> None:
-        said = result.response or result.error
-        meta: Meta = getattr(said, "meta", None) or Meta()
-        self._requests += sum(attempt.sent for attempt in meta.attempts)
-        self._throttled += sum(attempt.throttled for attempt in meta.attempts)
+        self._done += 1
+        self._failed += result.error is not None
         if result.response is not None:
             self._tokens += result.response.usage.output_tokens or 0
+        if self._thread is None and self._clock() - self._shown >= _PAUSE:
+            self._tell(over=False)
 
-    def _figures(self, ledger: Ledger, now: float, *, over: bool) -> BatchProgress:
-        elapsed = max(now - (self._started or now), 1e-9)
-        missing = None if self._total is None else self._total - ledger.given
+    def close(self) -> None:
+        """Show the last figures, once; from any thread, and from a finalizer."""
+        if self._started is None or not self._closed.acquire(blocking=False):
+            return
+        if self._thread is None:
+            self._tell(over=True)
+            return
+        self._ended.set()
+        atexit.unregister(self.close)
+        if self._thread.is_alive() and threading.current_thread() is not self._thread:  # the collector may run there
+            self._thread.join(_PATIENCE)
+
+    def _keep_showing(self) -> None:
+        while not self._ended.wait(_REFRESH):
+            self._tell(over=False)
+        self._tell(over=True)
+
+    def _tell(self, *, over: bool) -> None:
+        self._shown = self._clock()
+        try:
+            if self._show is not None:
+                self._show(self._figures(self._shown, over=over))
+        except Exception as error:  # noqa: BLE001 - whatever it raises is its own affair, and is logged
+            log_failure("progress failed", error)
+
+    def _figures(self, now: float, *, over: bool) -> BatchProgress:
+        done, tokens = self._done, self._tokens
+        elapsed = now - self._started if self._started is not None else 0.0
+        rows, received = self._pace.rates(now, done, tokens)
+        if over and elapsed > 0:
+            rows, received = done / elapsed, tokens / elapsed
+        missing = None if self._total is None else max(0, self._total - done)
         return BatchProgress(
-            done=ledger.given,
-            failed=ledger.failed,
+            done=done,
+            failed=self._failed,
             total=self._total,
-            in_flight=ledger.in_flight,
+            in_flight=max(0, self._ledger.in_flight),  # read without the lock of the books
             throttled=self._throttled,
             elapsed=elapsed,
-            requests_per_second=self._requests / elapsed,
-            tokens_per_second=self._tokens / elapsed,
-            left=missing * elapsed / ledger.given if missing is not None and ledger.given else None,
+            requests_per_second=rows,
+            tokens_per_second=received,
+            left=missing / rows if missing is not None and rows else None,
             over=over,
         )
 
 
-def reporter(progress: Any, total: int | None) -> Reporter:
+def reporter(progress: Any, ledger: Ledger, total: int | None) -> Reporter:
     """The reporter that `progress=` asks for.
 
     Raises:
-        ConfigurationError: it is neither a bool nor a function.
+        ConfigurationError: it is neither a bool nor a plain function.
     """
-    if progress is None or progress is False:
-        return Reporter(total, None)
-    if progress is True:
-        return Reporter(total, bar())
-    if not callable(progress):
-        raise ConfigurationError(f"progress must be True, False or a function, not {type(progress).__name__}")
-    return Reporter(total, progress)
-
-
-def bar() -> Show | None:
-    """A bar on the terminal: rich's where it is installed, else one line; nothing in a pipe."""
-    if not sys.stderr.isatty():
-        return None
-    try:
-        from llmnet.batch.bar import RichBar  # noqa: PLC0415 - an extra, loaded on use
-    except ImportError:
-        return _line
-    return RichBar()
-
-
-def _line(figures: BatchProgress) -> None:
-    end = "\n" if figures.over else ""
-    print(f"\r\x1b[K{spoken(figures)}", end=end, file=sys.stderr, flush=True)  # noqa: T201 - a bar is printed
-
-
-def spoken(figures: BatchProgress) -> str:
-    """The figures as one line."""
-    total = "" if figures.total is None else f"/{figures.total}"
-    left = "" if figures.left is None else f", {_minutes(figures.left)} left"
-    return (
-        f"{figures.done}{total} done, {figures.failed} failed, {figures.requests_per_second:.1f} requests/s, "
-        f"{figures.tokens_per_second:.0f} tokens/s, {figures.in_flight} in flight, "
-        f"{figures.throttled} throttled{left}"
-    )
-
-
-def _minutes(seconds: float) -> str:
-    minutes, rest = divmod(round(seconds), 60)
-    hours, minutes = divmod(minutes, 60)
-    return f"{hours}:{minutes:02}:{rest:02}" if hours else f"{minutes}:{rest:02}"
-
-
-Progress = bool | Callable[[BatchProgress], object] | None
+    if progress is None or isinstance(progress, bool):
+        display = bar() if progress else None
+        return Reporter(ledger, total, display, live=display is not None)
+    if not callable(progress) or is_async_callable(progress):
+        raise ConfigurationError(f"progress must be True, False or a plain function, not {type(progress).__name__}")
+    return Reporter(ledger, total, progress)

@@ -1,15 +1,17 @@
 """What a row of a batch may be, and what comes of it; a row that is none says why before anything is sent."""
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from typing import Any
 
 import msgspec
 
 from llmnet.core.chat import ChatResponse
-from llmnet.core.errors import ConfigurationError
+from llmnet.core.errors import ConfigurationError, LLMNetError
 
 # The addresses in an OpenAI Batch file whose bodies are arguments of `chat`.
 _CHAT_URL = "/chat/completions"
+# Two words for one thing: a row that says either goes before what all rows say by the other.
+_LIMITS = {"max_tokens", "max_completion_tokens"}
 
 
 class BatchResult(msgspec.Struct, frozen=True, kw_only=True):
@@ -33,12 +35,34 @@ class BatchResult(msgspec.Struct, frozen=True, kw_only=True):
         return self.error is None
 
 
+def bare(error: Exception) -> Exception:
+    """An error as a value: one of ours says all by itself, and frames would keep its row and each other alive."""
+    if isinstance(error, LLMNetError):
+        error.__context__ = error.__traceback__ = None
+    return error
+
+
 class Row(msgspec.Struct, frozen=True, kw_only=True):
     """A row as `chat` takes it."""
 
     messages: Any
     custom_id: str | None = None
     params: dict[str, Any] = msgspec.field(default_factory=dict)
+
+
+def iterator(rows: Any) -> Iterator[Any]:
+    """Go through the rows of a batch.
+
+    Raises:
+        ConfigurationError: they are none, or one that was meant to be a list of one.
+    """
+    wrong = f"requests must be an iterable of rows, not {type(rows).__name__}"
+    if isinstance(rows, str | bytes | Mapping):
+        raise ConfigurationError(wrong)
+    try:
+        return iter(rows)
+    except TypeError as error:
+        raise ConfigurationError(wrong) from error
 
 
 def custom_id_of(item: Any) -> str | None:
@@ -59,15 +83,18 @@ def read_row(item: Any, common: Mapping[str, Any]) -> Row:
     """
     if not isinstance(item, Mapping):
         return Row(messages=item, params=dict(common))
-    given = dict(item)
+    given = _named(item)
     name = given.pop("custom_id", None)
     if name is not None and not isinstance(name, str):
         raise ConfigurationError(f"custom_id must be a string, not {name!r}")
-    if "body" in given:
+    asked = [word for word in ("prompt", "messages", "body") if word in given]
+    if asked == ["body"]:
         given = _body(given)
-    asked = [word for word in ("prompt", "messages") if word in given]
+        asked = [word for word in ("prompt", "messages") if word in given]
     if len(asked) != 1:
-        raise ConfigurationError(f"a row needs prompt or messages, it has {', '.join(map(str, given)) or 'nothing'}")
+        raise ConfigurationError(f"a row needs either prompt or messages, it has {', '.join(given) or 'nothing'}")
+    if not _LIMITS.isdisjoint(given):
+        common = {word: value for word, value in common.items() if word not in _LIMITS}
     return Row(messages=given.pop(asked[0]), custom_id=name, params={**common, **given})
 
 
@@ -78,4 +105,10 @@ def _body(line: dict[str, Any]) -> dict[str, Any]:
         raise ConfigurationError(f"only POST …{_CHAT_URL} can be batched, not {method} {url}")
     if not isinstance(body, Mapping):
         raise ConfigurationError(f"body must be an object, not {type(body).__name__}")
-    return dict(body)
+    return _named(body)
+
+
+def _named(fields: Mapping[Any, Any]) -> dict[str, Any]:
+    if odd := [name for name in fields if not isinstance(name, str)]:
+        raise ConfigurationError(f"the names in a row must be strings, not {odd[0]!r}")
+    return dict(fields)

@@ -1,19 +1,40 @@
-"""Works a batch off on tasks of one event loop; `threads.py` says the same with threads.
+"""Works a batch off on tasks of one event loop; `threads.py` does the same with threads, step by step.
 
-The workers know the engine and never the `AsyncBatch` that the caller holds: who drops that one, as `break` does, ends
-the work. Between two awaits a task is alone, so that the books need no lock.
+A worker takes the next row, drives its call, notes what came of it, and so on. Workers know the engine and never the
+`AsyncBatch` that the caller holds: who drops that one, as `break` does, ends the work.
 """
 
 import asyncio
-from collections.abc import AsyncIterable, AsyncIterator, Awaitable, Callable, Iterable
+import contextlib
+import sys
+from collections.abc import AsyncIterable, AsyncIterator, Awaitable, Callable, Iterable, Iterator
 from types import TracebackType
 from typing import Any, Generic, Self, TypeVar
 
-from llmnet.batch.ledger import Ledger
+from llmnet.batch.ledger import Ledger, Stoppable
 from llmnet.batch.progress import Reporter
-from llmnet.batch.rows import BatchResult, custom_id_of
+from llmnet.batch.rows import BatchResult, bare, custom_id_of, iterator
 
-C = TypeVar("C")
+C = TypeVar("C", bound=Stoppable)
+
+
+class AsyncBell:
+    """Wakes one of those who wait; one ring is kept for who comes next.
+
+    Who is woken looks for what there is to do, and rings for the others where more may be left.
+    """
+
+    def __init__(self) -> None:
+        self._rings: asyncio.Queue[None] = asyncio.Queue()
+
+    def ring(self) -> None:
+        """Wake one."""
+        if self._rings.empty():
+            self._rings.put_nowait(None)
+
+    async def wait(self) -> None:
+        """Wait for a ring."""
+        await self._rings.get()
 
 
 class AsyncEngine(Generic[C]):
@@ -23,7 +44,10 @@ class AsyncEngine(Generic[C]):
         rows: where rows come from; it is asked by one worker at a time.
         ledger: the books.
         make: makes a call of a row.
-        run: drives a call to its reply; cancelled where the batch is stopped.
+        run: drives a call to its reply.
+
+    Raises:
+        ConfigurationError: the rows cannot be iterated over.
     """
 
     def __init__(
@@ -34,109 +58,128 @@ class AsyncEngine(Generic[C]):
         make: Callable[[Any], C],
         run: Callable[[C], Awaitable[Any]],
     ) -> None:
-        self._rows, self.ledger = aiter(rows if isinstance(rows, AsyncIterable) else _lifted(rows)), ledger
+        self._rows, self.ledger = _aiterator(rows), ledger
         self._make, self._run = make, run
+        self._room, self._news = AsyncBell(), AsyncBell()
         self._loop: asyncio.AbstractEventLoop | None = None
         self._workers: set[asyncio.Task[None]] = set()
-        self._started = 0
-        self._taking = asyncio.Lock()
-        self._room, self._news = asyncio.Event(), asyncio.Event()
-        self._broken: Exception | None = None
+        self._asking: asyncio.Task[None] | None = None
 
     async def next(self) -> BatchResult | None:
         """Wait for the next result; `None` after the last one.
 
         Raises:
-            Exception: what the source of rows has raised, once all before it is handed over.
+            BaseException: what the source of rows has raised, once all before it is handed over.
         """
-        if self._loop is None and not self.ledger.closing:
-            self._loop = asyncio.get_running_loop()
-            self._grow()
-        while not self.ledger.settled:
-            self._news.clear()
+        # Before the first look: who stops it later than that wakes this one.
+        self._loop = self._loop or asyncio.get_running_loop()
+        while (result := self.ledger.give()) is None and not self.ledger.over:
+            if not self.ledger.workers:
+                self._grow()
             await self._news.wait()
-        result = self.ledger.give()
-        self._room.set()
-        if result is None and self._broken is not None:
-            broken, self._broken = self._broken, None
-            raise broken
+        self._room.ring()
+        self._news.ring()
+        if result is None:
+            self.ledger.conclude()
         return result
 
     def stop(self) -> None:
-        """Take no more rows and cancel the calls in flight, without waiting; on whatever thread the collector runs."""
+        """Take no more rows and end the calls in flight, without waiting for them."""
         self.ledger.abandon()
-        if self._loop is not None and not self._loop.is_closed():
-            self._loop.call_soon_threadsafe(self._cancel)
+        if self._loop is not None:
+            with contextlib.suppress(RuntimeError):  # it is closed, and nobody waits there
+                self._loop.call_soon_threadsafe(self._wake)
 
-    def _cancel(self) -> None:
-        self._news.set()
-        for task in self._workers:
-            task.cancel()
+    def _wake(self) -> None:
+        self._room.ring()
+        self._news.ring()
+        if self.ledger.abandoned and self._asking is not None:
+            self._asking.cancel()
+            self._asking = None
 
     async def close(self) -> None:
-        """Stop, and wait until no call is in flight."""
+        """Stop, and wait until no call is in flight, nor any task left."""
         self.stop()
-        self._cancel()
         await asyncio.gather(*self._workers, return_exceptions=True)
 
     # -- in the workers' tasks ----------------------------------------------------------------------------------------
 
     def _grow(self) -> None:
-        """One more worker, as long as there may be work for it."""
-        if self._started < self.ledger.limit:
-            self._started += 1
-            task = asyncio.get_running_loop().create_task(self._work(), name=f"llmnet-batch-{self._started}")
+        """One more worker, if there may be work for it."""
+        if self.ledger.hire():
+            # No eager task, which would begin at once, and the next one inside of it.
+            task = asyncio.Task(self._work(), loop=self._loop, name=f"llmnet-batch-{self.ledger.workers}")
             self._workers.add(task)
-            task.add_done_callback(self._workers.discard)
+            task.add_done_callback(self._left)
+
+    def _left(self, task: asyncio.Task[None]) -> None:
+        self._workers.discard(task)
+        if task.cancelled():  # before it began
+            self._end(asyncio.CancelledError())
 
     async def _work(self) -> None:
-        while (taken := await self._take()) is not None:
-            self._grow()
-            await self._drive(*taken)
+        try:
+            while (index := await self._begin()) is not None:
+                await self._drive(index, await self._ask())
+        except StopAsyncIteration:
+            self._end(None)
+        except BaseException as error:  # noqa: BLE001 - the consumer gets it
+            self._end(error)
 
-    async def _take(self) -> tuple[int, Any] | None:
-        """Wait for the turn to take a row; `None` where no more are taken."""
-        async with self._taking:
-            while not self.ledger.closing and not self.ledger.has_room:
-                self._room.clear()
-                await self._room.wait()
-            if self.ledger.closing:
-                return None
-            index = self.ledger.take()
-            try:
-                row = await anext(self._rows)
-            except Exception as error:  # noqa: BLE001 - the consumer gets it
-                self._end(error)
-                return None
-            self.ledger.took()
-            return index, row
+    async def _begin(self) -> int | None:
+        """Wait for the turn to take a row; its index, or `None` where no more are taken."""
+        while (index := self.ledger.take()) is None and not self.ledger.closing:
+            await self._room.wait()
+        if index is None:
+            self._room.ring()  # the others leave, too
+        return index
 
-    def _end(self, error: Exception) -> None:
-        """The source has no more rows."""
-        self._broken = None if isinstance(error, StopAsyncIteration) else error
-        self.ledger.untake()
-        self._news.set()
+    async def _ask(self) -> Any:
+        """The next row; who waits for it is cancelled where the batch is stopped."""
+        self._asking = asyncio.current_task()
+        try:
+            return await anext(self._rows)
+        finally:
+            self._asking = None
+
+    def _end(self, error: BaseException | None) -> None:
+        """There are no more rows."""
+        self.ledger.drain(error)
+        self._wake()
 
     async def _drive(self, index: int, row: Any) -> None:
-        reply = error = None
+        if not self.ledger.took():
+            return
+        self._grow()
+        self._room.ring()
+        call = name = None
         try:
-            reply = await self._run(self._make(row))
-        except asyncio.CancelledError:
-            self._note(None)
-            raise
-        except Exception as failed:  # noqa: BLE001 - one row's failure is its result
-            error = failed
-        self._note(BatchResult(index=index, custom_id=custom_id_of(row), response=reply, error=error))
-
-    def _note(self, result: BatchResult | None) -> None:
-        self.ledger.finish(result)
-        self._news.set()
-        self._room.set()
+            name = custom_id_of(row)
+            call = self._make(row)
+            self.ledger.enter(call)
+            self.ledger.hold(BatchResult(index=index, custom_id=name, response=await self._run(call)))
+        except Exception as error:  # noqa: BLE001 - one row's failure is a result like any other
+            self.ledger.hold(BatchResult(index=index, custom_id=name, error=bare(error)))
+        finally:
+            self.ledger.leave(call)
+            self._news.ring()
 
 
-async def _lifted(rows: Iterable[Any]) -> AsyncIterator[Any]:
-    for row in rows:
-        yield row
+def _aiterator(rows: Any) -> AsyncIterator[Any]:
+    return aiter(rows) if isinstance(rows, AsyncIterable) else _Lifted(iterator(rows))
+
+
+class _Lifted(AsyncIterator[Any]):
+    """A plain iterator; it is asked on the loop, which waits for it."""
+
+    def __init__(self, rows: Iterator[Any]) -> None:
+        self._rows = rows
+
+    async def __anext__(self) -> Any:
+        try:
+            return next(self._rows)
+        except StopIteration:
+            raise StopAsyncIteration from None
 
 
 class AsyncBatch:
@@ -152,15 +195,15 @@ class AsyncBatch:
         return self
 
     async def __anext__(self) -> BatchResult:
-        self._report.begin()
-        result = await self._engine.next()
-        self._report(result, self._engine.ledger)
-        if result is None:
-            raise StopAsyncIteration
-        return result
+        with self._report as report:
+            result = await self._engine.next()
+            if result is None:
+                raise StopAsyncIteration
+            report(result)
+            return result
 
     def stop(self) -> None:
-        """End the calls in flight and take no more rows, without waiting: from any thread, and from a signal handler.
+        """End the calls in flight and take no more rows, without waiting: from any thread, hook and signal handler.
 
         What has finished can still be iterated over.
         """
@@ -169,6 +212,7 @@ class AsyncBatch:
     async def aclose(self) -> None:
         """Stop, and wait until no call is in flight; idempotent."""
         await self._engine.close()
+        self._report.close()
 
     async def __aenter__(self) -> Self:
         return self
@@ -179,4 +223,6 @@ class AsyncBatch:
         await self.aclose()
 
     def __del__(self) -> None:
-        self._engine.stop()
+        if not sys.is_finalizing():
+            self._engine.stop()
+            self._report.close()

@@ -1,29 +1,47 @@
-"""Works a batch off on threads: each takes the next row, drives its call, and notes what came of it.
+"""Works a batch off on threads; `tasks.py` does the same with tasks, step by step.
 
-The workers know the engine and never the `Batch` that the caller holds: who drops that one, as `break` does, ends the
-work. All shared state is under one lock, which nobody holds while a row is taken or a call is driven. It is reentrant,
-for a signal handler may stop the batch on the very thread that is in here.
+A worker takes the next row, drives its call, notes what came of it, and so on. Workers know the engine and never the
+`Batch` that the caller holds: who drops that one, as `break` does, ends the work. To stop takes no lock: a finalizer or
+a signal handler may do so on the very thread that is in here.
 """
 
+import contextlib
+import contextvars
+import sys
 import threading
 from collections.abc import Callable, Iterable
 from types import TracebackType
-from typing import Any, Generic, Protocol, Self, TypeVar
+from typing import Any, Generic, Self, TypeVar
 
-from llmnet.batch.ledger import Ledger
+from llmnet.batch.ledger import Ledger, Stoppable
 from llmnet.batch.progress import Reporter
-from llmnet.batch.rows import BatchResult, custom_id_of
-from llmnet.core.errors import APIConnectionError, LLMNetError
+from llmnet.batch.rows import BatchResult, bare, custom_id_of, iterator
 
-
-class Stoppable(Protocol):
-    """A call that another thread can end."""
-
-    def stop(self, error: LLMNetError) -> object:
-        """End it with an error."""
-
+# On Windows Ctrl-C does not end the wait for a lock, elsewhere it may come the moment before one.
+_SLICE = 1.0
 
 C = TypeVar("C", bound=Stoppable)
+
+
+class Bell:
+    """Wakes one of those who wait; one ring is kept for who comes next.
+
+    Who is woken looks for what there is to do, and rings for the others where more may be left.
+    """
+
+    def __init__(self) -> None:
+        self._silence = threading.Lock()
+        self._silence.acquire()
+
+    def ring(self) -> None:
+        """Wake one."""
+        with contextlib.suppress(RuntimeError):  # it rings already
+            self._silence.release()
+
+    def wait(self) -> None:
+        """Wait for a ring; a main thread may be woken by none, to hear of signals."""
+        mine = threading.current_thread() is threading.main_thread()
+        self._silence.acquire(timeout=_SLICE if mine else -1)
 
 
 class Engine(Generic[C]):
@@ -34,6 +52,9 @@ class Engine(Generic[C]):
         ledger: the books.
         make: makes a call of a row.
         run: drives a call to its reply.
+
+    Raises:
+        ConfigurationError: the rows cannot be iterated over.
     """
 
     def __init__(
@@ -44,14 +65,9 @@ class Engine(Generic[C]):
         make: Callable[[Any], C],
         run: Callable[[C], Any],
     ) -> None:
-        self._rows, self.ledger = iter(rows), ledger
+        self._rows, self.ledger = iterator(rows), ledger
         self._make, self._run = make, run
-        self._lock = threading.RLock()
-        self._room, self._news = threading.Condition(self._lock), threading.Condition(self._lock)
-        self._live: set[C] = set()
-        self._workers = 0
-        self._taking = self._stopped = False
-        self._broken: BaseException | None = None
+        self._room, self._news, self._calm = Bell(), Bell(), Bell()
 
     def next(self) -> BatchResult | None:
         """Wait for the next result; `None` after the last one.
@@ -59,104 +75,83 @@ class Engine(Generic[C]):
         Raises:
             BaseException: what the source of rows has raised, once all before it is handed over.
         """
-        with self._lock:
-            if not self._workers and not self._stopped and not self.ledger.closing:
+        while (result := self.ledger.give()) is None and not self.ledger.over:
+            if not self.ledger.workers:
                 self._grow()
-            self._news.wait_for(lambda: self.ledger.settled)
-            result = self.ledger.give()
-            self._room.notify()
-            if result is None and self._broken is not None:
-                broken, self._broken = self._broken, None
-                raise broken
+            self._news.wait()
+        self._room.ring()
+        self._news.ring()
+        if result is None:
+            self.ledger.conclude()
         return result
 
     def stop(self) -> None:
         """Take no more rows and end the calls in flight, without waiting for them."""
-        with self._lock:
-            self._stopped = True
-            self.ledger.abandon()
-            live = list(self._live)
-            self._room.notify_all()
-            self._news.notify_all()
-        for call in live:
-            _end(call)
+        self.ledger.abandon()
+        self._wake()
+
+    def _wake(self) -> None:
+        self._room.ring()
+        self._news.ring()
 
     def close(self) -> None:
         """Stop, and wait until no call is in flight."""
         self.stop()
-        with self._lock:
-            self._news.wait_for(lambda: not self._live)
+        while self.ledger.in_flight:
+            self._calm.wait()
+        self._calm.ring()
 
     # -- on the workers' threads --------------------------------------------------------------------------------------
 
     def _grow(self) -> None:
-        """One more worker, as long as there may be work for it."""
-        if self._workers < self.ledger.limit:
-            self._workers += 1
-            threading.Thread(target=self._work, name=f"llmnet-batch-{self._workers}", daemon=True).start()
+        """One more worker, if there may be work for it; where the system has no thread left, those there are do."""
+        if self.ledger.hire():
+            name, context = f"llmnet-batch-{self.ledger.workers}", contextvars.copy_context()
+            try:
+                threading.Thread(target=context.run, args=(self._work,), name=name, daemon=True).start()
+            except RuntimeError:
+                if not self.ledger.dismiss():
+                    raise
 
     def _work(self) -> None:
-        while (index := self._begin()) is not None:
-            try:
-                row = next(self._rows)
-            except BaseException as error:  # noqa: BLE001 - the consumer gets it
-                self._end(error)
-            else:
-                self._took()
-                self._drive(index, row)
+        try:
+            while (index := self._begin()) is not None:
+                self._drive(index, next(self._rows))
+        except StopIteration:
+            self._end(None)
+        except BaseException as error:  # noqa: BLE001 - the consumer gets it
+            self._end(error)
 
     def _begin(self) -> int | None:
         """Wait for the turn to take a row; its index, or `None` where no more are taken."""
-        with self._lock:
-            self._room.wait_for(lambda: self.ledger.closing or (self.ledger.has_room and not self._taking))
-            if self.ledger.closing:
-                return None
-            self._taking = True
-            return self.ledger.take()
+        while (index := self.ledger.take()) is None and not self.ledger.closing:
+            self._room.wait()
+        if index is None:
+            self._room.ring()  # the others leave, too
+        return index
 
-    def _took(self) -> None:
-        with self._lock:
-            self._taking = False
-            self.ledger.took()
-            if not self._stopped:
-                self._grow()
-            self._room.notify()
-
-    def _end(self, error: BaseException) -> None:
-        """The source has no more rows."""
-        with self._lock:
-            self._taking = False
-            self._broken = None if isinstance(error, StopIteration) else error
-            self.ledger.untake()
-            self._room.notify_all()
-            self._news.notify_all()
+    def _end(self, error: BaseException | None) -> None:
+        """There are no more rows."""
+        self.ledger.drain(error)
+        self._wake()
 
     def _drive(self, index: int, row: Any) -> None:
-        call = reply = error = None
+        if not self.ledger.took():
+            return
+        self._grow()
+        self._room.ring()
+        call = name = None
         try:
-            call = self._enter(self._make(row))
-            reply = self._run(call)
-        except Exception as failed:  # noqa: BLE001 - one row's failure is its result
-            error = failed
-        result = BatchResult(index=index, custom_id=custom_id_of(row), response=reply, error=error)
-        with self._lock:
-            self._live.discard(call)
-            self.ledger.finish(result)
-            self._news.notify_all()
-            # The last error that is allowed ends the work of all who wait for a row.
-            (self._room.notify_all if self.ledger.closing else self._room.notify)()
-
-    def _enter(self, call: C) -> C:
-        with self._lock:
-            self._live.add(call)
-            stopped = self._stopped
-        if stopped:
-            _end(call)
-        return call
-
-
-def _end(call: Stoppable) -> None:
-    call.stop(APIConnectionError("the batch was stopped while the call was under way", retryable=False))
+            name = custom_id_of(row)
+            call = self._make(row)
+            self.ledger.enter(call)
+            self.ledger.hold(BatchResult(index=index, custom_id=name, response=self._run(call)))
+        except Exception as error:  # noqa: BLE001 - one row's failure is a result like any other
+            self.ledger.hold(BatchResult(index=index, custom_id=name, error=bare(error)))
+        finally:
+            self.ledger.leave(call)
+            self._news.ring()
+            self._calm.ring()
 
 
 class Batch:
@@ -172,15 +167,19 @@ class Batch:
         return self
 
     def __next__(self) -> BatchResult:
-        self._report.begin()
-        result = self._engine.next()
-        self._report(result, self._engine.ledger)
-        if result is None:
-            raise StopIteration
-        return result
+        with self._report as report:
+            try:
+                result = self._engine.next()
+            except KeyboardInterrupt:  # its traceback may keep this object alive for long
+                self._engine.stop()
+                raise
+            if result is None:
+                raise StopIteration
+            report(result)
+            return result
 
     def stop(self) -> None:
-        """End the calls in flight and take no more rows, without waiting: from any thread, and from a signal handler.
+        """End the calls in flight and take no more rows, without waiting: from any thread, hook and signal handler.
 
         What has finished can still be iterated over.
         """
@@ -189,6 +188,7 @@ class Batch:
     def close(self) -> None:
         """Stop, and wait until no call is in flight; idempotent."""
         self._engine.close()
+        self._report.close()
 
     def __enter__(self) -> Self:
         return self
@@ -199,4 +199,7 @@ class Batch:
         self.close()
 
     def __del__(self) -> None:
-        self._engine.stop()
+        # At its end the process lets go of everything; threads that are gone by then may have left locks behind.
+        if not sys.is_finalizing():
+            self._engine.stop()
+            self._report.close()

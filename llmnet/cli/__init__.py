@@ -1,6 +1,6 @@
 """The command line: arguments in, exit code out; what a command does stands in a file of its own.
 
-Exit codes: 0 ok, 1 failed, 2 usage, 3 authentication, 4 quota or rate limit, 5 network, 130 interrupted.
+Exit codes: 0 ok, 1 failed, 2 usage, 3 authentication, 4 quota or rate limit, 5 network, 130 and 143 by a signal.
 """
 
 import argparse
@@ -8,27 +8,28 @@ import sys
 from collections.abc import Sequence
 
 from llmnet import __version__
-from llmnet.core.errors import (
-    APIConnectionError,
-    AuthenticationError,
-    ConfigurationError,
-    IncompleteStreamError,
-    LLMNetError,
-    PermissionDeniedError,
-    RateLimitError,
-)
+from llmnet.cli.codes import code_of
+from llmnet.core.errors import LLMNetError
 
-# The first class that fits says the code.
-EXIT_CODES: tuple[tuple[type[BaseException], int], ...] = (
-    (ConfigurationError, 2),
-    (AuthenticationError, 3),
-    (PermissionDeniedError, 3),
-    (RateLimitError, 4),
-    (APIConnectionError, 5),
-    (IncompleteStreamError, 5),
-    (LLMNetError, 1),
-    (KeyboardInterrupt, 130),
-)
+_BATCH = """\
+Ask a model once for each line of INPUT, many at once, and write a line for each answer as soon as it is there.
+
+A line of INPUT is a JSON object: {"prompt": "…"} or {"messages": […]}, with further parameters beside it, or a line of
+an OpenAI Batch file; "custom_id" names it. What a line says goes before what the options say. All lines are checked
+before the first one is sent. A line of the output has the form of OpenAI's Batch output; a request that fails is a line
+with an error. Throttles are waited out for up to an hour. A summary goes to standard error at the end, and a progress
+bar while it runs, if that is a terminal.
+"""
+_BATCH_END = """\
+Ctrl-C ends the requests under way, and what had finished is in the output; once more, and nothing is waited for.
+
+exit codes: 0 all rows are ok, 1 some failed, 2 usage or wrong input (nothing was sent), 130 interrupted;
+  3 authentication, 4 quota or rate limit, 5 network: all rows failed with that
+
+examples:
+  llmnet batch prompts.jsonl -o results.jsonl -m openai:gpt-5.4-mini --max-concurrent 50
+  generate | llmnet batch - -m anthropic:claude-haiku-5-5 --max-tokens 200 | jq -r '.response.body.choices[0].message.content'
+"""  # noqa: E501 - a command is one line
 
 
 def parser() -> argparse.ArgumentParser:
@@ -39,15 +40,34 @@ def parser() -> argparse.ArgumentParser:
     chat = commands.add_parser("chat", help="ask, and stream the reply to the terminal")
     chat.add_argument("prompt", help='what to say; "-" reads standard input')
     chat.add_argument("--system", metavar="TEXT", help="a system message to go before it")
-    chat.add_argument("--max-tokens", type=int, metavar="N", help="limit of the reply in tokens")
-    chat.add_argument("--temperature", type=float, metavar="T", help="sampling temperature")
     chat.add_argument("--no-stream", action="store_true", help="wait for the whole reply")
+    batch = commands.add_parser(
+        "batch",
+        help="ask once for each line of a file",
+        description=_BATCH,
+        epilog=_BATCH_END,
+        formatter_class=argparse.RawDescriptionHelpFormatter,
+    )
+    batch.add_argument("input", metavar="INPUT", help='a file of JSON lines; "-" reads standard input')
+    batch.add_argument("-o", "--output", metavar="OUTPUT", default="-", help='where results go; "-", standard output')
+    batch.add_argument("--system", metavar="TEXT", help="a system message for rows that have none")
+    batch.add_argument("--max-concurrent", type=int, metavar="N", help="requests under way at once (100)")
+    batch.add_argument("--ordered", action="store_true", help="write results in the order of the input")
+    batch.add_argument("--stop-after-errors", type=int, metavar="N", help="send no more after so many failed rows")
+    batch.add_argument("--no-progress", action="store_true", help="show no bar")
     models = commands.add_parser("models", help="list the models of a provider")
-    for command in (chat, models):
+    for command in (chat, batch):
+        command.add_argument("--max-tokens", type=int, metavar="N", help="limit of a reply in tokens")
+        command.add_argument("--temperature", type=float, metavar="T", help="sampling temperature")
+    for command, call, said in (
+        (chat, "the whole call", "print JSON for machines"),
+        (batch, "each request, throttles included", "write the summary as JSON"),
+        (models, "the whole call", "print JSON for machines"),
+    ):
         command.add_argument("-m", "--model", metavar="PROVIDER:MODEL", help="which model, as in openai:gpt-5.4-mini")
         command.add_argument("--base-url", metavar="URL", help="where to send, if not to the provider's own address")
-        command.add_argument("--timeout", type=float, metavar="SECONDS", help="seconds for the whole call")
-        command.add_argument("--json", action="store_true", help="print JSON for machines")
+        command.add_argument("--timeout", type=float, metavar="SECONDS", help=f"seconds for {call}")
+        command.add_argument("--json", action="store_true", help=said)
     return top
 
 
@@ -61,14 +81,13 @@ def main(argv: Sequence[str] | None = None) -> int:
         The exit code.
     """
     options = parser().parse_args(argv)
-    from llmnet.cli import commands  # noqa: PLC0415 - `--help` needs no client
-
     try:
-        commands.COMMANDS[options.command](options)
+        from llmnet.cli import commands  # noqa: PLC0415 - `--help` needs no client
+
+        return commands.COMMANDS[options.command](options) or 0
     except BrokenPipeError:
         sys.stderr.close()  # the reader has left, as `head` does; nothing is wrong
         return 0
     except (LLMNetError, KeyboardInterrupt) as error:
         print(f"llmnet: {str(error) or 'interrupted'}", file=sys.stderr)
-        return next(code for kind, code in EXIT_CODES if isinstance(error, kind))
-    return 0
+        return code_of(error)

@@ -1,6 +1,7 @@
 """How long each part of a call may take, answered by arithmetic: the clock is handed in, nobody waits here."""
 
 import dataclasses
+import functools
 import math
 from collections.abc import Callable
 
@@ -59,6 +60,7 @@ def positive(value: object, name: str) -> float:
     return math.inf if value > _HUGE else float(value)
 
 
+@functools.lru_cache  # the calls of a client differ little
 def resolve_timeout(
     value: "float | Timeout | None", base: "float | Timeout | None", *, stream: bool, flex: bool
 ) -> Timeout:

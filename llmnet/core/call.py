@@ -10,9 +10,9 @@ from collections.abc import Callable
 from typing import Any
 
 from llmnet.core.bounds import Bounds, Clock
-from llmnet.core.chat import ChatResponse, StreamChunk, Usage, replace_meta
-from llmnet.core.errors import APIStatusError, APITimeoutError, LLMNetError
-from llmnet.core.events import Ending, Listener
+from llmnet.core.chat import ChatResponse, Usage, replace_meta
+from llmnet.core.errors import APIStatusError, APITimeoutError, LLMNetError, StreamError
+from llmnet.core.events import Listener, ending
 from llmnet.core.exchange import Exchange, Kind, WireForm
 from llmnet.core.gate import Bucket, Gate, Turn
 from llmnet.core.http import Attempt, Headers, Request, request_id_of
@@ -64,7 +64,7 @@ class Call:
         self.exchange: Exchange | None = None
         self.delivered, self.proxy = False, ""
         self.stopped: LLMNetError | None = None
-        self._record = Record(bounds, listener, provider=form.provider, host=host, model=model, stream=stream)
+        self._record = Record(bounds, listener, (form.provider, host, model, stream))
         self.meta = self._record.meta
         self.ticket: Any = None
         self.sent = self.uploading = self.reused = self.heard = False
@@ -73,7 +73,7 @@ class Call:
         self.key_source, self._count = key, count
         self._refused: tuple[str | None, LLMNetError] | None = None
         self.key: str | None = None
-        self._resume_at = self._attempt_at = bounds.started
+        self._resume_at = bounds.started
         self._closing = False
         # A finalizer may stop or leave a call on the very thread that is in here.
         self._lock = threading.RLock()
@@ -85,9 +85,11 @@ class Call:
         """Seconds to wait before the next attempt: the last delay, then the turn at the gate, asked again on waking.
 
         Raises:
+            Fault: somebody has stopped the call.
             APITimeoutError: the gate opens after the call must have ended, or that moment has passed in a sleep.
         """
         self._record.queued()
+        self.go_on()
         now = self.bounds.clock()
         delay = self._resume_at - now
         wait = max(delay, self.gate.wait(now)) if delay > 0 else self._turn.wait(now)
@@ -106,10 +108,6 @@ class Call:
         request = self._authorise(self.request, key)
         self.exchange = Exchange(self.form, request, stream=self.stream, read=self._read)
         self.sent = self.uploading = self.reused = self.heard = self._closing = False
-        self.meta.status, self.meta.request_id, self.meta.headers = None, None, Headers()
-        self._attempt_at = self.bounds.clock()
-        if not self.meta.attempts:
-            self.meta.queued = self._attempt_at - self.bounds.started
         self._record.attempt()
         return self.exchange
 
@@ -138,8 +136,8 @@ class Call:
     def opened(self, status: int, headers: Headers) -> Kind:
         """The head of the reply has arrived; what the reply is."""
         self.heard = True
-        self.meta.status, self.meta.headers = status, headers
-        self.meta.request_id = request_id_of(headers)
+        self.meta.status, self.meta.headers = status, self.secrets.clean_headers(headers)
+        self.meta.request_id = request_id_of(self.meta.headers)
         return self.under_way.open(status, headers)
 
     def left(self) -> float:
@@ -178,7 +176,7 @@ class Call:
         error.meta = self.meta
         read_hint(error, self.meta.headers, self._wall())
         decision = self._verdict(Outcome(error, outcome.stale, outcome.once))
-        self._note(error, decision, stale=outcome.stale)
+        self._note(self.secrets.clean(error), decision, stale=outcome.stale)
         if decision.retry:
             self._resume_at = self.bounds.clock() + decision.delay
             self.exchange, self.sent = None, False
@@ -188,7 +186,7 @@ class Call:
     def _verdict(self, outcome: Outcome) -> Decision:
         if self.stopped is not None or self.delivered:
             return Decision(False, reason="stopped" if self.stopped else "delivered")
-        decision = self._judge.verdict(outcome, took=self.bounds.clock() - self._attempt_at if self.sent else 0.0)
+        decision = self._judge.verdict(outcome, took=self._record.took if self.sent else 0.0)
         if decision.reason == "key refused":
             self._refused = (self.key, outcome.error)
         return decision
@@ -200,37 +198,36 @@ class Call:
 
     # -- the record ---------------------------------------------------------------------------------------------------
 
-    def _note(self, error: LLMNetError, decision: Decision, *, stale: bool) -> None:
-        if self.exchange is None:
-            return  # the call ended while it waited for its turn: no attempt was under way
+    def _note(self, error: BaseException | None, decision: Decision, *, stale: bool = False) -> None:
+        if not self._record.attempting:
+            return  # the call ended while it waited for its turn
         if self.sent and stale and decision.transparent:
             self.sent = False  # it went into a connection that was dead already
             self._count(-1)
         attempt = Attempt(
-            status=getattr(error, "http_status", None) or self.exchange.status,
-            cause=self.secrets.hide(cause_of(error)),
+            status=getattr(error, "http_status", None) or self.under_way.status,
+            cause=decision.reason if error is None else self.secrets.hide(cause_of(error)),
             wait=decision.delay,
             sent=self.sent,
             transparent=decision.transparent,
             throttled=self.policy.throttles(error),
-            elapsed=self.bounds.clock() - self._attempt_at,
+            elapsed=self._record.took,
         )
         self._record.failed(attempt, error, decision)
 
-    def shown(self, chunk: StreamChunk) -> StreamChunk:
+    def shown(self) -> None:
         """A chunk is handed out: the call is never sent again."""
-        self.delivered = True
-        self._record.shown()
-        return chunk
+        if not self.delivered:
+            self.delivered = True
+            self._record.shown()
 
     def succeed(self) -> Any:
         """The reply is whole: note the attempt, refill the budget, and give the value."""
-        elapsed = self.bounds.clock() - self._attempt_at
-        self.meta.attempts.append(Attempt(status=self.meta.status, sent=True, elapsed=elapsed))
+        self._record.succeeded(Attempt(status=self.meta.status, sent=True, elapsed=self._record.took))
         self._judge.succeed()
         value = self.under_way.value
+        self.meta.request_id = self.meta.request_id or self.secrets.hide(self.under_way.draft.request_id or "") or None
         if isinstance(value, ChatResponse):
-            self.meta.request_id = self.meta.request_id or self.under_way.draft.request_id
             value = replace_meta(value, self.meta)
         self._record.finished("ok", getattr(value, "usage", Usage()))
         return value
@@ -253,14 +250,16 @@ class Call:
         self._record.finished("cancelled" if self.stopped is not None else "error", self._usage(), cleaned)
         return cleaned
 
-    def broken_off(self, error: BaseException) -> None:
-        """An exception went through the driver; where it is not the call's own, it is what ends the call."""
-        self.end("error" if isinstance(error, Exception) else "cancelled")
-
-    def end(self, outcome: Ending) -> None:
-        """Nobody goes on with the call; if it is not over by itself, this is how it ended."""
-        if not self._record.over:
-            self._record.finished("cancelled" if self.stopped is not None else outcome, self._usage())
+    def end(self, error: BaseException | None = None) -> None:
+        """Nobody goes on with the call, for it was closed, or for an error; unless it is over, this is how it ended."""
+        if self._record.over:
+            return
+        outcome = "cancelled" if self.stopped is not None else ending(error)
+        error = error or self.stopped
+        self._note(error, Decision(False, reason=outcome))
+        self._record.finished(outcome, self._usage(), error)
+        if error is None:
+            self.stop(StreamError("the stream is closed"))  # a hook has closed it, while somebody still sends for it
 
     def _usage(self) -> Usage:
         return getattr(self.partial(), "usage", Usage())

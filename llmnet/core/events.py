@@ -9,13 +9,12 @@ from typing import Literal, Protocol, TypeAlias
 import msgspec
 
 from llmnet.core.chat import Usage
-from llmnet.core.errors import LLMNetError
 from llmnet.core.http import Attempt, Meta
 
 Ending = Literal["ok", "error", "cancelled", "closed"]
 
 
-class CallEvent(msgspec.Struct, frozen=True, kw_only=True):
+class CallEvent(msgspec.Struct, frozen=True):
     """What all events say.
 
     Attributes:
@@ -35,43 +34,43 @@ class CallEvent(msgspec.Struct, frozen=True, kw_only=True):
     at: float
 
 
-class CallQueued(CallEvent, frozen=True, kw_only=True):
+class CallQueued(CallEvent, frozen=True):
     """A call has begun, and waits for its turn where others are before it."""
 
 
-class AttemptStarted(CallEvent, frozen=True, kw_only=True):
+class AttemptStarted(CallEvent, frozen=True):
     """An attempt begins; `number` counts from 1."""
 
     number: int
 
 
-class AttemptFailed(CallEvent, frozen=True, kw_only=True):
-    """An attempt has failed.
+class AttemptFailed(CallEvent, frozen=True):
+    """An attempt has ended without a whole reply: it failed, or the call was ended in the midst of it.
 
     Attributes:
         number: which one, from 1.
         attempt: the very entry of `meta.attempts`: its cause, and the wait before the next one.
-        error: what it failed with; the call ends with it if `retried` is false.
+        error: what it failed with; the call ends with it if `retried` is false. `None`: nobody listened any more.
         retried: whether the call goes on.
         reason: why it does, or does not.
     """
 
     number: int
     attempt: Attempt
-    error: LLMNetError
+    error: BaseException | None
     retried: bool
     reason: str
 
 
-class Throttled(AttemptFailed, frozen=True, kw_only=True):
-    """An attempt was turned away by a limit, and the call waits at the gate."""
+class Throttled(AttemptFailed, frozen=True):
+    """An attempt was turned away by a limit; if the call goes on, it waits at the gate that it shares with others."""
 
 
-class FirstToken(CallEvent, frozen=True, kw_only=True):
+class FirstToken(CallEvent, frozen=True):
     """The first chunk of a stream is handed out."""
 
 
-class CallFinished(CallEvent, frozen=True, kw_only=True):
+class CallFinished(CallEvent, frozen=True):
     """A call is over.
 
     Attributes:
@@ -79,14 +78,21 @@ class CallFinished(CallEvent, frozen=True, kw_only=True):
         meta: how it went.
         attempts: the call's own entries of `meta.attempts`, which hold those of earlier calls of the same method too.
         usage: tokens as the vendor counted them, as far as known.
-        error: what the caller sees, or `None`.
+        error: what the caller sees, also where it is no error of ours, or `None`.
     """
 
     outcome: Ending
     meta: Meta
     attempts: list[Attempt]
     usage: Usage
-    error: LLMNetError | None = None
+    error: BaseException | None = None
+
+
+def ending(error: BaseException | None) -> Ending:
+    """The outcome of a call that an exception broke off, or nobody listened to any more."""
+    if error is None:
+        return "closed"
+    return "error" if isinstance(error, Exception) else "cancelled"
 
 
 Hook: TypeAlias = Callable[[CallEvent], object]
@@ -95,8 +101,9 @@ Hook: TypeAlias = Callable[[CallEvent], object]
 class Listener(Protocol):
     """Who is told of the events of a call."""
 
-    def heeds(self, kind: type[CallEvent]) -> bool:
-        """Whether an event of that kind would be of use; it is not made otherwise."""
+    @property
+    def eager(self) -> bool:
+        """Whether other events than the last one are of use; they are not made otherwise."""
 
     def __call__(self, event: CallEvent) -> None:
         """Take an event."""

@@ -29,7 +29,7 @@ class Fault(Exception):  # noqa: N818 - no error for a caller: a transport's wor
         self.outcome = outcome
 
 
-def cause_of(error: LLMNetError) -> str:
+def cause_of(error: BaseException) -> str:
     """A failure in a few words, for records and log lines."""
     if isinstance(error, APIStatusError):
         return f"{error.status} {error.code or error.type or type(error).__name__}"

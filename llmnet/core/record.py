@@ -1,14 +1,15 @@
 """What happens to one call, noted in its meta and told to a listener as it happens; it judges nothing.
 
-The end is told once, whoever is the first to see it.
+The end is told once, whoever is the first to see it; each attempt that was begun is noted once, however it ended.
 """
 
 import itertools
-from typing import Any, TypeVar
+import threading
+from collections.abc import Callable
+from typing import Any
 
 from llmnet.core.bounds import Bounds
 from llmnet.core.chat import Usage
-from llmnet.core.errors import LLMNetError
 from llmnet.core.events import (
     AttemptFailed,
     AttemptStarted,
@@ -20,10 +21,8 @@ from llmnet.core.events import (
     Listener,
     Throttled,
 )
-from llmnet.core.http import Attempt, Meta
+from llmnet.core.http import Attempt, Headers, Meta
 from llmnet.core.retry import Decision
-
-E = TypeVar("E", bound=CallEvent)
 
 _numbers = itertools.count(1)
 
@@ -34,60 +33,83 @@ class Record:
     Args:
         bounds: whose clock is read.
         listener: who is told, or `None`.
-        provider, host, model, stream: what all events of the call say.
+        said: provider, host, model, and whether it is a stream: what all events of the call say.
 
     Attributes:
         meta: how the call went so far.
-        over: whether its end was told.
+        attempting: whether an attempt is under way.
     """
 
-    __slots__ = ("_bounds", "_listener", "_said", "_started", "_taken_over", "meta", "over")
+    __slots__ = (
+        "_attempt_at", "_begun", "_bounds", "_eager", "_end", "_listener", "_number", "_said", "_taken_over",
+        "attempting", "meta",
+    )  # fmt: skip
 
-    def __init__(self, bounds: Bounds, listener: Listener | None, **said: Any) -> None:
+    def __init__(self, bounds: Bounds, listener: Listener | None, said: tuple[str, str, str, bool]) -> None:
         self.meta = Meta()
         self._bounds, self._listener = bounds, listener
-        self._said = {"call": next(_numbers), **said}
-        self._started = self.over = False
-        self._taken_over = 0
+        self._eager = listener if listener is not None and listener.eager else None
+        self._said = (next(_numbers), *said)
+        self._begun = self.attempting = False
+        self._number = self._taken_over = 0
+        self._attempt_at = 0.0
+        self._end = threading.Lock()  # taken by whoever ends the call, and never given back
 
-    def _tell(self, kind: type[E], **facts: Any) -> None:
-        if self._listener is not None and self._listener.heeds(kind):
-            self._listener(kind(at=self._bounds.elapsed(), **self._said, **facts))
+    def _tell(self, kind: Callable[..., CallEvent], *facts: Any) -> None:
+        if self._eager is not None:
+            self._eager(kind(*self._said, self._bounds.elapsed(), *facts))
+
+    @property
+    def over(self) -> bool:
+        """Whether the end was told."""
+        return self._end.locked()
 
     def queued(self) -> None:
         """The call begins, unless it has."""
-        if not self._started:
-            self._started, self._taken_over = True, len(self.meta.attempts)
+        if not self._begun:
+            self._begun, self._taken_over = True, len(self.meta.attempts)
             self._tell(CallQueued)
 
-    @property
-    def _number(self) -> int:
-        return len(self.meta.attempts) - self._taken_over + 1
-
     def attempt(self) -> None:
-        """An attempt begins."""
-        self._tell(AttemptStarted, number=self._number)
+        """An attempt begins; what the one before was told is forgotten."""
+        meta = self.meta
+        meta.status, meta.request_id, meta.headers = None, None, Headers()
+        self._attempt_at = self._bounds.elapsed()
+        if not self._number:
+            meta.queued = self._attempt_at
+        self.attempting = True
+        self._number += 1
+        self._tell(AttemptStarted, self._number)
 
-    def failed(self, attempt: Attempt, error: LLMNetError, decision: Decision) -> None:
-        """An attempt has failed, and was judged."""
-        kind = Throttled if attempt.throttled else AttemptFailed
-        facts = {"attempt": attempt, "error": error, "retried": decision.retry, "reason": decision.reason}
-        number = self._number
+    @property
+    def took(self) -> float:
+        """Seconds since the last attempt began."""
+        return self._bounds.elapsed() - self._attempt_at
+
+    def succeeded(self, attempt: Attempt) -> None:
+        """The attempt under way has brought the whole reply."""
+        if self.attempting:
+            self.attempting = False
+            self.meta.attempts.append(attempt)
+
+    def failed(self, attempt: Attempt, error: BaseException | None, decision: Decision) -> None:
+        """The attempt under way has not, and was judged."""
+        self.attempting = False
         self.meta.attempts.append(attempt)
-        self._tell(kind, number=number, **facts)
+        kind = Throttled if attempt.throttled else AttemptFailed
+        self._tell(kind, self._number, attempt, error, decision.retry, decision.reason)
 
     def shown(self) -> None:
-        """A chunk is handed out."""
-        if self.meta.time_to_first_token is None:
-            self.meta.time_to_first_token = self._bounds.elapsed()
-            self._tell(FirstToken)
+        """The first chunk is handed out."""
+        self.meta.time_to_first_token = self._bounds.elapsed()
+        self._tell(FirstToken)
 
-    def finished(self, outcome: Ending, usage: Usage, error: LLMNetError | None = None) -> None:
+    def finished(self, outcome: Ending, usage: Usage, error: BaseException | None = None) -> None:
         """The call is over; only the first word on that counts, and a call that never began has none."""
-        if self.over:
+        if not self._end.acquire(blocking=False):
             return
-        self.over = True
-        self.meta.elapsed = self._bounds.elapsed()
-        if self._started:
-            own = self.meta.attempts[self._taken_over :]
-            self._tell(CallFinished, outcome=outcome, meta=self.meta, attempts=own, usage=usage, error=error)
+        meta = self.meta
+        meta.elapsed = at = self._bounds.elapsed()
+        if self._begun and self._listener is not None:
+            own = meta.attempts[self._taken_over :]
+            self._listener(CallFinished(*self._said, at, outcome, meta, own, usage, error))

@@ -108,11 +108,12 @@ class RetryPolicy:
             return advice if advice is not None else error.throttled or error.status in self.retry_statuses
         return error.retryable
 
-    def throttles(self, error: LLMNetError) -> bool:
-        """Whether an error is a throttle: 429, 529, a code that says so, or 503 with Retry-After."""
-        if self.max_throttle_wait == 0 or not isinstance(error, APIStatusError):
+    def throttles(self, error: BaseException | None) -> bool:
+        """Whether an error is a throttle: 429, 529, a code that says so, or 503 with Retry-After; no spent quota is."""
+        if not isinstance(error, APIStatusError) or isinstance(error, QuotaExceededError):
             return False
-        return error.throttled or error.status in (429, 529) or (error.status == 503 and bool(error.retry_after))
+        said = error.throttled or error.status in (429, 529) or (error.status == 503 and bool(error.retry_after))
+        return said and self.max_throttle_wait > 0
 
     def backoff(self, n: int) -> float:
         """The ceiling of the n-th backoff after a transient failure (n from 1)."""

@@ -4,77 +4,116 @@ The logger is silent until the program, or the variable `LLMNET_LOG` (`debug`, `
 """
 
 import logging
+import re
+import sys
 from collections.abc import Mapping
+from typing import Any
 
 from llmnet.core.errors import ConfigurationError
-from llmnet.core.events import AttemptFailed, AttemptStarted, CallEvent, CallFinished
+from llmnet.core.events import AttemptFailed, CallEvent, CallFinished
+from llmnet.core.http import Attempt
+from llmnet.core.logger import LOG
 from llmnet.core.outcome import cause_of
-
-LOG = logging.getLogger("llmnet")
-LOG.addHandler(logging.NullHandler())
+from llmnet.core.secrets import cut
 
 VARIABLE = "LLMNET_LOG"
 _LEVELS = {"debug": logging.DEBUG, "info": logging.INFO, "warning": logging.WARNING}
 _FORMAT = "%(asctime)s %(levelname)s %(name)s %(message)s"
+_WORD = re.compile(r"[\w.:/@+\[\]-]+")
+_LONGEST = 200
+
+
+# -- who writes them ---------------------------------------------------------------------------------------------------
 
 
 class _Own(logging.StreamHandler):  # type: ignore[type-arg]
-    """The handler that the variable asks for; a class of its own, to be found again."""
+    """Writes to standard error what no handler of the program's takes: no line is written twice."""
+
+    def emit(self, record: logging.LogRecord) -> None:
+        """Write a line, unless somebody else does."""
+        if not any(self._takes(handler, record) for handler in _handlers()):
+            self.stream = sys.stderr
+            super().emit(record)
+
+    def _takes(self, handler: logging.Handler, record: logging.LogRecord) -> bool:
+        return handler is not self and not isinstance(handler, logging.NullHandler) and record.levelno >= handler.level
+
+
+_OWN = _Own()
+_OWN.setFormatter(logging.Formatter(_FORMAT))
+
+
+def _handlers() -> list[logging.Handler]:
+    """All that a line of ours comes to."""
+    return [*LOG.handlers, *(logging.root.handlers if LOG.propagate else ())]
 
 
 def set_up(environ: Mapping[str, str]) -> None:
-    """Do what the variable says: write to standard error from that level on.
+    """Do what the variable says: write to standard error from that level on; the first client does it for all.
 
     Raises:
         ConfigurationError: it names no level.
     """
     said = environ.get(VARIABLE, "").strip().lower()
-    if not said:
-        return
-    if said not in _LEVELS:
-        raise ConfigurationError(f"{VARIABLE} must be one of {', '.join(_LEVELS)}, not {said!r}")
-    LOG.setLevel(_LEVELS[said])
-    if not any(isinstance(handler, _Own) for handler in LOG.handlers):
-        handler = _Own()
-        handler.setFormatter(logging.Formatter(_FORMAT))
-        LOG.addHandler(handler)
+    if said and said not in _LEVELS:
+        raise ConfigurationError(f"{VARIABLE} must be one of {', '.join(_LEVELS)}, not {cut(said, _LONGEST)!r}")
+    if said and _OWN not in LOG.handlers:
+        LOG.setLevel(_LEVELS[said])
+        LOG.addHandler(_OWN)
+
+
+# -- what they say -----------------------------------------------------------------------------------------------------
 
 
 def log(event: CallEvent) -> None:
-    """Write the line of an event that has one."""
-    kind = type(event)
-    if kind is CallFinished:
-        if LOG.isEnabledFor(logging.INFO):
-            LOG.info("%s", _finished(event))  # type: ignore[arg-type]
-    elif LOG.isEnabledFor(logging.DEBUG):
-        if isinstance(event, AttemptFailed):
-            LOG.debug("%s attempt %d failed: %s", _who(event), event.number, _failed(event))
-        elif isinstance(event, AttemptStarted):
-            LOG.debug("%s attempt %d to %s", _who(event), event.number, event.host)
+    """Write the lines of an event, if it has any."""
+    if not LOG.isEnabledFor(logging.INFO):
+        return
+    if isinstance(event, AttemptFailed):
+        LOG.debug("%s", _attempt(event, event.number, event.attempt, event.reason))
+    elif isinstance(event, CallFinished):
+        if event.outcome == "ok":
+            LOG.debug("%s", _attempt(event, len(event.attempts), event.attempts[-1]))
+        LOG.info("%s", _call(event))
 
 
-def _who(event: CallEvent) -> str:
-    return f"call {event.call} {event.provider}:{event.model}"
+def _attempt(event: CallEvent, number: int, attempt: Attempt, reason: str | None = None) -> str:
+    return _line(
+        event,
+        attempt=number,
+        status=attempt.status,
+        sent=attempt.sent,
+        elapsed=f"{attempt.elapsed:.3f}s",
+        cause=attempt.cause,
+        reason=reason,
+        wait=f"{attempt.wait:.3f}s" if attempt.wait else None,
+    )
 
 
-def _failed(event: AttemptFailed) -> str:
-    then = f"again in {event.attempt.wait:.2f}s" if event.retried else "no further attempt"
-    return f"{event.attempt.cause}; {then} ({event.reason})"
+def _call(event: CallFinished) -> str:
+    meta, usage, first = event.meta, event.usage, event.meta.time_to_first_token
+    return _line(
+        event,
+        outcome=event.outcome,
+        status=meta.status,
+        elapsed=f"{meta.elapsed:.3f}s",
+        first_token=None if first is None else f"{first:.3f}s",
+        attempts=len(event.attempts),
+        input_tokens=usage.input_tokens,
+        output_tokens=usage.output_tokens,
+        request_id=meta.request_id,
+        cause=None if event.error is None else cause_of(event.error),
+    )
 
 
-def _finished(event: CallFinished) -> str:
-    """What happened in one line of `name=value` pairs; what is not known is left out."""
-    meta, usage = event.meta, event.usage
-    facts = {
-        "outcome": event.outcome,
-        "status": meta.status,
-        "elapsed": f"{meta.elapsed:.3f}s",
-        "first_token": None if meta.time_to_first_token is None else f"{meta.time_to_first_token:.3f}s",
-        "attempts": len(event.attempts),
-        "input_tokens": usage.input_tokens,
-        "output_tokens": usage.output_tokens,
-        "request_id": meta.request_id,
-        "cause": None if event.error is None else cause_of(event.error),
-    }
-    said = " ".join(f"{name}={value}" for name, value in facts.items() if value is not None)
-    return f"{_who(event)} at {event.host} {said}"
+def _line(event: CallEvent, **facts: Any) -> str:
+    """What happened as `name=value` pairs; what is not known is left out."""
+    model = f":{_word(event.model)}" if event.model else ""
+    said = " ".join(f"{name}={_word(value)}" for name, value in facts.items() if value is not None)
+    return f"call {event.call} {event.provider}{model} at {_word(event.host)} {said}"
+
+
+def _word(value: object) -> str:
+    """A value that can pass for nothing else: what is no plain word, as a line break, is quoted and escaped."""
+    text = cut(str(value), _LONGEST)
+    return text if _WORD.fullmatch(text) else repr(text)

@@ -10,7 +10,10 @@ from collections.abc import Iterator
 
 import msgspec
 
+from llmnet.core.chat import Usage
+from llmnet.core.errors import ConfigurationError
 from llmnet.core.events import CallFinished
+from llmnet.core.http import Attempt, Meta
 from llmnet.telemetry.prometheus import Family, exposition
 
 DURATIONS = (0.01, 0.02, 0.04, 0.08, 0.16, 0.32, 0.64, 1.28, 2.56, 5.12, 10.24, 20.48, 40.96, 81.92)
@@ -42,7 +45,12 @@ class Histogram(msgspec.Struct, frozen=True, kw_only=True):
 
         Args:
             q: from 0 to 1, as 0.95.
+
+        Raises:
+            ConfigurationError: it is not.
         """
+        if not 0 <= q <= 1:
+            raise ConfigurationError(f"a quantile must be from 0 to 1, not {q!r}")
         rank, seen = q * self.count, 0
         for bound, n in zip((*self.bounds, float("inf")), self.counts, strict=True):
             seen += n
@@ -111,12 +119,13 @@ class Counters:
             series = self._series.get(key)
             if series is None:
                 series = self._series[key] = _Series()
-            series.add(event)
+            series.add(event.meta, event.usage, event.attempts)
 
     def snapshot(self) -> Stats:
         """What was counted so far."""
         with self._lock:
-            return Stats(series.snapshot(*key) for key, series in sorted(self._series.items()))
+            # A copy: the finalizer may add an entry.
+            return Stats(series.snapshot(*key) for key, series in sorted(self._series.copy().items()))
 
 
 class _Series:
@@ -141,17 +150,17 @@ class _Series:
         self.durations = [0] * (len(DURATIONS) + 1)
         self.firsts = [0] * (len(FIRST_TOKENS) + 1)
 
-    def add(self, event: CallFinished) -> None:
-        meta, usage = event.meta, event.usage
+    def add(self, meta: Meta, usage: Usage, attempts: list[Attempt]) -> None:
+        elapsed = meta.elapsed
         self.calls += 1
-        self.elapsed += meta.elapsed
-        self.durations[bisect_left(DURATIONS, meta.elapsed)] += 1
+        self.elapsed += elapsed
+        self.durations[bisect_left(DURATIONS, elapsed)] += 1
         if (first := meta.time_to_first_token) is not None:
             self.ttft += first
             self.firsts[bisect_left(FIRST_TOKENS, first)] += 1
         self.input += usage.input_tokens or 0
         self.output += usage.output_tokens or 0
-        if attempts := event.attempts:
+        if attempts:
             self.retries += len(attempts) - 1
             for attempt in attempts:
                 self.requests += attempt.sent

@@ -3,7 +3,8 @@
 import logging
 
 from llmnet.core.events import CallEvent, CallFinished, Hook
-from llmnet.telemetry.log import LOG, log
+from llmnet.core.logger import LOG, log_failure
+from llmnet.telemetry.log import log
 from llmnet.telemetry.stats import Counters
 
 
@@ -15,20 +16,18 @@ class Teller:
     def __init__(self, counters: Counters, hook: Hook | None) -> None:
         self._counters, self._hook = counters, hook
 
-    def heeds(self, kind: type[CallEvent]) -> bool:
-        """Whether anybody takes events of that kind; the counters take the last one."""
-        return kind is CallFinished or self._hook is not None or LOG.isEnabledFor(logging.DEBUG)
+    @property
+    def eager(self) -> bool:
+        """Whether anybody takes other events than the last one, which the counters take."""
+        return self._hook is not None or LOG.isEnabledFor(logging.DEBUG)
 
     def __call__(self, event: CallEvent) -> None:
-        """Pass an event on."""
+        """Pass an event on; what is no `Exception`, as a Ctrl-C in the hook, ends the call."""
         if isinstance(event, CallFinished):
             self._counters.count(event)
         log(event)
         if self._hook is not None:
-            self._call(self._hook, event)
-
-    def _call(self, hook: Hook, event: CallEvent) -> None:
-        try:
-            hook(event)
-        except Exception:  # noqa: BLE001 - whatever a hook raises is its own affair, and is logged
-            LOG.exception("on_event failed at %s", type(event).__name__)
+            try:
+                self._hook(event)
+            except Exception as error:  # noqa: BLE001 - whatever a hook raises is its own affair, and is logged
+                log_failure(f"on_event failed at {type(event).__name__}", error)

@@ -82,6 +82,8 @@ class OpenReply:
             try:
                 await once(self._response.aclose(), ending=True)
             finally:
+                # httpx ties the two to each other: whatever they hold, as the reply, would live until it is collected.
+                self._response.stream = httpx.ByteStream(b"")
                 self._leave(self._call)
 
     def drop(self) -> None:

@@ -107,10 +107,10 @@ def once(step: Awaitable[T], *, ending: bool = False) -> Generator[Any, Any, T]:
     """Await a step that hears of one cancellation at most, or, where it is *ending* something, of none until its end.
 
     The HTTP library gives the loop a turn before it closes what was cancelled: whoever is cancelled again in that turn
-    would leave a connection open that nobody knows of.
+    would leave a connection open that nobody knows of. What it cancels itself, and takes back, is no end.
     """
-    steps = step.__await__()
-    go, late = functools.partial(next, steps), None
+    steps, task = step.__await__(), cast("asyncio.Task[Any]", asyncio.current_task())
+    go, late, heard = functools.partial(next, steps), None, math.inf
     while True:
         try:
             waited = go()
@@ -124,10 +124,11 @@ def once(step: Awaitable[T], *, ending: bool = False) -> Generator[Any, Any, T]:
         try:
             yield waited
         except BaseException as error:  # noqa: BLE001 - it is passed on
-            if ending and waited is None and isinstance(error, asyncio.CancelledError):
+            again = ending or task.cancelling() > heard
+            if again and waited is None and isinstance(error, asyncio.CancelledError):
                 late = error
             else:
-                go, ending = functools.partial(steps.throw, error), True
+                go, heard = functools.partial(steps.throw, error), task.cancelling()
 
 
 def call_soon(loop: asyncio.AbstractEventLoop, function: Callable[[], Any]) -> None:

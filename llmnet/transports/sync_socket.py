@@ -6,7 +6,6 @@ import functools
 import http.client
 import socket
 import ssl
-import threading
 from collections.abc import Callable, Iterable
 from typing import Any
 
@@ -19,7 +18,7 @@ from llmnet.transports.proxies import Proxy
 from llmnet.transports.sockets import TCP_OPTIONS, Age, close_after_fork, shutdown
 from llmnet.transports.socks import Talk, ended, talk
 from llmnet.transports.sync_reader import BUFFER, Reply, arm
-from llmnet.transports.waits import wait_for
+from llmnet.transports.waits import Latch, wait_for
 
 
 class Bounded:
@@ -99,7 +98,7 @@ class Bounded:
     def _addresses(self, host: str, port: int) -> list[AddrInfo]:
         """Resolve the name; a stop ends the wait, and leaves the lookup to others who wait for it."""
         found = lookup(host, port)
-        over = threading.Event()
+        over = Latch()
         self.call.wakes(over.set)
         found.done(over.set)
         try:

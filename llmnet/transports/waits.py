@@ -1,5 +1,6 @@
 """How the sync front waits: clock, sleep, ticket, key and callback; the seam where tests put virtual time."""
 
+import contextlib
 import threading
 import time
 from collections.abc import Callable
@@ -24,7 +25,7 @@ class Waits:
 
     def sleep(self, seconds: float, call: Call) -> None:
         """Wait, unless the call is stopped."""
-        self._until(threading.Event(), seconds, call)
+        self._until(Latch(), seconds, call)
 
     def slot(self, queue: FairQueue, call: Call) -> None:
         """Wait for a slot, first come, first served; whoever ends the call leaves with its ticket, slot or no slot.
@@ -32,7 +33,7 @@ class Waits:
         Raises:
             Fault: the bound expired, or the call was stopped.
         """
-        turn = threading.Event()
+        turn = Latch()
         # The call has the ticket before the queue does: there is no moment in which a Ctrl-C could lose it.
         ticket = call.ticket = Ticket(turn.set)
         queue.join(ticket)
@@ -41,7 +42,7 @@ class Waits:
             if not ticket.granted and call.bounds.left()[1] <= 0:
                 raise Fault(Outcome(call.expired(f"in the queue, where {queue}")))
 
-    def _until(self, event: threading.Event, seconds: float, call: Call) -> None:
+    def _until(self, event: "Latch", seconds: float, call: Call) -> None:
         call.wakes(event.set)
         try:
             wait_for(event, seconds)
@@ -50,7 +51,32 @@ class Waits:
         call.go_on()
 
 
-def wait_for(event: threading.Event, seconds: float) -> None:
+class Latch:
+    """Waits until it is set, which a finalizer or a signal handler may do on the very thread that waits.
+
+    The lock of a `threading.Event` would be held there.
+    """
+
+    __slots__ = ("_open",)
+
+    def __init__(self) -> None:
+        self._open = threading.Lock()
+        self._open.acquire()
+
+    def set(self) -> None:
+        """Let everybody through, from now on."""
+        with contextlib.suppress(RuntimeError):  # it is set already
+            self._open.release()
+
+    def wait(self, seconds: float) -> bool:
+        """Wait at most so long; whether it is set."""
+        came = self._open.acquire(timeout=seconds)
+        if came:
+            self.set()
+        return came
+
+
+def wait_for(event: Latch, seconds: float) -> None:
     """Wait for an event, at most so long."""
     end = time.monotonic() + seconds
     while not event.wait(max(0.0, min(end - time.monotonic(), _SLICE))) and time.monotonic() < end:

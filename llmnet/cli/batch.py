@@ -1,0 +1,51 @@
+"""`llmnet batch`: checks all lines, sends them, writes each result as it comes, and sums up."""
+
+import argparse
+import logging
+import os
+from contextlib import ExitStack
+
+from llmnet.batch.threads import Batch
+from llmnet.cli.connect import connect
+from llmnet.cli.lines import Rows, opened
+from llmnet.cli.output import Output, line_of, refuse_same
+from llmnet.cli.signals import Signals
+from llmnet.cli.summary import Summary, show
+
+
+def batch(options: argparse.Namespace) -> int:
+    """Run the command; its exit code."""
+    common = {"max_tokens": options.max_tokens, "temperature": options.temperature}
+    given = {name: value for name, value in common.items() if value is not None}
+    with ExitStack() as open_things:
+        signals = open_things.enter_context(Signals())
+        source = open_things.enter_context(opened(options.input))
+        refuse_same(source.fileno(), options.output)
+        client = open_things.enter_context(connect(options, max_concurrent=options.max_concurrent))
+        rows = Rows(source, given, options.system)
+        rows.check(client.check_row)
+        asked = {"ordered": options.ordered, "stop_after_errors": options.stop_after_errors}
+        running = open_things.enter_context(client.batch(rows, **asked, progress=_with_bar(options)))
+        output, summary = Output(options.output, signals.whole), Summary(len(rows))
+        open_things.callback(output.close)
+        signals.stop = running.stop
+        _write(running, output, summary, as_json=options.json)
+        signals.raise_asked()
+    return summary.exit_code
+
+
+def _write(results: Batch, output: Output, summary: Summary, *, as_json: bool) -> None:
+    """Write the results, and sum up however that ends."""
+    try:
+        for result in results:
+            output.write(line_of(result))
+            summary.add(result)
+    finally:
+        results.close()
+        show(summary.figures(), as_json=as_json)
+
+
+def _with_bar(options: argparse.Namespace) -> bool:
+    """Whether there may be a bar: not among results, or log lines, that go to a terminal."""
+    busy = (options.output == "-" and os.isatty(1)) or logging.getLogger("llmnet").isEnabledFor(logging.INFO)
+    return not options.no_progress and not busy

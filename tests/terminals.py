@@ -1,0 +1,63 @@
+"""Programs on a terminal of their own, and what the screen shows at last."""
+
+import importlib.util
+import os
+import re
+import struct
+import subprocess
+import sys
+
+import pytest
+
+pty, fcntl, termios = (pytest.importorskip(name) for name in ("pty", "fcntl", "termios"))
+
+
+def terminal_of(columns):
+    """The descriptors of a terminal: the screen's, and the program's."""
+    own, theirs = pty.openpty()
+    fcntl.ioctl(theirs, termios.TIOCSWINSZ, struct.pack("HHHH", 24, columns, 0, 0))
+    return own, theirs
+
+
+RICH = pytest.mark.skipif(importlib.util.find_spec("rich") is None, reason="needs rich")
+WAYS = ["plain", pytest.param("rich", marks=RICH)]
+COMMAND = "from llmnet.cli import main; sys.exit(main())"
+# Whoever runs the tests in the background has Ctrl-C ignored, and that is inherited.
+PRELUDE = "import signal, sys, threading\nsignal.signal(signal.SIGINT, signal.default_int_handler)\n"
+
+
+class Terminal:
+    """A program whose standard error is a terminal of its own, and perhaps its standard output."""
+
+    def __init__(self, way, program, *args, columns=100, output=subprocess.PIPE):
+        self._own, theirs = terminal_of(columns)
+        without = "sys.modules['rich'] = None\n" if way == "plain" else ""
+        program = f"{PRELUDE}{without}{program}"
+        environment = {**os.environ, "TERM": "xterm-256color"}
+        self.process = subprocess.Popen(
+            [sys.executable, "-c", program, *args], env=environment, stdin=subprocess.DEVNULL, stderr=theirs,
+            stdout=theirs if output == "terminal" else output,
+        )  # fmt: skip
+        os.close(theirs)
+        self._said = b""
+
+    def read(self, until=None):
+        """What it says until there are these bytes in it, or to the end."""
+        while until is None or until not in self._said:
+            try:
+                said = os.read(self._own, 65536)
+            except OSError:  # the other end is closed
+                break
+            if not said:
+                break
+            self._said += said
+        return self._said
+
+    def end(self):
+        """The exit code, standard output, and the lines on the screen."""
+        said = self.read().decode()
+        output, _ = self.process.communicate(timeout=60)
+        os.close(self._own)
+        assert said.rfind("\x1b[?25l") <= said.rfind("\x1b[?25h"), "the cursor is hidden for good"
+        bare = re.sub(r"\x1b\[[0-9;?]*[A-Za-z]", "", said).replace("\r\n", "\n")
+        return self.process.returncode, output, [line.rpartition("\r")[2].rstrip() for line in bare.split("\n")]

@@ -1,0 +1,170 @@
+"""However a batch is left, its calls end, nothing of it stays behind, and what had come is handed over once."""
+
+import asyncio
+import contextlib
+import gc
+import itertools
+import threading
+
+import pytest
+from live import Work, at, eventually, no_leak, slots
+
+import llmnet
+from llmnet.core.events import CallFinished
+from llmnet.testing import Reply
+
+LIMIT = 4
+
+
+def held(request):
+    """The first rows are answered, all others wait for ever."""
+    return None if int(request.fields["messages"][-1]["content"]) < 2 else Reply(hold=True)
+
+
+def endless():
+    return (str(number) for number in itertools.count())
+
+
+def workers(front):
+    """Threads and tasks of batches that are still there."""
+    tasks = asyncio.all_tasks(front.loop) if front.name == "async" else ()
+    names = [thread.name for thread in threading.enumerate()] + [task.get_name() for task in tasks]
+    return [name for name in names if name.startswith("llmnet-batch")]
+
+
+@contextlib.contextmanager
+def underway(front, server, **fields):
+    """A client whose batch leaves nothing behind: two rows come, the others are in flight."""
+    server.handler = held
+    with no_leak(server), front.client(**at(server, **fields)) as client:
+        yield client
+        eventually(lambda: server.active == 0)
+        eventually(lambda: workers(front) == [])
+        assert slots(client) == 0
+
+
+# -- who leaves the loop ----------------------------------------------------------------------------------------------------
+
+
+def leave(client):
+    for number, _ in enumerate(client.batch(endless(), max_concurrent=LIMIT)):
+        if number == 1:
+            break
+
+
+def fail(client):
+    with contextlib.suppress(ZeroDivisionError):
+        for number, _ in enumerate(client.batch(endless(), max_concurrent=LIMIT)):
+            1 / (1 - number)
+
+
+def close(client):
+    batch = client.batch(endless(), max_concurrent=LIMIT)
+    assert next(batch).ok
+    batch.close()
+    assert slots(client) == batch._engine.ledger.in_flight == 0
+    batch.close()
+
+
+def leave_the_block(client):
+    with client.batch(endless(), max_concurrent=LIMIT) as batch:
+        assert next(batch).ok
+    assert slots(client) == 0
+
+
+def drop(client):
+    batch = client.batch(endless(), max_concurrent=LIMIT)
+    assert next(batch).ok
+    del batch
+
+
+def drop_in_a_cycle(client):
+    batch = client.batch(endless(), max_concurrent=LIMIT)
+    assert next(batch).ok
+    batch.myself = getattr(batch, "_batch", batch).__dict__["cycle"] = [batch]
+    del batch
+    gc.collect()
+
+
+def never_begin(client):
+    client.batch(endless()).close()
+    client.batch(endless())
+
+
+WAYS = [leave, fail, close, leave_the_block, drop, drop_in_a_cycle, never_begin]
+
+
+@pytest.mark.parametrize("way", WAYS, ids=lambda way: way.__name__)
+def test_a_batch_that_is_left_ends_its_calls(front, server, way):
+    with underway(front, server) as client:
+        way(client)
+
+
+# -- who stops it while somebody waits ---------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("ordered", [False, True])
+def test_what_had_come_is_handed_over_after_a_stop(front, server, ordered):
+    with underway(front, server) as client:
+        batch = client.batch(endless(), max_concurrent=LIMIT, ordered=ordered)
+        first = next(batch)
+        eventually(lambda: server.active == LIMIT)
+        eventually(lambda: batch._engine.ledger.finished == 2)
+        batch.stop()
+        assert sorted(one.index for one in [first, *batch]) == [0, 1]
+        assert list(batch) == []
+        batch.stop()
+
+
+def test_a_stop_wakes_whoever_waits(front, server):
+    with underway(front, server) as client:
+        batch = client.batch(endless(), max_concurrent=LIMIT)
+        waiting = Work(list, batch)
+        eventually(lambda: server.active == LIMIT)
+        batch.stop()
+        assert sorted(one.index for one in waiting.result()) == [0, 1]
+
+
+def test_a_stop_while_the_source_waits_for_its_next_row(front, server):
+    go_on = threading.Event()
+
+    def plain():
+        yield "0"
+        go_on.wait(60)
+        yield "1"
+
+    async def awaited():
+        yield "0"
+        await asyncio.Event().wait()
+
+    with underway(front, server) as client:
+        batch = client.batch(plain() if front.name == "sync" else awaited())
+        waiting = Work(list, batch)
+        eventually(lambda: batch._engine.ledger.given == 1)
+        batch.stop()
+        assert [one.index for one in waiting.result()] == [0]
+        batch.close()
+        go_on.set()  # a thread cannot be taken away from its source
+    assert server.request_count == 1
+
+
+def test_a_stop_from_a_hook_of_the_calls(front, server):
+    hooks = []
+    with underway(front, server, on_event=lambda event: [hook(event) for hook in hooks]) as client:
+        batch = client.batch(endless(), max_concurrent=LIMIT)
+        hooks.append(lambda event: isinstance(event, CallFinished) and batch.stop())
+        assert {one.index for one in batch} <= {0, 1}
+
+
+def test_a_client_that_is_closed_fails_the_rows_of_its_batch(front, server):
+    server.handler = held
+    client = front.client(**at(server))
+    batch = client.batch([str(number) for number in range(20)], max_concurrent=LIMIT, ordered=True)
+    first, second = next(batch), next(batch)
+    eventually(lambda: server.active == LIMIT)
+    client.close()
+    kinds = [type(one.error) for one in (first, second, *batch)]
+    assert kinds == [type(None)] * 2 + [llmnet.APIConnectionError] * LIMIT + [llmnet.ConfigurationError] * (
+        20 - 2 - LIMIT
+    )
+    eventually(lambda: server.active == 0)
