@@ -6,45 +6,55 @@ import sys
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from importlib.util import find_spec
 from itertools import count
+from types import MappingProxyType
 from typing import Any
 
 Row = Mapping[str, Any]
 Tick = Callable[[], None]
 
 
-def show(title: str, rows: Sequence[Row], *, as_json: bool, notes: Mapping[str, Any]) -> None:
+def show(
+    title: str,
+    rows: Sequence[Row],
+    *,
+    as_json: bool,
+    notes: Mapping[str, Any],
+    digits: Mapping[str, int] = MappingProxyType({}),
+) -> None:
     """Print rows, all of which have the names of the first, and under what conditions they were measured.
 
     Args:
         title: what was measured.
-        rows: the figures; numbers are shown with one digit behind the point, and aligned at it.
+        rows: the figures; numbers are aligned at their point, and `None` is one that there is not.
         as_json: print one JSON object instead of a table.
         notes: the conditions.
+        digits: how many there are behind the point, by column, where it is not one.
     """
     if as_json:
         print(json.dumps({"title": title, **notes, "rows": [dict(row) for row in rows]}, indent=1))
         return
+    cells = [{name: _text(value, digits.get(name, 1)) for name, value in row.items()} for row in rows]
+    right = [any(_is_number(row[name]) for row in rows) for name in rows[0]]
     draw = _drawn if sys.stdout.isatty() and find_spec("rich") else _plain
-    draw(title, rows)
+    draw(title, cells, right)
     print(", ".join(f"{name} {value}" for name, value in notes.items()))
 
 
-def _drawn(title: str, rows: Sequence[Row]) -> None:
+def _drawn(title: str, rows: Sequence[Mapping[str, str]], right: Sequence[bool]) -> None:
     from rich.console import Console
     from rich.table import Table
 
     table = Table(title=title)
-    for name, value in rows[0].items():
-        table.add_column(name, justify="right" if _is_number(value) else "left")
+    for name, end in zip(rows[0], right, strict=True):
+        table.add_column(name, justify="right" if end else "left")
     for row in rows:
-        table.add_row(*map(_text, row.values()))
+        table.add_row(*row.values())
     Console().print(table)
 
 
-def _plain(title: str, rows: Sequence[Row]) -> None:
-    lines = [list(rows[0]), *([_text(value) for value in row.values()] for row in rows)]
+def _plain(title: str, rows: Sequence[Mapping[str, str]], right: Sequence[bool]) -> None:
+    lines = [list(rows[0]), *(list(row.values()) for row in rows)]
     widths = [max(map(len, column)) for column in zip(*lines, strict=True)]
-    right = [_is_number(value) for value in rows[0].values()]
     print(title)
     for line in lines:
         cells = zip(line, widths, right, strict=True)
@@ -55,8 +65,10 @@ def _is_number(value: Any) -> bool:
     return isinstance(value, int | float) and not isinstance(value, bool)
 
 
-def _text(value: Any) -> str:
-    return f"{value:.1f}" if isinstance(value, float) else str(value)
+def _text(value: Any, digits: int) -> str:
+    if value is None:
+        return "–"
+    return f"{value:.{digits}f}" if isinstance(value, float) else str(value)
 
 
 @contextlib.contextmanager

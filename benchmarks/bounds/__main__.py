@@ -14,9 +14,9 @@ import sys
 from collections.abc import Iterator, Sequence
 from typing import Any
 
-from benchmarks.peer import running
+from benchmarks.bounds.peer import running
+from benchmarks.bounds.trials import FRONTS, NAME, Case, Trial, silent_resolver
 from benchmarks.show import progress, show
-from benchmarks.trials import FRONTS, NAME, Case, Trial, silent_resolver
 
 AIM = 100.0  # milliseconds: at most one trial in a hundred may be later
 

@@ -1,6 +1,6 @@
 """The other side, in a process of its own: a fake server that behaves as its model is called, and two mute ports.
 
-`python -m benchmarks.peer` prints one line of JSON that says where it listens, and ends when its input does.
+`python -m benchmarks.bounds.peer` prints one line of JSON that says where it listens, and ends when its input does.
 """
 
 import contextlib
@@ -46,7 +46,7 @@ def serve() -> None:
 @contextlib.contextmanager
 def running() -> Iterator[dict[str, Any]]:
     """The peer as a child process: its ports by their names."""
-    command = [sys.executable, "-m", "benchmarks.peer"]
+    command = [sys.executable, "-m", "benchmarks.bounds.peer"]
     with subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True) as process:
         assert process.stdin is not None
         assert process.stdout is not None

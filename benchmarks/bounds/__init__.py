@@ -1,0 +1,1 @@
+"""How late each bound fires: `python -m benchmarks.bounds`."""

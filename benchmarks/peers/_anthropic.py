@@ -1,0 +1,48 @@
+"""Anthropic's own library, over its Messages API."""
+
+from typing import Any
+
+import anthropic
+
+from benchmarks.peers._by_hand import fields
+
+
+def _options(url: str) -> dict[str, Any]:
+    return {"base_url": url, "api_key": "sk-test"}
+
+
+def _asked(prompt: str, **more: Any) -> dict[str, Any]:
+    return fields(prompt, max_tokens=4096, **more)
+
+
+def _text(event: Any) -> str:
+    return event.delta.text if event.type == "content_block_delta" else ""
+
+
+class Sync:
+    def __init__(self, url: str, at_once: int) -> None:
+        self.client = anthropic.Anthropic(**_options(url))
+
+    def chat(self, prompt: str) -> str:
+        return self.client.messages.create(**_asked(prompt)).content[0].text
+
+    def stream(self, prompt: str) -> str:
+        return "".join(_text(event) for event in self.client.messages.create(**_asked(prompt, stream=True)))
+
+    def close(self) -> None:
+        self.client.close()
+
+
+class Async:
+    def __init__(self, url: str, at_once: int) -> None:
+        self.client = anthropic.AsyncAnthropic(**_options(url))
+
+    async def chat(self, prompt: str) -> str:
+        return (await self.client.messages.create(**_asked(prompt))).content[0].text
+
+    async def stream(self, prompt: str) -> str:
+        stream = await self.client.messages.create(**_asked(prompt, stream=True))
+        return "".join([_text(event) async for event in stream])
+
+    async def close(self) -> None:
+        await self.client.close()

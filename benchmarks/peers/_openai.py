@@ -1,0 +1,45 @@
+"""OpenAI's own library."""
+
+from typing import Any
+
+import openai
+
+from benchmarks.peers._by_hand import fields
+
+
+def _options(url: str) -> dict[str, Any]:
+    return {"base_url": f"{url}/v1", "api_key": "sk-test"}
+
+
+def _text(chunk: Any) -> str:
+    return chunk.choices[0].delta.content or "" if chunk.choices else ""
+
+
+class Sync:
+    def __init__(self, url: str, at_once: int) -> None:
+        self.client = openai.OpenAI(**_options(url))
+
+    def chat(self, prompt: str) -> str:
+        return self.client.chat.completions.create(**fields(prompt)).choices[0].message.content
+
+    def stream(self, prompt: str) -> str:
+        stream = self.client.chat.completions.create(**fields(prompt), stream=True)
+        return "".join(_text(chunk) for chunk in stream)
+
+    def close(self) -> None:
+        self.client.close()
+
+
+class Async:
+    def __init__(self, url: str, at_once: int) -> None:
+        self.client = openai.AsyncOpenAI(**_options(url))
+
+    async def chat(self, prompt: str) -> str:
+        return (await self.client.chat.completions.create(**fields(prompt))).choices[0].message.content
+
+    async def stream(self, prompt: str) -> str:
+        stream = await self.client.chat.completions.create(**fields(prompt), stream=True)
+        return "".join([_text(chunk) async for chunk in stream])
+
+    async def close(self) -> None:
+        await self.client.close()

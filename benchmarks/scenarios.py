@@ -1,0 +1,65 @@
+"""What is measured: a table, and how much of it a run does."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+from benchmarks.content import COUNTS, DELTAS
+
+_CALL = {"call": 1}
+_STREAM = {"stream": 1, "delta": DELTAS}
+_COUNT = {"count": COUNTS}
+_START = {"import": 1, "client": 1, "reply": 1}
+
+
+@dataclass(frozen=True, kw_only=True)
+class Scenario:
+    """One kind of work.
+
+    Attributes:
+        name: what it is called on the command line.
+        said: what it is.
+        front: which clients do it.
+        ask: what they are asked, a method of a peer; `""`: to start a process, ask once and end.
+        per: the steps that are shown, and how many of each a call consists of.
+        calls: how many make a sample.
+        rounds: how many samples of each library.
+        at_once: calls in flight.
+        only: the libraries that can do it, if not all.
+    """
+
+    name: str
+    said: str
+    front: str
+    ask: str = "chat"
+    per: Mapping[str, int]
+    calls: int = 1
+    rounds: int = 10
+    at_once: int = 1
+    only: tuple[str, ...] = ()
+
+    def sized(self, *, quick: bool) -> "Scenario":
+        """The same with as much work as a run does."""
+        if not quick:
+            return self
+        fewer = {"calls": max(self.calls // 8, self.at_once), "rounds": max(self.rounds // 5, 1)}
+        return Scenario(**{**vars(self), **fewer})
+
+
+# Of each front the light ones first: what memory one has left behind is no more than the next one needs.
+SCENARIOS = [
+    Scenario(name="start-sync", said="a fresh process asks once", front="sync", ask="", per=_START, rounds=5),
+    Scenario(name="start-async", said="a fresh process asks once", front="async", ask="", per=_START, rounds=5),
+    Scenario(name="chat-sync", said="calls one after another", front="sync", per=_CALL, calls=200),
+    Scenario(name="stream-sync", said=f"a stream of {DELTAS} deltas", front="sync", ask="stream", per=_STREAM),
+    Scenario(name="stream-async", said=f"a stream of {DELTAS} deltas", front="async", ask="stream", per=_STREAM),
+    Scenario(name="chat-async-1", said="calls one after another", front="async", per=_CALL, calls=200),
+    Scenario(name="chat-async-10", said="10 in flight", front="async", per=_CALL, calls=200, at_once=10),
+    Scenario(name="chat-async-100", said="100 in flight", front="async", per=_CALL, calls=200, at_once=100),
+    Scenario(
+        name="chat-async-1000", said="1000 in flight", front="async", per=_CALL, calls=1000, at_once=1000, rounds=3
+    ),
+    Scenario(
+        name="stats", said="what `client.stats` costs a call", front="sync", ask="count", per=_COUNT, calls=100,
+        only=("llmnet",),
+    ),
+]  # fmt: skip

@@ -1,0 +1,93 @@
+"""A server that is faster than its clients: HTTP/1.1 with keep-alive, prepared replies, no parsing beyond the needful.
+
+`python -m benchmarks.server` prints its port, and ends when its input does.
+"""
+
+import asyncio
+import gc
+import re
+import sys
+from collections.abc import Iterator
+
+from benchmarks.content import DIGITS, MARK
+from benchmarks.replies import CHAT, COUNTED_STREAM, MESSAGE, MESSAGE_STREAM, STREAM, Reply
+
+_BACKLOG = 2048  # a thousand clients come at once
+_LENGTH = re.compile(rb"\r\ncontent-length: *(\d+)", re.IGNORECASE)
+_NUMBER = re.compile(MARK.encode() + rb"(\d{%d})" % DIGITS)
+_STREAMED = re.compile(rb'"stream": ?true')
+_MESSAGES = re.compile(rb"POST \S*/messages[ ?]")
+_MISSING = b"HTTP/1.1 400 Bad Request\r\ncontent-length: 0\r\n\r\n"
+
+
+def chosen(request: bytes) -> Reply:
+    """The reply to a request, by its path and what its body asks for."""
+    streamed = _STREAMED.search(request) is not None
+    if _MESSAGES.match(request):
+        return MESSAGE_STREAM if streamed else MESSAGE
+    if streamed:
+        return COUNTED_STREAM if b'"include_usage"' in request else STREAM
+    return CHAT
+
+
+class _Connection(asyncio.Protocol):
+    """A stream is sent a write at a time, each in a turn of the loop, and not faster than the client takes it."""
+
+    def connection_made(self, transport: asyncio.BaseTransport) -> None:
+        assert isinstance(transport, asyncio.Transport)
+        self._transport, self._seen = transport, b""
+        self._left: Iterator[bytes] = iter(())
+        self._paused, self._loop = False, asyncio.get_running_loop()
+
+    def data_received(self, data: bytes) -> None:
+        self._seen += data
+        while (head := self._seen.find(b"\r\n\r\n") + 4) > 3:
+            length = _LENGTH.search(self._seen, 0, head)
+            end = head + (int(length[1]) if length else 0)
+            if len(self._seen) < end:
+                return
+            request, self._seen = self._seen[:end], self._seen[end:]
+            self._answer(request)
+
+    def _answer(self, request: bytes) -> None:
+        number = _NUMBER.search(request)
+        if number is None:
+            self._transport.write(_MISSING)
+            return
+        reply = chosen(request)
+        self._transport.write(b"".join((reply.before, number[1], reply.after)))
+        self._left = iter(reply.more)
+        self._soon()
+
+    def _soon(self) -> None:
+        if not self._paused:
+            self._loop.call_soon(self._go_on)
+
+    def _go_on(self) -> None:
+        if data := next(self._left, b""):
+            self._transport.write(data)
+            self._soon()
+
+    def pause_writing(self) -> None:
+        self._paused = True
+
+    def resume_writing(self) -> None:
+        self._paused = False
+        self._soon()
+
+    def connection_lost(self, error: Exception | None) -> None:
+        self._left = iter(())
+
+
+async def serve() -> None:
+    """Serve until nobody listens any more."""
+    loop = asyncio.get_running_loop()
+    server = await loop.create_server(_Connection, "127.0.0.1", 0, backlog=_BACKLOG)
+    async with server:
+        print(server.sockets[0].getsockname()[1], flush=True)
+        await loop.run_in_executor(None, sys.stdin.read)
+
+
+if __name__ == "__main__":
+    gc.disable()  # nothing here is in a cycle, and a pause of the server is counted against a client
+    asyncio.run(serve())
