@@ -61,7 +61,7 @@ def fail(client):
 def close(client):
     batch = client.batch(endless(), max_concurrent=LIMIT)
     assert next(batch).ok
-    batch.close()
+    Work(batch.close).result()
     assert slots(client) == batch._engine.ledger.in_flight == 0
     batch.close()
 
