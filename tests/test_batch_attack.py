@@ -9,7 +9,7 @@ import sys
 import threading
 
 import pytest
-from live import Sync, Work, at, eventually, no_leak, slots
+from live import PROMPT, Sync, Work, at, eventually, no_leak, slots
 
 import llmnet
 from llmnet.batch import ledger
@@ -123,24 +123,28 @@ def test_a_stop_at_every_line_of_the_library(front, server):
 
 def test_ctrl_c_at_any_moment(server):
     """It may lose what the consumer had in its hands; the batch ends all the same, and gives nothing twice."""
-    dice = random.Random(5)
+    dice, never = random.Random(5), threading.Event()
+
+    def interrupt(begun, seconds):
+        begun.wait(PROMPT)
+        never.wait(seconds)
+        signal.pthread_kill(threading.main_thread().ident, signal.SIGINT)
+
     with no_leak(server), llmnet.Client(**at(server)) as client:
-        before = signal.signal(signal.SIGALRM, signal.default_int_handler)
-        try:
-            for n in range(60):
-                batch, results = client.batch(ROWS * 3, max_concurrent=3, ordered=bool(n % 2)), []
-                signal.setitimer(signal.ITIMER_REAL, 0.0001 + dice.random() * 0.01)
-                with contextlib.suppress(KeyboardInterrupt):
-                    results.extend(batch)
-                    signal.pause()
-                batch.close()
-                results += batch
-                indices = [one.index for one in results]
-                assert len(indices) == len(set(indices))
-                assert all(one.ok for one in results)
-        finally:
-            signal.setitimer(signal.ITIMER_REAL, 0)
-            signal.signal(signal.SIGALRM, before)
+        for n in range(60):
+            batch, results = client.batch(ROWS * 3, max_concurrent=3, ordered=bool(n % 2)), []
+            begun = threading.Event()
+            interrupting = Work(interrupt, begun, dice.random() * 0.01)
+            with contextlib.suppress(KeyboardInterrupt):
+                begun.set()
+                results.extend(batch)
+                never.wait(PROMPT)
+            interrupting.result()
+            batch.close()
+            results += batch
+            indices = [one.index for one in results]
+            assert len(indices) == len(set(indices))
+            assert all(one.ok for one in results)
         assert slots(client) == 0
     eventually(lambda: batch_threads() == [])
 
