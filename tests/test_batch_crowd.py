@@ -33,8 +33,9 @@ def texts(results):
 def test_so_many_calls_are_in_flight_and_never_more(front, server, of_batch, of_client, limit):
     server.handler = lambda _: Reply(hold=True)
     with front.client(**at(server, max_concurrent=of_client)) as client:
-        waiting = Work(lambda: texts(client.batch(ROWS, max_concurrent=of_batch)))
-        eventually(lambda: server.active == limit)
+        batch = client.batch(ROWS, max_concurrent=of_batch)
+        waiting = Work(texts, batch)
+        eventually(lambda: server.active == batch._engine.ledger.workers == limit)
         server.handler = None
         server.release()
         assert waiting.result() == ROWS
@@ -183,19 +184,19 @@ def test_nothing_but_the_consumer_keeps_a_row_or_its_result(front, server, reply
     server.handler, alive = (lambda _: reply), weakref.WeakSet()
 
     def rows():
-        for number in range(20):
+        for number in range(50):
             row = Noted(prompt=str(number))
             alive.add(row)
             yield row
 
     with front.client(**at(server, max_retries=0)) as client:
-        client.chat("warm", model="other") if reply == Reply() else None
+        list(client.batch(["warm"]))
         gc.collect()
         gc.disable()
         try:
-            batch = client.batch(rows(), max_concurrent=2)
-            assert sum(1 for _ in batch) == 20
+            assert sum(1 for _ in client.batch(rows(), max_concurrent=2)) == 50
             eventually(lambda: not alive, 5)
+            assert gc.collect() < 25 * 50
         finally:
             gc.enable()
 

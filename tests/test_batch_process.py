@@ -31,17 +31,19 @@ def test_a_forked_child(front, server):
         batch, fresh = client.batch([*ROWS, "9"], max_concurrent=2), raw.batch(ROWS)
         inner = getattr(batch, "_batch", batch)
         first = next(batch)
-        eventually(lambda: server.active == 1)
+        ledger = inner._engine.ledger
+        eventually(lambda: (server.active, ledger.finished) == (1, len(ROWS)))  # all but one of them are held
 
         def child():
             with pytest.raises(llmnet.APIConnectionError, match="forked while the batch was under way"):
-                all_of(inner)
+                asyncio.run(anext(inner)) if hasattr(inner, "__aiter__") else next(inner)
+            assert all_of(inner) == []
             if front.name == "sync":
                 inner.close()
             inner.stop()
             return all_of(fresh), all_of(raw.batch(ROWS))
 
-        with inner._engine.ledger._lock:
+        with ledger._lock:
             working = in_child(child)
         assert working.result() == str((ROWS, ROWS))
         assert server.active == 1

@@ -7,7 +7,7 @@ import itertools
 import threading
 
 import pytest
-from live import Work, at, eventually, no_leak, slots
+from live import PROMPT, Work, at, eventually, no_leak, slots
 
 import llmnet
 from llmnet.core.events import CallFinished
@@ -126,26 +126,30 @@ def test_a_stop_wakes_whoever_waits(front, server):
 
 
 def test_a_stop_while_the_source_waits_for_its_next_row(front, server):
-    go_on = threading.Event()
+    """One worker waits for the source, the others for that one."""
+    go_on, rows = threading.Event(), [str(number) for number in range(6)]
 
     def plain():
-        yield "0"
-        go_on.wait(60)
-        yield "1"
+        yield from rows
+        go_on.wait(PROMPT)
+        yield "6"
 
     async def awaited():
-        yield "0"
+        for row in rows:
+            yield row
         await asyncio.Event().wait()
 
     with underway(front, server) as client:
+        server.handler = None
         batch = client.batch(plain() if front.name == "sync" else awaited())
         waiting = Work(list, batch)
-        eventually(lambda: batch._engine.ledger.given == 1)
+        eventually(lambda: batch._engine.ledger.given == len(rows) < len(workers(front)))
         batch.stop()
-        assert [one.index for one in waiting.result()] == [0]
+        assert sorted(one.index for one in waiting.result()) == list(range(6))
         batch.close()
-        go_on.set()  # a thread cannot be taken away from its source
-    assert server.request_count == 1
+        eventually(lambda: len(workers(front)) == (front.name == "sync"))  # a thread cannot be taken from its source
+        go_on.set()
+    assert server.request_count == len(rows)
 
 
 def test_a_stop_from_a_hook_of_the_calls(front, server):

@@ -38,7 +38,7 @@ class BatchResult(msgspec.Struct, frozen=True, kw_only=True):
 def bare(error: Exception) -> Exception:
     """An error as a value: one of ours says all by itself, and frames would keep its row and each other alive."""
     if isinstance(error, LLMNetError):
-        error.__context__ = error.__traceback__ = None
+        error.__cause__ = error.__context__ = error.__traceback__ = None
     return error
 
 

@@ -150,10 +150,10 @@ class AsyncEngine(Generic[C]):
     async def _drive(self, index: int, row: Any) -> None:
         if not self.ledger.took():
             return
-        self._grow()
-        self._room.ring()
         call = name = None
         try:
+            self._grow()
+            self._room.ring()
             name = custom_id_of(row)
             call = self._make(row)
             self.ledger.enter(call)

@@ -138,10 +138,10 @@ class Engine(Generic[C]):
     def _drive(self, index: int, row: Any) -> None:
         if not self.ledger.took():
             return
-        self._grow()
-        self._room.ring()
         call = name = None
         try:
+            self._grow()
+            self._room.ring()
             name = custom_id_of(row)
             call = self._make(row)
             self.ledger.enter(call)

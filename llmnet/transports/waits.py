@@ -52,28 +52,25 @@ class Waits:
 
 
 class Latch:
-    """Waits until it is set, which a finalizer or a signal handler may do on the very thread that waits.
+    """Lets one through who waits; a finalizer or a signal handler may set it on the very thread that waits.
 
     The lock of a `threading.Event` would be held there.
     """
 
-    __slots__ = ("_open",)
+    __slots__ = ("_shut",)
 
     def __init__(self) -> None:
-        self._open = threading.Lock()
-        self._open.acquire()
+        self._shut = threading.Lock()
+        self._shut.acquire()
 
     def set(self) -> None:
-        """Let everybody through, from now on."""
+        """Let one through, now or when one comes."""
         with contextlib.suppress(RuntimeError):  # it is set already
-            self._open.release()
+            self._shut.release()
 
     def wait(self, seconds: float) -> bool:
-        """Wait at most so long; whether it is set."""
-        came = self._open.acquire(timeout=seconds)
-        if came:
-            self.set()
-        return came
+        """Wait at most so long; whether it was set."""
+        return self._shut.acquire(timeout=seconds)
 
 
 def wait_for(event: Latch, seconds: float) -> None:
