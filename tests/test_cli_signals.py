@@ -219,7 +219,7 @@ def test_throttles_are_waited_out(server, source, tmp_path, capfd):
     assert summary["time_to_first_token"] is None
 
 
-@pytest.mark.slow
+@pytest.mark.heavy
 def test_ten_thousand_lines(server, tmp_path):
     rows = written(tmp_path / "in.jsonl", [{"prompt": f"{n} {'x' * 500}"} for n in range(10_000)])
     told = "code = main(); import resource; print(resource.getrusage(resource.RUSAGE_SELF).ru_maxrss, file=sys.stderr)"

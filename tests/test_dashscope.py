@@ -729,6 +729,7 @@ def cuts(data, seed=7):
         yield tuple(data[a:b] for a, b in itertools.pairwise(places))
 
 
+@pytest.mark.slow
 @recorded.needs_recordings
 @pytest.mark.parametrize("row", STREAMS, ids=recorded.name)
 def test_recorded_streams_however_they_are_cut(row):

@@ -54,13 +54,17 @@ LEFT_OUT = {
     135: "no circuit breaker is built",
 }
 
+# Rows of whole processes and crowds, which take their time.
+SLOW = (112, 117, 119, 121, 129)
+
 
 def cases():
     for row in ROWS:
         for front in row.fronts:
             for stream in row.stream:
                 name = f"{row.number}-{row.fault.replace(' ', '_')}-{'stream' if stream else 'chat'}-{front}"
-                yield pytest.param(row, stream, front, id=name, marks=pytest.mark.matrix(row.number, front))
+                marks = [pytest.mark.matrix(row.number, front), *([pytest.mark.slow] if row.number in SLOW else [])]
+                yield pytest.param(row, stream, front, id=name, marks=marks)
 
 
 @pytest.mark.parametrize(("row", "stream", "front"), list(cases()), indirect=["front"])

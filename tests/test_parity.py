@@ -2,7 +2,7 @@
 
 import pytest
 from fronts import run_async, run_sync
-from hypothesis import HealthCheck, given, settings
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 import llmnet
@@ -144,18 +144,22 @@ SCRIPTED = [
 ]  # fmt: skip
 
 
-@settings(max_examples=500, suppress_health_check=[HealthCheck.function_scoped_fixture])
-@given(
-    script=st.lists(st.sampled_from(SCRIPTED), max_size=7),
-    form=st.sampled_from(sorted(FORMS)),
-    stream=st.booleans(),
-    retries=st.integers(0, 4),
-    total=st.sampled_from([3.0, 30.0, 600.0]),
-)
-def test_both_fronts_do_the_same_whatever_happens(server, script, form, stream, retries, total):
-    options = {"max_retries": retries, "timeout": llmnet.Timeout(total=total)}
-    sync, awaited = both(server, script, options, {}, form=form, stream=stream)
-    assert sync == awaited
+@pytest.mark.parametrize("examples", [50, pytest.param(500, marks=pytest.mark.slow)])
+def test_both_fronts_do_the_same_whatever_happens(server, examples):
+    @settings(max_examples=examples)
+    @given(
+        script=st.lists(st.sampled_from(SCRIPTED), max_size=7),
+        form=st.sampled_from(sorted(FORMS)),
+        stream=st.booleans(),
+        retries=st.integers(0, 4),
+        total=st.sampled_from([3.0, 30.0, 600.0]),
+    )
+    def law(script, form, stream, retries, total):
+        options = {"max_retries": retries, "timeout": llmnet.Timeout(total=total)}
+        sync, awaited = both(server, script, options, {}, form=form, stream=stream)
+        assert sync == awaited
+
+    law()
 
 
 def test_a_trace_can_differ(server):

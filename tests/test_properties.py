@@ -452,6 +452,7 @@ JITTERS = {
 }
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("jitter", JITTERS)
 @given(seeds)
 @settings(max_examples=2)

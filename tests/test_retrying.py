@@ -986,6 +986,7 @@ UNTYPED = (
 )
 
 
+@pytest.mark.slow
 def test_type_checkers_see_the_signature(tmp_path):
     from mypy import api
 

@@ -82,6 +82,7 @@ def figures(runs):
 hints = pytest.mark.parametrize("hints", [True, False], ids=["Retry-After", "no hint"])
 
 
+@pytest.mark.slow
 @hints
 @pytest.mark.parametrize(("lag", "seeds"), [(0.0, 20), (0.05, 5), (0.2, 5)])
 def test_two_hundred_jobs_at_sixty_requests_a_minute(hints, lag, seeds):
@@ -93,7 +94,8 @@ def test_two_hundred_jobs_at_sixty_requests_a_minute(hints, lag, seeds):
 
 
 @hints
-@pytest.mark.parametrize("jobs", [600, pytest.param(2000, marks=pytest.mark.slow)])
+@pytest.mark.slow
+@pytest.mark.parametrize("jobs", [600, pytest.param(2000, marks=pytest.mark.heavy)])
 def test_three_hundred_workers(hints, jobs):
     run = batch(1, jobs, 300, hints=hints, lag=0.05)
     print(figures([run]))
@@ -157,6 +159,7 @@ def outage(seed, policy):
     return server, calls
 
 
+@pytest.mark.slow
 def test_the_budget_keeps_an_outage_from_being_multiplied():
     servers = [outage(seed, llmnet.RetryPolicy())[0] for seed in range(3)]
     during = statistics.mean(server.load(*OUTAGE) for server in servers)

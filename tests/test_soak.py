@@ -263,7 +263,7 @@ def test_every_call_ends_as_it_must(server, front):
     soaked(front, server, 400, workers=20, short=1.0, grows=50)
 
 
-@pytest.mark.slow
+@pytest.mark.heavy
 @pytest.mark.timeout(900)
 @pytest.mark.parametrize(("front", "workers"), [("sync", 50), ("async", 500)])
 def test_ten_thousand_calls(server, front, workers):

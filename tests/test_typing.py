@@ -103,6 +103,7 @@ def pyright(folder):
     ]
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("checker", [mypy, pyright])
 def test_checkers_take_user_code_and_find_mistakes(files, checker):
     found = checker(files)
