@@ -1,14 +1,19 @@
 """`llmnet batch`, as a person or a pipe runs it: what goes in, what comes out, and what is left when it is ended."""
 
+import contextlib
+import errno
 import json
+import os
 import subprocess
+from typing import ClassVar
 
 import pytest
 from batches import results, said, started, to, written
 
-from llmnet import LLMNetError
-from llmnet.cli import main
+from llmnet import ConfigurationError, LLMNetError
+from llmnet.cli import lock, main
 from llmnet.cli.lines import Rows, opened
+from llmnet.cli.output import Output
 from llmnet.testing import Reply
 
 BOM = b"\xef\xbb\xbf"
@@ -112,6 +117,82 @@ def test_wrong_use(server, tmp_path, capfd):
         assert main(to(server, *arguments)) == 2
         assert why in capfd.readouterr().err
     assert (server.request_count, rows.read_text()) == (0, '{"prompt": "a"}\n')
+
+
+def test_two_writers_of_one_output(server, tmp_path, capfd):
+    """The second one is told so before it sends anything, and leaves the lines of the first alone."""
+    rows, out = written(tmp_path / "in.jsonl", [{"prompt": "a"}]), tmp_path / "out.jsonl"
+    (tmp_path / "link.jsonl").symlink_to(out)
+    server.script(Reply(hold=True))
+    with started(*to(server, rows, "-o", out)) as first:
+        server.wait_for_requests(1)
+        for other in (out, tmp_path / "link.jsonl"):
+            assert main(to(server, rows, "-o", other)) == 2
+            assert capfd.readouterr().err == f"llmnet: another program is writing {other}; nothing was sent\n"
+        assert main(to(server, rows, "-o", tmp_path / "other.jsonl")) == 0
+        assert server.request_count == 2
+        server.release()
+    assert (first.returncode, len(results(out.read_text()))) == (0, 1)
+    assert main(to(server, rows, "-o", out)) == 0
+    assert len(results(out.read_text())) == 1
+
+
+def test_a_writer_that_was_killed_holds_nothing(server, tmp_path):
+    rows, out = written(tmp_path / "in.jsonl", [{"prompt": "a"}]), tmp_path / "out.jsonl"
+    server.script(Reply(hold=True))
+    with started(*to(server, rows, "-o", out)) as killed:
+        server.wait_for_requests(1)
+        killed.kill()
+    assert main(to(server, rows, "-o", out)) == 0
+    assert len(results(out.read_text())) == 1
+
+
+def test_what_is_no_file_has_any_number_of_writers(server, tmp_path):
+    rows = written(tmp_path / "in.jsonl", [{"prompt": "a"}])
+    first = Output(os.devnull, contextlib.nullcontext)
+    assert main(to(server, rows, "-o", os.devnull)) == 0
+    first.close()
+
+
+def test_a_longer_output_of_yesterday_is_gone(server, tmp_path):
+    rows, out = written(tmp_path / "in.jsonl", [{"prompt": "a"}]), tmp_path / "out.jsonl"
+    out.write_text("yesterday\n" * 10_000)
+    assert main(to(server, rows, "-o", out)) == 0
+    assert len(results(out.read_text())) == 1
+
+
+def test_the_lock_of_windows(tmp_path, monkeypatch):
+    """It is tried with a stand-in: one byte that is far from all lines, and the next write begins at the first one."""
+
+    class Windows:
+        LK_NBLCK = 2
+        taken: ClassVar[list[int]] = []
+
+        def locking(self, descriptor, mode, size):
+            place = os.lseek(descriptor, 0, os.SEEK_CUR)
+            if place in self.taken:
+                raise PermissionError(errno.EACCES, "Permission denied")
+            self.taken.append(place)
+
+    monkeypatch.setattr(lock, "_POSIX", None)
+    monkeypatch.setattr(lock, "_WINDOWS", Windows())
+    first = Output(str(tmp_path / "out"), contextlib.nullcontext)
+    with pytest.raises(ConfigurationError, match="another program"):
+        Output(str(tmp_path / "out"), contextlib.nullcontext)
+    first.write(b"line\n")
+    first.close()
+    assert (tmp_path / "out").read_bytes() == b"line\n"
+    assert Windows.taken == [2**31 - 2]
+
+
+def test_a_file_system_without_locks(server, tmp_path, monkeypatch):
+    def refuse(*_):
+        raise OSError(errno.ENOTSUP, "not supported")
+
+    monkeypatch.setattr(lock._POSIX, "flock", refuse)
+    rows, out = written(tmp_path / "in.jsonl", [{"prompt": "a"}]), tmp_path / "out.jsonl"
+    assert main(to(server, rows, "-o", out)) == 0
+    assert len(results(out.read_text())) == 1
 
 
 def test_an_input_that_changes(tmp_path):

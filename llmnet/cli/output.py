@@ -14,6 +14,7 @@ from typing import Any
 import msgspec
 
 from llmnet.batch.rows import BatchResult
+from llmnet.cli.lock import claim
 from llmnet.core.chat import ChatResponse, Usage
 from llmnet.core.errors import APIStatusError, ConfigurationError, LLMNetError
 from llmnet.providers.writing import VENDOR
@@ -82,19 +83,21 @@ def _usage(usage: Usage) -> dict[str, Any] | None:
 class Output:
     """Where lines go: each is in there whole, or not at all, as far as that is up to the writer.
 
+    A file is claimed before it is emptied: of two writers each would write over the other's lines.
+
     Args:
         path: a file, which is emptied, or `-` for standard output.
         whole: entered while a line is written, so that nothing interrupts it.
 
     Raises:
-        ConfigurationError: it cannot be written.
+        ConfigurationError: it cannot be written, or another program writes it.
     """
 
     def __init__(self, path: str, whole: Callable[[], AbstractContextManager[object]]) -> None:
         self._whole = whole
         self.name = "standard output" if path == "-" else path
         try:
-            self._descriptor = _STDOUT if path == "-" else os.open(path, _FLAGS, 0o666)
+            self._descriptor = _STDOUT if path == "-" else _claimed(path)
         except OSError as error:
             raise ConfigurationError(f"cannot write {path}: {error.strerror or error}") from None
 
@@ -137,7 +140,19 @@ class Output:
 
 
 _STDOUT = 1
-_FLAGS = os.O_WRONLY | os.O_CREAT | os.O_TRUNC | getattr(os, "O_BINARY", 0) | getattr(os, "O_CLOEXEC", 0)
+# It is emptied once it is ours.
+_FLAGS = os.O_WRONLY | os.O_CREAT | getattr(os, "O_BINARY", 0) | getattr(os, "O_CLOEXEC", 0)
+
+
+def _claimed(path: str) -> int:
+    """A file that is ours alone, and empty; what is none, as a device, is nobody's."""
+    descriptor = os.open(path, _FLAGS, 0o666)
+    if stat.S_ISREG(os.fstat(descriptor).st_mode):
+        if not claim(descriptor):
+            os.close(descriptor)
+            raise ConfigurationError(f"another program is writing {path}; nothing was sent")
+        os.ftruncate(descriptor, 0)
+    return descriptor
 
 
 def refuse_same(source: int, path: str) -> None:
