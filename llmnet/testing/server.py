@@ -6,6 +6,7 @@ import ssl
 import threading
 from typing import Self
 
+from llmnet.core.here import SERVERS
 from llmnet.testing.connection import Connection
 from llmnet.testing.desk import Desk
 
@@ -75,6 +76,7 @@ class FakeServer(Desk):
     def _listen(self) -> socket.socket:
         listener = socket.create_server((self.host, self.port), backlog=_BACKLOG)
         self.port = listener.getsockname()[1]
+        SERVERS.add((self.host, self.port))
         return listener
 
     async def _open(self, listener: socket.socket) -> None:
@@ -85,6 +87,7 @@ class FakeServer(Desk):
 
     async def _close(self) -> None:
         self._server.close()
+        SERVERS.discard((self.host, self.port))
         while self._members:
             for connection in list(self._members):
                 connection.abort()

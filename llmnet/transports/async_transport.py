@@ -16,7 +16,7 @@ from llmnet.transports.awaits import Awaits, Scope, ask_key
 from llmnet.transports.faults import outcome_of
 from llmnet.transports.logs import hide_in_logs
 from llmnet.transports.loops import PerLoop
-from llmnet.transports.way import check_way, need, proxy_on_way
+from llmnet.transports.way import check_way, need, proxy_of_client
 
 
 class Lanes:
@@ -116,7 +116,7 @@ class Transport:
         """The client of the running loop for the way that a call goes."""
         clients = (await self._lanes.here()).clients
         url, fresh = call.request.url, call.wants_fresh
-        proxy = proxy_on_way(url, self._proxy, os.environ)
+        proxy = proxy_of_client(url, self._proxy, os.environ)
         call.proxy = proxy.url if proxy else ""
         way = (proxy.full_url if proxy else "", url.startswith("https:"), fresh)
         if way not in clients:

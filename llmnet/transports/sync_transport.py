@@ -19,7 +19,7 @@ from llmnet.transports.sync_reply import OpenReply
 from llmnet.transports.sync_retry import FOREIGN, Resend, error_body, is_proxied
 from llmnet.transports.tls import ssl_context
 from llmnet.transports.waits import Waits, ask_key
-from llmnet.transports.way import check_way, proxy_on_way
+from llmnet.transports.way import check_way, proxy_of_client
 
 # As everybody writes them: the matchers of `responses` tell cases apart.
 _CUSTOMARY = {name.lower(): name for name in ("Accept", "Authorization", "Content-Type", "User-Agent")}
@@ -92,7 +92,7 @@ class Transport:
             raise
 
     def _send(self, call: Call) -> "OpenReply":
-        proxy = proxy_on_way(call.request.url, self._proxy, os.environ)
+        proxy = proxy_of_client(call.request.url, self._proxy, os.environ)
         call.proxy = proxy.url if proxy else ""
         hide_in_logs(call.secrets)
         response = self._session.send(_prepared(call), stream=True, allow_redirects=False, proxies=_proxies(proxy))

@@ -5,6 +5,7 @@ import ssl
 from collections.abc import Mapping
 
 from llmnet.core.errors import ConfigurationError
+from llmnet.core.here import is_here
 from llmnet.transports.proxies import Proxy, proxy_for
 from llmnet.transports.tls import ssl_context
 
@@ -18,6 +19,15 @@ def check_way(proxy: str | None, verify: bool | str | ssl.SSLContext) -> None:
     proxy_on_way("https://any", proxy, {})
     if isinstance(verify, str):
         ssl_context(verify, {})
+
+
+def proxy_of_client(url: str, explicit: str | None, environ: Mapping[str, str]) -> Proxy | None:
+    """The proxy that a request of our clients goes through; that of the environment is not for servers of this process.
+
+    Raises:
+        ConfigurationError: as `proxy_on_way` does.
+    """
+    return proxy_on_way(url, explicit, {} if is_here(url) else environ)
 
 
 def proxy_on_way(url: str, explicit: str | None, environ: Mapping[str, str]) -> Proxy | None:
