@@ -5,7 +5,7 @@ import os
 import time
 import warnings
 import weakref
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any, Self
 
 from llmnet.config import FAKE_URL, ClientConfig, client_config
@@ -13,13 +13,16 @@ from llmnet.core.bounds import Bounds, Clock, Timeout, resolve_timeout
 from llmnet.core.call import Call
 from llmnet.core.chat import StreamCallbacks
 from llmnet.core.errors import ConfigurationError
+from llmnet.core.extras import take_extras
 from llmnet.core.headers import checked_headers
 from llmnet.core.http import Request, merged
-from llmnet.core.request import chat_request, checked_timeout
+from llmnet.core.params import check_names
+from llmnet.core.request import chat_request, checked_model, checked_timeout
 from llmnet.core.secrets import Secrets, in_headers
 from llmnet.environment import CREDENTIALS, Resolved, resolve
 from llmnet.providers import make_form
 from llmnet.providers.form import Form
+from llmnet.providers.models import disagreement
 from llmnet.shared import Shared
 from llmnet.telemetry import log
 from llmnet.telemetry.stats import Stats
@@ -68,7 +71,10 @@ class Caller:
         for name in _SHARED_FIELDS:
             if name in fields:
                 raise ConfigurationError(f"{name} is shared with the parent; make a new client to change it")
-        child._set_up(self.config.over(fields))
+        config = self.config.over(fields)
+        if "provider" not in fields and config.provider != self.config.provider:  # the parent's key is not for it
+            raise disagreement(config.provider, self.config.provider)
+        child._set_up(config)
         child._shared, child._is_child = self._shared, True
         child.clock, child.wall = self.clock, self.wall  # gates that are shared hold moments of one clock
         return child
@@ -107,15 +113,27 @@ class Caller:
 
     def _chat_call(self, messages: Any, params: Mapping[str, Any], *, stream: bool, whole: bool = False) -> Call:
         given = dict(params)
-        model, timeout, extra = (given.pop(name, None) for name in ("model", "timeout", "extra_headers"))
+        timeout, extra = (given.pop(name, None) for name in ("timeout", "extra_headers"))
         headers = checked_headers(extra, "extra_headers")
         checked_timeout(timeout)
-        chat = chat_request(messages, self.resolved.model if model is None else model, given, stream=stream)
+        extras = take_extras(given)
+        model = self.model_of(given.pop("model", None))
+        chat = chat_request(messages, model, given, stream=stream)
         tier = chat.params.get("service_tier")
         bounds = resolve_timeout(timeout, self.config.timeout, stream=stream and not whole, flex=tier == "flex")
         form = self.form()
         gate = (chat.model, str(tier))
-        return self.make_call(form, form.prepare(chat), bounds, headers=headers, gate=gate, stream=stream)
+        request = extras.over(form.prepare(chat))
+        return self.make_call(form, request, bounds, headers=headers, gate=gate, stream=stream, secrets=extras.secrets)
+
+    def model_of(self, model: Any) -> str:
+        """The model of a call, by its own name: that which the call was given, or else the client's.
+
+        Raises:
+            ConfigurationError: there is none, or it is another provider's.
+        """
+        own = self.resolved.model if model is None else self.resolved.names.own(checked_model(model))
+        return checked_model(own)
 
     def _row_call(self, row: Any, common: Mapping[str, Any]) -> Call:
         """The call of one row of a batch.
@@ -127,6 +145,18 @@ class Caller:
 
         read = read_row(row, common)
         return self._chat_call(read.messages, read.params, stream=False)
+
+    def rows_with(self, common: Mapping[str, Any]) -> Callable[[Any], Call]:
+        """What makes a call of each row of a batch, with these arguments of `chat` for all of them.
+
+        Raises:
+            ConfigurationError: one of them is wrong for every row.
+        """
+        check_names(common)
+        take_extras(dict(common))
+        if common.get("model") is not None:
+            self.model_of(common["model"])
+        return lambda row: self._row_call(row, common)
 
     def check_row(self, row: Any) -> None:
         """Check a row of a batch as its call would do, and send nothing.
@@ -146,6 +176,7 @@ class Caller:
         gate: tuple[Any, ...],
         stream: bool = False,
         read: Callable[[Any], Any] | None = None,
+        secrets: Sequence[str] = (),
     ) -> Call:
         """One call to a host, under the policy, the gate and the budget that it shares with others.
 
@@ -153,9 +184,9 @@ class Caller:
         """
         host, key = form.target.host, self.resolved.key
         model, *_ = gate
-        # A callable is itself the credential: a token that it renews is no new one. A header may be one, too.
+        # A callable is itself the credential: a token that it renews is no new one. Headers and query may hold one too.
         given = merged(request.headers, headers)
-        lane = (host, id(key) if callable(key) else key, *map(given.get, CREDENTIALS))
+        lane = (host, id(key) if callable(key) else key, *map(given.get, CREDENTIALS), *secrets)
         now = self.clock()
         call = Call(
             form,
@@ -168,7 +199,7 @@ class Caller:
             gate=self._common.gate((*lane, *gate), now),
             bucket=self._common.bucket(lane, self._policy.budget, now),
             host=host,
-            secrets=self._secrets.also(in_headers(headers)),
+            secrets=self._secrets.also([*in_headers(headers), *secrets]),
             key=key,
             stream=stream,
             read=read,

@@ -73,7 +73,7 @@ class Client(Caller):
             callbacks: functions to call as the reply arrives; it is then streamed.
             timeout: seconds or a `Timeout` for this call.
             extra_headers: headers for this call; they replace ours, `None` removes one.
-            **params: further parameters in OpenAI's words, translated for the provider, or in its own.
+            **params: more, in OpenAI's words or the vendor's; the dicts `extra_body` and `extra_query` go over all.
 
         Raises:
             ConfigurationError: an argument is wrong; nothing was sent.
@@ -183,7 +183,7 @@ class Client(Caller):
         )
         lasting = plan.patience(self.config.policy, self.config.timeout)
         patient = self.with_options(**lasting, on_event=report.hook(self.config.on_event))
-        engine = threads.Engine(requests, ledger, make=lambda row: patient._row_call(row, params), run=patient._run)
+        engine = threads.Engine(requests, ledger, make=patient.rows_with(params), run=patient._run)
         return threads.Batch(engine, report)
 
     def with_options(self, **fields: Unpack[ClientFields]) -> Self:

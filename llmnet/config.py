@@ -1,6 +1,7 @@
 """What a client is told, a model string and fields: each is checked when it is given; the environment adds the rest."""
 
 import dataclasses
+import functools
 import os
 import ssl
 from collections.abc import Awaitable, Callable, Mapping
@@ -8,14 +9,16 @@ from enum import StrEnum
 from reprlib import repr as brief
 from typing import Any, Literal, TypedDict
 
+from llmnet.core import settings
 from llmnet.core.bounds import Timeout
 from llmnet.core.errors import ConfigurationError
 from llmnet.core.events import Hook
 from llmnet.core.headers import checked_headers, checked_key
-from llmnet.core.request import checked_timeout, is_async_callable, plain_text
+from llmnet.core.request import plain_text
 from llmnet.core.retry import RetryPolicy, count
 from llmnet.providers.addresses import checked_url
-from llmnet.providers.services import SERVICES
+from llmnet.providers.models import nearest, split
+from llmnet.providers.services import NAMED, SERVICES
 
 ApiKey = str | Callable[[], str] | Callable[[], Awaitable[str]]
 FAKE_URL = "fake:"
@@ -57,14 +60,32 @@ class _Default(int):
     """A number that nobody gave, which a `RetryPolicy` therefore overrules."""
 
 
+class _Unnamed(str):
+    """A provider that nobody gave."""
+
+    __slots__ = ()
+
+
+_UNNAMED = _Unnamed(Provider.OPENAI)
+
+
+class _Reading:
+    """How a config came by its provider and its model."""
+
+    __slots__ = ("is_named", "is_split")
+
+    is_named: bool  # the caller has named the provider, by its field or in the model string
+    is_split: bool  # the model is what a provider was split off from
+
+
 @dataclasses.dataclass(frozen=True, slots=True, kw_only=True)
-class ClientConfig:
+class ClientConfig(_Reading):
     """All settings of a client; checked when it is made.
 
     Attributes:
         provider: a `Provider`, or the name of another service.
         api: which of the provider's wire forms, if not its usual one.
-        model: default model of calls that name none.
+        model: default model of calls that name none; `"provider:model"` names the provider, too.
         api_key: a string, or a callable that is asked for every attempt; `None` or blank: the provider's variable.
         base_url: where to send; `None`: the provider's variable, then its public address.
         timeout: seconds, or a `Timeout`.
@@ -84,7 +105,7 @@ class ClientConfig:
         ConfigurationError: a value is wrong; the message names the field and the fix.
     """
 
-    provider: Provider | str = Provider.OPENAI
+    provider: Provider | str = _UNNAMED  # becomes `Provider.OPENAI`
     api: str | None = None
     model: str | None = None
     api_key: ApiKey | None = None
@@ -102,13 +123,25 @@ class ClientConfig:
     transport: Literal["auto", "fast", "httpx"] = "auto"
 
     def __post_init__(self) -> None:
+        object.__setattr__(self, "is_named", not isinstance(self.provider, _Unnamed))
         for name, check in _CHECKS.items():
             value = getattr(self, name)
             if value is not None or name not in _OPTIONAL:
                 object.__setattr__(self, name, check(value, name))
+        self._read_model()
         _check_api(self.api, self.provider)
         if isinstance(self.max_retries, _Default):
             object.__setattr__(self, "max_retries", _Default((self.retry or RetryPolicy()).max_retries))
+
+    def _read_model(self) -> None:
+        """Split the provider off the model; that of another provider stays, for an address may make sense of it."""
+        service, model = split(self.model or "")
+        is_split = service is not None and (not self.is_named or service is SERVICES[self.provider])
+        object.__setattr__(self, "is_split", is_split)
+        if service is not None and is_split:
+            object.__setattr__(self, "is_named", True)
+            object.__setattr__(self, "provider", _provider(service.name, "provider"))
+            object.__setattr__(self, "model", model or None)
 
     def __repr__(self) -> str:
         shown = {name: getattr(self, name) for name in ("provider", "api", "model", "max_retries", "max_concurrent")}
@@ -123,7 +156,17 @@ class ClientConfig:
         """
         if unknown := [name for name in fields if name not in FIELDS]:
             raise TypeError(f"unknown option {', '.join(unknown)}; the options are {', '.join(FIELDS)}")
-        return dataclasses.replace(self, **fields)
+        return ClientConfig(**{**self._as_given(fields.get("provider", self.provider)), **fields})
+
+    def _as_given(self, provider: object) -> dict[str, Any]:
+        """The fields that make this config again; a model that was read once is not read anew, whoever the provider."""
+        given = {name: getattr(self, name) for name in FIELDS if name != "provider" or self.is_named}
+        if self.is_split and self.model is not None:
+            given["model"] = f"{provider}:{self.model}"
+        return given
+
+    def __reduce__(self) -> Any:
+        return functools.partial(ClientConfig, **self._as_given(self.provider)), ()
 
     @property
     def policy(self) -> RetryPolicy:
@@ -148,8 +191,6 @@ FIELDS = tuple(field.name for field in dataclasses.fields(ClientConfig))
 def client_config(model_or_config: str | ClientConfig | None, fields: Mapping[str, Any]) -> ClientConfig:
     """The config that a client's arguments make.
 
-    A model string is split at its first colon if no provider is given and a known one stands before it.
-
     Raises:
         ConfigurationError: a field is wrong, or the model is given twice.
         TypeError: there is no such field.
@@ -161,9 +202,6 @@ def client_config(model_or_config: str | ClientConfig | None, fields: Mapping[st
     model = plain_text(model_or_config, "the model")
     if "model" in fields:
         raise ConfigurationError("the model is given twice: as the first argument and as model=")
-    before, colon, after = model.partition(":")
-    if colon and "provider" not in fields and before.lower() in SERVICES:
-        return ClientConfig().over({"provider": before, "model": after or None, **fields})
     return ClientConfig().over({"model": model, **fields})
 
 
@@ -171,10 +209,11 @@ def client_config(model_or_config: str | ClientConfig | None, fields: Mapping[st
 
 
 def _provider(value: Any, name: str) -> Provider | str:
-    known = value.lower() if isinstance(value, str) else ""
-    if known not in SERVICES:
-        raise ConfigurationError(f"{name} is unknown: {brief(value)}; known are {', '.join(sorted(SERVICES))}")
-    return Provider(known) if known in Provider.__members__.values() else known
+    service = NAMED.get(value.strip().lower()) if isinstance(value, str) else None
+    if service is None:
+        shown = f": {brief(value)}" if isinstance(value, str) and nearest(value.lower()) else ""  # it may be a key
+        raise ConfigurationError(f"{name} is unknown{shown}; known are {', '.join(sorted(SERVICES))}")
+    return Provider(service.name) if service.name in Provider.__members__.values() else service.name
 
 
 def _check_api(api: str | None, provider: str) -> None:
@@ -190,57 +229,22 @@ def _key(value: Any, name: str) -> ApiKey | None:
     return checked_key(value, name)
 
 
-def _timeout(value: Any, name: str) -> float | Timeout:
-    checked = checked_timeout(value, name)
-    if checked is None:
-        raise ConfigurationError(f"{name} must be seconds or a Timeout, not None; math.inf switches a bound off")
-    return checked
-
-
-def _positive_count(value: Any, name: str) -> int:
-    if count(value, name) < 1:
-        raise ConfigurationError(f"{name} must be at least 1")
-    return int(value)
-
-
-def _one_of(*types: type, said: str) -> Callable[[Any, str], Any]:
-    def check(value: Any, name: str) -> Any:
-        if not isinstance(value, types):
-            raise ConfigurationError(f"{name} must be {said}, not {type(value).__name__}")
-        return value
-
-    return check
-
-
-def _hook(value: Any, name: str) -> Hook:
-    if not callable(value) or is_async_callable(value):
-        raise ConfigurationError(f"{name} must be a plain function that takes an event, not {brief(value)}")
-    hook: Hook = value
-    return hook
-
-
-def _engine(value: Any, name: str) -> str:
-    if value not in ("auto", "httpx"):
-        raise ConfigurationError(f"{name} must be 'auto' or 'httpx', not {brief(value)}; 'fast' is not built yet")
-    return str(value)
-
-
 _CHECKS: dict[str, Callable[[Any, str], Any]] = {
     "provider": _provider,
     "api": plain_text,
     "model": plain_text,
     "api_key": _key,
     "base_url": checked_url,
-    "timeout": _timeout,
+    "timeout": settings.timeout,
     "max_retries": count,
-    "retry": _one_of(RetryPolicy, said="a RetryPolicy"),
-    "max_concurrent": _positive_count,
+    "retry": settings.one_of(RetryPolicy, said="a RetryPolicy"),
+    "max_concurrent": settings.positive_count,
     "headers": checked_headers,
-    "proxy": _one_of(str, said="an address like 'http://host:3128', or '' for none"),
-    "verify": _one_of(bool, str, ssl.SSLContext, said="the path of a CA file, an SSLContext or a bool"),
-    "http2": _one_of(bool, said="True or False"),
+    "proxy": settings.one_of(str, said="an address like 'http://host:3128', or '' for none"),
+    "verify": settings.one_of(bool, str, ssl.SSLContext, said="the path of a CA file, an SSLContext or a bool"),
+    "http2": settings.one_of(bool, said="True or False"),
     "api_version": plain_text,
-    "on_event": _hook,
-    "transport": _engine,
+    "on_event": settings.hook,
+    "transport": settings.engine,
 }
 _OPTIONAL = ("api", "model", "api_key", "base_url", "retry", "headers", "proxy", "api_version", "on_event")

@@ -11,6 +11,7 @@ from llmnet.core.headers import checked_headers, checked_key
 from llmnet.core.request import plain_text
 from llmnet.providers.addresses import azure_address, checked_url, completed, extended, host_url
 from llmnet.providers.form import Target
+from llmnet.providers.models import ModelNames
 from llmnet.providers.services import AZURE, DASHSCOPE, FAKE, MESSAGES, QIANFAN, SERVICES, Api, Service
 
 # Headers that may stand in for the key.
@@ -38,6 +39,7 @@ class Resolved:
         api: the wire form.
         key: the key, a callable that gives one, or `None` where none is sent.
         model: default model.
+        names: how the names of other models are read.
         secrets: values that must never be seen.
     """
 
@@ -45,6 +47,7 @@ class Resolved:
     api: Api
     key: ApiKey | None = dataclasses.field(repr=False)
     model: str | None
+    names: ModelNames
     secrets: tuple[str, ...] = dataclasses.field(repr=False)
 
 
@@ -56,12 +59,14 @@ class Address(NamedTuple):
         api: the name of the wire form.
         deployment: the one that Azure's address names.
         own: whether it is the caller's own, and not the vendor's; then no key is asked for.
+        placed: whether an argument or a variable names it.
     """
 
     base_url: str
     api: str
     deployment: str | None = None
     own: bool = False
+    placed: bool = False
 
 
 def resolve(config: ClientConfig, environ: Mapping[str, str]) -> Resolved:
@@ -87,6 +92,7 @@ def resolve(config: ClientConfig, environ: Mapping[str, str]) -> Resolved:
         api=service.apis[where.api],
         key=key,
         model=config.model or where.deployment,
+        names=_names(config, where),
         secrets=_secrets(config, key, target, environ),
     )
 
@@ -105,8 +111,19 @@ def address(config: ClientConfig, environ: Mapping[str, str]) -> Address:
     """Where a config's calls go.
 
     Raises:
-        ConfigurationError: nothing says where, or what does is no address.
+        ConfigurationError: nothing says where, or what does is no address, or the model is another provider's.
     """
+    where = _address(config, environ)
+    if config.model is not None and not config.is_split:
+        _names(config, where).check(config.model)
+    return where
+
+
+def _names(config: ClientConfig, where: Address) -> ModelNames:
+    return ModelNames(service=SERVICES[config.provider], named=config.is_named, placed=where.placed)
+
+
+def _address(config: ClientConfig, environ: Mapping[str, str]) -> Address:
     service = SERVICES[config.provider]
     api = config.api or next(iter(service.apis))
     named = config.base_url or _variable(service, api, environ)
@@ -118,9 +135,9 @@ def address(config: ClientConfig, environ: Mapping[str, str]) -> Address:
     if service is QIANFAN:
         _refuse_v1(base, "base_url" if config.base_url else service.base_vars[0].name)
     if service is AZURE:  # its variable names an address of the vendor's
-        return Address(*azure_address(base, config.api, service.apis), own=config.base_url is not None)
+        return Address(*azure_address(base, config.api, service.apis), own=config.base_url is not None, placed=True)
     whole = completed(base, service.apis[api].path) if service.bare_host else base
-    return Address(whole, api, own=named is not None)
+    return Address(whole, api, own=named is not None, placed=named is not None)
 
 
 def _variable(service: Service, api: str, environ: Mapping[str, str]) -> str | None:

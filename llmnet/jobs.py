@@ -10,9 +10,11 @@ from llmnet.calls import Caller
 from llmnet.core.bounds import Bounds, resolve_timeout
 from llmnet.core.call import Call
 from llmnet.core.chat import EmbeddingResponse, ModelInfo, total_usage
+from llmnet.core.extras import Extras, take_extras
 from llmnet.core.headers import checked_headers
 from llmnet.core.http import Meta, Request
-from llmnet.core.request import checked_inputs, checked_model, checked_timeout
+from llmnet.core.params import check_names
+from llmnet.core.request import checked_inputs, checked_timeout
 
 Step = tuple[Request, Callable[[Any], Any]]
 
@@ -21,6 +23,7 @@ class Job:
     """Requests that are made one after another; the first error ends them."""
 
     model = ""
+    _extras = Extras()
 
     def __init__(self, caller: Caller, timeout: Any = None, headers: Any = None) -> None:
         checked_timeout(timeout)
@@ -39,7 +42,9 @@ class Job:
         for request, read in self.steps():
             timeout = dataclasses.replace(self._timeout, total=max(self._bounds.total_left(), 1e-9))
             gate = (self.model, type(self).__name__)
-            call = self.caller.make_call(self.form, request, timeout, headers=self._headers, gate=gate, read=read)
+            call = self.caller.make_call(
+                self.form, request, timeout, headers=self._headers, gate=gate, read=read, secrets=self._extras.secrets
+            )
             call.meta.attempts = list(self._last.meta.attempts) if self._last is not None else []
             self._last = call
             yield call
@@ -83,10 +88,12 @@ class EmbedJob(Job):
     def __init__(
         self, caller: Caller, inputs: Any, model: str | None, timeout: Any, headers: Any, params: Mapping[str, Any]
     ) -> None:
+        check_names(params)
         super().__init__(caller, timeout, headers)
         self._inputs = checked_inputs(inputs)
-        self.model = checked_model(caller.resolved.model if model is None else model)
-        self._params = params
+        self.model = caller.model_of(model)
+        self._params = dict(params)
+        self._extras = take_extras(self._params)
         self._replies: list[EmbeddingResponse] = []
 
     def steps(self) -> Iterator[Step]:
@@ -95,7 +102,7 @@ class EmbedJob(Job):
         for start in range(0, len(self._inputs), limit):
             part = self._inputs[start : start + limit]
             request = self.form.embed_request(part, self.model, self._params)
-            yield request, self._reader(len(part))
+            yield self._extras.over(request), self._reader(len(part))
 
     def _reader(self, size: int) -> Callable[[Any], EmbeddingResponse]:
         def read(payload: Any) -> EmbeddingResponse:

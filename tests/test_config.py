@@ -88,28 +88,25 @@ def test_providers_are_known_whatever_their_case(name):
         ("gpt-5.4-mini", {}, ("openai", "gpt-5.4-mini")),
         ("ollama:llama3:70b", {}, ("ollama", "llama3:70b")),
         ("ollama:openai:x", {}, ("ollama", "openai:x")),
-        ("llama3:70b", {}, ("openai", "llama3:70b")),
         ("ft:gpt-4o:org::id", {}, ("openai", "ft:gpt-4o:org::id")),
         ("openai/gpt-4o", {}, ("openai", "openai/gpt-4o")),
         (":gpt", {}, ("openai", ":gpt")),
         ("openai:", {}, ("openai", None)),
         ("openai", {}, ("openai", "openai")),
         ("openrouter:meta/llama-3:free", {}, ("openrouter", "meta/llama-3:free")),
-        ("anthropic:claude", {"provider": "openai"}, ("openai", "anthropic:claude")),
+        ("openai:gpt", {"provider": "openai"}, ("openai", "gpt")),
         ("llama3:70b", {"provider": "ollama"}, ("ollama", "llama3:70b")),
         ("openai:x", {"provider": Provider.FAKE}, ("fake", "openai:x")),
     ],
 )
 def test_model_strings(model, fields, expected):
-    with llmnet.Client(model, api_key=KEY, **fields) as client:
-        assert (client.config.provider, client.config.model) == expected
-
-
-def test_only_the_first_argument_is_split():
-    with llmnet.Client(model="anthropic:claude", api_key=KEY) as client:
-        assert (client.config.provider, client.config.model) == ("openai", "anthropic:claude")
-    with llmnet.Client(ClientConfig(model="anthropic:claude", api_key=KEY)) as client:
-        assert (client.config.provider, client.config.model) == ("openai", "anthropic:claude")
+    for client in (
+        llmnet.Client(model, api_key=KEY, **fields),
+        llmnet.Client(model=model, api_key=KEY, **fields),
+        llmnet.Client(ClientConfig(model=model, **fields), api_key=KEY),
+    ):
+        with client:
+            assert (client.config.provider, client.config.model) == expected
 
 
 def test_fields_override_a_config_and_leave_it_as_it_was():

@@ -10,6 +10,7 @@ from typing import Any
 from llmnet.core.bounds import Timeout, positive
 from llmnet.core.errors import ConfigurationError
 from llmnet.core.json import fault
+from llmnet.core.params import check_names
 
 ROLES = ("system", "developer", "user", "assistant", "tool", "function")
 
@@ -37,6 +38,7 @@ def chat_request(messages: Any, model: str | None, params: Mapping[str, Any], *,
     """
     if wrong := next((name for name in _NOT_HERE if name in params), None):
         raise ConfigurationError(f"{wrong}= is no parameter here: {_NOT_HERE[wrong]}")
+    check_names(params)
     given = {name: value for name, value in params.items() if value is not None}
     _check_params(given)
     return ChatRequest(

@@ -40,6 +40,9 @@ class Service:
 
     Attributes:
         name: as `provider` takes it.
+        aliases: further names of it.
+        families: how the names of its own models begin, where no other vendor serves them under these names.
+        tagged: whether its models' names may have a colon of their own, as in `llama3:8b`.
         base_url: its public address, with the version path where it has but one wire form.
         apis: its wire forms by name, the usual one first.
         key_vars: variables of the key with the scheme it is sent by, the first that is set wins.
@@ -56,6 +59,9 @@ class Service:
     """
 
     name: str
+    aliases: tuple[str, ...] = ()
+    families: tuple[str, ...] = ()
+    tagged: bool = False
     base_url: str = ""
     apis: Mapping[str, Api] = dataclasses.field(default_factory=lambda: {CHAT: Api()})
     key_vars: tuple[tuple[str, str], ...] = ()
@@ -88,6 +94,8 @@ OPENAI = Service(
 
 ANTHROPIC = Service(
     name="anthropic",
+    aliases=("claude",),
+    families=("claude-",),
     base_url="https://api.anthropic.com",
     apis={MESSAGES: Api(form=MESSAGES)},
     key_vars=(("ANTHROPIC_API_KEY", "x-api-key"), ("ANTHROPIC_AUTH_TOKEN", "bearer")),
@@ -108,6 +116,7 @@ ANTHROPIC = Service(
 
 AZURE = Service(
     name="azure",
+    aliases=("azure-openai",),
     apis={
         "v1": Api(path="/openai/v1"),
         "deployments": Api(path="/openai"),
@@ -121,6 +130,8 @@ AZURE = Service(
 
 DASHSCOPE = Service(
     name="dashscope",
+    aliases=("qwen", "tongyi"),
+    families=("qwen",),
     base_url="https://dashscope.aliyuncs.com",
     apis={
         "compatible": Api(path="/compatible-mode/v1"),
@@ -169,6 +180,8 @@ DASHSCOPE = Service(
 
 QIANFAN = Service(
     name="qianfan",
+    aliases=("ernie", "wenxin", "baidu"),
+    families=("ernie-",),
     base_url="https://qianfan.baidubce.com/v2",
     apis={"v2": Api()},
     key_vars=(("QIANFAN_BEARER_TOKEN", "bearer"), ("QIANFAN_API_KEY", "bearer")),
@@ -190,6 +203,7 @@ QIANFAN = Service(
 
 FAKE = Service(
     name="fake",
+    tagged=True,
     apis={
         CHAT: Api(path="/v1"),
         RESPONSES: Api(form=RESPONSES, path="/v1"),
@@ -230,8 +244,10 @@ _COMPATIBLE: dict[str, tuple[str, str]] = {
 }
 
 _QUIRKS: dict[str, dict[str, Any]] = {
-    "deepseek": {"returns_reasoning": True},
+    "deepseek": {"families": ("deepseek-",), "returns_reasoning": True},
     "moonshot": {
+        "aliases": ("kimi",),
+        "families": ("kimi-", "moonshot-"),
         "returns_reasoning": True,
         "codes": Codes(
             corrections={
@@ -241,9 +257,19 @@ _QUIRKS: dict[str, dict[str, Any]] = {
             }
         ),
     },
-    "zhipu": {"codes": Codes(corrections={"1113": "quota", "1301": "bad"})},
+    "zhipu": {
+        "aliases": ("glm",),
+        "families": ("glm-",),
+        "codes": Codes(corrections={"1113": "quota", "1301": "bad"}),
+    },
     "zai": {"codes": Codes(corrections={"1113": "quota", "1301": "bad"})},
     "groq": {"base_vars": (BaseVariable(name="GROQ_BASE_URL", suffix="/openai/v1"),)},
+    "xai": {"aliases": ("grok",), "families": ("grok-",)},
+    "gemini": {"aliases": ("google",), "families": ("gemini-",)},
+    "volcengine": {"aliases": ("doubao", "ark"), "families": ("doubao-",)},
+    "ollama": {"tagged": True},
+    "vllm": {"tagged": True},
+    "lmstudio": {"tagged": True},
     "mistral": {"renames": {"seed": "random_seed"}, "usage_in_streams": False},
     "minimax": {"codes": Codes(corrections={"1002": "rate", "1004": "key", "1008": "quota", "1039": "rate"})},
 }
@@ -262,4 +288,9 @@ def _compatible(name: str, base_url: str, key_vars: str) -> Service:
 
 SERVICES: dict[str, Service] = {service.name: service for service in _FIVE} | {
     name: _compatible(name, *row) for name, row in _COMPATIBLE.items()
+}
+
+# By all their names.
+NAMED: dict[str, Service] = {
+    name: service for service in SERVICES.values() for name in (service.name, *service.aliases)
 }

@@ -1,0 +1,88 @@
+"""What a caller lays over a finished request: `extra_body` over its body, `extra_query` over the query of its address.
+
+It is the way for what we do not know, so names are sent as they are. As in the vendors' own clients, a value takes the
+place of the one that has its name.
+"""
+
+import dataclasses
+from collections.abc import Mapping, MutableMapping
+from typing import Any
+from urllib.parse import unquote_plus, urlencode, urlsplit
+
+from llmnet.core.errors import ConfigurationError
+from llmnet.core.http import Request
+from llmnet.core.json import decode, encode, fault
+from llmnet.core.secrets import in_query
+
+
+@dataclasses.dataclass(frozen=True, slots=True, kw_only=True)
+class Extras:
+    """The extras of one call, checked.
+
+    Attributes:
+        body: values of the body by their names.
+        query: values of the query by their names, `None` to take one out.
+    """
+
+    body: Mapping[str, Any] = dataclasses.field(default_factory=dict, repr=False)
+    query: Mapping[str, str | None] = dataclasses.field(default_factory=dict, repr=False)
+
+    @property
+    def secrets(self) -> list[str]:
+        """The credentials in the query."""
+        return in_query(f"?{_written(self.query)}") if self.query else []
+
+    def over(self, request: Request) -> Request:
+        """The request with the extras laid over it."""
+        if self.query:
+            request = dataclasses.replace(request, url=self._url(request.url))
+        if self.body and request.body is not None:
+            request = dataclasses.replace(request, body=encode({**decode(request.body), **self.body}))
+        return request
+
+    def _url(self, url: str) -> str:
+        parts = urlsplit(url)
+        kept = [pair for pair in parts.query.split("&") if pair and _name_of(pair) not in self.query]
+        return parts._replace(query="&".join([*kept, *filter(None, [_written(self.query)])])).geturl()
+
+
+def take_extras(params: MutableMapping[str, Any]) -> Extras:
+    """Take the extras out of the parameters of a call.
+
+    Raises:
+        ConfigurationError: one of them cannot be sent.
+    """
+    body, query = (_named(params.pop(name, None), name) for name in ("extra_body", "extra_query"))
+    if problem := fault(body, "extra_body"):
+        raise ConfigurationError(problem)
+    return Extras(body=body, query={name: _text(value, f"extra_query[{name!r}]") for name, value in query.items()})
+
+
+def _named(given: Any, name: str) -> dict[str, Any]:
+    if given is None:
+        return {}
+    if not isinstance(given, Mapping):
+        raise ConfigurationError(f"{name} must be a dict of names and values, not {type(given).__name__}")
+    for key in given:
+        if not isinstance(key, str):
+            raise ConfigurationError(f"{name} has a key that is a {type(key).__name__}; keys are text")
+        if problem := fault(key, f"a key of {name}"):
+            raise ConfigurationError(problem)
+    return dict(given)
+
+
+def _text(value: Any, path: str) -> str | None:
+    """A value as the query of an address has it."""
+    if value is not None and not isinstance(value, str | int | float):
+        raise ConfigurationError(f"{path} must be a text, a number, True, False or None, not {type(value).__name__}")
+    if problem := fault(value, path):
+        raise ConfigurationError(problem)
+    return value if value is None or isinstance(value, str) else encode(value).decode()
+
+
+def _written(query: Mapping[str, str | None]) -> str:
+    return urlencode({name: value for name, value in query.items() if value is not None})
+
+
+def _name_of(pair: str) -> str:
+    return unquote_plus(pair.partition("=")[0])

@@ -1,0 +1,71 @@
+"""Names of parameters that go into no body: those that a client is told, and those that only look like a parameter.
+
+What is misspelt would be sent all the same; a misspelt `api_key=` would send the key as a part of the body.
+"""
+
+import functools
+from collections.abc import Iterable
+
+from llmnet.core.errors import ConfigurationError
+
+_OPTION = "it is told to the client, or for some calls to client.with_options({name}=…)"
+_SHARED = "it is told to the client when it is made"
+# The fields of a client that no call takes, and what to do instead.
+CLIENT_FIELDS = {
+    "provider": "a client talks to one provider; what the vendor calls so goes into extra_body={{'provider': …}}",
+    "headers": "give extra_headers= to the call, or headers= to the client or to client.with_options",
+    **dict.fromkeys(("api", "api_key", "api_version", "base_url", "max_retries", "on_event", "retry"), _OPTION),
+    **dict.fromkeys(("http2", "max_concurrent", "proxy", "transport", "verify"), _SHARED),
+}
+# What a slip may be meant for: arguments of our own, and the parameters of PROTOCOLS 7.7 by all their names there.
+ARGUMENTS = frozenset({
+    "callbacks", "extra_body", "extra_headers", "extra_query", "messages", "model", "stream", "timeout",
+})  # fmt: skip
+TRANSLATED = frozenset({
+    "enable_thinking", "frequency_penalty", "logit_bias", "logprobs", "max_completion_tokens",
+    "max_output_tokens", "max_tokens", "metadata", "n", "output_config", "parallel_tool_calls",
+    "presence_penalty", "reasoning", "reasoning_effort", "repetition_penalty", "response_format",
+    "safety_identifier", "seed", "stop", "stop_sequences", "stream_options", "system", "temperature",
+    "thinking", "thinking_budget", "tool_choice", "tools", "top_logprobs", "top_p", "user", "verbosity",
+})  # fmt: skip
+# Parameters of the vendors that come near to one of those above and are no slips.
+VENDORS = frozenset({
+    "fallbacks", "mode", "models", "speed", "top_a", "top_k", "top_n", "typ_p",
+})  # fmt: skip
+
+_SHORTEST = 4  # everything of three letters is near to something
+_MEANT = sorted(name for name in ARGUMENTS | TRANSLATED | CLIENT_FIELDS.keys() if len(name) >= _SHORTEST)
+_KNOWN = ARGUMENTS | TRANSLATED | VENDORS
+
+
+def check_names(names: Iterable[str]) -> None:
+    """Check the names of parameters that go into a body.
+
+    Raises:
+        ConfigurationError: one of them is told to the client and not to a call, or is misspelt; it says what to write.
+    """
+    for name in names:
+        if name in CLIENT_FIELDS:
+            raise ConfigurationError(f"{name}= is no parameter of a call: {CLIENT_FIELDS[name].format(name=name)}")
+        if meant := meant_by(name):
+            raise ConfigurationError(
+                f"{name}= looks like a misspelt {meant}=; if the vendor has a parameter of that name, give it in "
+                f"extra_body={{{name!r}: …}}"
+            )
+
+
+@functools.lru_cache(maxsize=1024)
+def meant_by(name: str) -> str | None:
+    """The parameter of which a name is a slip, or `None` where it is none."""
+    return None if name in _KNOWN else next((known for known in _MEANT if is_slip(name, known)), None)
+
+
+def is_slip(word: str, name: str) -> bool:
+    """Whether a word is one edit away from a name: a letter too many, too few or wrong, or two that changed places."""
+    if word == name or abs(len(word) - len(name)) > 1:
+        return False
+    while word and name and word[0] == name[0]:
+        word, name = word[1:], name[1:]
+    while word and name and word[-1] == name[-1]:
+        word, name = word[:-1], name[:-1]
+    return max(len(word), len(name)) == 1 or (len(word) == 2 and word == name[::-1])

@@ -1,0 +1,52 @@
+"""Checks of what a client is told: each takes a value and the name of its field, and gives what to keep."""
+
+from collections.abc import Callable
+from reprlib import repr as brief
+from typing import Any
+
+from llmnet.core.bounds import Timeout
+from llmnet.core.errors import ConfigurationError
+from llmnet.core.events import Hook
+from llmnet.core.request import checked_timeout, is_async_callable
+from llmnet.core.retry import count
+
+
+def timeout(value: Any, name: str) -> float | Timeout:
+    """Check seconds or a `Timeout`, of which there must be one."""
+    checked = checked_timeout(value, name)
+    if checked is None:
+        raise ConfigurationError(f"{name} must be seconds or a Timeout, not None; math.inf switches a bound off")
+    return checked
+
+
+def positive_count(value: Any, name: str) -> int:
+    """Check a number that is at least 1."""
+    if count(value, name) < 1:
+        raise ConfigurationError(f"{name} must be at least 1")
+    return int(value)
+
+
+def one_of(*types: type, said: str) -> Callable[[Any, str], Any]:
+    """The check for values of some types; `said` is what they are."""
+
+    def check(value: Any, name: str) -> Any:
+        if not isinstance(value, types):
+            raise ConfigurationError(f"{name} must be {said}, not {type(value).__name__}")
+        return value
+
+    return check
+
+
+def hook(value: Any, name: str) -> Hook:
+    """Check a plain function that takes an event."""
+    if not callable(value) or is_async_callable(value):
+        raise ConfigurationError(f"{name} must be a plain function that takes an event, not {brief(value)}")
+    checked: Hook = value
+    return checked
+
+
+def engine(value: Any, name: str) -> str:
+    """Check the name of an engine of the async client."""
+    if value not in ("auto", "httpx"):
+        raise ConfigurationError(f"{name} must be 'auto' or 'httpx', not {brief(value)}; 'fast' is not built yet")
+    return str(value)

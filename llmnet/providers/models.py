@@ -1,0 +1,92 @@
+"""What a model string means: `"provider:model"` is split once, and a model goes to nobody whom the caller did not name.
+
+Where neither a provider nor an address was given, a word that names no provider and a model of another vendor's are
+refused. No error shows the string, in whose place a key may stand: it shows names of our own tables.
+"""
+
+import dataclasses
+
+from llmnet.core.errors import ConfigurationError
+from llmnet.providers.services import NAMED, SERVICES, Service
+
+# `ft:gpt-4o:org::id` is how OpenAI names a model that was tuned.
+_NO_WORDS = ("", "ft")
+_ELSEWHERE = "With provider= or base_url= the whole string is the model"
+
+
+def split(model: str) -> tuple[Service | None, str]:
+    """The service that stands before the first colon, by any of its names, and the model; or `None` and the string."""
+    word, colon, rest = model.partition(":")
+    service = NAMED.get(word.strip().lower()) if colon else None
+    return (None, model) if service is None else (service, rest.strip())
+
+
+@dataclasses.dataclass(frozen=True, slots=True, kw_only=True)
+class ModelNames:
+    """How a client reads the names of models.
+
+    Attributes:
+        service: whom it talks to.
+        named: whether the caller has named that provider.
+        placed: whether an argument or a variable says at which address.
+    """
+
+    service: Service
+    named: bool
+    placed: bool
+
+    def own(self, model: str) -> str:
+        """The model's own name, from what a call was given.
+
+        Raises:
+            ConfigurationError: it is meant for another provider.
+        """
+        service, rest = split(model)
+        if service is self.service:
+            return rest
+        self.check(model)
+        return model
+
+    def check(self, model: str) -> None:
+        """Check a name that does not begin with this provider.
+
+        Raises:
+            ConfigurationError: it is meant for another provider; the message says what to write.
+        """
+        if self.service.tagged or (self.named and self.placed):
+            return
+        service, _ = split(model)
+        if service is not None:
+            raise disagreement(service.name, self.service.name)
+        if not (self.named or self.placed):
+            _check_unplaced(model.lower())
+
+
+def disagreement(meant: str, provider: str) -> ConfigurationError:
+    """The error of a model that names one provider where another one is talked to."""
+    return ConfigurationError(
+        f"the model names {meant}, but the provider is {provider}, and a client talks to one provider: make a client "
+        f'for {meant}; if that is part of the model\'s own name, write "{provider}:" before it'
+    )
+
+
+def _check_unplaced(model: str) -> None:
+    """Check a name of which nobody has said where it goes."""
+    word, colon, _ = model.partition(":")
+    word = word.strip() if colon else ""
+    other = NAMED.get(model) or next((one for one in SERVICES.values() if model.startswith(one.families)), None)
+    if word not in _NO_WORDS:
+        hint = nearest(word) or (other and other.name)
+        known = f'Did you mean "{hint}:"?' if hint else f"Known are {', '.join(sorted(SERVICES))}."
+        raise ConfigurationError(f"what stands before the colon of the model is no provider. {known} {_ELSEWHERE}")
+    if other is not None and other.name != "openai":
+        raise ConfigurationError(
+            f'the model is one of {other.name}, which nobody has named: write "{other.name}:" before it. {_ELSEWHERE}'
+        )
+
+
+def nearest(word: str) -> str | None:
+    """The name of a service that a word may have been meant for."""
+    import difflib  # noqa: PLC0415 - an error is all that needs it
+
+    return next(iter(difflib.get_close_matches(word[:40], NAMED, n=1)), None)
