@@ -12,13 +12,14 @@ from llmnet.config import FAKE_URL, ClientConfig, client_config
 from llmnet.core.bounds import Bounds, Clock, Timeout, resolve_timeout
 from llmnet.core.call import Call
 from llmnet.core.chat import StreamCallbacks
+from llmnet.core.credentials import in_headers
 from llmnet.core.errors import ConfigurationError
 from llmnet.core.extras import take_extras
 from llmnet.core.headers import checked_headers
 from llmnet.core.http import Request, merged
 from llmnet.core.params import check_names
 from llmnet.core.request import chat_request, checked_model, checked_timeout
-from llmnet.core.secrets import Secrets, in_headers
+from llmnet.core.secrets import Secrets
 from llmnet.environment import CREDENTIALS, Resolved, resolve
 from llmnet.providers import make_form
 from llmnet.providers.form import Form
@@ -63,6 +64,7 @@ class Caller:
     def _renew(self) -> None:
         """Begin anew in a forked child, which has an embedded server of its own; the transport does so by itself."""
         self._form = None
+        self._secrets.renew()
         if self._shared is not None:
             self._shared.renew()
 

@@ -5,7 +5,7 @@ from collections.abc import Mapping
 from typing import NamedTuple
 
 from llmnet.config import FAKE_URL, ApiKey, ClientConfig
-from llmnet.core import secrets
+from llmnet.core.credentials import in_headers, in_proxy, in_query
 from llmnet.core.errors import ConfigurationError
 from llmnet.core.headers import checked_headers, checked_key
 from llmnet.core.request import plain_text
@@ -229,9 +229,9 @@ def _secrets(config: ClientConfig, key: ApiKey | None, target: Target, environ: 
     proxies = [config.proxy or "", *(value for name, value in environ.items() if name.lower().endswith("_proxy"))]
     return (
         *([key] if isinstance(key, str) else []),
-        *secrets.in_headers(target.headers),
-        *secrets.in_query(target.base_url),
-        *(secret for proxy in proxies for secret in secrets.in_proxy(proxy)),
+        *in_headers(target.headers),
+        *in_query(target.base_url),
+        *(secret for proxy in proxies for secret in in_proxy(proxy)),
     )
 
 

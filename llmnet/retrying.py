@@ -3,6 +3,7 @@
 import functools
 import inspect
 import math
+import sys
 from collections.abc import Callable, Collection, Coroutine
 from typing import Any, ParamSpec, TypeVar, cast
 
@@ -204,6 +205,7 @@ def _run(function: Callable[[], T], judge: Judge) -> T:
     """Call a function until its judge is content; a coroutine that it gives is driven by whoever awaits it."""
     from tenacity import Retrying  # noqa: PLC0415 - on use
 
+    judge.call.outer = id(sys.exception())
     result = Retrying(sleep=lambda s: judge.waits.sleep(s, judge.call), **judge.settings())(function)
     if isinstance(result, Coroutine):
         made = [result]
@@ -216,6 +218,8 @@ async def _run_async(function: Callable[[], Any], judge: Judge) -> Any:
     from tenacity import AsyncRetrying  # noqa: PLC0415 - on use
 
     from llmnet.transports.awaits import Awaits  # noqa: PLC0415 - on use
+
+    judge.call.outer = id(sys.exception())
 
     async def attempt() -> Any:
         return await function()

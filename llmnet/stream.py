@@ -1,5 +1,6 @@
 """A reply as it is made, blocking; `astream.py` is the same text, awaited, and a test holds the two to that."""
 
+import sys
 from collections import deque
 from types import TracebackType
 from typing import Self
@@ -37,6 +38,7 @@ class ChatStream:
         """Take one step; whatever ends the call closes the stream, so that nothing is ever sent again."""
         if self._closed:
             raise StreamError("the stream is closed")
+        self._call.outer = id(sys.exception())
         try:
             self._step()
         except BaseException as error:

@@ -33,6 +33,7 @@ class Call:
         exchange: the attempt under way, or `None` between attempts.
         key: the key of the attempt under way.
         delivered: a chunk was handed out; from then on the call is never sent again.
+        outer: the `id` of the exception that the caller was handling when it last asked, see `core.graph`.
         proxy: the address, without credentials, of the proxy that the attempt goes through.
         stopped: the error that ends the call, once somebody has called `stop`.
     """
@@ -62,7 +63,7 @@ class Call:
         self.policy, self.bounds, self.gate, self.secrets = policy, bounds, gate, secrets
         self._judge = Judge(policy, bounds, gate, bucket, rng, renewable=callable(key))
         self.exchange: Exchange | None = None
-        self.delivered, self.proxy = False, ""
+        self.delivered, self.proxy, self.outer = False, "", 0
         self.stopped: LLMNetError | None = None
         self._record = Record(bounds, listener, (form.provider, host, model, stream))
         self.meta = self._record.meta
@@ -73,8 +74,7 @@ class Call:
         self.key_source, self._count = key, count
         self._refused: tuple[str | None, LLMNetError] | None = None
         self.key: str | None = None
-        self._resume_at = bounds.started
-        self._closing = False
+        self._resume_at, self._closing = bounds.started, False
         # A finalizer may stop or leave a call on the very thread that is in here.
         self._lock = threading.RLock()
         self._wake: Callable[[], None] | None = None
@@ -176,7 +176,7 @@ class Call:
         error.meta = self.meta
         read_hint(error, self.meta.headers, self._wall())
         decision = self._verdict(Outcome(error, outcome.stale, outcome.once))
-        self._note(self.secrets.clean(error), decision, stale=outcome.stale)
+        self._note(self.secrets.clean(error, self.outer), decision, stale=outcome.stale)
         if decision.retry:
             self._resume_at = self.bounds.clock() + decision.delay
             self.exchange, self.sent = None, False
@@ -246,12 +246,13 @@ class Call:
         error.maybe_billed = any(a.sent and (a.status is None or a.status < 400) for a in self.meta.attempts)
         if isinstance(error, APIStatusError):
             self.meta.request_id = error.request_id = self.meta.request_id or error.request_id
-        cleaned = self.secrets.clean(error)
+        cleaned = self.secrets.clean(error, self.outer)
         self._record.finished("cancelled" if self.stopped is not None else "error", self._usage(), cleaned)
         return cleaned
 
     def end(self, error: BaseException | None = None) -> None:
         """Nobody goes on with the call, for it was closed, or for an error; unless it is over, this is how it ended."""
+        self.secrets.clean_causes(error, self.outer)  # raised, it has got what was being handled as its context
         if self._record.over:
             return
         outcome = "cancelled" if self.stopped is not None else ending(error)

@@ -9,10 +9,10 @@ from collections.abc import Mapping, MutableMapping
 from typing import Any
 from urllib.parse import unquote_plus, urlencode, urlsplit
 
+from llmnet.core.credentials import in_query
 from llmnet.core.errors import ConfigurationError
 from llmnet.core.http import Request
 from llmnet.core.json import decode, encode, fault
-from llmnet.core.secrets import in_query
 
 
 @dataclasses.dataclass(frozen=True, slots=True, kw_only=True)

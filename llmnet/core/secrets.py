@@ -1,72 +1,101 @@
-"""Keeps the caller's secrets out of all that the caller sees: found by value, never by pattern."""
+"""Keeps the caller's secrets out of all that the caller sees: found by value, never by pattern, however written."""
 
 import base64
-import json
-from collections.abc import Iterable, Mapping
+import threading
+from collections.abc import Iterable, Iterator, Mapping
 from typing import Any
-from urllib.parse import parse_qsl, quote, quote_plus, unquote, urlsplit
 
 from llmnet.core.errors import LLMNetError
+from llmnet.core.escapes import Layer, layers, undone
+from llmnet.core.graph import cut_causes
 from llmnet.core.http import Headers, Meta
 
 MASK = "***"
-# JSON in a text, of which an exception shows the repr, of which a log shows the repr.
-_NESTED = 3
 CUT = "…"
 # A shorter value is found in innocent words, and hides nothing that could not be guessed.
 SHORTEST = 6
-_TELLING = ("auth", "key", "token", "secret", "cookie", "signature")
+# Where a text ends, or we have cut it, so many bytes are the beginning of a secret: the word "Bearer" is shorter.
+_HEAD = SHORTEST + 1
+# The rest of a secret is looked for too, for its first letters may have been read as the end of an escape before it.
+_TAIL = 16
+# Calls that run at one time use a few keys of a callable, and a reply to one may quote another's: so many are kept.
+NEWEST = 8
+_CUT = CUT.encode()
+Span = tuple[int, int]
+Needle = tuple[bytes, bytes]
+"""How a secret begins, by which it is looked for, and the whole of it."""
 
 
 class Secrets:
-    """The secrets of a client, in every form in which they may come back."""
+    """The secrets of a client, or of one call on top of them.
 
-    __slots__ = ("_forms", "_known")
+    Threads share it without a lock for readers: `_lasting` never changes, `_newest` and `_needles` are immutable and
+    replaced whole, under `_lock`, for each is made from the one before. A renewed key is one of `NEWEST`, so that a
+    client may be given any number of them; a key is among those of its own call, too, whatever others are given.
+    """
 
-    def __init__(self, values: Iterable[str | None] = ()) -> None:
-        self._known: set[str] = set()
-        self._forms: list[str] = []
-        for value in values:
-            self.learn(value)
+    __slots__ = ("_above", "_lasting", "_lock", "_needles", "_newest")
 
-    def learn(self, value: str | None) -> None:
-        """Note a secret, as when a renewed key is first used."""
-        if value is None or value in self._known or len(value) < SHORTEST:
-            return
-        self._known.add(value)
-        self._forms = sorted({form for known in self._known for form in forms(known)}, key=len, reverse=True)
+    def __init__(self, values: Iterable[str | None] = (), above: "Secrets | None" = None) -> None:
+        self._above = above
+        self._lasting = {value: needles(value) for value in values if value and len(value) >= SHORTEST}
+        self._newest: dict[str, tuple[Needle, ...]] = {}
+        self._needles = _flat(self._lasting)
+        self.renew()
+
+    def renew(self) -> None:
+        """Begin with a free lock: in a forked child the thread that may have held it is gone."""
+        self._lock = threading.Lock()
 
     def also(self, values: Iterable[str]) -> "Secrets":
         """These secrets and the values of one call, which are forgotten with it."""
-        more = list(values)
-        return Secrets((*self._known, *more)) if more else self
+        return Secrets(values, above=self)
+
+    def learn(self, value: str | None) -> None:
+        """Note a secret, as when a renewed key is first used; the client of a call notes it, too."""
+        if value is not None and len(value) >= SHORTEST and not self._lasts(value):
+            self._note(value)
+
+    def _lasts(self, value: str) -> bool:
+        return value in self._lasting or (self._above is not None and self._above._lasts(value))
+
+    def _note(self, value: str) -> tuple[Needle, ...]:
+        """What to look for; of the values noted so far the last ones are kept."""
+        known = self._newest.get(value)
+        if known is not None and next(reversed(self._newest)) == value:
+            return known
+        known = known or (needles(value) if self._above is None else self._above._note(value))
+        with self._lock:
+            others = [one for one in self._newest.items() if one[0] != value]
+            self._newest = dict([*others, (value, known)][-NEWEST:])
+            self._needles = _flat(self._lasting) + _flat(self._newest)
+        return known
+
+    def _all(self) -> tuple[Needle, ...]:
+        return self._needles if self._above is None else self._needles + self._above._all()
 
     def hide(self, text: str) -> str:
-        """The text without a secret."""
-        for form in self._forms:
-            if form in text:
-                text = text.replace(form, MASK)
-        return CUT.join(map(self._without_half, text.split(CUT)))
+        """The text without a secret, in time that grows as the text does."""
+        wanted = self._all()
+        spans = sorted(span for layer in layers(text) for span in _found(layer, wanted)) if wanted else []
+        return _masked(text, spans) if spans else text
 
-    def _without_half(self, text: str) -> str:
-        """The text without the beginning of a secret at its end: we have cut it there, or a lost connection has."""
-        for form in self._forms:
-            # Not from SHORTEST characters on: so long is the word "Bearer".
-            head, at = form[: SHORTEST + 1], max(0, len(text) - len(form))
-            while (at := text.find(head, at)) >= 0:
-                if form.startswith(text[at:]):
-                    return text[:at] + MASK
-                at += 1
-        return text
-
-    def clean(self, error: LLMNetError) -> LLMNetError:
-        """The error without a secret; a foreign cause that shows one is left out."""
+    def clean(self, error: LLMNetError, outer: int = 0) -> LLMNetError:
+        """The error without a secret, and without what it was made from that shows or holds one (`cut_causes`)."""
         vars(error).update({name: self._clean(fact) for name, fact in vars(error).items()})
         error.args = (error.message,)
         if error.meta is not None:
             self.clean_meta(error.meta)
-        self._cut_causes(error)
+        self.clean_causes(error, outer)
         return error
+
+    def clean_causes(self, error: BaseException | None, outer: int = 0) -> None:
+        """Take out of what an error was made from whatever shows or holds a secret; what others raise passes as it is.
+
+        A Ctrl-C and a cancellation have come upon something of ours, and are cleaned, too.
+        """
+        if error is not None and (isinstance(error, LLMNetError) or not isinstance(error, Exception)) and self._all():
+            cut_causes(error, lambda text: self.hide(text) != text, outer)
 
     def clean_meta(self, meta: Meta) -> None:
         """Take secrets that a server echoed out of the headers and the id."""
@@ -75,10 +104,10 @@ class Secrets:
 
     def clean_headers(self, headers: Headers) -> Headers:
         """The headers without a secret: nearly always the very same, which is found out at once."""
-        said = "\n".join(headers.values())
-        if not any(form in said for form in self._forms):
+        said = "\n".join(part for item in headers.items() for part in item)
+        if self.hide(said) == said:
             return headers
-        return Headers({name: self.hide(value) for name, value in headers.items()})
+        return Headers([(self.hide(name), self.hide(value)) for name, value in headers.items()])
 
     def _clean(self, body: Any) -> Any:
         if isinstance(body, str):
@@ -87,51 +116,65 @@ class Secrets:
             return {self.hide(str(key)): self._clean(value) for key, value in body.items()}
         return [self._clean(item) for item in body] if isinstance(body, list) else body
 
-    def _cut_causes(self, error: BaseException) -> None:
-        """Cut the chain of causes at the first one whose text holds a secret."""
-        seen: set[int] = set()
-        while id(error) not in seen:
-            seen.add(id(error))
-            below = error.__cause__ or error.__context__
-            if below is None:
-                return
-            if self.hide(text := f"{below} {below.args}") != text:
-                error.__cause__ = error.__context__ = None
-                return
-            error = below
-
 
 def cut(text: str, size: int) -> str:
     """The beginning of a text, with a mark where it was cut: there half a secret may stand."""
     return text if len(text) <= size else text[:size] + CUT
 
 
-def forms(secret: str) -> set[str]:
-    """A secret as it stands, and as a URL, JSON, a repr or base64 would carry it."""
-    raw = secret.encode()
-    written = {secret, quote(secret), quote(secret, safe=""), quote_plus(secret)}
-    for _ in range(_NESTED):
-        written |= {escape(form)[1:-1] for form in written for escape in (json.dumps, repr)}
-    return written | {code(raw).decode().rstrip("=") for code in (base64.b64encode, base64.urlsafe_b64encode)}
+# -- what is looked for -----------------------------------------------------------------------------------------------
 
 
-def in_headers(headers: Mapping[str, str | None]) -> list[str]:
-    """The credentials among headers: whole values, and what stands behind the name of a scheme."""
-    values = [value for name, value in headers.items() if value and _is_telling(name)]
-    return [part for value in values for part in (value, value.rpartition(" ")[2])]
+def needles(secret: str) -> tuple[Needle, ...]:
+    """All that a secret looks like once escapes are undone."""
+    meant = [*undone(secret)]  # it may itself look like escapes
+    written = {*meant, secret.replace(" ", "+"), secret.lower(), secret.encode("utf-8", "replace").decode("latin-1")}
+    found = {one.encode("utf-8", "surrogatepass") for one in written}
+    found |= {one[SHORTEST:].lstrip().encode("utf-8", "surrogatepass") for one in meant if len(one) >= SHORTEST + _TAIL}
+    return tuple((one[:_HEAD], one) for one in found.union(_in_base64(secret)) if len(one) >= SHORTEST)
 
 
-def in_query(url: str) -> list[str]:
-    """The credentials in the query of an address."""
-    return [value for name, value in parse_qsl(urlsplit(url).query) if _is_telling(name)]
+def _flat(known: Mapping[str, tuple[Needle, ...]]) -> tuple[Needle, ...]:
+    return tuple(needle for needles in known.values() for needle in needles)
 
 
-def in_proxy(proxy: str) -> list[str]:
-    """The password of a proxy, or the name that stands for one, as written and as meant; and both, as they are sent."""
-    user, _, password = proxy.rpartition("@")[0].rpartition("://")[2].partition(":")
-    secret = password or user
-    return [secret, unquote(secret), unquote(f"{user}:{password}")] if secret else []
+def _in_base64(secret: str) -> Iterator[bytes]:
+    """What base64 makes of a secret: on its own, and whatever stands before it, for three bytes are written at once."""
+    raw = secret.encode("utf-8", "surrogatepass")
+    for code in (base64.b64encode, base64.urlsafe_b64encode):
+        yield code(raw).rstrip(b"=")
+        for before in range(3):
+            whole = (before + len(raw)) * 8 // 6  # its last letter may depend on what follows
+            yield code(b"\0" * before + raw)[-(-before * 8 // 6) : whole]
 
 
-def _is_telling(name: str) -> bool:
-    return any(word in name.lower() for word in _TELLING)
+def _found(layer: Layer, wanted: Iterable[Needle]) -> Iterator[Span]:
+    """Where secrets stand, and beginnings of them before a cut or the end, where a lost connection has cut them."""
+    text = layer.text
+    for head, whole in wanted:
+        at = text.find(head)
+        while at >= 0:
+            end = at + len(whole) if text.startswith(whole, at) else _cut_short(text, at, whole)
+            if end:
+                yield layer.place(at), layer.place(end)
+            at = text.find(head, end or at + 1)
+
+
+def _cut_short(text: bytes, at: int, whole: bytes) -> int:
+    """Where a secret that begins at a place was cut, 0 if what stands there is something else."""
+    most = at + len(whole)
+    end = text.find(_CUT, at, most + len(_CUT))
+    end = end if end >= 0 else len(text) if len(text) < most else 0
+    return end if end - at >= _HEAD and whole.startswith(text[at:end]) else 0
+
+
+def _masked(text: str, spans: list[Span]) -> str:
+    raw, said, at = text.encode("utf-8", "surrogatepass"), [], 0
+    start, end = spans[0]
+    for one in [*spans[1:], (len(raw) + 1, 0)]:
+        if one[0] < end:  # they overlap
+            end = max(end, one[1])
+            continue
+        said += [raw[at:start], MASK.encode()]
+        at, (start, end) = end, one
+    return b"".join([*said, raw[at:]]).decode("utf-8", "surrogatepass")

@@ -2,6 +2,7 @@
 
 import os
 import ssl
+import sys
 from typing import Any
 
 import httpx
@@ -16,7 +17,7 @@ from llmnet.transports.awaits import Awaits, Scope, ask_key
 from llmnet.transports.faults import outcome_of
 from llmnet.transports.logs import hide_in_logs
 from llmnet.transports.loops import PerLoop
-from llmnet.transports.way import check_way, need, proxy_of_client
+from llmnet.transports.way import check_way, need, way_of
 
 
 class Lanes:
@@ -65,6 +66,7 @@ class Transport:
             Fault: the attempt failed and nobody has judged it.
             LLMNetError: the call has said that it ends here.
         """
+        call.outer = id(sys.exception())
         try:
             # Outside of what follows: what the caller's own function raises for a key is not ours to judge.
             await self._enter(call)
@@ -116,8 +118,7 @@ class Transport:
         """The client of the running loop for the way that a call goes."""
         clients = (await self._lanes.here()).clients
         url, fresh = call.request.url, call.wants_fresh
-        proxy = proxy_of_client(url, self._proxy, os.environ)
-        call.proxy = proxy.url if proxy else ""
+        proxy = way_of(call, self._proxy, os.environ)
         way = (proxy.full_url if proxy else "", url.startswith("https:"), fresh)
         if way not in clients:
             kept = 0 if fresh else self._pool_size

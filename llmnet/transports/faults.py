@@ -7,10 +7,10 @@ import errno
 import re
 import socket
 import ssl
-from collections.abc import Iterator
 
 from llmnet.core.call import Call
 from llmnet.core.errors import APIConnectionError, IncompleteStreamError, LLMNetError, Phase
+from llmnet.core.graph import reachable
 from llmnet.core.outcome import Outcome
 from llmnet.core.secrets import cut
 from llmnet.transports.sockets import AT_ONCE
@@ -36,20 +36,6 @@ _REFUSED = ("7", "REFUSED_STREAM")
 _PROXY_REFUSES = re.compile(r"(failed|ProxyError): (?!50[234])\d{3}|authentication|not allowed", re.IGNORECASE)
 
 
-def causes(error: BaseException) -> Iterator[BaseException]:
-    """An exception and all that it was made from, whichever way a library keeps it."""
-    seen: set[int] = set()
-    waiting: list[object] = [error]
-    while waiting:
-        one = waiting.pop(0)
-        if not isinstance(one, BaseException) or id(one) in seen:
-            continue
-        seen.add(id(one))
-        yield one
-        waiting += [one.__cause__, one.__context__, getattr(one, "reason", None), getattr(one, "original_error", None)]
-        waiting += list(one.args)
-
-
 def outcome_of(error: BaseException, call: Call, *, proxied: bool = False) -> Outcome:
     """What a failed attempt produced.
 
@@ -58,7 +44,7 @@ def outcome_of(error: BaseException, call: Call, *, proxied: bool = False) -> Ou
         call: the call that failed.
         proxied: the library says that the proxy failed.
     """
-    chain = list(causes(error))
+    chain = [*reachable(error, call.outer)]
     ours = call.stopped or next((e for e in chain if isinstance(e, LLMNetError)), None)
     if ours is not None:
         return Outcome(ours)

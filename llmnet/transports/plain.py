@@ -3,6 +3,7 @@
 import dataclasses
 import math
 import random
+import sys
 from collections.abc import Callable, Mapping
 from typing import Any, Generic, Protocol, TypeVar
 
@@ -150,7 +151,9 @@ class Calls(Generic[W]):
         safe = request.method.upper() in IDEMPOTENT or "idempotency-key" in {name.lower() for name in request.headers}
         retries = self.policy.max_retries if replayable else 0
         policy = dataclasses.replace(self.policy, max_retries=retries, retry_timeouts=safe)
-        return PlainCall(request, policy, bounds, self.waits, replayable=replayable)
+        call = PlainCall(request, policy, bounds, self.waits, replayable=replayable)
+        call.outer = id(sys.exception())
+        return call
 
 
 def spread(seconds: Seconds, *, stream: bool) -> Timeout:

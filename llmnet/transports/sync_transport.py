@@ -2,6 +2,7 @@
 
 import os
 import ssl
+import sys
 
 import requests
 
@@ -19,7 +20,7 @@ from llmnet.transports.sync_reply import OpenReply
 from llmnet.transports.sync_retry import FOREIGN, Resend, error_body, is_proxied
 from llmnet.transports.tls import ssl_context
 from llmnet.transports.waits import Waits, ask_key
-from llmnet.transports.way import check_way, proxy_of_client
+from llmnet.transports.way import check_way, way_of
 
 # As everybody writes them: the matchers of `responses` tell cases apart.
 _CUSTOMARY = {name.lower(): name for name in ("Accept", "Authorization", "Content-Type", "User-Agent")}
@@ -77,6 +78,7 @@ class Transport:
             Fault: the attempt failed and nobody has judged it.
             LLMNetError: it failed, and the call has said that it ends here.
         """
+        call.outer = id(sys.exception())
         try:
             while True:
                 # Outside of what follows: what the caller's own function raises for a key is not ours to judge.
@@ -92,8 +94,7 @@ class Transport:
             raise
 
     def _send(self, call: Call) -> "OpenReply":
-        proxy = proxy_of_client(call.request.url, self._proxy, os.environ)
-        call.proxy = proxy.url if proxy else ""
+        proxy = way_of(call, self._proxy, os.environ)
         hide_in_logs(call.secrets)
         response = self._session.send(_prepared(call), stream=True, allow_redirects=False, proxies=_proxies(proxy))
         return self._opened(call, response)

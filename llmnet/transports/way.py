@@ -4,6 +4,8 @@ import importlib.util
 import ssl
 from collections.abc import Mapping
 
+from llmnet.core.call import Call
+from llmnet.core.credentials import in_proxy
 from llmnet.core.errors import ConfigurationError
 from llmnet.core.here import is_here
 from llmnet.transports.proxies import Proxy, proxy_for
@@ -21,15 +23,6 @@ def check_way(proxy: str | None, verify: bool | str | ssl.SSLContext) -> None:
         ssl_context(verify, {})
 
 
-def proxy_of_client(url: str, explicit: str | None, environ: Mapping[str, str]) -> Proxy | None:
-    """The proxy that a request of our clients goes through; that of the environment is not for servers of this process.
-
-    Raises:
-        ConfigurationError: as `proxy_on_way` does.
-    """
-    return proxy_on_way(url, explicit, {} if is_here(url) else environ)
-
-
 def proxy_on_way(url: str, explicit: str | None, environ: Mapping[str, str]) -> Proxy | None:
     """The proxy that a URL goes through, which can be spoken to.
 
@@ -40,6 +33,22 @@ def proxy_on_way(url: str, explicit: str | None, environ: Mapping[str, str]) -> 
     if proxy is not None and proxy.speaks_socks:
         named = "proxy" if proxy.source == "argument" else f"the environment variable {proxy.source}"
         need("socksio", f"the SOCKS proxy in {named}", "socks")
+    return proxy
+
+
+def way_of(call: Call, explicit: str | None, environ: Mapping[str, str]) -> Proxy | None:
+    """The proxy that a call goes through now: noted in the call, and what it asks for among the call's secrets.
+
+    That of the environment, which may have been named since the client was made, is not for servers of this process.
+
+    Raises:
+        ConfigurationError: as `proxy_on_way` does.
+    """
+    url = call.request.url
+    proxy = proxy_on_way(url, explicit, {} if is_here(url) else environ)
+    call.proxy = proxy.url if proxy else ""
+    for secret in in_proxy(proxy.full_url) if proxy else ():
+        call.secrets.learn(secret)
     return proxy
 
 

@@ -1,0 +1,51 @@
+"""Which headers, parameters of an address and parts of a proxy's are credentials: told by their names."""
+
+import base64
+import binascii
+from collections.abc import Iterator, Mapping
+from urllib.parse import parse_qsl, unquote, urlsplit
+
+# Parts of names, and whole names, whatever their case, dashes, underscores and a leading `x-`.
+_TELLING = (
+    "auth", "key", "token", "secret", "cookie", "signature", "credential", "passw", "passphrase", "pwd", "session",
+    "assertion", "jwt",
+)  # fmt: skip
+_WHOLE = frozenset({"code", "sig", "sas", "sid", "pass", "pin", "otp", "ticket", "bearer"})
+
+
+def in_headers(headers: Mapping[str, str | None]) -> list[str]:
+    """The credentials among headers: whole values, and what they are made of."""
+    values = [value for name, value in headers.items() if value and is_credential(name)]
+    return [part for value in values for part in (value, *_parts(value))]
+
+
+def _parts(value: str) -> Iterator[str]:
+    """What stands behind the name of a scheme, or in a cookie; the password of basic authentication."""
+    scheme, _, rest = value.rpartition(" ")
+    yield rest
+    for pair in value.split(";") if "=" in value else ():
+        yield pair.partition("=")[2].strip()
+    if scheme.lower() == "basic":
+        try:
+            login = base64.b64decode(rest, validate=True).decode()
+        except (binascii.Error, UnicodeDecodeError):
+            return
+        yield from (login, login.partition(":")[2])
+
+
+def in_query(url: str) -> list[str]:
+    """The credentials in the query of an address."""
+    return [value for name, value in parse_qsl(urlsplit(url).query) if is_credential(name)] if "?" in url else []
+
+
+def in_proxy(proxy: str) -> list[str]:
+    """The password of a proxy, or the name that stands for one, as written and as meant; and both, as they are sent."""
+    user, _, password = proxy.rpartition("@")[0].rpartition("://")[2].partition(":")
+    secret = password or user
+    return [secret, unquote(secret), unquote(f"{user}:{password}")] if secret else []
+
+
+def is_credential(name: str) -> bool:
+    """Whether the value of a header or parameter of that name is a credential."""
+    plain = name.lower().replace("-", "").replace("_", "")
+    return any(word in plain for word in _TELLING) or plain in _WHOLE or plain.removeprefix("x") in _WHOLE

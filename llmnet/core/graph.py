@@ -1,0 +1,72 @@
+"""Walks what an exception was made from, along every branch, and takes out of it what the caller must not meet."""
+
+from collections.abc import Callable, Iterator
+from typing import Any
+
+from llmnet.core.errors import LLMNetError
+from llmnet.core.outcome import Fault
+
+_SIDES = ("__cause__", "__context__")
+_PLAIN = (str, bytes, int, float, type(None), BaseException)
+
+
+def reachable(error: BaseException, outer: int = 0) -> Iterator[BaseException]:
+    """An exception and all that it was made from, whichever way a library keeps it; the nearest first.
+
+    Args:
+        error: where to begin.
+        outer: the `id` of an exception that has nothing to do with it: Python hangs what the caller was handling when
+            it called below all that fails in the call.
+    """
+    seen, waiting = {outer} - {id(error)}, [error]
+    for one in waiting:
+        if id(one) not in seen:
+            seen.add(id(one))
+            yield one
+            waiting += _below(one)
+
+
+def _below(error: BaseException) -> list[BaseException]:
+    group = error.exceptions if isinstance(error, BaseExceptionGroup) else ()
+    reasons = (getattr(error, "reason", None), getattr(error, "original_error", None))
+    places = (error.__cause__, error.__context__, *reasons, *error.args, *group)
+    return [one for one in places if isinstance(one, BaseException)]
+
+
+def cut_causes(error: BaseException, shows: Callable[[str], bool], outer: int) -> None:
+    """Empty all that an exception was made from, and cut it off where its text shows a secret.
+
+    A library's exception may hold the request that it tells of, with its headers, a response, a pool: there is nothing
+    that the caller of a client needs them for, so none is kept, whether or not there is a secret in it. An exception
+    that the caller was handling is the caller's.
+
+    Args:
+        error: the one that the caller meets; it is left as it is.
+        shows: whether a text shows a secret.
+        outer: as in `reachable`.
+    """
+    ours = [*reachable(error, outer)]
+    for one in ours[1:]:
+        _empty(one)
+    for one in ours:
+        for side in _SIDES:
+            below = getattr(one, side)
+            if below is not None and id(below) not in (outer, id(error)) and _shows(below, shows):
+                setattr(one, side, None)
+
+
+def _empty(error: BaseException) -> None:
+    """Take out of an exception all that is neither a plain value nor an exception."""
+    if isinstance(error, LLMNetError | Fault | BaseExceptionGroup):
+        return
+    facts = vars(error)
+    facts |= {name: None for name, fact in facts.items() if name != "__notes__" and not isinstance(fact, _PLAIN)}
+    if not all(isinstance(one, _PLAIN) for one in error.args):
+        error.args = tuple(one if isinstance(one, _PLAIN) else type(one).__name__ for one in error.args)
+
+
+def _shows(error: BaseException, shows: Callable[[str], bool]) -> bool:
+    said: list[Any] = [error, error.args]
+    if not isinstance(error, LLMNetError | Fault):
+        said.append(vars(error))
+    return shows(" ".join(map(str, said)))
