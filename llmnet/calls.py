@@ -34,7 +34,12 @@ _SHARED_FIELDS = ("max_concurrent", "proxy", "verify", "http2", "transport")
 
 
 class Caller:
-    """What a client is but for its waiting: settings, and the calls that its methods make."""
+    """What a client is but for its waiting: settings, and the calls that its methods make.
+
+    Threads share it without a lock: what it holds is set when it is made, and never changes, but for `_form`. Two
+    threads that need that one first may both make it; both are alike, and a form holds nothing but its target. What
+    does change is `Shared`'s, and the secrets', which see to themselves.
+    """
 
     clock: Clock = staticmethod(time.monotonic)
     wall: Clock = staticmethod(time.time)
@@ -212,6 +217,7 @@ class Caller:
         return self._common.watch(call)
 
 
+# A client is added in one step of the interpreter, and they are listed in a forked child, where only one thread runs.
 _CALLERS: "weakref.WeakSet[Caller]" = weakref.WeakSet()
 
 

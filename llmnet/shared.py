@@ -14,7 +14,12 @@ from llmnet.telemetry.stats import Counters
 
 
 class Shared:
-    """One for a client and all its children."""
+    """One for a client and all its children.
+
+    Threads share it: `_lock` guards `request_count`, `closed`, the lanes and the calls in flight; `request_count` and
+    `closed` are read without. Queue, counters, gates and buckets have locks of their own; `rng` is asked for `random()`
+    alone, which is one step of the interpreter.
+    """
 
     def __init__(self, max_concurrent: int) -> None:
         self.queue = FairQueue(max_concurrent)

@@ -28,6 +28,10 @@ class Stoppable(Protocol):
 class Ledger:
     """What workers and consumers share.
 
+    `_lock` guards all but two: `abandoned` is only ever set, and `_calls` is a set whose `add`, `discard` and `list()`
+    are one step of the interpreter each, for `abandon` takes no lock. Properties read without the lock what was right a
+    moment ago.
+
     Args:
         limit: how many workers there may be, and thereby rows in flight.
         ordered: hand results over in the order of the rows.
@@ -152,7 +156,8 @@ class Ledger:
         Raises:
             BaseException: that error.
         """
-        broken, self._broken = self._broken, None
+        with self._lock:
+            broken, self._broken = self._broken, None
         if broken is not None:
             raise broken
 
@@ -169,6 +174,7 @@ def _end(call: Stoppable) -> None:
     call.stop(APIConnectionError("the batch was stopped while the call was under way", retryable=False))
 
 
+# Added to in one step of the interpreter, by any thread; read in a forked child, where only one thread runs.
 _LEDGERS: "weakref.WeakSet[Ledger]" = weakref.WeakSet()
 
 

@@ -85,6 +85,11 @@ class Pace:
 class Reporter:
     """Sums up the results of one batch, and shows the figures now and then; entered for each result.
 
+    Several threads may take results of one batch, and calls are told of on others: `_counting` guards the counters and
+    the start, `_closed` is taken by the one who ends it. What is shown is read without a lock: each figure was right a
+    moment ago, and two who take results at one time may show at one time. The marks of the pace are a deque, whose
+    `append` and `[]` are one step of the interpreter each.
+
     Args:
         ledger: the books of the batch.
         total: rows in all, if that is known.
@@ -121,14 +126,20 @@ class Reporter:
 
     def __enter__(self) -> Self:
         """A result is about to be waited for."""
-        if self._started is None:
-            self._started = self._clock()
-            self._pace = Pace(self._started)
-            if self._thread is not None:
-                atexit.register(self.close)  # a display must be gone before the interpreter is
-                with contextlib.suppress(RuntimeError):  # the system has no thread left
-                    self._thread.start()
+        if self._started is None and self._begins() and self._thread is not None:
+            atexit.register(self.close)  # a display must be gone before the interpreter is
+            with contextlib.suppress(RuntimeError):  # the system has no thread left
+                self._thread.start()
         return self
+
+    def _begins(self) -> bool:
+        """Whether this is who begins, of those that ask for the first result at one time."""
+        with self._counting:
+            first = self._started is None
+            if first:
+                now = self._clock()
+                self._pace, self._started = Pace(now), now
+        return first
 
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
@@ -141,10 +152,11 @@ class Reporter:
         """A result is handed over."""
         if self._show is None:
             return
-        self._done += 1
-        self._failed += result.error is not None
-        if result.response is not None:
-            self._tokens += result.response.usage.output_tokens or 0
+        with self._counting:
+            self._done += 1
+            self._failed += result.error is not None
+            if result.response is not None:
+                self._tokens += result.response.usage.output_tokens or 0
         if self._thread is None and self._clock() - self._shown >= _PAUSE:
             self._tell(over=False)
 

@@ -21,7 +21,7 @@ C = TypeVar("C", bound=Stoppable)
 class AsyncBell:
     """Wakes one of those who wait; one ring is kept for who comes next.
 
-    Who is woken looks for what there is to do, and rings for the others where more may be left.
+    Who is woken looks for what there is to do, and rings for the others where more may be left. One loop's alone.
     """
 
     def __init__(self) -> None:
@@ -39,6 +39,9 @@ class AsyncBell:
 
 class AsyncEngine(Generic[C]):
     """The workers of one batch.
+
+    All is one loop's alone, but for `stop`, which any thread may call: it goes through the ledger, and has the loop
+    wake those who wait there.
 
     Args:
         rows: where rows come from; it is asked by one worker at a time.

@@ -26,7 +26,8 @@ C = TypeVar("C", bound=Stoppable)
 class Bell:
     """Wakes one of those who wait; one ring is kept for who comes next.
 
-    Who is woken looks for what there is to do, and rings for the others where more may be left.
+    Who is woken looks for what there is to do, and rings for the others where more may be left. Its lock is all that it
+    has: `acquire` waits, `release` rings, from any thread and any finalizer.
     """
 
     def __init__(self) -> None:
@@ -46,6 +47,9 @@ class Bell:
 
 class Engine(Generic[C]):
     """The workers of one batch.
+
+    They share the ledger, which has a lock, the bells, which are locks, and the source of rows, which whoever has been
+    given leave by `Ledger.take` asks alone, until `took`.
 
     Args:
         rows: where rows come from; it is asked by one worker at a time.

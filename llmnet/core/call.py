@@ -28,6 +28,8 @@ Authorise = Callable[[Request, str | None], Request]
 class Call:
     """One request of the caller: what to send, how long, how often, and what has come of it.
 
+    One thread drives it at a time; any may `stop` it: `_lock` guards `_wake` and that `stopped` is set but once.
+
     Attributes:
         bounds: how long each part may still take.
         exchange: the attempt under way, or `None` between attempts.
@@ -158,10 +160,8 @@ class Call:
 
     def expired(self, said: str = "") -> LLMNetError:
         """The error of a wait that ran into its bound, with what is to be said of it, or of the stop that ended it."""
-        if self.stopped is not None:
-            return self.stopped
         arrived = self.exchange.arrived if self.exchange is not None else 0
-        return self.bounds.error(said or (f"after {arrived} bytes of the body" if arrived else ""))
+        return self.stopped or self.bounds.error(said or (f"after {arrived} bytes of the body" if arrived else ""))
 
     # -- the judge ----------------------------------------------------------------------------------------------------
 

@@ -3,6 +3,7 @@
 import math
 import random
 import threading
+import weakref
 from collections.abc import Callable, Hashable, Iterator
 from typing import Generic, Protocol, TypeVar
 
@@ -13,10 +14,11 @@ MANY = 1000
 class Gate:
     """Shut by a throttle until a moment; then callers come back by number, in each step twice as many as before.
 
-    A new refusal shuts it again before many have met it, and where none comes all are back after a few steps.
+    A new refusal shuts it again before many have met it, and where none comes all are back after a few steps. Threads
+    share it: `_lock` guards its fields against two who change them; `until` is one number, and is read without.
     """
 
-    __slots__ = ("_lock", "_step", "_turns", "until")
+    __slots__ = ("__weakref__", "_lock", "_step", "_turns", "until")
 
     def __init__(self) -> None:
         self.until = -math.inf
@@ -52,7 +54,7 @@ class Gate:
 
 
 class Turn:
-    """One call's turn at a gate; it takes a new number whenever the gate was shut anew."""
+    """One call's turn at a gate; it takes a new number whenever the gate was shut anew. Its call alone has it."""
 
     __slots__ = ("_at", "_gate", "_rng", "_until")
 
@@ -69,9 +71,12 @@ class Turn:
 
 
 class Bucket:
-    """Tokens that transient retries draw from; it never blocks, an empty one suppresses the retry."""
+    """Tokens that transient retries draw from; it never blocks, an empty one suppresses the retry.
 
-    __slots__ = ("_lock", "capacity", "tokens")
+    Threads share it: `_lock` guards `tokens` against two who change it.
+    """
+
+    __slots__ = ("__weakref__", "_lock", "capacity", "tokens")
 
     def __init__(self, capacity: float) -> None:
         self.capacity = self.tokens = capacity
@@ -110,11 +115,13 @@ T = TypeVar("T", bound=_Lasting)
 class Lanes(Generic[T]):
     """Gates or buckets, each by what its callers have in common; of many, the idle ones are forgotten.
 
-    So a process may serve any number of credentials, one after another. One thread at a time may be in here.
+    So a process may serve any number of credentials, one after another. What a call still has is found again, idle or
+    not: the call may shut it the moment after. One thread at a time may be in here; the lock of `Shared` sees to that.
     """
 
     def __init__(self) -> None:
         self._known: dict[Hashable, T] = {}
+        self._had: weakref.WeakValueDictionary[Hashable, T] = weakref.WeakValueDictionary()
         self._many = MANY
 
     def get(self, lane: Hashable, new: Callable[[], T], now: float) -> T:
@@ -124,7 +131,7 @@ class Lanes(Generic[T]):
             if len(self._known) >= self._many:
                 self._known = {known: one for known, one in self._known.items() if not one.idle(now)}
                 self._many = max(MANY, 2 * len(self._known))
-            found = self._known[lane] = new()
+            found = self._known[lane] = self._had.setdefault(lane, new())
         return found
 
     def __iter__(self) -> Iterator[T]:

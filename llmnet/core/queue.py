@@ -38,6 +38,8 @@ class FairQueue:
     `leave` never blocks, so that a finalizer may call it wherever the garbage collector happens to run it, even on a
     thread that is inside the queue: it notes the departure, and whoever holds the lock deals with it. Tickets that wait
     are kept in an ordered dict instead of a deque: one that gives up is gone at once, however long the queue stands.
+    Threads share it: `_lock` guards who holds and who waits; `_leaving` is a deque, whose `append` and `popleft` are
+    one step of the interpreter each; `active` and `waiting` are lengths of a moment ago.
 
     Args:
         limit: how many slots there are.

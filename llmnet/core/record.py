@@ -28,7 +28,7 @@ _numbers = itertools.count(1)
 
 
 class Record:
-    """The record of one call.
+    """The record of one call: of the thread that drives it, but that any may end it; `_end` lets one do so.
 
     Args:
         bounds: whose clock is read.

@@ -27,7 +27,10 @@ _LONGEST = 200
 
 
 class _Own(logging.StreamHandler):  # type: ignore[type-arg]
-    """Writes to standard error what no handler of the program's takes: no line is written twice."""
+    """Writes to standard error what no handler of the program's takes: no line is written twice.
+
+    One for the process; logging holds the handler's lock while it emits, and a handler is added but once.
+    """
 
     def emit(self, record: logging.LogRecord) -> None:
         """Write a line, unless somebody else does."""

@@ -101,7 +101,7 @@ class Stats(tuple[CallStats, ...]):
 
 
 class Counters:
-    """The counters of a client and its children; safe between threads."""
+    """The counters of a client and its children; threads share them, and `_lock` guards all of them."""
 
     def __init__(self) -> None:
         self._series: dict[tuple[str, str, str], _Series] = {}

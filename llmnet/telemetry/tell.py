@@ -9,7 +9,7 @@ from llmnet.telemetry.stats import Counters
 
 
 class Teller:
-    """One for a client; a child with a hook of its own has another one over the same counters."""
+    """One for a client; a child with a hook of its own has another one over the same counters. It never changes."""
 
     __slots__ = ("_counters", "_hook")
 

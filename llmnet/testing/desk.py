@@ -14,6 +14,7 @@ class Desk:
     """The server behind its connections.
 
     `accept`, `greet`, `answer`, `hold` and `let_go` are for the server's loop; all else may be called from any thread.
+    The lock of `_arrived` guards the counters, the requests and the script; what is held is the loop's alone.
 
     Attributes:
         requests: all requests received, in order.
@@ -43,13 +44,16 @@ class Desk:
 
         They are played in their order: one whose moment (`Reply.at`) has not come holds up those behind it.
         """
-        self._script.extend(map(Reply.of, replies))
+        made = [Reply.of(reply) for reply in replies]
+        with self._arrived:
+            self._script.extend(made)
 
     def reset(self) -> None:
         """Forget requests, counters and script; replies under way go on."""
-        self.requests.clear()
-        self._script.clear()
-        self.request_count, self.connections, self.peak = 0, 0, self.active
+        with self._arrived:
+            self.requests.clear()
+            self._script.clear()
+            self.request_count, self.connections, self.peak = 0, 0, self.active
 
     def wait_for_requests(self, n: int, timeout: float = 10) -> None:
         """Block until *n* requests have been received; in the thread of the server's loop use `asyncio.to_thread`.
@@ -63,7 +67,8 @@ class Desk:
 
     def accept(self) -> int:
         """Count a connection and give its number, which is never given again."""
-        self.connections += 1
+        with self._arrived:
+            self.connections += 1
         return next(self._numbers)
 
     def greet(self, moment: Moment) -> Generator[Step, None, None]:
@@ -74,19 +79,24 @@ class Desk:
 
     def answer(self, request: Received) -> Generator[Step, None, None]:
         """Note the request and give the steps of its reply; it is active until the last of them, or until closed."""
-        self.active += 1
-        self.peak = max(self.peak, self.active)
+        self._count(1)
         try:
             with self._arrived:
                 self.requests.append(request)
-                self.request_count += 1
+                self.request_count = number = self.request_count + 1
                 self._arrived.notify_all()
-            number, reply = self.request_count, self._choose(request)
+            reply = self._choose(request)
             content, head = render(reply, request, number), request.method == "HEAD"
             last = yield from steps(reply, content, last=request.last, head=head)
         finally:
-            self.active -= 1
+            self._count(-1)
         yield from last  # after the count: whoever has read the whole reply finds its request gone
+
+    def _count(self, n: int) -> None:
+        """So many more requests are being answered."""
+        with self._arrived:
+            self.active += n
+            self.peak = max(self.peak, self.active)
 
     def hold(self, go_on: Callable[[], None], since: int) -> bool:
         """Keep a reply until the next release; False if one came *since* its request did."""
@@ -108,4 +118,5 @@ class Desk:
         return unscripted(request) if wanted is None else Reply.of(wanted)
 
     def _due(self, moment: Moment) -> Reply | None:
-        return self._script.popleft() if self._script and self._script[0].at == moment else None
+        with self._arrived:
+            return self._script.popleft() if self._script and self._script[0].at == moment else None

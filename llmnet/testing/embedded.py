@@ -7,7 +7,8 @@ import threading
 from llmnet.testing.script import Received
 from llmnet.testing.server import FakeServer
 
-_servers: dict[int, FakeServer] = {}  # by process: a child keeps its parent's, whose thread it has not, untouched
+# By process: a child keeps its parent's, whose thread it has not, untouched. `_lock` guards it.
+_servers: dict[int, FakeServer] = {}
 _lock = threading.Lock()
 
 

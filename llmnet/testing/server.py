@@ -17,7 +17,8 @@ class FakeServer(Desk):
     """An HTTP/1.1 server on loopback that speaks the vendors' wire forms, echoes, and fails as told.
 
     `with` runs it in a daemon thread with a loop of its own, `async with` in the running loop. The wire form is chosen
-    by the end of the path, whatever comes before it. After a stop it can be started again, at the same address.
+    by the end of the path, whatever comes before it. After a stop it can be started again, at the same address. One
+    thread at a time starts and stops it.
 
     Args:
         host: the address to listen at.

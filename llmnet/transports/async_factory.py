@@ -101,7 +101,10 @@ class ApiTransport(httpx.AsyncBaseTransport):
 
 
 class Pools:
-    """The connections of one event loop, by the proxy that they go through."""
+    """The connections of one event loop, by the proxy that they go through: that loop's alone.
+
+    Nothing is awaited between the look whether there are any and putting them there.
+    """
 
     def __init__(self) -> None:
         self._pools: dict[tuple[str, bool, bool], httpx.AsyncHTTPTransport] = {}

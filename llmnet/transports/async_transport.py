@@ -21,7 +21,10 @@ from llmnet.transports.way import check_way, need, way_of
 
 
 class Lanes:
-    """The clients of one event loop, by the way that a request goes."""
+    """The clients of one event loop, by the way that a request goes: that loop's alone.
+
+    Nothing is awaited between the look whether there is one and putting one there.
+    """
 
     def __init__(self) -> None:
         self.clients: dict[tuple[str, bool, bool], httpx.AsyncClient] = {}

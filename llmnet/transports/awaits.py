@@ -18,6 +18,7 @@ from llmnet.core.request import is_async_callable
 
 T = TypeVar("T")
 
+# Of all loops; a task is added and discarded in one step of the interpreter each, and nobody goes through them.
 _ENDING: set[asyncio.Task[None]] = set()
 
 

@@ -4,6 +4,7 @@ import os
 import weakref
 from typing import Any, Protocol, TypeVar
 
+# Added to in one step of the interpreter, by any thread; read in a forked child, where only one thread runs.
 _RENEWABLE: "weakref.WeakSet[Renewable]" = weakref.WeakSet()
 # Never used, never closed, never collected: a finalizer of these may wait for such a lock, or touch the parent's loop.
 _INHERITED: list[Any] = []

@@ -16,6 +16,8 @@ T = TypeVar("T")
 class PerLoop(Generic[T]):
     """The values of all loops of a process.
 
+    `_lock` guards which there are; a value is its loop's alone.
+
     Args:
         make: makes the value of a loop.
         close: closes it, on that loop.

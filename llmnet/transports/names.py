@@ -19,7 +19,10 @@ _Key: TypeAlias = tuple[str, int]
 
 
 class Lookup:
-    """The addresses of one name, now or later; all who asked for them at the same time hold the same one."""
+    """The addresses of one name, now or later; all who asked for them at the same time hold the same one.
+
+    Threads share it: `_lock` guards the callbacks and that the outcome is set but once; it is read without.
+    """
 
     __slots__ = ("_callbacks", "_lock", "_outcome")
 
@@ -108,7 +111,7 @@ class Lookup:
 
 
 class _InFlight:
-    """The lookups that have not ended, by name and port."""
+    """The lookups that have not ended, by name and port; one for the process, and `_lock` guards them."""
 
     def __init__(self) -> None:
         self.renew()

@@ -52,6 +52,7 @@ class Age:
         return self.clock() - self._since >= MAX_AGE
 
 
+# Added to in one step of the interpreter, by any thread; read in a forked child, where only one thread runs.
 _CONNECTED: "weakref.WeakSet[socket.socket]" = weakref.WeakSet()
 
 

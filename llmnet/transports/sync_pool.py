@@ -81,18 +81,24 @@ class SecurePool(Attempts, urllib3.HTTPSConnectionPool):  # type: ignore[misc]
 
 
 class PoolAdapter(HTTPAdapter):
-    """Sends on behalf of the call that the thread carries, through pools in which attempts begin."""
+    """Sends on behalf of the call that the thread carries, through pools in which attempts begin.
+
+    Threads share it: `_making` guards `proxy_manager`, into which only what is finished is put, so that it is read
+    without; urllib3's managers and pools have locks of their own; `_here` is each thread's own.
+    """
 
     def __init__(self, enter: Enter, pool_size: int, retry: Callable[[Call], urllib3.Retry] = PolicyRetry) -> None:
         self._here = threading.local()
         self._begin, self._retry = enter, retry
         self._pool_size = pool_size
+        self._making = threading.Lock()
         super().__init__(pool_maxsize=pool_size)
         renewed_after_fork(self)
 
     def renew(self) -> None:
         """Begin with no connection, in a forked child."""
         abandon((self.poolmanager, self.proxy_manager))
+        self._making = threading.Lock()
         super().__init__(pool_maxsize=self._pool_size)
 
     def init_poolmanager(self, *args: Any, **kwargs: Any) -> None:
@@ -110,13 +116,23 @@ class PoolAdapter(HTTPAdapter):
 
     def proxy_manager_for(self, proxy: str, **kwargs: Any) -> Any:
         """Pools of ours behind a proxy, too; what urllib3 has for SOCKS would wait beyond our bounds."""
-        if proxy not in self.proxy_manager:
-            through = _socks_proxy(proxy)
-            if through is not None:
-                self.proxy_manager[proxy] = urllib3.PoolManager(maxsize=self._pool_size, **kwargs)
-            manager = super().proxy_manager_for(proxy, **kwargs)
-            manager.pool_classes_by_scheme = self._classes(through)
-        return self.proxy_manager[proxy]
+        found = self.proxy_manager.get(proxy)
+        if found is None:
+            with self._making:
+                found = self.proxy_manager.get(proxy) or self._made(proxy, **kwargs)
+                self.proxy_manager[proxy] = found
+        return found
+
+    def _made(self, proxy: str, **kwargs: Any) -> Any:
+        """A manager of pools behind a proxy; requests' own would be seen by other threads before its pools are ours."""
+        through = _socks_proxy(proxy)
+        if through is not None:
+            manager = urllib3.PoolManager(maxsize=self._pool_size, **kwargs)
+        else:
+            headers = self.proxy_headers(proxy)
+            manager = urllib3.proxy_from_url(proxy, proxy_headers=headers, maxsize=self._pool_size, **kwargs)
+        manager.pool_classes_by_scheme = self._classes(through)
+        return manager
 
     def proxy_headers(self, proxy: str) -> dict[str, str]:
         """The credentials of a proxy, in UTF-8 as the other front has them; requests would take Latin-1."""
@@ -125,10 +141,13 @@ class PoolAdapter(HTTPAdapter):
 
     def close(self) -> None:
         """Close all idle connections now; urllib3 leaves it to the garbage collector."""
-        for manager in (self.poolmanager, *self.proxy_manager.values()):
+        with self._making:
+            managers = [self.poolmanager, *self.proxy_manager.values()]
+        for manager in managers:
             for key in manager.pools.keys():  # noqa: SIM118 - no mapping: it refuses to be iterated
-                manager.pools[key].close()
-        super().close()
+                if (pool := manager.pools.get(key)) is not None:  # another thread may have put a newer one in its place
+                    pool.close()
+            manager.clear()
 
     @contextlib.contextmanager
     def carrying(self, call: Call) -> Iterator[None]:

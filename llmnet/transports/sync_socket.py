@@ -22,7 +22,11 @@ from llmnet.transports.waits import Latch, wait_for
 
 
 class Bounded:
-    """What both kinds of connection add to urllib3's: they know whose call they serve."""
+    """What both kinds of connection add to urllib3's: they know whose call they serve.
+
+    One thread has it at a time: the pool lends it. Another that stops the call shuts its socket down through
+    `Call.wakes`, whose lock sees to it that the connection has not moved on to another call.
+    """
 
     call: Call
     age: Age

@@ -29,6 +29,9 @@ _CUSTOMARY = {name.lower(): name for name in ("Accept", "Authorization", "Conten
 class Transport:
     """Sends calls over pooled connections; made for all threads of a process.
 
+    They share the adapter, which sees to itself, and a `requests.Session` of which nothing changes once it is made but
+    its cookies, which have a lock.
+
     Args:
         queue: where calls wait for a slot.
         proxy: an explicit proxy, or `None` for the environment's.

@@ -87,7 +87,7 @@ def _file_or_folder(place: Place) -> Trust:
 
 
 class _Contexts:
-    """The contexts made so far, each with the stamp of what it was made from."""
+    """The contexts made so far, each with the stamp of what it was made from; `_lock` guards them."""
 
     def __init__(self) -> None:
         self._made: dict[Trust, tuple[_Stamp, ssl.SSLContext]] = {}

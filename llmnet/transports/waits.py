@@ -54,7 +54,7 @@ class Waits:
 class Latch:
     """Lets one through who waits; a finalizer or a signal handler may set it on the very thread that waits.
 
-    The lock of a `threading.Event` would be held there.
+    The lock of a `threading.Event` would be held there. It has nothing but its own lock.
     """
 
     __slots__ = ("_shut",)
