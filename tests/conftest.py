@@ -1,6 +1,7 @@
 """What all tests share: a fake server, and an environment without the keys and proxies of whoever runs them."""
 
 import os
+import sys
 
 import pytest
 from hypothesis import settings
@@ -12,6 +13,10 @@ from llmnet.testing import FakeServer
 # No test is about how long an example takes: that is the machine's business.
 settings.register_profile("llmnet", deadline=None)
 settings.load_profile("llmnet")
+
+# Threads take turns so often that a step between look and act is met by another: LLMNET_SWITCH_INTERVAL=1e-6.
+if os.environ.get("LLMNET_SWITCH_INTERVAL"):
+    sys.setswitchinterval(float(os.environ["LLMNET_SWITCH_INTERVAL"]))
 
 _EXTRA = (
     "OPENAI_API_VERSION",
@@ -76,6 +81,14 @@ def _running():
     front = Async()
     yield front
     front.stop()
+
+
+def pytest_collection_modifyitems(config, items):
+    """Leave the slow ones out wherever `-m` does not speak of them, as it does where it is not given at all."""
+    if "slow" not in config.getoption("markexpr"):
+        slow = [item for item in items if item.get_closest_marker("slow")]
+        config.hook.pytest_deselected(items=slow)
+        items[:] = [item for item in items if item not in slow]
 
 
 def pytest_terminal_summary(terminalreporter):

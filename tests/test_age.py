@@ -13,6 +13,8 @@ import llmnet
 from llmnet.testing import FakeServer, Reply
 from llmnet.transports.sockets import MAX_AGE, Age
 
+pytestmark = pytest.mark.threads
+
 
 @pytest.fixture
 def clock(monkeypatch):

@@ -8,6 +8,8 @@ from live import at, slots
 import llmnet
 from llmnet.testing import Reply, fault
 
+pytestmark = pytest.mark.threads
+
 QUICK = llmnet.RetryPolicy(base_delay=0.001)
 FAMILIAR = [OSError("vault"), TimeoutError("vault"), requests.ConnectionError("vault"), httpx.ReadError("vault")]
 

@@ -13,6 +13,8 @@ import llmnet
 from llmnet.batch.ledger import WINDOW
 from llmnet.testing import Reply, fault
 
+pytestmark = pytest.mark.threads
+
 LIMIT = 4
 AHEAD = LIMIT + WINDOW
 

@@ -15,6 +15,8 @@ import llmnet
 from llmnet.batch import ledger
 from llmnet.core.events import CallFinished
 
+pytestmark = pytest.mark.threads
+
 ROOM = os.path.dirname(ledger.__file__)
 HOUSE = os.path.dirname(ROOM)
 ROWS = ["0", "1", "2", "3"]

@@ -19,6 +19,8 @@ import llmnet
 from llmnet.batch import threads
 from llmnet.testing import Reply, fault
 
+pytestmark = pytest.mark.threads
+
 ROWS = [str(number) for number in range(40)]
 
 

@@ -11,6 +11,8 @@ from processes import in_child
 import llmnet
 from llmnet.testing import Reply
 
+pytestmark = pytest.mark.threads
+
 ROWS = ["0", "1", "2", "3"]
 
 

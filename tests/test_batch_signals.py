@@ -12,6 +12,8 @@ from test_batch_stop import LIMIT, endless, held, underway
 import llmnet
 from llmnet.batch.ledger import WINDOW
 
+pytestmark = pytest.mark.threads
+
 
 def signalled(number, when):
     """Send this process a signal, which its main thread hears, once something has come about."""

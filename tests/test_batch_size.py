@@ -221,6 +221,7 @@ def show(name, rows, figures):
 
 
 pytestmark = [
+    pytest.mark.threads,
     pytest.mark.heavy,
     pytest.mark.timeout(1000),
     pytest.mark.skipif(not os.path.exists("/proc/self/clear_refs"), reason="needs Linux's /proc"),

@@ -13,6 +13,8 @@ import llmnet
 from llmnet.core.events import CallFinished
 from llmnet.testing import Reply
 
+pytestmark = pytest.mark.threads
+
 LIMIT = 4
 
 

@@ -25,6 +25,8 @@ from llmnet.transports.awaits import Awaits
 from llmnet.transports.sync_transport import Transport
 from llmnet.transports.waits import Waits
 
+pytestmark = pytest.mark.threads
+
 OPEN = llmnet.Timeout(connect=math.inf, response=math.inf, idle=math.inf)  # `total` as usual
 QUICK = 50
 

@@ -15,6 +15,8 @@ from terminals import COMMAND, PRELUDE
 from llmnet.cli import main
 from llmnet.testing import Reply
 
+pytestmark = pytest.mark.threads
+
 ROWS = 400
 
 

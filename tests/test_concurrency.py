@@ -14,6 +14,8 @@ from processes import in_child
 import llmnet
 from llmnet.testing import Reply
 
+pytestmark = pytest.mark.threads
+
 QUICK = llmnet.RetryPolicy(base_delay=0.001)
 LATER = Reply(status=429, headers={"retry-after": "30"})
 

@@ -19,6 +19,8 @@ from llmnet import CallFinished
 from llmnet.testing import fault
 from llmnet.transports.awaits import once
 
+pytestmark = pytest.mark.threads
+
 
 @pytest.mark.parametrize("row", ROWS, ids=lambda row: row.name)
 def test_each_way_to_end_is_told_counted_and_written_once(front, server, caplog, row):

@@ -14,6 +14,8 @@ import llmnet
 from llmnet import AttemptStarted, CallFinished, CallQueued, FirstToken
 from llmnet.testing import Reply
 
+pytestmark = pytest.mark.threads
+
 
 def fails(event):
     raise ZeroDivisionError(f"about {event}")

@@ -7,6 +7,8 @@ import llmnet
 from llmnet.core.gate import MANY, Bucket, Gate, Lanes
 from llmnet.testing import Reply
 
+pytestmark = pytest.mark.threads
+
 THROTTLE = Reply(status=429, headers={"retry-after": "7"})
 
 

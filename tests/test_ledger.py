@@ -11,6 +11,8 @@ import llmnet
 from llmnet.batch.ledger import WINDOW, Ledger
 from llmnet.batch.rows import BatchResult
 
+pytestmark = pytest.mark.threads
+
 FATES = ("ok", "ok", "failed", "nothing")
 WALK = 200
 # What is done in a walk, and how often.

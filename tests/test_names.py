@@ -14,6 +14,8 @@ from llmnet.transports import names, sockets
 from llmnet.transports.names import Lookup, lookup
 from llmnet.transports.sockets import TCP_OPTIONS, shutdown
 
+pytestmark = pytest.mark.threads
+
 FOUND = [(socket.AF_INET, socket.SOCK_STREAM, socket.IPPROTO_TCP, "", ("192.0.2.7", 443))]
 LONG = 30.0
 

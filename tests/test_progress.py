@@ -17,6 +17,8 @@ from llmnet.core.events import Throttled
 from llmnet.core.http import Attempt
 from llmnet.testing import Reply
 
+pytestmark = pytest.mark.threads
+
 OK = BatchResult(index=0, response=ChatResponse(usage=Usage(output_tokens=3)))
 FAILED = BatchResult(index=1, error=ValueError("no"))
 THROTTLED = Throttled(

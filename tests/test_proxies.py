@@ -11,6 +11,8 @@ from hypothesis import strategies as st
 from llmnet.core.errors import ConfigurationError
 from llmnet.transports.proxies import Proxy, proxy_for
 
+pytestmark = pytest.mark.threads
+
 URL = "https://api.example.com/v1/chat/completions"
 HTTP = "http://api.example.com/v1"
 SECRET = "s3cr3t-p4ssw0rd"

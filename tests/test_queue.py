@@ -14,6 +14,8 @@ from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, pr
 
 from llmnet.core.queue import FairQueue
 
+pytestmark = pytest.mark.threads
+
 
 class Waiter:
     """An owner that notes when it is woken."""

@@ -12,6 +12,8 @@ from llmnet.core.errors import ServerError
 from llmnet.core.secrets import CUT, SHORTEST, Secrets, cut
 from llmnet.testing import Reply
 
+pytestmark = pytest.mark.threads
+
 HTML, JSON = {"content-type": "text/html"}, {"content-type": "application/json"}
 
 

@@ -15,6 +15,8 @@ import llmnet
 from llmnet.testing import FakeServer, Reply, full_peer
 from llmnet.transports.sockets import MAX_AGE, TCP_OPTIONS, Age
 
+pytestmark = pytest.mark.threads
+
 pytest.importorskip("socksio")
 
 SECRET = "p:ss w/rd-0123456789"

@@ -18,6 +18,8 @@ from llmnet.core.http import Attempt, Meta
 from llmnet.telemetry.stats import DURATIONS, FIRST_TOKENS, Counters, Histogram
 from llmnet.testing import Reply, fault
 
+pytestmark = pytest.mark.threads
+
 INF = math.inf
 
 

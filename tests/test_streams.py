@@ -23,6 +23,8 @@ from points import POINTS, as_task, ended
 import llmnet
 from llmnet.testing import Reply
 
+pytestmark = pytest.mark.threads
+
 FORMS = ("chat-completions", "responses", "messages", "native")
 
 

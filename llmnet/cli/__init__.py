@@ -89,5 +89,7 @@ def main(argv: Sequence[str] | None = None) -> int:
         sys.stderr.close()  # the reader has left, as `head` does; nothing is wrong
         return 0
     except (LLMNetError, KeyboardInterrupt) as error:
-        print(f"llmnet: {str(error) or 'interrupted'}", file=sys.stderr)
+        from llmnet.cli.terminal import say  # noqa: PLC0415 - as above
+
+        say(f"llmnet: {str(error) or 'interrupted'}", sys.stderr)
         return code_of(error)

@@ -9,6 +9,7 @@ import msgspec
 
 from llmnet.cli.batch import batch
 from llmnet.cli.connect import connect
+from llmnet.cli.terminal import Plain, is_terminal, say
 from llmnet.client import Client
 from llmnet.core.chat import ChatResponse
 from llmnet.core.errors import ConfigurationError
@@ -26,15 +27,16 @@ def chat(options: argparse.Namespace) -> None:
         whole = options.no_stream or options.json
         reply = client.chat(messages, **limits) if whole else _streamed(client, messages, limits)
     if options.json:
-        print(as_json(reply))
+        say(as_json(reply))
     elif options.no_stream:
-        print(reply.content)
+        say(reply.content)
 
 
 def _streamed(client: Client, messages: list[dict[str, Any]], limits: dict[str, Any]) -> ChatResponse:
+    shown = Plain() if is_terminal(sys.stdout) else str
     with client.stream_chat(messages, **limits) as stream:
         for chunk in stream:
-            print(chunk.content, end="", flush=True)
+            print(shown(chunk.content), end="", flush=True)
     print()
     return stream.response
 
@@ -44,10 +46,10 @@ def models(options: argparse.Namespace) -> None:
     with connect(options) as client:
         found = client.list_models()
     if options.json:
-        print(msgspec.json.encode(found).decode())
+        say(msgspec.json.encode(found).decode())
         return
     for model in found:
-        print(model.id if model.retires_at is None else f"{model.id}\tretires {model.retires_at}")
+        say(model.id if model.retires_at is None else f"{model.id}\tretires {model.retires_at}")
 
 
 # What a command returns is its exit code; `None` is 0.

@@ -15,6 +15,7 @@ import msgspec
 
 from llmnet.batch.rows import BatchResult
 from llmnet.cli.lock import claim
+from llmnet.cli.terminal import plain
 from llmnet.core.chat import ChatResponse, Usage
 from llmnet.core.errors import APIStatusError, ConfigurationError, LLMNetError
 from llmnet.providers.writing import VENDOR
@@ -98,6 +99,7 @@ class Output:
         self.name = "standard output" if path == "-" else path
         try:
             self._descriptor = _STDOUT if path == "-" else _claimed(path)
+            self._terminal = os.isatty(self._descriptor)
         except OSError as error:
             raise ConfigurationError(f"cannot write {path}: {error.strerror or error}") from None
 
@@ -108,13 +110,14 @@ class Output:
             BrokenPipeError: the reader has left.
             LLMNetError: it cannot be written, as on a full disk.
         """
-        rest = memoryview(line)
+        rest = memoryview(plain(line.decode()).encode() if self._terminal else line)
+        size = len(rest)
         with self._whole():
             try:
                 while rest:
                     rest = rest[self._some(rest) :]
             except OSError as error:
-                self._take_back(len(line) - len(rest))
+                self._take_back(size - len(rest))
                 if error.errno == errno.EPIPE:
                     raise
                 raise LLMNetError(f"cannot write {self.name}: {error.strerror}; the batch was stopped") from None

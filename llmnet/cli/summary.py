@@ -12,6 +12,7 @@ import msgspec
 from llmnet.batch.bar import minutes
 from llmnet.batch.rows import BatchResult
 from llmnet.cli.codes import code_of
+from llmnet.cli.terminal import is_terminal, plain
 from llmnet.core.bounds import Clock
 from llmnet.core.errors import LLMNetError
 from llmnet.core.http import Meta
@@ -105,8 +106,9 @@ def show(figures: dict[str, Any], *, as_json: bool) -> None:
         return
     if as_json:
         print(msgspec.json.encode(figures).decode(), file=sys.stderr)
-    elif not (sys.stderr.isatty() and _drawn(figures)):
-        rows = list(table(figures))
+    elif not (is_terminal(sys.stderr) and _drawn(figures)):
+        clean = plain if is_terminal(sys.stderr) else str
+        rows = [(clean(label), value) for label, value in table(figures)]
         width = max(len(label) for label, _ in rows)
         print("\n".join(f"{label:<{width}}  {value}" for label, value in rows), file=sys.stderr)
 
@@ -122,7 +124,7 @@ def _drawn(figures: dict[str, Any]) -> bool:
         return False
     drawn = Table(box=box.ROUNDED, show_header=False)
     for label, value in table(figures):
-        drawn.add_row(Text(label), Text(value))
+        drawn.add_row(Text(plain(label)), Text(value))
     Console(stderr=True).print(drawn)
     return True
 

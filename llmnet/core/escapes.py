@@ -11,7 +11,7 @@ _WHOLE = (
     rb"%[0-9A-Fa-f]{2}"
     rb"|\\u[Dd][89ABab][0-9A-Fa-f]{2}\\u[Dd][C-Fc-f][0-9A-Fa-f]{2}|\\u[0-9A-Fa-f]{4}|\\x[0-9A-Fa-f]{2}"
     rb"|\\[\"'\\/bfnrt]"
-    rb"|&#[0-9]{1,7};?|&#[Xx][0-9A-Fa-f]{1,7};?|&[A-Za-z][0-9A-Za-z]{1,31};"
+    rb"|&#[0-9]{1,7};|&#[Xx][0-9A-Fa-f]{1,7};|&[A-Za-z][0-9A-Za-z]{1,31};"
 )
 # Half an escape, where a text was cut in the middle of it: it says nothing.
 _HALF = (
@@ -85,7 +85,10 @@ def _meaning(escape: bytes) -> bytes:
 
 
 def _entity(escape: bytes) -> bytes:
-    from html import unescape  # noqa: PLC0415 - a large table, for the rare text that has one
+    import html.entities  # noqa: PLC0415 - a large table, for the rare text that has one
 
-    whole = escape.endswith(b";") or re.fullmatch(rb"&#(?:[0-9]+|[Xx][0-9A-Fa-f]+)", escape)
-    return unescape(escape.decode()).encode("utf-8", "surrogatepass") if whole else b""
+    if not escape.endswith(b";"):
+        return b""
+    if escape[1:2] == b"#":
+        return html.unescape(escape.decode()).encode("utf-8", "surrogatepass")
+    return html.entities.html5.get(escape[1:].decode(), escape.decode()).encode()
