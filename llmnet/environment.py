@@ -226,7 +226,9 @@ def _has_credential(headers: Mapping[str, str | None] | None) -> bool:
 
 def _secrets(config: ClientConfig, key: ApiKey | None, target: Target, environ: Mapping[str, str]) -> tuple[str, ...]:
     """Key, credential headers, and passwords of addresses and proxies."""
-    proxies = [config.proxy or "", *(value for name, value in environ.items() if name.lower().endswith("_proxy"))]
+    # Another thread may take a variable away meanwhile.
+    named = (environ.get(name, "") for name in list(environ) if name.lower().endswith("_proxy"))
+    proxies = [config.proxy or "", *named]
     return (
         *([key] if isinstance(key, str) else []),
         *in_headers(target.headers),

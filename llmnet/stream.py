@@ -15,7 +15,10 @@ from llmnet.transports.sync_transport import Transport
 
 
 class ChatStream:
-    """A reply as it is made: an iterator of `StreamChunk`, and a context manager that closes it."""
+    """A reply as it is made: an iterator of `StreamChunk`, and a context manager that closes it.
+
+    One thread reads it at a time; another ends it by `cancel`, which goes through the call.
+    """
 
     def __init__(self, transport: Transport, call: Call) -> None:
         self._transport, self._call = transport, call

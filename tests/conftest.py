@@ -18,6 +18,8 @@ settings.load_profile("llmnet")
 if os.environ.get("LLMNET_SWITCH_INTERVAL"):
     sys.setswitchinterval(float(os.environ["LLMNET_SWITCH_INTERVAL"]))
 
+LONG = ("slow", "heavy")
+
 _EXTRA = (
     "OPENAI_API_VERSION",
     "OPENAI_ORG_ID",
@@ -84,9 +86,10 @@ def _running():
 
 
 def pytest_collection_modifyitems(config, items):
-    """Leave the slow ones out wherever `-m` does not speak of them, as it does where it is not given at all."""
-    if "slow" not in config.getoption("markexpr"):
-        slow = [item for item in items if item.get_closest_marker("slow")]
+    """Where `-m` names other marks, as `-m threads`, what takes long is left out as it is without `-m`."""
+    named = config.getoption("markexpr")
+    if named and not any(mark in named for mark in LONG):
+        slow = [item for item in items if any(map(item.get_closest_marker, LONG))]
         config.hook.pytest_deselected(items=slow)
         items[:] = [item for item in items if item not in slow]
 

@@ -5,6 +5,7 @@ Run by test_planted.py in a process of its own, where what the interpreter and t
 
 import base64
 import copy
+import html
 import http.client
 import json
 import logging
@@ -52,6 +53,9 @@ def echoes(secrets):
         raw = secret.encode()
         yield from (secret, json.dumps(secret), quote(secret, safe=""), quote(secret), base64.b64encode(raw).decode())
         yield from (base64.urlsafe_b64encode(raw).decode(), f"Bearer {secret}", repr(secret))
+        yield from (quote(secret, safe="").replace("%2F", "%2f"), html.escape(secret).replace("/", "&#x2F;"))
+        yield from ("".join(f"&#{ord(letter)};" for letter in secret), json.dumps(secret).replace("/", "\\/"))
+        yield from ("".join(f"\\u{ord(letter):04X}" for letter in secret), base64.b64encode(b"user:" + raw).decode())
 
 
 ECHO = " and ".join((*echoes(OWN), PROMPT))

@@ -44,9 +44,14 @@ def surroundings(server):
 
 
 def chain(error):
-    while error is not None:
-        yield error
-        error = error.__cause__ or error.__context__
+    """All that an error was made from, along both branches."""
+    seen, waiting = [], [error]
+    while waiting:
+        one = waiting.pop()
+        if one is not None and one not in seen:
+            seen.append(one)
+            waiting += [one.__cause__, one.__context__]
+    return seen
 
 
 def check_refusal(server, error, words):

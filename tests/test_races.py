@@ -11,6 +11,7 @@ import llmnet
 from llmnet.core import secrets
 from llmnet.core.gate import MANY, Gate, Lanes
 from llmnet.core.secrets import MASK, Secrets
+from llmnet.environment import resolve
 from llmnet.testing import FakeServer, Reply
 from llmnet.transports.sync_pool import PlainPool, PoolAdapter
 
@@ -168,3 +169,12 @@ def test_a_session_behind_a_proxy_is_one_for_all_threads(hasty):
     assert len({id(one) for one in together(lambda _: adapter.proxy_manager_for("http://p:1"), 8)}) == 1
     assert isinstance(session, requests.Session)
     session.close()
+
+
+def test_a_variable_that_another_thread_takes_away_meanwhile():
+    class Losing(dict):
+        def __iter__(self):
+            yield from ("gone_proxy", "http_proxy")
+
+    found = resolve(llmnet.ClientConfig(provider="fake"), Losing(http_proxy="http://user:password-1@h"))
+    assert "password-1" in found.secrets

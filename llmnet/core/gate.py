@@ -135,4 +135,4 @@ class Lanes(Generic[T]):
         return found
 
     def __iter__(self) -> Iterator[T]:
-        return iter(self._known.values())
+        return iter(list(self._had.values()))

@@ -71,7 +71,7 @@ def _httpx_proxy(proxy: Proxy | None, tls: ssl.SSLContext | None) -> httpx.Proxy
 
 
 class Pool:
-    """Idle connections by origin; the last one to come is the first to go.
+    """Idle connections by origin; the last one to come is the first to go. One loop's alone.
 
     Args:
         create: makes a connection to an origin.
