@@ -18,8 +18,6 @@ settings.load_profile("llmnet")
 if os.environ.get("LLMNET_SWITCH_INTERVAL"):
     sys.setswitchinterval(float(os.environ["LLMNET_SWITCH_INTERVAL"]))
 
-LONG = ("slow", "heavy")
-
 _EXTRA = (
     "OPENAI_API_VERSION",
     "OPENAI_ORG_ID",
@@ -86,12 +84,12 @@ def _running():
 
 
 def pytest_collection_modifyitems(config, items):
-    """Where `-m` names other marks, as `-m threads`, what takes long is left out as it is without `-m`."""
+    """Where `-m` names other marks, as `-m threads`, what takes minutes is left out as it is without `-m`."""
     named = config.getoption("markexpr")
-    if named and not any(mark in named for mark in LONG):
-        slow = [item for item in items if any(map(item.get_closest_marker, LONG))]
-        config.hook.pytest_deselected(items=slow)
-        items[:] = [item for item in items if item not in slow]
+    if named and "heavy" not in named:
+        heavy = [item for item in items if item.get_closest_marker("heavy")]
+        config.hook.pytest_deselected(items=heavy)
+        items[:] = [item for item in items if item not in heavy]
 
 
 def pytest_terminal_summary(terminalreporter):

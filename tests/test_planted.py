@@ -22,7 +22,10 @@ def written(secret):
     """A secret in all the ways that somebody could read it again."""
     yield from (secret, quote(secret), quote(secret, safe=""), json.dumps(secret)[1:-1], repr(secret)[1:-1])
     yield from (quote(secret, safe="").lower(), html.escape(secret), json.dumps(secret)[1:-1].replace("/", "\\/"))
-    yield from ("".join(f"&#{ord(letter)};" for letter in secret), "".join(f"\\u{ord(letter):04X}" for letter in secret))
+    yield from (
+        "".join(f"&#{ord(letter)};" for letter in secret),
+        "".join(f"\\u{ord(letter):04X}" for letter in secret),
+    )
     for before in range(3):  # base64 reads three bytes at a time: how it looks depends on what stands before
         coded = base64.b64encode(b"x" * before + secret.encode()).decode()[-(-before * 8 // 6) :].rstrip("=")[:-1]
         yield from (coded, coded.replace("+", "-").replace("/", "_"))
