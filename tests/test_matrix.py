@@ -56,6 +56,8 @@ LEFT_OUT = {
 
 # Rows of whole processes and crowds, which take their time.
 SLOW = (112, 117, 119, 121, 129)
+# Streams, pools, cancelling and crowds.
+THREADED = {row.number for table in (rows_stream, rows_pool, rows_cancel, rows_crowd) for row in table.ROWS}
 
 
 def cases():
@@ -64,6 +66,7 @@ def cases():
             for stream in row.stream:
                 name = f"{row.number}-{row.fault.replace(' ', '_')}-{'stream' if stream else 'chat'}-{front}"
                 marks = [pytest.mark.matrix(row.number, front), *([pytest.mark.slow] if row.number in SLOW else [])]
+                marks += [pytest.mark.threads] if row.number in THREADED else []
                 yield pytest.param(row, stream, front, id=name, marks=marks)
 
 
