@@ -17,7 +17,7 @@ from llmnet.transports.async_transport import Transport
 class AsyncChatStream:
     """A reply as it is made: an iterator of `StreamChunk`, and a context manager that closes it.
 
-    One task reads it at a time; another ends it by `cancel`, which goes through the call.
+    One thread or task reads it at a time; another ends it by `cancel`, which goes through the call.
     """
 
     def __init__(self, transport: Transport, call: Call) -> None:
