@@ -63,16 +63,21 @@ def test_each_way_of_writing_alone(kind):
 
 
 # A key as vendors give them, and a password that may look like anything, between texts that are none of its business.
-keys = st.text(string.ascii_letters + string.digits + "-_/+=.:~ ", min_size=24, max_size=40).map(str.strip)
+keys = st.text(string.ascii_letters + string.digits + "-_/+=.:~", min_size=24, max_size=40)
 passwords = st.text(string.printable[:94], min_size=24, max_size=40)
 neutral = st.text(string.ascii_letters + " \"'(){},", max_size=20).map(lambda text: f"{text} ")
 anything = st.text(string.printable + "%&\\#;u0x…é你", max_size=20)
 
 
-def cases(secrets, around):
-    kinds = st.lists(st.sampled_from([*ESCAPES]), min_size=40, max_size=40)
-    outside = st.lists(st.sampled_from([*AROUND]), max_size=2)
-    return given(secrets, kinds, around, around, outside)
+mixed = st.lists(st.sampled_from([*ESCAPES]), min_size=40, max_size=40)
+outside = st.lists(st.sampled_from([*AROUND]), max_size=2)
+
+
+@st.composite
+def by_one_writer(draw, secret):
+    """A way for each letter: whoever escapes anything escapes the signs that begin an escape."""
+    kind, some = draw(st.sampled_from([*ESCAPES])), draw(st.lists(st.booleans(), min_size=40, max_size=40))
+    return [kind if one or c in "%\\&" else "as it is" for c, one in zip(secret, some, strict=False)]
 
 
 def check(secret, kinds, before, after, outside):
@@ -85,17 +90,17 @@ def check(secret, kinds, before, after, outside):
     assert secret not in html.unescape(unquote(shown))
 
 
-@cases(keys.filter(lambda key: len(key) >= 22), anything)
+@given(keys, mixed, anything, anything, outside)
 def test_no_trace_of_a_key_in_any_text(secret, kinds, before, after, outside):
     check(secret, kinds, before, after, outside)
 
 
-@cases(passwords, neutral)
-def test_no_trace_of_a_password_that_looks_like_escapes(secret, kinds, before, after, outside):
-    check(secret, kinds, before, f" {after}", outside)
+@given(st.data(), passwords, neutral, neutral, outside)
+def test_no_trace_of_a_password_that_looks_like_escapes(data, secret, before, after, outside):
+    check(secret, data.draw(by_one_writer(secret)), before, f" {after}", outside)
 
 
-@given(keys.filter(lambda key: len(key) >= 22), st.binary(max_size=7), st.binary(max_size=7), st.booleans())
+@given(keys, st.binary(max_size=7), st.binary(max_size=7), st.booleans())
 def test_no_trace_in_base64(secret, before, after, url):
     code = base64.urlsafe_b64encode if url else base64.b64encode
     shown = Secrets([secret]).hide(quote(code(before + secret.encode() + after).decode()))
@@ -123,16 +128,16 @@ def test_time_grows_as_the_text_does(text):
 
     def seconds(size):
         said = text * (size // len(text))
-        return min(_timed(secrets, said) for _ in range(3))
+        return min(_timed(secrets, said) for _ in range(5))
 
     small, large = seconds(20_000), seconds(80_000)
-    assert large < 10 * small + 0.01
+    assert large < 10 * small + 0.1  # a busy machine takes its time; the square of these sizes would be seconds
 
 
 def _timed(secrets, said):
-    before = time.perf_counter()
+    before = time.thread_time()
     secrets.hide(said)
-    return time.perf_counter() - before
+    return time.thread_time() - before
 
 
 def test_the_name_of_a_header_may_be_a_secret():

@@ -130,6 +130,7 @@ def needles(secret: str) -> tuple[Needle, ...]:
     meant = [*undone(secret)]  # it may itself look like escapes
     written = {*meant, secret.replace(" ", "+"), secret.lower(), secret.encode("utf-8", "replace").decode("latin-1")}
     found = {one.encode("utf-8", "surrogatepass") for one in written}
+    found |= {layer.text for layer in layers(secret)}  # what its escapes mean may be no text
     found |= {one[SHORTEST:].lstrip().encode("utf-8", "surrogatepass") for one in meant if len(one) >= SHORTEST + _TAIL}
     return tuple((one[:_HEAD], one) for one in found.union(_in_base64(secret)) if len(one) >= SHORTEST)
 
