@@ -94,8 +94,8 @@ class ClientConfig(_Reading):
         max_concurrent: calls in flight; more wait in a fair queue.
         headers: extra headers; they replace ours whatever their case, `None` removes one.
         proxy: the proxy to use, whatever the environment says; `""` for none.
-        verify: a CA file or folder, an `SSLContext`, or `False` (unsafe).
-        http2: HTTP/2 where the server has it (async, needs the extra `http2`).
+        verify: a CA file or folder, an `SSLContext`, on which nothing is set, or `False` (unsafe).
+        http2: HTTP/2 where the server has it (async, extra `http2`); an `SSLContext` given as `verify` has to offer it.
         api_version: Azure's.
         on_event: called with each event of a call as it happens (`llmnet.core.events`); it must be quick, and what it
             raises is logged and breaks nothing.

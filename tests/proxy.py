@@ -65,11 +65,29 @@ class Proxy:
             self._pump(client, server)
             back.join()
 
-    @staticmethod
-    def _pump(source, sink):
+    def _pump(self, source, sink):
         with contextlib.suppress(OSError):
             while data := source.recv(65536):
                 sink.sendall(data)
         for one in (source, sink):
             with contextlib.suppress(OSError):
                 one.shutdown(socket.SHUT_RDWR)
+
+
+class TLSProxy(Proxy):
+    """A proxy that is itself spoken to over TLS.
+
+    Args:
+        tls: the context of its side.
+    """
+
+    def __init__(self, tls):
+        self._tls = tls
+
+    def _serve(self, client):
+        try:
+            client = self._tls.wrap_socket(client, server_side=True)
+        except OSError:
+            client.close()
+        else:
+            super()._serve(client)

@@ -89,6 +89,7 @@ class Peer:
         self._context.set_alpn_protocols(["h2"])
         self.trust = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
         ca.configure_trust(self.trust)
+        self.trust.set_alpn_protocols(["h2"])
 
     def reset(self):
         """It is as good as new."""

@@ -130,6 +130,7 @@ async def test_a_shared_connection_ages_too(authority, clock):
     theirs, ours = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER), ssl.create_default_context()
     authority.issue_cert("127.0.0.1").configure_cert(theirs)
     theirs.set_alpn_protocols(["h2"])
+    ours.set_alpn_protocols(["h2"])
     authority.configure_trust(ours)
     server = await asyncio.get_running_loop().create_server(Peer, "127.0.0.1", 0, ssl=theirs)
     port = server.sockets[0].getsockname()[1]

@@ -7,20 +7,26 @@ import ssl
 import subprocess
 import sys
 import threading
+import typing
 
 import pytest
 import trustme
 from cryptography import x509
 from live import WORDS, Work, at, content, eventually, slots
-from proxy import Proxy
+from proxy import TLSProxy
 
 import llmnet
 from llmnet.core.errors import ConfigurationError
 from llmnet.testing import FakeServer, Reply
 from llmnet.transports import tls
-from llmnet.transports.tls import certificate_hint, ssl_context
+from llmnet.transports.tls import certificate_hint
 
 HOST = "api.corp.example"
+USES = typing.get_args(tls.Use)
+
+
+def ssl_context(verify, environ, use="sync"):
+    return tls.ssl_context(verify, environ, use)
 
 
 @pytest.fixture(autouse=True)
@@ -64,11 +70,11 @@ def ca_folder(ca, tmp_path):
     return str(folder)
 
 
-def handshake(context, ca, host=HOST, **cert):
+def handshake(context, ca, host=HOST, spoken=("http/1.1",), **cert):
     """Shake hands with a server of the CA, without a socket; the server's words for the protocol that was chosen."""
     server = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
     ca.issue_cert(HOST, **cert).configure_cert(server)
-    server.set_alpn_protocols(["http/1.1"])
+    server.set_alpn_protocols(spoken)
     there, back = ssl.MemoryBIO(), ssl.MemoryBIO()
     sides = [
         context.wrap_bio(back, there, server_hostname=host),
@@ -155,18 +161,29 @@ def test_the_default_verifies_names_and_trusts_the_public_cas(ca):
     assert not trusts(context, ca)
 
 
-def test_protocols_are_left_to_the_libraries(ca, ca_file):
-    context = ssl_context(ca_file, {})
-    assert handshake(context, ca) is None
-    context.set_alpn_protocols(["http/1.1"])
-    assert handshake(context, ca) == "http/1.1"
+def test_each_use_offers_what_it_speaks(ca, ca_file):
+    def offered(use):
+        chosen = [handshake(ssl_context(ca_file, {}, use), ca, spoken=[one]) for one in ("h2", "http/1.1")]
+        return [one for one in chosen if one]
+
+    assert {use: offered(use) for use in USES} == {
+        "sync": ["http/1.1"],
+        "async": ["http/1.1"],
+        "async h2": ["h2", "http/1.1"],
+    }
 
 
 def test_verify_false_trusts_everybody_and_warns_once(ca):
     with pytest.warns(RuntimeWarning, match="verify=False") as warned:
-        contexts = {ssl_context(False, {"SSL_CERT_FILE": "/nowhere"}) for _ in range(3)}
-    assert len(warned) == len(contexts) == 1
-    assert handshake(contexts.pop(), ca, host="another.example") is None
+        contexts = {use: {ssl_context(False, {"SSL_CERT_FILE": "/nowhere"}, use) for _ in range(3)} for use in USES}
+    assert len(warned) == 1
+    assert [len(made) for made in contexts.values()] == [1, 1, 1]
+    assert handshake(contexts["sync"].pop(), ca, host="another.example") == "http/1.1"
+
+
+def test_each_use_has_a_context_of_its_own(ca_file):
+    for verify in (ca_file, True):
+        assert len({id(ssl_context(verify, {}, use)) for use in USES}) == 3
 
 
 def test_one_context_for_the_process_and_each_setting(ca_file, ca_folder):
@@ -279,12 +296,12 @@ def test_every_code_has_a_hint(code, word):
 FORK = """
 import os, sys, threading
 from llmnet.transports import tls
-before = tls.ssl_context(True, {})
+before = tls.ssl_context(True, {}, "sync")
 held = threading.Thread(target=tls._CONTEXTS._lock.acquire)
 held.start(); held.join()
 child = os.fork()
 if child == 0:
-    os._exit(0 if tls.ssl_context(True, {}) is before else 1)
+    os._exit(0 if tls.ssl_context(True, {}, "sync") is before else 1)
 sys.exit(os.waitstatus_to_exitcode(os.waitpid(child, 0)[1]))
 """
 
@@ -323,21 +340,6 @@ def public(other, tmp_path, monkeypatch):
         yield server
 
 
-class TLSProxy(Proxy):
-    """A proxy that is itself spoken to over TLS."""
-
-    def __init__(self, ca):
-        self._tls = serving(ca)
-
-    def _serve(self, client):
-        try:
-            client = self._tls.wrap_socket(client, server_side=True)
-        except OSError:
-            client.close()
-        else:
-            super()._serve(client)
-
-
 def own_context(ca):
     context = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
     ca.configure_trust(context)
@@ -369,12 +371,12 @@ def test_one_private_root_stays_the_only_one(front, private, public, ca, ca_file
 def test_a_proxy_is_trusted_as_the_client_was_told(front, private, server, public, ca, other, ca_file, way):
     verify = own_context(ca) if way == "context" else ca_file
     for target in (private, server):
-        with TLSProxy(ca) as proxy:
+        with TLSProxy(serving(ca)) as proxy:
             address = f"https://127.0.0.1:{proxy.port}"
             with front.client(**at(target, verify=verify, proxy=address)) as client:
                 assert [client.chat("hi").content for _ in range(2)] == ["hi", "hi"]
             assert proxy.requests[0].split()[0] == ("CONNECT" if target is private else "POST")
-        with TLSProxy(other) as proxy:
+        with TLSProxy(serving(other)) as proxy:
             address = f"https://127.0.0.1:{proxy.port}"
             with front.client(**at(target, verify=verify, proxy=address)) as client:
                 assert untrusted(client) == "proxy"
@@ -384,7 +386,7 @@ def test_a_proxy_is_trusted_as_the_client_was_told(front, private, server, publi
 
 
 def test_cancel_and_bounds_hold_within_tls_within_tls(front, private, ca):
-    with TLSProxy(ca) as proxy:
+    with TLSProxy(serving(ca)) as proxy:
         way = {"verify": own_context(ca), "proxy": f"https://127.0.0.1:{proxy.port}", "max_retries": 0}
         private.script(Reply(text=WORDS, hold="body"), Reply(silent=True))
         with front.client(**at(private, **way)) as client:

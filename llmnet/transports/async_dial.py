@@ -2,9 +2,10 @@
 
 import asyncio
 import contextlib
+import ssl
 from collections import deque
 from collections.abc import Callable, Coroutine, Sequence
-from typing import Any, TypeAlias
+from typing import Any, NamedTuple, TypeAlias
 
 import httpcore
 
@@ -13,6 +14,7 @@ from llmnet.transports.names import lookup
 from llmnet.transports.proxies import Proxy
 from llmnet.transports.sockets import TCP_OPTIONS
 from llmnet.transports.socks import Talk, ended, talk
+from llmnet.transports.tls import Use, check_protocol
 
 # RFC 8305, 5: the head start of an address over the next one.
 _HEAD_START = 0.25
@@ -21,11 +23,23 @@ Attempt: TypeAlias = Callable[[], Coroutine[Any, Any, httpcore.AsyncNetworkStrea
 Task: TypeAlias = asyncio.Task[httpcore.AsyncNetworkStream]
 
 
-class Dialler(httpcore.AsyncNetworkBackend):
-    """A backend of httpcore around its own, which would resolve names in an executor that is joined at exit."""
+class Handshake(NamedTuple):
+    """A TLS handshake that a connection is to make: by which context, and what for."""
 
-    def __init__(self, inner: httpcore.AsyncNetworkBackend) -> None:
-        self._inner = inner
+    context: ssl.SSLContext
+    use: Use
+
+
+class Dialler(httpcore.AsyncNetworkBackend):
+    """A backend of httpcore around its own, which would resolve names in an executor that is joined at exit.
+
+    Args:
+        inner: httpcore's own.
+        handshakes: what each connection will make of them, in this order.
+    """
+
+    def __init__(self, inner: httpcore.AsyncNetworkBackend, handshakes: Sequence[Handshake]) -> None:
+        self._inner, self._handshakes = inner, handshakes
 
     async def connect_tcp(self, host: str, port: int, *args: Any, **kwargs: Any) -> httpcore.AsyncNetworkStream:
         """Connect to the first address of a host that answers.
@@ -41,18 +55,41 @@ class Dialler(httpcore.AsyncNetworkBackend):
 
         stream: Any = await first_of([attempt(address) for address in addresses])
         stream._stream = Keeping(stream._stream)
-        return stream  # type: ignore[no-any-return]
+        return Securing(stream, self._handshakes)  # type: ignore[return-value]
 
     async def sleep(self, seconds: float) -> None:
         """Pause; httpcore does so only between retries, of which it makes none."""
         await self._inner.sleep(seconds)
 
 
+class Securing:
+    """A stream of httpcore's that begins TLS by our contexts, not by the one on which httpcore sets protocols."""
+
+    def __init__(self, inner: httpcore.AsyncNetworkStream, handshakes: Sequence[Handshake]) -> None:
+        self._inner, self._handshakes = inner, handshakes
+
+    def __getattr__(self, name: str) -> Any:
+        return getattr(self._inner, name)
+
+    async def start_tls(
+        self, ssl_context: ssl.SSLContext, server_hostname: str | None = None, timeout: float | None = None
+    ) -> "Securing":
+        """The same over TLS."""
+        (context, use), *rest = self._handshakes
+        inner = await self._inner.start_tls(context, server_hostname, timeout)
+        try:
+            check_protocol(inner.get_extra_info("ssl_object").selected_alpn_protocol(), use)
+        except BaseException:
+            await inner.aclose()
+            raise
+        return Securing(inner, rest)
+
+
 class SocksDialler(Dialler):
     """The same through a SOCKS5 proxy: httpcore's own way forgets sockets, and takes an answer in pieces for none."""
 
-    def __init__(self, inner: httpcore.AsyncNetworkBackend, proxy: Proxy) -> None:
-        super().__init__(inner)
+    def __init__(self, inner: httpcore.AsyncNetworkBackend, handshakes: Sequence[Handshake], proxy: Proxy) -> None:
+        super().__init__(inner, handshakes)
         self._proxy = proxy
 
     async def connect_tcp(self, host: str, port: int, *args: Any, **kwargs: Any) -> httpcore.AsyncNetworkStream:

@@ -17,11 +17,11 @@ from typing import Any, Self
 import httpcore
 import httpx
 
-from llmnet.transports.async_dial import Dialler, SocksDialler
+from llmnet.transports.async_dial import Dialler, Handshake, SocksDialler
 from llmnet.transports.async_h2 import Framing, is_leaving
 from llmnet.transports.proxies import Proxy
 from llmnet.transports.sockets import Age
-from llmnet.transports.tls import ssl_context
+from llmnet.transports.tls import Use, ssl_context
 
 _LENGTHS = {b"content-length", b"transfer-encoding"}
 _PATIENCE = 60.0
@@ -40,20 +40,22 @@ def transport_of(
         secure: whether it is for `https` addresses.
         http2: whether HTTP/2 is offered.
     """
-    secure = secure or (proxy is not None and proxy.scheme == "https")
-    tls = ssl_context(verify, os.environ) if secure else None
+    theirs = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)  # for httpcore to set what it likes: no connection is made by it
+    handshakes = _handshakes(proxy, verify, secure=secure, http2=http2)
     transport = httpx.AsyncHTTPTransport(
-        verify=tls or False,
+        verify=theirs,
         http2=http2,
         # No limit of connections: cancelled requests would leave its slots taken (encode/httpcore#1093).
         limits=httpx.Limits(max_connections=None, max_keepalive_connections=kept, keepalive_expiry=_PATIENCE),
         trust_env=False,
-        proxy=_httpx_proxy(proxy, tls),
+        proxy=_httpx_proxy(proxy, theirs),
     )
     # httpx offers no way to say how it is to connect.
     pool: Any = transport._pool
     backend, create = pool._network_backend, pool.create_connection
-    dialler = SocksDialler(backend, proxy) if proxy and proxy.speaks_socks else Dialler(backend)
+    dialler = Dialler(backend, handshakes)
+    if proxy and proxy.speaks_socks:
+        dialler = SocksDialler(backend, handshakes, proxy)
     pool._network_backend = Framing(dialler) if http2 else dialler
     if http2:
         pool.create_connection = lambda origin: Ageing(create(origin))
@@ -62,7 +64,17 @@ def transport_of(
     return transport
 
 
-def _httpx_proxy(proxy: Proxy | None, tls: ssl.SSLContext | None) -> httpx.Proxy | None:
+def _handshakes(
+    proxy: Proxy | None, verify: bool | str | ssl.SSLContext, *, secure: bool, http2: bool
+) -> list[Handshake]:
+    """The TLS handshakes on the way, the proxy's first."""
+    uses: list[Use] = ["async"] if proxy is not None and proxy.scheme == "https" else []
+    if secure:
+        uses.append("async h2" if http2 else "async")
+    return [Handshake(ssl_context(verify, os.environ, use), use) for use in uses]
+
+
+def _httpx_proxy(proxy: Proxy | None, tls: ssl.SSLContext) -> httpx.Proxy | None:
     """A proxy as httpx takes it; of SOCKS it hears nothing."""
     if proxy is None or proxy.speaks_socks:
         return None

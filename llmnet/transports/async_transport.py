@@ -55,7 +55,7 @@ class Transport:
         pool_size: int,
         http2: bool = False,
     ) -> None:
-        check_way(proxy, verify)
+        check_way(proxy, verify, "async h2" if http2 else "async")
         if http2:
             need("h2", "http2=True", "http2")
         self.waits = Awaits()

@@ -15,7 +15,7 @@ from llmnet.core.call import Call
 
 BUFFER = 65536
 # On Windows Ctrl-C does not end a receive: it is cut into slices.
-_SLICE = 1.0 if socket.__dict__.get("SIO_RCVALL") else math.inf
+SLICE = 1.0 if socket.__dict__.get("SIO_RCVALL") else math.inf
 _FOREVER = 1e9
 _LAST_INFORMATIONAL, _SWITCHING = 199, 101
 _SPACE = 0x20
@@ -54,7 +54,7 @@ class BoundedReader(io.RawIOBase):
     def _receive(self, buffer: Any) -> int:
         left = self._call.left()
         while True:
-            arm(self._sock, min(left, _SLICE))
+            arm(self._sock, min(left, SLICE))
             try:
                 return self._sock.recv_into(buffer)
             except TimeoutError as error:

@@ -6,6 +6,7 @@ import functools
 import http.client
 import socket
 import ssl
+import weakref
 from collections.abc import Callable, Iterable
 from typing import Any
 
@@ -17,8 +18,12 @@ from llmnet.transports.names import AddrInfo, lookup
 from llmnet.transports.proxies import Proxy
 from llmnet.transports.sockets import TCP_OPTIONS, Age, close_after_fork, shutdown
 from llmnet.transports.socks import Talk, ended, talk
-from llmnet.transports.sync_reader import BUFFER, Reply, arm
+from llmnet.transports.sync_reader import Reply, arm
+from llmnet.transports.sync_tls import Armed, check, lowest
 from llmnet.transports.waits import Latch, wait_for
+
+# What a TLS socket sends at once: each further record may take as long as the first.
+_RECORD = 16384
 
 
 class Bounded:
@@ -141,7 +146,7 @@ class Bounded:
             self._drop_handle()
         assert self.sock is not None  # noqa: S101 - that is what connecting means
         self.age = Age()
-        close_after_fork(_lowest(self.sock))
+        close_after_fork(lowest(self.sock))
 
     def getresponse(self) -> Any:
         """The reply; from now on the connection has served, and may be found stale."""
@@ -191,7 +196,7 @@ class Bounded:
     def _wakeable(self, sock: socket.socket | None) -> None:
         """From now on a stop ends the connection under whoever is blocked on it."""
         assert sock is not None  # noqa: S101 - there is a connection, or one is being made
-        self.call.wakes(functools.partial(shutdown, _lowest(sock)))
+        self.call.wakes(functools.partial(shutdown, lowest(sock)))
 
     def _let_be(self) -> None:
         """From now on a stop leaves the connection alone: once closed, its number may be another's."""
@@ -206,17 +211,11 @@ class Bounded:
             self._handle = None
 
 
-def _lowest(sock: Any) -> socket.socket:
-    """The socket itself, where TLS is spoken within TLS."""
-    below: socket.socket = getattr(sock, "socket", sock)
-    return below
-
-
 def _pieces(data: Any) -> Iterable[Any]:
     """Cut bytes, so that a peer that takes them slowly meets the bound; files and iterators go as they are."""
-    if not isinstance(data, bytes) or len(data) <= BUFFER:
+    if not isinstance(data, bytes) or len(data) <= _RECORD:
         return (data,)
-    return (data[at : at + BUFFER] for at in range(0, len(data), BUFFER))
+    return (data[at : at + _RECORD] for at in range(0, len(data), _RECORD))
 
 
 class PlainConnection(Bounded, HTTPConnection):  # type: ignore[misc]
@@ -225,3 +224,14 @@ class PlainConnection(Bounded, HTTPConnection):  # type: ignore[misc]
 
 class SecureConnection(Bounded, HTTPSConnection):  # type: ignore[misc]
     """TLS."""
+
+    def connect(self) -> None:
+        """Connect; what is spoken above TLS must be what the handshake has chosen."""
+        super().connect()
+        check(self.sock)
+
+    def _connect_tls_proxy(self, hostname: str, sock: socket.socket) -> Any:
+        """TLS with a proxy; where TLS with the server goes through it, each step of that one is armed."""
+        secure = super()._connect_tls_proxy(hostname, sock)
+        check(secure)
+        return Armed(secure, weakref.proxy(self)) if self._tunnel_host else secure

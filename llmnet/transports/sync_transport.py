@@ -18,6 +18,7 @@ from llmnet.transports.proxies import Proxy
 from llmnet.transports.sync_pool import CallAdapter
 from llmnet.transports.sync_reply import OpenReply
 from llmnet.transports.sync_retry import FOREIGN, Resend, error_body, is_proxied
+from llmnet.transports.sync_tls import Lent
 from llmnet.transports.tls import ssl_context
 from llmnet.transports.waits import Waits, ask_key
 from llmnet.transports.way import check_way, way_of
@@ -51,7 +52,7 @@ class Transport:
     ) -> None:
         if http2:
             raise ConfigurationError("http2=True needs AsyncClient: requests speaks HTTP/1.1 only")
-        check_way(proxy, verify)
+        check_way(proxy, verify, "sync")
         self.waits = Waits()
         self._queue, self._proxy, self._verify = queue, proxy, verify
         self._adapter = CallAdapter(self._enter, self._tls, pool_size)
@@ -71,8 +72,8 @@ class Transport:
         abandon(self._session)
         self._session = self._new_session()
 
-    def _tls(self) -> ssl.SSLContext:
-        return ssl_context(self._verify, os.environ)
+    def _tls(self) -> Lent:
+        return Lent(ssl_context(self._verify, os.environ, "sync"))
 
     def send(self, call: Call) -> "OpenReply":
         """Wait for the call's turn, send it, and give the open reply.

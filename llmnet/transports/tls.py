@@ -1,8 +1,8 @@
-"""Whom TLS trusts, by one context a process for each setting, the same for both fronts; and what to do when it refuses.
+"""Whom TLS trusts, and what it offers: one context a process for each setting and use; and what to do when it refuses.
 
 Making a context costs tens of milliseconds and hundreds of kilobytes, so it is made once, and again only when the file
-that it was made from has changed. A caller's own context is never touched. Nothing here chooses protocols (ALPN): the
-libraries do.
+that it was made from has changed. Nothing is set on a context that is in use, and on a caller's own nothing at all: the
+HTTP libraries, which would set protocols (ALPN) and more at each connection, never get hold of one.
 """
 
 import os
@@ -12,9 +12,15 @@ import threading
 import warnings
 from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import NamedTuple, TypeAlias
+from typing import Literal, NamedTuple, TypeAlias
 
-from llmnet.core.errors import ConfigurationError
+from llmnet.core.errors import APIConnectionError, ConfigurationError
+from llmnet.core.outcome import Fault, Outcome
+
+Use: TypeAlias = Literal["sync", "async", "async h2"]
+"""Which front a context serves, and what for; a proxy is spoken to in HTTP/1.1 alone."""
+
+_OFFERED: dict[Use, list[str]] = {"sync": ["http/1.1"], "async": ["http/1.1"], "async h2": ["h2", "http/1.1"]}
 
 _Stamp: TypeAlias = tuple[int | None, ...]
 
@@ -47,20 +53,21 @@ class Trust:
 _EVERYTHING = Trust(checked=False)
 
 
-def ssl_context(verify: bool | str | ssl.SSLContext | None, environ: Mapping[str, str]) -> ssl.SSLContext:
-    """The context for TLS connections.
+def ssl_context(verify: bool | str | ssl.SSLContext | None, environ: Mapping[str, str], use: Use) -> ssl.SSLContext:
+    """The context for TLS connections, on which nobody may set anything.
 
     Args:
         verify: a context, which is given back as it is; the only file or folder to trust; `False` for no verification,
             about which one warning is given in a process; `True` or `None` for what `SSL_CERT_FILE` and
             `SSL_CERT_DIR` say together, else `REQUESTS_CA_BUNDLE`, else the roots of the system and of certifi.
         environ: the environment.
+        use: what the connections are for.
 
     Raises:
         ConfigurationError: a file or folder is missing or holds no certificate; the message names who named it.
     """
     if verify is None or isinstance(verify, bool | str):
-        return _CONTEXTS.get(_trust(verify, environ))
+        return _CONTEXTS.get(_trust(verify, environ), use)
     return verify
 
 
@@ -90,21 +97,30 @@ class _Contexts:
     """The contexts made so far, each with the stamp of what it was made from; `_lock` guards them."""
 
     def __init__(self) -> None:
-        self._made: dict[Trust, tuple[_Stamp, ssl.SSLContext]] = {}
+        self._made: dict[tuple[Trust, Use], tuple[_Stamp, ssl.SSLContext]] = {}
+        self._warned = False
         self.renew()
 
     def renew(self) -> None:
         """Begin with a free lock: in a forked child the thread that may have held it is gone."""
         self._lock = threading.Lock()
 
-    def get(self, trust: Trust) -> ssl.SSLContext:
-        """The context of a setting; whoever asks while it is made waits for it."""
+    def get(self, trust: Trust, use: Use) -> ssl.SSLContext:
+        """The context of a setting for a use; whoever asks while it is made waits for it."""
         stamp = _stamp(trust)
         with self._lock:
-            made = self._made.get(trust)
+            made = self._made.get((trust, use))
             if made is None or made[0] != stamp:
-                made = self._made[trust] = stamp, _built(trust)
+                self._warn(trust)
+                made = self._made[trust, use] = stamp, _built(trust)
+                made[1].set_alpn_protocols(_OFFERED[use])
             return made[1]
+
+    def _warn(self, trust: Trust) -> None:
+        if not trust.checked and not self._warned:
+            self._warned = True
+            message = "verify=False: certificates are not verified, anyone on the way can read and change what is sent"
+            warnings.warn(message, RuntimeWarning, stacklevel=2)
 
 
 _CONTEXTS = _Contexts()
@@ -177,8 +193,6 @@ def _trusting_the_public() -> ssl.SSLContext:
 
 
 def _trusting_everybody() -> ssl.SSLContext:
-    message = "verify=False: certificates are not verified, anyone on the way can read and change what is sent"
-    warnings.warn(message, RuntimeWarning, stacklevel=2)
     context = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
     context.check_hostname = False
     context.verify_mode = ssl.CERT_NONE
@@ -188,6 +202,20 @@ def _trusting_everybody() -> ssl.SSLContext:
 def _unusable(place: Place, why: str) -> ConfigurationError:
     fix = "give a file of PEM certificates, or a folder of them on which `openssl rehash` was run"
     return ConfigurationError(f"{place.source} = {place.path!r} cannot be trusted: {why}; {fix}")
+
+
+def check_protocol(chosen: str | None, use: Use) -> None:
+    """Check what a handshake has chosen; of a caller's own context it cannot be read before what it offers.
+
+    Raises:
+        Fault: it is HTTP/2 where HTTP/1.1 is spoken; nothing was sent yet.
+    """
+    if chosen is not None and chosen not in _OFFERED[use]:
+        said = (
+            f"the TLS handshake chose {chosen}, but HTTP/1.1 is to be spoken: the SSLContext given as verify= offers "
+            f"more; give one with set_alpn_protocols(['http/1.1']), or the CA's certificates as a PEM file"
+        )
+        raise Fault(Outcome(APIConnectionError(said, phase="tls", retryable=False)))
 
 
 _UNKNOWN_CA = (

@@ -9,10 +9,10 @@ from llmnet.core.credentials import in_proxy
 from llmnet.core.errors import ConfigurationError
 from llmnet.core.here import is_here
 from llmnet.transports.proxies import Proxy, proxy_for
-from llmnet.transports.tls import ssl_context
+from llmnet.transports.tls import Use, ssl_context
 
 
-def check_way(proxy: str | None, verify: bool | str | ssl.SSLContext) -> None:
+def check_way(proxy: str | None, verify: bool | str | ssl.SSLContext, use: Use) -> None:
     """Check an explicit proxy and an explicit CA file; what the environment says harms only the calls that need it.
 
     Raises:
@@ -20,7 +20,7 @@ def check_way(proxy: str | None, verify: bool | str | ssl.SSLContext) -> None:
     """
     proxy_on_way("https://any", proxy, {})
     if isinstance(verify, str):
-        ssl_context(verify, {})
+        ssl_context(verify, {}, use)
 
 
 def proxy_on_way(url: str, explicit: str | None, environ: Mapping[str, str]) -> Proxy | None:
