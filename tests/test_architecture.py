@@ -2,8 +2,10 @@
 
 import ast
 import pathlib
+import re
 import subprocess
 import sys
+import tomllib
 
 import pytest
 
@@ -52,6 +54,8 @@ LIBRARIES = {
     "tenacity": {"retrying.py"},
     "certifi": {"transports/tls.py"},
 }
+# Those of which private names are used: their next major version may change them.
+BOUNDED_ABOVE = {"requests", "urllib3", "httpx", "httpcore", "h11", "anyio", "h2", "socksio"}
 # Law 1: core and providers do no I/O, start no thread of their own, and read no clock that was not handed in.
 FORBIDDEN_IN_PURE = {
     "socket",
@@ -120,6 +124,26 @@ def test_each_library_has_one_room(path):
         library = name.split(".")[0]
         if library in LIBRARIES and not typing_only:
             assert module(path) in LIBRARIES[library], f"{module(path)} imports {name}"
+
+
+def requirements():
+    """(name, bounds) of what pyproject.toml asks for at runtime, its extras included."""
+    project = tomllib.loads((ROOT.parent / "pyproject.toml").read_text())["project"]
+    extras = (project["optional-dependencies"][extra] for extra in ("http2", "socks", "progress"))
+    for requirement in [*project["dependencies"], *(one for extra in extras for one in extra)]:
+        yield re.match(r"[\w.-]+", requirement)[0], requirement
+
+
+def test_what_is_imported_is_declared_with_its_bounds():
+    declared = dict(requirements())
+    imported = {name.split(".")[0] for path in FILES for name, _, _ in imports(path)}
+    assert imported - sys.stdlib_module_names - {"llmnet"} <= set(declared)
+    readme = (ROOT.parent / "README.md").read_text()
+    for name, bounds in declared.items():
+        lowest = re.search(r">=([\d.]+)", bounds)[1]
+        assert (",<" in bounds) == (name in BOUNDED_ABOVE), bounds
+        assert name in readme
+        assert f"≥ {lowest}" in readme or name in ("h2", "socksio", "rich"), bounds
 
 
 @pytest.mark.parametrize("path", [p for p in FILES if room(p) in ("core", "providers")], ids=module)
