@@ -62,11 +62,11 @@ class ChatStream:
 
     def _read(self, raw: OpenReply) -> None:
         exchange = self._call.under_way
-        data = b"" if exchange.done else next(raw, b"")
-        self._ready.extend(exchange.feed(data) if data else exchange.end())
+        data = None if exchange.done else next(raw, None)
+        self._ready.extend(exchange.end() if data is None else exchange.feed(data))
         if self._ready:
             self._call.shown()
-        if not data:
+        if data is None:
             self._response = self._call.succeed()
             self._leave()
 

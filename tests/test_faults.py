@@ -22,8 +22,8 @@ from llmnet.core.errors import (
     RateLimitError,
     ServerError,
 )
-from llmnet.core.exchange import readable
 from llmnet.core.http import Headers, Meta
+from llmnet.core.json import readable
 from llmnet.core.retry import RetryPolicy
 from llmnet.core.retry_after import hint_in_body
 from llmnet.providers.codes import CORRECTIONS, STATUSES, WORDS, Codes, class_of, meaning

@@ -4,6 +4,7 @@ import dataclasses
 import functools
 import math
 from collections.abc import Callable
+from typing import Any
 
 from llmnet.core.errors import APITimeoutError, ConfigurationError, TimeoutPhase
 
@@ -37,14 +38,19 @@ class Timeout:
 
     def __post_init__(self) -> None:
         for field in dataclasses.fields(self):
-            value = getattr(self, field.name)
-            if value is not None:
-                positive(value, f"timeout.{field.name}")
+            if getattr(self, field.name) is not None:
+                check_field(self, field.name, f"timeout.{field.name}", positive)
 
     def over(self, base: "Timeout") -> "Timeout":
         """These bounds, with those of *base* where a field is `None`."""
         own = {f.name: getattr(self, f.name) for f in dataclasses.fields(self)}
         return dataclasses.replace(base, **{name: value for name, value in own.items() if value is not None})
+
+
+def check_field(thing: object, field: str, name: str, check: Callable[[Any, str], float]) -> None:
+    """Check a number of a frozen value; one greater than all floats, which no clock could be added to, is infinity."""
+    if check(getattr(thing, field), name) == math.inf:
+        object.__setattr__(thing, field, math.inf)
 
 
 def positive(value: object, name: str) -> float:
@@ -55,9 +61,17 @@ def positive(value: object, name: str) -> float:
     """
     if isinstance(value, bool) or not isinstance(value, int | float):
         raise ConfigurationError(f"{name} must be a positive number, not {type(value).__name__}")
-    if math.isnan(value) or value <= 0:
-        raise ConfigurationError(f"{name} must be a positive number, not {value}")
+    if value != value or value <= 0:  # noqa: PLR0124 - NaN; `math.isnan` refuses a whole number beyond all floats
+        raise ConfigurationError(f"{name} must be a positive number, not {written(value)}")
     return math.inf if value > _HUGE else float(value)
+
+
+def written(number: float) -> str:
+    """A number for the text of an error; Python refuses to write one of more than some thousand digits."""
+    try:
+        return str(number)
+    except ValueError:
+        return "a number of thousands of digits"
 
 
 @functools.lru_cache  # the calls of a client differ little

@@ -1,29 +1,44 @@
 """A reply under assembly: wire forms add what an event says, and get the chunk to hand out; nothing is guessed here."""
 
+import io
 from collections.abc import Sequence
 from typing import Any
 
 from llmnet.core.chat import ChatResponse, FinishReason, StreamChunk, ToolCall, ToolCallDelta, Usage
-from llmnet.core.json import encodable
+from llmnet.core.errors import InvalidResponseError
+from llmnet.core.json import encodable, nodes
+
+# More than any model says. What is kept of a stream grows no further, however long it goes on.
+MAX_TEXT = 8 * 1024 * 1024
+MAX_CALLS = 1024
+MAX_ITEMS = 2048
+MAX_KEPT = 32 * 1024 * 1024
+_NODE_BYTES = 32
 
 
 class Text:
     """A text that arrives in pieces; what it hands on can always be encoded as UTF-8."""
 
-    __slots__ = ("_held", "_parts")
+    __slots__ = ("_held", "_said", "_size")
 
     def __init__(self) -> None:
-        self._parts: list[str] = []
+        # One buffer: a list would hold an object, some fifty bytes, for each letter of a hostile stream.
+        self._said = io.StringIO()
+        self._size = 0
         self._held = ""
 
     def add(self, piece: str) -> str:
         """Take a piece and give what can be shown of it.
 
         Half an emoji cut over two JSON escapes waits for its other half; a half that stays alone becomes U+FFFD.
+
+        Raises:
+            InvalidResponseError: the text is longer than any model's.
         """
         if self._held or not encodable(piece):
             piece = self._joined(self._held + piece)
-        self._parts.append(piece)
+        check_count(self._size + len(piece), MAX_TEXT, "characters in a text")
+        self._size += self._said.write(piece)
         return piece
 
     def _joined(self, text: str) -> str:
@@ -33,10 +48,20 @@ class Text:
         return whole.encode("utf-16-le", "surrogatepass").decode("utf-16-le", "replace")
 
     def __str__(self) -> str:
-        return "".join(self._parts) + ("\ufffd" if self._held else "")
+        return self._said.getvalue() + ("\ufffd" if self._held else "")
 
-    def __bool__(self) -> bool:
-        return bool(self._parts)
+    def __len__(self) -> int:
+        return self._size + len(self._held)
+
+
+def check_count(count: int, most: int, what: str) -> None:
+    """Refuse a reply of which more would be kept than any has.
+
+    Raises:
+        InvalidResponseError: it has more.
+    """
+    if count > most:
+        raise InvalidResponseError(f"the reply has more than {most} {what}")
 
 
 class ToolDraft:
@@ -90,6 +115,16 @@ class Draft:
         self.begun = self.done = self.silent = self.may_end = False
         self.items: list[dict[str, Any]] = []
         self.extra: dict[str, Any] = {}
+        self._kept = 0
+
+    def keep(self, text: str) -> None:
+        """Count the JSON of an event that is kept as it came, by about what it takes in memory.
+
+        Raises:
+            InvalidResponseError: together it is more than any reply needs.
+        """
+        self._kept += len(text) + _NODE_BYTES * nodes(text)
+        check_count(self._kept, MAX_KEPT, "bytes of blocks and items")
 
     def name(self, *, id: object = None, model: object = None) -> None:  # noqa: A002 - the vendor's word
         """Note id and model, where they are given."""
@@ -122,6 +157,7 @@ class Draft:
         self.begun, self.silent = True, False
         for delta in tools:
             self.tools.setdefault(delta.index, ToolDraft()).add(delta)
+        check_count(len(self.tools), MAX_CALLS, "tool calls")
         if finish:
             self.finish(*finish)
         self.usage = usage or self.usage

@@ -1,7 +1,8 @@
 """One attempt of a call without its I/O: bytes of the reply go in, chunks and the value come out."""
 
 import contextlib
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
+from itertools import chain
 from typing import Any, Literal, Protocol
 
 from llmnet.core.chat import ChatResponse, StreamChunk
@@ -15,7 +16,7 @@ from llmnet.core.errors import (
 )
 from llmnet.core.http import Headers, Request
 from llmnet.core.inflate import MAX_BODY_BYTES, Inflater
-from llmnet.core.json import decode
+from llmnet.core.json import decode, readable
 from llmnet.core.outcome import Fault, Outcome
 from llmnet.core.secrets import cut
 from llmnet.core.sse import ServerSentEvent, SSEDecoder
@@ -53,6 +54,8 @@ class WireForm(Protocol):
 class Exchange:
     """One attempt: `request` is what to send, `open` takes the head of the reply, `feed` and `end` its body.
 
+    A few bytes may stand for very much work: `feed` does one piece of it at a time, and while the exchange is `behind`
+    it is to be called again, without bytes. Bounds, and whoever else is to be served, are looked after in between.
     All methods raise `Fault` when the reply is not what was promised; chunks that came before are handed out first.
     """
 
@@ -70,8 +73,10 @@ class Exchange:
         self.arrived = 0
         self._read = read
         self._shown = False
-        self._body: list[bytes] = []
+        self._body = bytearray()
         self._error: LLMNetError | None = None
+        self._pieces: Iterator[bytes] = iter(())
+        self._piece: bytes | None = None  # the next one, so that the last one is known as such
 
     def open(self, status: int, headers: Headers) -> Kind:
         """Say what the reply is, from its head: decided by what came, not by what was asked for."""
@@ -116,21 +121,33 @@ class Exchange:
             pieces += self._inflater.feed(body)
         return self.form.parse_error(self.status or 0, self.headers, readable(b"".join(pieces)))
 
+    @property
+    def behind(self) -> bool:
+        """Whether what has arrived is not read to its end yet, or has brought an error that is still to be raised."""
+        return (self._piece is not None or self._error is not None) and not self.done
+
     def feed(self, data: bytes) -> list[StreamChunk]:
-        """Take bytes of the body; the chunks that they complete."""
+        """Take bytes of the body, and read the next piece of what has arrived; the chunks that it completes."""
         if self._error is not None:
             raise Fault(Outcome(self._error))
         self.arrived += len(data)
         chunks: list[StreamChunk] = []
         try:
-            for piece in self._inflater.feed(data):
-                if self._is_events(piece):
-                    self._take(self._decoder.feed(piece), chunks)
-                else:
-                    self._body.append(piece)
+            if data:
+                self._pieces = chain(self._pieces, self._inflater.feed(data))
+                self._piece = next(self._pieces, None) if self._piece is None else self._piece
+            if self._piece is not None:
+                self._read_piece(self._piece, chunks)
+                self._piece = None if self.done else next(self._pieces, None)
         except LLMNetError as error:
             self._hold(error, chunks)
         return chunks
+
+    def _read_piece(self, piece: bytes, chunks: list[StreamChunk]) -> None:
+        if self._is_events(piece):
+            self._take(self._decoder.feed(piece), chunks)
+        else:
+            self._body += piece
 
     def _is_events(self, piece: bytes) -> bool:
         """Some gateways call an event stream JSON: its first byte tells it from one."""
@@ -140,9 +157,9 @@ class Exchange:
 
     def end(self) -> list[StreamChunk]:
         """The body has ended, or its terminal event has come: the chunks still held; `value` has the result."""
-        if self._error is not None:
-            raise Fault(Outcome(self._error))
         chunks: list[StreamChunk] = []
+        while self.behind:
+            chunks += self.feed(b"")
         try:
             self._end_events(chunks) if self.kind == "events" else self._end_json(chunks)
         except LLMNetError as error:
@@ -198,10 +215,10 @@ class Exchange:
         return IncompleteStreamError(f"the stream ended before its terminal event, after {self.arrived} bytes")
 
     def _end_json(self, chunks: list[StreamChunk]) -> None:
-        body = b"".join(self._body)
+        body = self._body
         if not self._inflater.complete:
             raise APIConnectionError(f"the body ended early, after {self.arrived} bytes", phase="body")
-        if not body.strip():
+        if not body or body.isspace():
             raise InvalidResponseError(f"HTTP {self.status} with an empty body", retryable=True)
         payload = self._decoded(body)
         if self.form.find_error(payload):
@@ -214,9 +231,9 @@ class Exchange:
         self.value = self._response(payload)
         chunks += [chunk] if chunk and self.stream else []
 
-    def _decoded(self, body: bytes) -> Any:
+    def _decoded(self, body: bytearray) -> Any:
         try:
-            return decode(body)
+            return decode(body, arrived=self.arrived)
         except ValueError as error:
             kind = self.headers.get("content-type") or "no content type"
             snippet = cut(body[: 4 * SNIPPET].decode("utf-8", "replace"), SNIPPET)
@@ -224,11 +241,3 @@ class Exchange:
 
     def _response(self, raw: dict[str, Any] | None) -> ChatResponse:
         return self.draft.response(provider=self.form.provider, message=self.form.message(self.draft), raw=raw)
-
-
-def readable(body: bytes) -> Any:
-    """An error body as JSON where it is JSON, as text where it is not."""
-    try:
-        return decode(body)
-    except ValueError:
-        return body.decode("utf-8", "replace")

@@ -25,10 +25,10 @@ class Headers(Mapping[str, str]):
     __slots__ = ("_items",)
 
     def __init__(self, pairs: Pairs | Mapping[str, str] = ()) -> None:
-        self._items: dict[str, str] = {}
+        said: dict[str, list[str]] = {}
         for name, value in pairs.items() if isinstance(pairs, Mapping) else pairs:
-            key = name.lower()
-            self._items[key] = f"{self._items[key]}, {value}" if key in self._items else value
+            said.setdefault(name.lower(), []).append(value)
+        self._items = {name: ", ".join(values) for name, values in said.items()}
 
     def __getitem__(self, name: str) -> str:
         return self._items[name.lower()]

@@ -11,8 +11,14 @@ from llmnet.core.errors import InvalidResponseError
 
 MAX_BODY_BYTES = 64 * 1024 * 1024
 
-# At most this much comes out in one piece, and goes in in one step: what a step leaves over is copied.
-PIECE = 64 * 1024
+# Beyond so much, at most so many times what went in may come out. Replies come to some 20 times, events that are all
+# alike to 100, a bomb to 1,000; Apache's mod_deflate draws the line at 200, too.
+FREE_BYTES = 1024 * 1024
+MAX_RATIO = 200
+
+# At most this much comes out in one piece, and goes in in one step: what a step leaves over is copied. Whoever reads
+# pieces looks up between them, and one full of the shortest events is some milliseconds of work.
+PIECE = 16 * 1024
 WINDOW = 16 * 1024
 
 # More than anybody stacks: each one multiplies a thousandfold what a byte on the wire may cost.
@@ -52,6 +58,7 @@ class Inflater:
         self._max_bytes = max_bytes
         self._layers: list[_Layer | _Plain] = [_Layer(name) for name in _codings(encoding)] or [_Plain()]
         self._passed = [0] * len(self._layers)
+        self._taken = 0
 
     @property
     def complete(self) -> bool:
@@ -59,11 +66,12 @@ class Inflater:
         return self._layers[-1].over or all(layer.complete for layer in self._layers)
 
     def feed(self, data: bytes) -> Iterator[bytes]:
-        """Take bytes of the body and decode them as the pieces are asked for, each of at most 64 KiB.
+        """Take bytes of the body and decode them as the pieces are asked for, each of at most 16 KiB.
 
         Raises:
             InvalidResponseError: the bytes are not what the coding promised, or too much came out.
         """
+        self._taken += len(data)
         pieces = _windows(data, PIECE)
         for depth, layer in enumerate(self._layers):
             pieces = self._metered(depth, layer.decode(pieces))
@@ -74,6 +82,8 @@ class Inflater:
             self._passed[depth] += len(piece)
             if self._max_bytes is not None and self._passed[depth] > self._max_bytes:
                 raise InvalidResponseError(f"the body is longer than {self._max_bytes} bytes")
+            if self._passed[depth] > max(FREE_BYTES, MAX_RATIO * self._taken):
+                raise InvalidResponseError(f"the body expands more than {MAX_RATIO} times: {self._taken} bytes came")
             yield piece
 
 

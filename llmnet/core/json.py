@@ -1,7 +1,11 @@
-"""JSON as the wire carries it: reading forgives what vendors get wrong, writing refuses what JSON cannot carry."""
+"""JSON as the wire carries it: reading forgives what vendors get wrong, writing refuses what JSON cannot carry.
+
+What is read is measured before it is built: a small text can stand for a thousand times its size in objects.
+"""
 
 import json
 import math
+import re
 from typing import Any
 
 import msgspec
@@ -11,28 +15,95 @@ from llmnet.core.errors import ConfigurationError
 _decoder = msgspec.json.Decoder()
 _SCALARS = (str, bool, int, type(None))
 
+# Deeper than any reply is nested, and far from the depth at which Python's own recursion ends.
+MAX_DEPTH = 100
+# Values in one text, a list or dict counting twice: some 40 MB of objects at most. Each eight bytes of the wire may
+# bring one more: so large a reply is one that was asked for, as a thousand vectors are.
+MAX_NODES = 500_000
+BYTES_PER_NODE = 8
+# Beyond this size nothing is read the forgiving way, which copies the whole text, at up to four bytes for each.
+MAX_FORGIVEN = 4 * 1024 * 1024
 
-def decode(data: bytes | str) -> Any:
+_TOO_DEEP = "the JSON is nested too deeply"
+# With escapes and all but these signs gone, a string is what stands between two quotes.
+_strings = re.compile(rb'"[^"]*+"')
+_SIGNS = b'[]{}"'
+_OTHERS = bytes(byte for byte in range(256) if byte not in _SIGNS)
+_STEPS = {ord("["): 1, ord("{"): 1, ord("]"): -1, ord("}"): -1, ord('"'): 0}
+
+
+def decode(data: bytes | bytearray | str, *, arrived: int = 0) -> Any:
     """Read a JSON text.
 
     Half an emoji in an escape and bytes that are no UTF-8 are read by the slower, more forgiving way.
 
+    Args:
+        data: the text, or its bytes.
+        arrived: bytes on the wire that it was made of, by which more values are allowed.
+
     Raises:
-        ValueError: it is no JSON (NaN and Infinity are none), or is nested too deeply to be a reply.
+        ValueError: it is no JSON (NaN, Infinity and a number beyond all floats are none), is nested more than 100
+            deep, or holds more values than a reply of its size does.
     """
+    _check(data, arrived)
     try:
         return _decoder.decode(data)
-    except (msgspec.DecodeError, UnicodeError, RecursionError):
-        pass
-    text = data.decode("utf-8", "replace") if isinstance(data, bytes) else data
+    except (msgspec.DecodeError, UnicodeError, RecursionError) as error:
+        if len(data) > MAX_FORGIVEN:
+            raise ValueError(str(error)) from None
+    text = data if isinstance(data, str) else data.decode("utf-8", "replace")
     try:
-        return json.loads(text.removeprefix("\ufeff"), parse_constant=_refuse)
+        return json.loads(text.removeprefix("\ufeff"), parse_constant=_refuse, parse_float=_finite)
     except RecursionError:
-        raise ValueError("the JSON is nested too deeply") from None
+        raise ValueError(_TOO_DEEP) from None
+
+
+def readable(body: bytes) -> Any:
+    """An error body as JSON where it is JSON, as text where it is not."""
+    try:
+        return decode(body)
+    except ValueError:
+        return body.decode("utf-8", "replace")
+
+
+def _check(data: bytes | bytearray | str, arrived: int) -> None:
+    """Refuse what would become too much, or too deep; what is short can be neither."""
+    if 2 * len(data) > MAX_NODES and nodes(data) > MAX_NODES + arrived // BYTES_PER_NODE:
+        raise ValueError(f"the JSON holds too many values, up to {nodes(data)} in {len(data)} bytes")
+    if len(data) > MAX_DEPTH and _opened(data) > MAX_DEPTH and _depth(data) > MAX_DEPTH:
+        raise ValueError(_TOO_DEEP)
+
+
+def nodes(data: bytes | bytearray | str) -> int:
+    """How many values a text holds at most, a list or dict counting twice; signs within strings are counted as well."""
+    return 2 * _opened(data) + (data.count(",") if isinstance(data, str) else data.count(b","))
+
+
+def _opened(data: bytes | bytearray | str) -> int:
+    return data.count("[") + data.count("{") if isinstance(data, str) else data.count(b"[") + data.count(b"{")
+
+
+def _depth(data: bytes | bytearray | str) -> int:
+    """How deeply a text is nested, strings left out."""
+    raw = data.encode("utf-8", "replace") if isinstance(data, str) else data
+    signs = raw.replace(b"\\\\", b"").replace(b'\\"', b"").translate(None, _OTHERS)
+    level = deepest = 0
+    for sign in _strings.sub(b"", signs):
+        level += _STEPS[sign]
+        deepest = max(deepest, level)
+    return deepest
 
 
 def _refuse(word: str) -> None:
     raise ValueError(f"{word} is no JSON")
+
+
+def _finite(digits: str) -> float:
+    """A number; one that no float can hold would come out as Infinity, and go out as null."""
+    number = float(digits)
+    if math.isinf(number):
+        raise ValueError(f"{digits[:40]} is beyond all numbers")
+    return number
 
 
 def encode(value: Any, name: str = "body") -> bytes:

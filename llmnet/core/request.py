@@ -7,7 +7,7 @@ from collections.abc import Set as AbstractSet
 from reprlib import repr as brief
 from typing import Any
 
-from llmnet.core.bounds import Timeout, positive
+from llmnet.core.bounds import Timeout, positive, written
 from llmnet.core.errors import ConfigurationError
 from llmnet.core.json import fault
 from llmnet.core.params import check_names
@@ -117,6 +117,11 @@ def _check_content(message: dict[str, Any], role: str, path: str) -> None:
             raise ConfigurationError(
                 f"{path}.content[{i}] must be a dict like {{'type': 'text', 'text': '…'}}, not {brief(part)}"
             )
+        # A part in DashScope's own form has none; the other forms miss it where they read the part.
+        if not part or not isinstance(part.get("type", ""), str):
+            raise ConfigurationError(
+                f"{path}.content[{i}].type must name the kind of the part, like 'text', not {brief(part.get('type'))}"
+            )
 
 
 def _check_calls(calls: Any, path: str) -> None:
@@ -147,7 +152,8 @@ def _number(value: Any, name: str) -> None:
 
 def _limit(value: Any, name: str) -> None:
     if isinstance(value, bool) or not isinstance(value, int) or value < 0:
-        raise ConfigurationError(f"{name} must be a whole number of tokens, not {brief(value)}")
+        said = written(value) if isinstance(value, int) else brief(value)
+        raise ConfigurationError(f"{name} must be a whole number of tokens, not {said}")
 
 
 def _tools(value: Any, name: str) -> None:

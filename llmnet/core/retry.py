@@ -9,7 +9,7 @@ import random
 from collections.abc import Collection, Mapping
 from typing import Any
 
-from llmnet.core.bounds import positive
+from llmnet.core.bounds import check_field, positive, written
 from llmnet.core.errors import (
     APIStatusError,
     APITimeoutError,
@@ -41,7 +41,7 @@ class RetryBudget:
 
     def __post_init__(self) -> None:
         for field in dataclasses.fields(self):
-            positive(getattr(self, field.name), f"RetryBudget.{field.name}")
+            check_field(self, field.name, f"RetryBudget.{field.name}", positive)
 
 
 @dataclasses.dataclass(frozen=True, slots=True)
@@ -83,10 +83,10 @@ class RetryPolicy:
 
     def __post_init__(self) -> None:
         count(self.max_retries, "max_retries")
-        positive(self.base_delay, "base_delay")
-        positive(self.max_delay, "max_delay")
-        not_negative(self.max_retry_after, "max_retry_after")
-        not_negative(self.max_throttle_wait, "max_throttle_wait")
+        for name in ("base_delay", "max_delay"):
+            check_field(self, name, name, positive)
+        for name in ("max_retry_after", "max_throttle_wait"):
+            check_field(self, name, name, not_negative)
         statuses = self.retry_statuses
         if not isinstance(statuses, Collection) or isinstance(statuses, str | bytes | bytearray | Mapping):
             raise ConfigurationError(f"retry_statuses must be a set of HTTP statuses, not {type(statuses).__name__}")
@@ -166,7 +166,8 @@ def count(value: Any, name: str) -> int:
         ConfigurationError: it is none.
     """
     if isinstance(value, bool) or not isinstance(value, int) or value < 0:
-        raise ConfigurationError(f"{name} must be a whole number from 0, not {value!r}")
+        said = written(value) if isinstance(value, int) else repr(value)
+        raise ConfigurationError(f"{name} must be a whole number from 0, not {said}")
     return value
 
 

@@ -1,11 +1,11 @@
 """How long a server asks to wait, read wherever vendors say it; whatever these functions are fed, they never raise.
 
-The values come off the wire: one that cannot be read, or that no server can mean (below zero, not finite, beyond 31
-bits), counts as absent and is `None`. `Retry-After` is RFC 9110, 10.2.3, with the fractions that vendors send; dates
-are measured against the response's own `Date`, so that a wrong clock on our side does no harm.
+The values come off the wire: one that cannot be read, that is too long to be one, or that no server can mean (below
+zero, not finite, beyond 31 bits), counts as absent and is `None`. They are scanned from left to right, in time that
+grows as their length does. `Retry-After` is RFC 9110, 10.2.3, with the fractions that vendors send; dates are measured
+against the response's own `Date`, so that a wrong clock on our side does no harm.
 """
 
-import re
 from collections.abc import Iterable, Mapping
 from datetime import UTC, datetime
 
@@ -13,6 +13,10 @@ MS_HEADERS = ("retry-after-ms", "x-ms-retry-after-ms")
 
 # RFC 9111, 1.2.2: what does not fit into 31 bits is an overflow.
 LONGEST = float(2**31)
+
+# No delay, date or span is written with more characters; a message gives its advice within so many.
+VALUE_CHARS = 128
+ADVICE_CHARS = 16 * 1024
 
 # Reset headers hold spans and moments alike; no span has this many seconds, no moment since 2001 has fewer.
 EPOCH_SECONDS = 1e9
@@ -24,26 +28,14 @@ UNITS = {
     "h": 3600.0, "hr": 3600.0, "hour": 3600.0, "d": 86400.0, "day": 86400.0,
 }  # fmt: skip
 
-# All of these read lower-case text, and ASCII digits alone: `float` would take "٣", "1_0" and "infinity" too.
-_UNIT = "|".join(sorted(UNITS, key=len, reverse=True))
-_PART = rf"([0-9]+(?:\.[0-9]+)?) ?({_UNIT})s?(?![a-z]) ?"
-_number = re.compile(r"\+?(?:[0-9]+\.?[0-9]*|\.[0-9]+)(?:e[+-]?[0-9]+)?")
-_part = re.compile(_PART)
-_span = re.compile(f"(?:{_PART})+")
-_advice = re.compile(rf"(?:try again|retry) (?:in|after) (?P<span>(?:{_PART})+)")
+# All readers take lower-case text, and ASCII digits alone: `float` would take "٣", "1_0" and "infinity" too.
+_DIGITS = frozenset("0123456789")
+_NUMERIC = _DIGITS | frozenset(".e+-")
+_LETTERS = frozenset("abcdefghijklmnopqrstuvwxyz") | frozenset("".join(UNITS))
+_ADVICE = tuple(f"{verb} {word} " for verb in ("try again", "retry") for word in ("in", "after"))
 
-# RFC 9110, 5.6.7: `fri, 29 sep 2023 16:26:57 gmt`, `friday, 29-sep-23 16:26:57 gmt`, `fri sep 8 16:26:57 2023`; no zone
-# is UTC, another one is understood. (email.utils reads dates too, but brings sockets with it.)
-_DAY, _MONTH, _YEAR = r"(?P<day>[0-9]{1,2})", r"(?P<month>[a-z]{3})", r"(?P<year>[0-9]{4})"
-_TIME = r"(?P<hour>[0-9]{2}):(?P<minute>[0-9]{2}):(?P<second>[0-9]{2})"
-_ZONE = r"(?: (?:gmt|utc|z|(?P<zone>[+-][0-9]{4})))?"
-_dates = (
-    re.compile(rf"(?:[a-z]+, ?)?{_DAY} {_MONTH} {_YEAR} {_TIME}{_ZONE}"),
-    re.compile(rf"(?:[a-z]+, ?)?{_DAY}-{_MONTH}-(?P<year>[0-9]{{2}}) {_TIME}{_ZONE}"),
-    re.compile(rf"[a-z]+ {_MONTH} {_DAY} {_TIME} {_YEAR}{_ZONE}"),
-)
 _MONTHS = ("jan", "feb", "mar", "apr", "may", "jun", "jul", "aug", "sep", "oct", "nov", "dec")
-_CLOCK = ("hour", "minute", "second")
+_UTC = ("gmt", "utc", "z")
 
 
 def parse_retry_after(headers: Mapping[str, str], now: float) -> float | None:
@@ -56,7 +48,7 @@ def parse_retry_after(headers: Mapping[str, str], now: float) -> float | None:
     Returns:
         Seconds, 0.0 for a date that has passed, or `None` where no header says anything usable.
     """
-    said = {str(name).lower(): str(value).strip().lower() for name, value in headers.items()}
+    said = {str(name).lower(): _short(value).lower() for name, value in headers.items()}
     after, sent = said.get("retry-after", ""), said.get("date", "")
     exact = _first(_seconds(said.get(name, ""), 1e-3) for name in MS_HEADERS)
     plain = _first((_seconds(after), _until(after, sent, now)))
@@ -86,8 +78,8 @@ def parse_reset(value: str, now: float) -> float | None:
     Returns:
         Seconds until the limit is reset, 0.0 for a moment that has passed, `None` where the value says nothing usable.
     """
-    text = str(value).strip()
-    number = float(text) if _number.fullmatch(text.lower()) else None
+    text = _short(value)
+    number = _number(text.lower())
     if number is None:
         return _first((_spelled(text), _left(_rfc3339(text), now)))
     if number < EPOCH_SECONDS:
@@ -99,12 +91,29 @@ def _first(hints: Iterable[float | None]) -> float | None:
     return next((hint for hint in hints if hint is not None), None)
 
 
+def _short(value: object) -> str:
+    """A header's value without surrounding blanks; one that is longer than any that can be read is none."""
+    text = str(value).strip()
+    return text if len(text) <= VALUE_CHARS else ""
+
+
 def _sane(seconds: float) -> float | None:
     return seconds if 0.0 <= seconds <= LONGEST else None
 
 
 def _seconds(text: str, unit: float = 1.0) -> float | None:
-    return _sane(float(text) * unit) if _number.fullmatch(text) else None
+    number = _number(text)
+    return None if number is None else _sane(number * unit)
+
+
+def _number(text: str) -> float | None:
+    """A decimal number, with a fraction or an exponent; a sign below zero is no wait."""
+    if text.startswith("-") or not _NUMERIC.issuperset(text):
+        return None
+    try:
+        return float(text)
+    except ValueError:
+        return None
 
 
 def _left(moment: float | None, now: float) -> float | None:
@@ -118,31 +127,50 @@ def _until(date: str, sent: str, now: float) -> float | None:
 
 
 def _http_date(text: str) -> float | None:
-    """The Unix time of an HTTP date in any of its three forms."""
-    text = " ".join(text.split())
-    found = next(filter(None, (form.fullmatch(text) for form in _dates)), None)
-    if found is None or found["month"] not in _MONTHS:
+    """The Unix time of an HTTP date in any of the three forms of RFC 9110, 5.6.7; no zone is UTC, others are read.
+
+    `email.utils` reads dates too, but takes the zone `+02` for two minutes and the year 0000 for 2000, knows no leap
+    second, and brings sockets with it.
+    """
+    words = text.partition(",")[2].split() or text.split()
+    if words and words[0].count("-") == 2:  # 29-sep-23 16:26:57 gmt
+        words[:1] = words[0].split("-")
+    elif words and words[0].isalpha():  # fri sep 29 16:26:57 2023
+        words[:5] = [words[at] for at in (2, 1, 4, 3)] if len(words) >= 5 else []
+    if len(words) not in (4, 5) or words[1] not in _MONTHS:
         return None
-    hour, minute, second = (int(found[part]) for part in _CLOCK)
     try:
+        day, month, year = _whole(words[0], 1, 2), _MONTHS.index(words[1]) + 1, _year(words[2])
+        hour, minute, second = (_whole(part, 2, 2) for part in words[3].split(":"))
         # a leap second is none of Python's
-        date = datetime(_year(found["year"]), _MONTHS.index(found["month"]) + 1, int(found["day"]), tzinfo=UTC)
-        return date.replace(hour=hour, minute=minute, second=59 if second == 60 else second).timestamp() - _offset(
-            found["zone"]
-        )
+        date = datetime(year, month, day, hour, minute, 59 if second == 60 else second, tzinfo=UTC)
+        return date.timestamp() - _offset(words[4] if len(words) == 5 else "gmt")
     except ValueError:
         return None
 
 
+def _whole(digits: str, least: int, most: int) -> int:
+    """A whole number of so many digits."""
+    if not least <= len(digits) <= most or not _DIGITS.issuperset(digits):
+        raise ValueError(digits)
+    return int(digits)
+
+
 def _year(digits: str) -> int:
     """A year; of two digits, those from 70 on are of the last century."""
-    return int(digits) if len(digits) == 4 else int(digits) + (1900 if digits >= "70" else 2000)
+    if len(digits) == 2:
+        return _whole(digits, 2, 2) + (1900 if digits >= "70" else 2000)
+    return _whole(digits, 4, 4)
 
 
-def _offset(zone: str | None) -> int:
+def _offset(zone: str) -> int:
     """Seconds east of Greenwich: `+0200`."""
-    minutes = int(zone[1:3]) * 60 + int(zone[3:]) if zone else 0
-    return minutes * (-60 if zone and zone[0] == "-" else 60)
+    if zone in _UTC:
+        return 0
+    if zone[:1] not in ("+", "-"):
+        raise ValueError(zone)
+    hhmm = _whole(zone[1:], 4, 4)
+    return (hhmm // 100 * 60 + hhmm % 100) * (-60 if zone[0] == "-" else 60)
 
 
 def _rfc3339(text: str) -> float | None:
@@ -155,16 +183,51 @@ def _rfc3339(text: str) -> float | None:
 
 def _spelled(text: object) -> float | None:
     """Seconds of a span with units: `6ms`, `1h8m25.745s`, `33 seconds`."""
-    text = text.strip().lower() if isinstance(text, str) else ""
-    if not _span.fullmatch(text):
-        return None
-    return _sane(sum(float(number) * UNITS[unit] for number, unit in _part.findall(text)))
+    said = _short(text).lower() if isinstance(text, str) else ""
+    seconds, end = _span(said)
+    return _sane(seconds) if said and end == len(said) else None
 
 
 def _advised(message: object) -> float | None:
     """The span in "Please try again in 59.977s." or "Please retry after 33 seconds."."""
-    found = _advice.search(message.lower()) if isinstance(message, str) else None
-    return _spelled(found["span"]) if found else None
+    said = message[:ADVICE_CHARS].lower() if isinstance(message, str) else ""
+    spans = ((at, _span(said[at : at + VALUE_CHARS])) for at in sorted(_after_advice(said)))
+    return next((_sane(seconds) for _, (seconds, end) in spans if 0 < end < VALUE_CHARS), None)
+
+
+def _after_advice(said: str) -> Iterable[int]:
+    """Where the words that come before a span end."""
+    for words in _ADVICE:
+        at = said.find(words)
+        while at >= 0:
+            at += len(words)
+            yield at
+            at = said.find(words, at)
+
+
+def _span(text: str) -> tuple[float, int]:
+    """The seconds of the numbers with units that a text begins with, and where they end."""
+    seconds, at = 0.0, 0
+    while at < len(text):
+        end = _run(text, at, _DIGITS)
+        if end > at and text[end : end + 1] == "." and (fraction := _run(text, end + 1, _DIGITS)) > end + 1:
+            end = fraction
+        begin = end + (text[end : end + 1] == " ")
+        over = _run(text, begin, _LETTERS)
+        word = text[begin:over]
+        unit = UNITS.get(word, UNITS.get(word.removesuffix("s")))
+        if end == at or unit is None:
+            break
+        seconds += float(text[at:end]) * unit
+        at = over + (text[over : over + 1] == " ")
+    return seconds, at
+
+
+def _run(text: str, at: int, kind: frozenset[str]) -> int:
+    """Where a run of characters of one kind ends."""
+    while at < len(text) and text[at] in kind:
+        at += 1
+    return at
 
 
 def _error_in(payload: object) -> object:

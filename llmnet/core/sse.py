@@ -13,6 +13,8 @@ import msgspec
 from llmnet.core.errors import InvalidResponseError
 
 MAX_EVENT_BYTES = 8 * 1024 * 1024
+# Old gateways of DashScope leave out the blank lines: then each line is a frame, to be read as one.
+MAX_EVENT_LINES = 32 * 1024
 
 # A peer may send comments for ever and never an event: this much of them is kept.
 KEPT_COMMENTS = 16
@@ -118,8 +120,9 @@ class SSEDecoder:
         self._line += data
         return []
 
-    def _overflow(self) -> None:
-        self._error = InvalidResponseError(f"an event of the stream is longer than {self._limit} bytes")
+    def _overflow(self, what: str = "") -> None:
+        said = f"an event of the stream is longer than {what or f'{self._limit} bytes'}"
+        self._error = InvalidResponseError(said)
         self._line = b""
         self._begin()
 
@@ -159,6 +162,9 @@ class SSEDecoder:
                 events.append(self._dispatch())
             elif line != "\n":
                 self._field(line[:-1])
+                if len(self._data) > MAX_EVENT_LINES:
+                    self._overflow(f"{MAX_EVENT_LINES} lines")
+                    break
             elif self._data:
                 events.append(self._dispatch())
             else:

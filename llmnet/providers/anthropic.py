@@ -11,7 +11,7 @@ from llmnet.core.http import Request
 from llmnet.core.request import ChatRequest
 from llmnet.core.secrets import cut
 from llmnet.core.sse import ServerSentEvent
-from llmnet.providers.anthropic_blocks import Shown, dict_of, dicts_of, reply_of, sendable
+from llmnet.providers.anthropic_blocks import PIECES, Shown, dict_of, dicts_of, reply_of, sendable
 from llmnet.providers.anthropic_params import parameters
 from llmnet.providers.anthropic_request import conversation
 from llmnet.providers.form import Form
@@ -70,6 +70,8 @@ class Messages(Form):
     def read_event(self, payload: dict[str, Any], event: ServerSentEvent, draft: Draft) -> StreamChunk | None:
         """One event of a stream; those of unknown types, and pings, say nothing."""
         read = _EVENTS.get(text_of(payload.get("type")) or event.event)
+        if read in (_message_start, _block_start) or (read is _block_delta and not _is_piece(payload)):
+            draft.keep(event.data)
         return read(payload, draft) if read else None
 
     def message(self, draft: Draft) -> dict[str, Any]:
@@ -133,6 +135,10 @@ def _block_start(payload: dict[str, Any], draft: Draft) -> StreamChunk | None:
 
 def _block_delta(payload: dict[str, Any], draft: Draft) -> StreamChunk | None:
     return draft.add(**reply_of(draft).grow(_index(payload), dict_of(payload.get("delta"))), raw=payload)
+
+
+def _is_piece(payload: dict[str, Any]) -> bool:
+    return text_of(dict_of(payload.get("delta")).get("type")) in PIECES
 
 
 def _block_stop(payload: dict[str, Any], draft: Draft) -> StreamChunk | None:

@@ -4,7 +4,7 @@ from collections.abc import Callable, Iterable
 from typing import Any
 
 from llmnet.core.chat import ToolCallDelta, Usage
-from llmnet.core.draft import Draft, Text
+from llmnet.core.draft import MAX_ITEMS, Draft, Text, check_count
 from llmnet.core.json import decode
 from llmnet.providers.chat_completions import arguments_text
 from llmnet.providers.reading import Paths, text_of, usage_of
@@ -21,6 +21,7 @@ USAGE: Paths = {
 }
 # Anthropic counts what it read from and wrote to the cache apart (PROTOCOLS 2.5).
 _INPUT = ("input_tokens", "cache_creation_input_tokens", "cache_read_input_tokens")
+_COUNTED = {place[0] for places in USAGE.values() for place in places}
 # How Anthropic wants tool input that broke off: as text, in an object of one's own.
 BROKEN_INPUT = "INVALID_JSON"
 
@@ -33,12 +34,20 @@ class Block:
         call: the number of the tool call that it is, or `None`.
     """
 
-    __slots__ = ("_grown", "call", "opened")
+    __slots__ = ("_cited", "_grown", "call", "opened")
 
     def __init__(self, opened: dict[str, Any], call: int | None = None) -> None:
         self.opened = dict(opened)
         self.call = call
         self._grown: dict[str, Text] = {}
+        self._cited: list[Any] | None = None
+
+    def cite(self, citation: Any) -> None:
+        """Add a citation; the list that the block opened with is the vendor's."""
+        if self._cited is None:
+            opened = self.opened.get("citations")
+            self._cited = self.opened["citations"] = list(opened) if isinstance(opened, list) else []
+        self._cited.append(citation)
 
     def add(self, name: str, piece: str) -> None:
         """Make one of its texts longer."""
@@ -85,11 +94,9 @@ class Reply:
 
     def read(self, content: Iterable[dict[str, Any]]) -> Shown:
         """Take blocks that are whole."""
-        said: Shown = {"content": "", "reasoning": "", "tools": []}
-        for index, opened in enumerate(content):
-            for shown in (self.open(index, opened), self.stop(index)):
-                said |= {name: said[name] + value for name, value in shown.items()}
-        return said
+        shown = [part for index, opened in enumerate(content) for part in (self.open(index, opened), self.stop(index))]
+        texts = {name: "".join(part.get(name, "") for part in shown) for name in ("content", "reasoning")}
+        return {**texts, "tools": [piece for part in shown for piece in part.get("tools", ())]}
 
     def open(self, index: int, opened: dict[str, Any]) -> Shown:
         """Take a block that opens; some gateways give all of them one index."""
@@ -97,6 +104,7 @@ class Reply:
         block = self._open[index] = Block(opened, self._calls if is_call else None)
         self._calls += is_call
         self.blocks.append(block)
+        check_count(len(self.blocks), MAX_ITEMS, "blocks")
         shown = _OPENING.get(text_of(opened.get("type")))
         return shown(block) if shown else {}
 
@@ -122,7 +130,7 @@ class Reply:
         """Take a count: it is cumulative and replaces the one before, but null says nothing."""
         if not isinstance(usage, dict):
             return None
-        self._usage |= {name: value for name, value in usage.items() if value is not None}
+        self._usage |= {name: usage[name] for name in _COUNTED if usage.get(name) is not None}
         counts = [value for name in _INPUT if isinstance(value := self._usage.get(name), int)]
         known = isinstance(self._usage.get("input_tokens"), int)
         return usage_of(self._usage | ({"input_tokens": sum(counts)} if known else {}), USAGE)
@@ -190,7 +198,7 @@ def _input(block: Block, delta: dict[str, Any]) -> Shown:
 
 
 def _citation(block: Block, delta: dict[str, Any]) -> Shown:
-    block.opened["citations"] = [*(block.opened.get("citations") or ()), delta.get("citation")]
+    block.cite(delta.get("citation"))
     return {}
 
 
@@ -208,3 +216,5 @@ _DELTAS: dict[str, Callable[[Block, dict[str, Any]], Shown]] = {
     "signature_delta": _set,
     "compaction_delta": _set,
 }
+# Deltas of which nothing is kept but their text.
+PIECES = ("text_delta", "thinking_delta", "input_json_delta")

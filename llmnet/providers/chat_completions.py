@@ -6,8 +6,8 @@ from typing import Any
 from urllib.parse import quote, urlsplit
 
 from llmnet.core.chat import FinishReason, StreamChunk, ToolCallDelta
-from llmnet.core.draft import Draft, chat_message
-from llmnet.core.errors import InvalidResponseError
+from llmnet.core.draft import MAX_CALLS, Draft, chat_message, check_count
+from llmnet.core.errors import ConfigurationError, InvalidResponseError
 from llmnet.core.http import Request
 from llmnet.core.request import ChatRequest
 from llmnet.core.secrets import cut
@@ -40,7 +40,7 @@ class ChatCompletions(Form):
         """Messages and parameters go out as they came; streams ask for usage."""
         body: dict[str, Any] = {
             "model": chat.model,
-            "messages": [{name: value for name, value in m.items() if name != VENDOR} for m in chat.messages],
+            "messages": [_sent(message, f"messages[{i}]") for i, message in enumerate(chat.messages)],
         }
         if chat.stream:
             body["stream"] = True
@@ -118,6 +118,15 @@ class ChatCompletions(Form):
         return message
 
 
+def _sent(message: dict[str, Any], path: str) -> dict[str, Any]:
+    """A message as it goes out; each of its parts must say what it is."""
+    content = message.get("content")
+    for i, part in enumerate(content if isinstance(content, list | tuple) else ()):
+        if "type" not in part:
+            raise ConfigurationError(f"{path}.content[{i}].type is missing: it names the kind of the part, like 'text'")
+    return {name: value for name, value in message.items() if name != VENDOR}
+
+
 def first_choice(choices: Any) -> dict[str, Any]:
     """Choice 0; the first and the last chunk of a stream may have none."""
     rows = [row for row in choices if isinstance(row, dict)] if isinstance(choices, list) else []
@@ -159,6 +168,7 @@ def tool_deltas(delta: dict[str, Any], draft: Draft) -> list[ToolCallDelta]:
         return []
     ids = {index: tool.id for index, tool in draft.tools.items()}
     rows = [call for call in calls if isinstance(call, dict)]
+    check_count(len(rows), MAX_CALLS, "tool calls")  # each is compared with all others
     pieces = [_piece(call, position, ids) for position, call in enumerate(rows)]
     return [piece for piece in pieces if piece.id or piece.name or piece.arguments]
 

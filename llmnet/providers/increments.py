@@ -6,6 +6,7 @@ again, and one that does not is an increment. The first frame that could be eith
 is about the stream; text, reasoning and each tool's arguments are kept apart.
 """
 
+import io
 from collections.abc import Hashable, Mapping
 
 Texts = Mapping[Hashable, str]
@@ -20,7 +21,7 @@ class Increments:
 
     def __init__(self) -> None:
         self.repeats: bool | None = None
-        self._given: dict[Hashable, str] = {}  # what was given out of each text, unless frames are known to add
+        self._given: dict[Hashable, io.StringIO] = {}  # what was given out of each text, unless frames are known to add
         self._held: dict[Hashable, str] = {}  # what may be an increment or the whole so far
         self._tokens: int | None = None
 
@@ -44,7 +45,7 @@ class Increments:
         return {place: held.get(place, "") + said.get(place, "") for place in held | said} if held else said
 
     def _verdict(self, said: Texts, tokens: int | None, last: bool) -> bool | None:
-        before = self._given | self._held
+        before = {place: given.getvalue() for place, given in self._given.items()} | self._held
         known = [place for place in said if place in before]
         if not known:
             # A repetition would have repeated what there is.
@@ -66,13 +67,14 @@ class Increments:
     def _wait(self, said: Texts) -> dict[Hashable, str]:
         new = {place: text for place, text in said.items() if place not in self._given}
         self._held |= {place: text for place, text in said.items() if place in self._given}
-        self._given |= new
+        for place, text in new.items():
+            self._rest(place, text)
         return new
 
     def _rest(self, place: Hashable, text: str) -> str:
-        known = self._given.get(place, "")
-        if not text.startswith(known):
-            self._given[place] = known + text
-            return text
-        self._given[place] = text
-        return text[len(known) :]
+        """What a text adds to what was given of it; one that is shorter than that repeats nothing."""
+        given = self._given.setdefault(place, io.StringIO())
+        known = given.tell()
+        new = text[known:] if len(text) >= known and text.startswith(given.getvalue()) else text
+        given.write(new)
+        return new

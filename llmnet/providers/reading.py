@@ -60,7 +60,7 @@ def vector_of(value: Any) -> list[float]:
             return [float(x) for x in value]
         packed = base64.b64decode(value, validate=True)
         return list(struct.unpack(f"<{len(packed) // 4}f", packed))
-    except (TypeError, ValueError, struct.error):
+    except (TypeError, ValueError, OverflowError, struct.error):
         raise InvalidResponseError(f"an embedding is neither numbers nor base64: {cut(str(value), 80)}") from None
 
 
@@ -74,6 +74,9 @@ def status_in(comments: Iterable[str]) -> int | None:
 
 
 Paths = Mapping[str, Iterable[tuple[str, ...]]]
+
+# A count beyond it is none, and could not be added up by whoever takes it for a float.
+_LARGEST = 2**53
 
 # Where each figure stands (PROTOCOLS 7.2); the first place that holds a number wins.
 CHAT_USAGE: Paths = {
@@ -112,6 +115,6 @@ def _number_at(payload: Any, places: Iterable[tuple[str, ...]]) -> int | None:
         value = payload
         for name in place:
             value = value.get(name) if isinstance(value, dict) else None
-        if isinstance(value, int) and not isinstance(value, bool):
+        if isinstance(value, int) and not isinstance(value, bool) and abs(value) <= _LARGEST:
             return value
     return None

@@ -8,7 +8,7 @@ from collections.abc import Iterable
 from typing import Any
 
 from llmnet.core.chat import FinishReason, StreamChunk, ToolCallDelta
-from llmnet.core.draft import Draft, chat_message
+from llmnet.core.draft import MAX_ITEMS, Draft, chat_message, check_count
 from llmnet.core.http import Request
 from llmnet.core.request import ChatRequest
 from llmnet.core.sse import ServerSentEvent
@@ -81,6 +81,7 @@ class Responses(Form):
         if kind == "response.output_item.added":
             return open_item(payload, draft)
         if kind == "response.output_item.done":
+            draft.keep(event.data)
             return close_item(payload, draft)
         response = object_of(payload.get("response"))
         if kind in TERMINAL:
@@ -121,7 +122,9 @@ def open_item(payload: dict[str, Any], draft: Draft) -> StreamChunk | None:
     draft.begun = draft.silent = True
     if is_call(item):
         return draft.add(tools=call_beyond(index, {**item, ARGUMENTS[item["type"]]: ""}, draft), raw=payload)
-    quiet_items(draft).add(index)
+    quiet = quiet_items(draft)
+    quiet.add(index)
+    check_count(len(quiet), MAX_ITEMS, "open items")
     return None
 
 
@@ -131,7 +134,9 @@ def close_item(payload: dict[str, Any], draft: Draft) -> StreamChunk | None:
     quiet = quiet_items(draft)
     quiet.discard(index)
     draft.silent = bool(quiet)
-    draft.extra.setdefault("closed", []).append((index, item))
+    closed = draft.extra.setdefault("closed", [])
+    closed.append((index, item))
+    check_count(len(closed), MAX_ITEMS, "items")
     spoken = closed_items(draft) if item.get("type") in SPEAKING else []
     image = item.get("type") == "image_generation_call" and bool(item.get("result"))
     return draft.add(**beyond(spoken, [(index, item)], draft), raw=payload, unseen=image)
@@ -163,11 +168,12 @@ def rest(whole: str, told: str) -> str:
 
 def text_in(items: Iterable[Item], what: str) -> str:
     """All that items hold of one kind of text."""
+    rows = [row for row in TEXTS if row[-1] == what]
     return "".join(
         text_of(part.get(text))
         for _, item in items
-        for item_type, parts, part_type, text, kind in TEXTS
-        if kind == what and item.get("type") == item_type
+        for item_type, parts, part_type, text, _ in rows
+        if item.get("type") == item_type
         for part in objects_in(item.get(parts))
         if part.get("type") == part_type
     )

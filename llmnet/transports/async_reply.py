@@ -1,4 +1,8 @@
-"""The open reply of the async transport: raw bytes of a body under the call's bounds, then connection and slot back."""
+"""The open reply of the async transport: raw bytes of a body under the call's bounds, then connection and slot back.
+
+Bytes that have arrived can be more work than there is time for, and take no turn of the loop: it is given one then, so
+that bounds, a cancellation and all other tasks are served.
+"""
 
 import asyncio
 from collections.abc import Callable
@@ -18,6 +22,8 @@ ERROR_BODY_BYTES = 64 * 1024
 ERROR_BODY_SECONDS = 2.0
 DRAIN_BYTES = 64 * 1024
 DRAIN_SECONDS = 0.25
+# As many pieces may have been at hand without a turn of the loop.
+PIECES = 32
 
 
 class OpenReply:
@@ -28,17 +34,25 @@ class OpenReply:
         self._bytes = response.aiter_raw()
         self._loop = asyncio.get_running_loop()
         self._at_end = self._closed = False
+        self._given = 0
 
     def __aiter__(self) -> Self:
         return self
 
     async def __anext__(self) -> bytes:
+        """The next bytes of the body; none, while the exchange is behind with those before."""
         try:
             return await Scope(self._call).run(self._next())
         except FOREIGN as error:
             raise Fault(outcome_of(error, self._call)) from error
 
     async def _next(self) -> bytes:
+        behind = self._call.under_way.behind
+        self._given += 1
+        if behind or self._given % PIECES == 0:
+            await asyncio.sleep(0)
+        if behind:
+            return b""
         try:
             return await anext(self._bytes)
         except StopAsyncIteration:
@@ -59,7 +73,7 @@ class OpenReply:
 
     async def _last(self, seconds: float, size: int) -> bytes:
         self._call.last(seconds)
-        body = b""
+        body = bytearray()
         try:
             async for data in self:
                 body += data
@@ -67,7 +81,7 @@ class OpenReply:
                     break
         except Fault:
             pass
-        return body[:size]
+        return bytes(body[:size])
 
     async def aclose(self) -> None:
         """Give connection and slot back; what still follows a terminal event is drained, briefly."""

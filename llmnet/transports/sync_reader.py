@@ -21,7 +21,8 @@ _LAST_INFORMATIONAL, _SWITCHING = 199, 101
 _SPACE = 0x20
 _HEAD_END = re.compile(rb"\n\r?\n")
 _LONGEST_LINE = 65536
-_CHUNK = re.compile(rb"([0-9A-Fa-f]{1,20})(?:;.*)?[ \t]*\r?\n")
+_LONGEST_SIZE = 20
+_HEX = b"0123456789abcdefABCDEF"
 
 
 class BoundedReader(io.RawIOBase):
@@ -98,11 +99,11 @@ class Reply(http.client.HTTPResponse):
     def _read_next_chunk_size(self) -> int:
         """The size of the next chunk (RFC 9112, 7.1); `int` alone would take "-5", "0x5" and "1_0" for one, too."""
         line = self.fp.readline(_LONGEST_LINE)
-        found = _CHUNK.fullmatch(line)
-        if found is None:
+        size = chunk_size(line)
+        if size is None:
             # The words of h11, for the same judgement: an end inside the line is none of the server's slips.
             raise ValueError(f"illegal chunk header: {line!r}" if line.endswith(b"\n") else "the connection ended")
-        return int(found[1], 16)
+        return size
 
     def _close_conn(self) -> None:
         """The reply has ended: what follows it would be taken for the next one."""
@@ -111,6 +112,14 @@ class Reply(http.client.HTTPResponse):
         super()._close_conn()  # type: ignore[misc]
         if more and self._connection.sock is self._sock:
             self._connection.close()
+
+
+def chunk_size(line: bytes) -> int | None:
+    """The size in the line before a chunk, `None` where there is none: hexadecimal, blanks or an extension after it."""
+    size, extended, _ = line.removesuffix(b"\n").removesuffix(b"\r").partition(b";")
+    size = size if extended else size.rstrip(b" \t")
+    legal = line.endswith(b"\n") and 0 < len(size) <= _LONGEST_SIZE and not size.strip(_HEX)
+    return int(size, 16) if legal else None
 
 
 def arm(sock: socket.socket, seconds: float) -> None:

@@ -1,4 +1,7 @@
-"""The open reply of the sync transport: raw bytes of a body under the call's bounds, then connection and slot back."""
+"""The open reply of the sync transport: raw bytes of a body under the call's bounds, then connection and slot back.
+
+Bytes that have arrived can be more work than there is time for: the bounds are asked also where nobody waits.
+"""
 
 from collections.abc import Callable
 from types import TracebackType
@@ -7,13 +10,15 @@ from typing import Self
 import requests
 
 from llmnet.core.call import Call
-from llmnet.core.outcome import Fault
+from llmnet.core.outcome import Fault, Outcome
 from llmnet.transports.faults import outcome_of
 from llmnet.transports.sync_retry import FOREIGN
 
 READ_BYTES = 65536
 DRAIN_BYTES = 64 * 1024
 DRAIN_SECONDS = 0.25
+# As many pieces may have been at hand without a look at the clock.
+PIECES = 32
 
 
 class OpenReply:
@@ -22,11 +27,20 @@ class OpenReply:
     def __init__(self, leave: Callable[[Call], None], call: Call, response: requests.Response) -> None:
         self._leave, self._call, self._raw = leave, call, response.raw
         self._at_end = self._closed = False
+        self._given = 0
 
     def __iter__(self) -> Self:
         return self
 
     def __next__(self) -> bytes:
+        """The next bytes of the body; none, while the exchange is behind with those before."""
+        behind = self._call.under_way.behind
+        self._given += 1
+        if (behind or self._given % PIECES == 0) and self._call.left() <= 0:
+            raise Fault(Outcome(self._call.expired()))
+        return b"" if behind else self._read()
+
+    def _read(self) -> bytes:
         try:
             # `iter_content` would hold back what a server sends without chunking (psf/requests#5536).
             data: bytes = self._raw.read1(READ_BYTES, decode_content=False)

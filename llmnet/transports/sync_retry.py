@@ -78,17 +78,17 @@ def refusal(call: Call, response: urllib3.BaseHTTPResponse) -> Outcome:
 def error_body(call: Call, response: urllib3.BaseHTTPResponse) -> bytes:
     """An error body, bounded in bytes and time; read to its end, its connection serves again."""
     call.last(ERROR_BODY_SECONDS)
-    body = b""
+    body = bytearray()
     try:
         while len(body) < ERROR_BODY_BYTES:
             piece = response.read1(ERROR_BODY_BYTES - len(body), decode_content=False)
             if not piece:
-                return body
+                return bytes(body)
             body += piece
     except FOREIGN:
         pass
     response.close()
-    return body
+    return bytes(body)
 
 
 def is_proxied(error: BaseException) -> bool:
