@@ -4,11 +4,11 @@ A stream tells each item twice, in pieces and then whole, and some servers leave
 stands, and a whole item only adds what goes beyond it.
 """
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from typing import Any
 
 from llmnet.core.chat import FinishReason, StreamChunk, ToolCallDelta
-from llmnet.core.draft import MAX_ITEMS, Draft, chat_message, check_count
+from llmnet.core.draft import MAX_ITEMS, Draft, Text, chat_message, check_count
 from llmnet.core.http import Request
 from llmnet.core.request import ChatRequest
 from llmnet.core.sse import ServerSentEvent
@@ -39,6 +39,7 @@ TEXTS = (
     ("reasoning", "content", "reasoning_text", "text", "reasoning"),
 )
 SPEAKING = [row[0] for row in TEXTS]
+KINDS = ("content", "refusal", "reasoning")
 ARGUMENTS = {CALL: "arguments", CUSTOM_CALL: "input"}
 FINISH = {
     "completed": FinishReason.STOP,
@@ -97,7 +98,7 @@ class Responses(Form):
             raise self.parse_error(200, {}, reply)
         items = list(enumerate(objects_in(reply.get("output")))) or closed_items(draft)
         draft.items, draft.done = [item for _, item in items], True
-        news = beyond(items, items, draft)
+        news = beyond({what: text_in(items, what) for what in KINDS}, items, draft)
         usage = usage_of(reply.get("usage"), CHAT_USAGE)
         return draft.add(**news, finish=finish_of(reply, draft, news), usage=usage, raw=raw)
 
@@ -137,7 +138,7 @@ def close_item(payload: dict[str, Any], draft: Draft) -> StreamChunk | None:
     closed = draft.extra.setdefault("closed", [])
     closed.append((index, item))
     check_count(len(closed), MAX_ITEMS, "items")
-    spoken = closed_items(draft) if item.get("type") in SPEAKING else []
+    spoken = told_whole(closed, draft) if item.get("type") in SPEAKING else {}
     image = item.get("type") == "image_generation_call" and bool(item.get("result"))
     return draft.add(**beyond(spoken, [(index, item)], draft), raw=payload, unseen=image)
 
@@ -153,17 +154,30 @@ def closed_items(draft: Draft) -> list[Item]:
     return sorted(draft.extra.get("closed", ()), key=lambda row: row[0])
 
 
-def beyond(spoken: list[Item], called: list[Item], draft: Draft) -> dict[str, Any]:
+def told_whole(closed: list[Item], draft: Draft) -> dict[str, str]:
+    """The texts of all items that a stream has told whole, in their order; nearly always the last one comes last."""
+    whole: dict[str, str] = draft.extra.setdefault("whole", dict.fromkeys(KINDS, ""))
+    index, last = closed[-1][0], draft.extra.get("last", -1)
+    for what in KINDS:
+        whole[what] = whole[what] + text_in(closed[-1:], what) if index >= last else text_in(closed_items(draft), what)
+    draft.extra["last"] = max(index, last)
+    return whole
+
+
+def beyond(spoken: Mapping[str, str], called: list[Item], draft: Draft) -> dict[str, Any]:
     """What items say beyond the draft, by their texts and by their calls; what was handed out stands."""
     told = {"content": draft.content, "refusal": draft.refusal, "reasoning": draft.reasoning}
-    news: dict[str, Any] = {what: rest(text_in(spoken, what), str(text)) for what, text in told.items()}
+    news: dict[str, Any] = {
+        what: rest(spoken[what], str(text)) if len(spoken.get(what, "")) > len(text) else ""
+        for what, text in told.items()
+    }
     calls = [call_beyond(index, item, draft) for index, item in called if is_call(item)]
     return {**news, "tools": [piece for pieces in calls for piece in pieces]}
 
 
-def rest(whole: str, told: str) -> str:
-    """The part of a text that was not told yet."""
-    return whole[len(told) :] if whole.startswith(told) else ""
+def rest(whole: str, told: Text | str) -> str:
+    """The part of a text that was not told yet; what was told is put together only where there may be more."""
+    return whole[len(told) :] if len(whole) > len(told) and whole.startswith(str(told)) else ""
 
 
 def text_in(items: Iterable[Item], what: str) -> str:
@@ -191,7 +205,7 @@ def call_beyond(index: int, item: dict[str, Any], draft: Draft) -> list[ToolCall
     known = draft.tools.get(at)
     if known is not None and known.id and call_id and known.id != call_id:
         at, known = max(draft.tools) + 1, None
-    arguments = rest(text_of(item.get(ARGUMENTS[item["type"]])), str(known.arguments) if known else "")
+    arguments = rest(text_of(item.get(ARGUMENTS[item["type"]])), known.arguments if known else "")
     if known is None or not (known.id or known.name):
         return [ToolCallDelta(index=at, id=call_id, name=name, arguments=arguments)]
     return [ToolCallDelta(index=at, arguments=arguments)] if arguments else []

@@ -78,6 +78,7 @@ class Reply(http.client.HTTPResponse):
         super().__init__(sock, *args, **kwargs)
         self.fp.close()
         self._connection, self._sock = connection, sock
+        connection.reply = self
         self._reader = BoundedReader(sock, connection.call)
         self.fp = io.BufferedReader(self._reader, BUFFER)
 

@@ -38,6 +38,7 @@ class Bounded:
     through: Proxy | None = None
     debuglevel = 0  # whatever `http.client` is told: it would print the credentials
     served = False
+    reply: Reply | None = None
     sock: socket.socket | None
     _handle: socket.socket | None = None
 
@@ -151,7 +152,14 @@ class Bounded:
     def getresponse(self) -> Any:
         """The reply; from now on the connection has served, and may be found stale."""
         sock = self.sock
-        response = super().getresponse()  # type: ignore[misc]
+        try:
+            response = super().getresponse()  # type: ignore[misc]
+        except BaseException:
+            if self.reply is not None:
+                self.reply.close()  # urllib3 looks at the head again, and forgets a reply that it refuses
+            raise
+        finally:
+            self.reply = None
         self.served = True
         # Where the reply ends with the connection, `http.client` has let go of the socket, but its body is still read.
         self._wakeable(sock)
