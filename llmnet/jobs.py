@@ -10,11 +10,15 @@ from llmnet.calls import Caller
 from llmnet.core.bounds import Bounds, resolve_timeout
 from llmnet.core.call import Call
 from llmnet.core.chat import EmbeddingResponse, ModelInfo, total_usage
+from llmnet.core.errors import InvalidResponseError
 from llmnet.core.extras import Extras, take_extras
 from llmnet.core.headers import checked_headers
 from llmnet.core.http import Meta, Request
+from llmnet.core.json import encodable
 from llmnet.core.params import check_names
 from llmnet.core.request import checked_inputs, checked_timeout
+
+_LONGEST_CURSOR = 4096
 
 Step = tuple[Request, Callable[[Any], Any]]
 
@@ -75,7 +79,10 @@ class ModelsJob(Job):
             cursor = following
 
     def _take(self, payload: Any) -> None:
-        self._page = self.form.parse_models(payload)
+        models, cursor = self.form.parse_models(payload)
+        if cursor is not None and (len(cursor) > _LONGEST_CURSOR or not encodable(cursor)):
+            raise InvalidResponseError("the list of models names a next page that no address can carry")
+        self._page = models, cursor
 
     def result(self) -> list[ModelInfo]:
         """All models."""

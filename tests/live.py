@@ -98,6 +98,9 @@ class BlockingClient:
     def chat(self, *args, **params):
         return self._front.run(self._client.chat(*args, **params))
 
+    def list_models(self):
+        return self._front.run(self._client.list_models())
+
     def stream_chat(self, *args, **params):
         return BlockingStream(self._front, self._client.stream_chat(*args, **params))
 

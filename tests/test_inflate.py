@@ -11,7 +11,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from llmnet.core.errors import InvalidResponseError
-from llmnet.core.inflate import PIECE, Inflater
+from llmnet.core.inflate import FREE_BYTES, MAX_RATIO, PIECE, Inflater
 
 TEXT = 'data: {"text": "你好"}\n\n'.encode() * 4
 
@@ -151,6 +151,23 @@ def test_a_bomb_is_refused_within_bounded_memory(stack):
         return seen
 
     assert peak_of(work)[1] < len(body) + (2 << 20)
+
+
+@pytest.mark.parametrize("stack", ["gzip", "gzip, gzip"])
+def test_a_body_expands_no_more_than_text_ever_does(stack):
+    """A mebibyte is free; beyond it, two hundred times what came, of all codings together."""
+    body = bomb(32 << 20)
+    body = gzip.compress(body) if "," in stack else body
+    sizes = []
+    with pytest.raises(InvalidResponseError, match="longer than 200 times"):
+        sizes.extend(map(len, Inflater(stack, None).feed(body)))
+    assert max(FREE_BYTES, MAX_RATIO * len(body)) - PIECE < sum(sizes) <= max(FREE_BYTES, MAX_RATIO * len(body))
+
+
+def test_text_that_repeats_itself_is_no_bomb():
+    text = b"".join(b'data: {"id": "%d", "choices": [{"delta": {"content": "a"}}]}\n\n' % n for n in range(50_000))
+    assert len(text) > 3 << 20
+    assert inflate([gzip.compress(text)], "gzip", None) == (text, True)
 
 
 def test_a_stream_without_limit_comes_in_pieces_as_they_are_asked_for():

@@ -229,7 +229,9 @@ READERS = {
     "halves of emojis": (streamed("chat-completions"), many(delta(content="\ud800")), 300),
     "calls of a whole reply": (
         whole("chat-completions"),
-        lambda n: json.dumps({"choices": [{"message": {"tool_calls": [call(0, "a")] * n}}]}).encode(),
+        lambda n: json.dumps(
+            {"choices": [{"message": {"tool_calls": [{"id": f"c{at}"} for at in range(n)]}}]}
+        ).encode(),
         2_000,
     ),
     "blocks of a whole reply": (whole("messages"), blocks, 2_000),

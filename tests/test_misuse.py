@@ -9,6 +9,7 @@ from typing import Any
 
 import pytest
 from acts import FRONTS, attempt
+from live import at
 
 import llmnet
 from llmnet import ConfigurationError, RetryBudget, RetryPolicy, StreamCallbacks, Timeout
@@ -308,12 +309,28 @@ def test_a_coroutine_function_gives_no_key_to_the_sync_client(server):
         (lambda: Timeout(total="600"), ["timeout.total"]),
         (lambda: Timeout(queue=False), ["timeout.queue"]),
         (lambda: Timeout(read=5), ["read"]),
+        (lambda: Timeout(total=-(10**400)), ["timeout.total"]),
+        (lambda: Timeout(total=-(10**5000)), ["timeout.total", "thousands of digits"]),
+        (lambda: RetryPolicy(max_retries=-(10**5000)), ["max_retries", "thousands of digits"]),
     ],
 )
 def test_wrong_figures(server, make, words):
     with pytest.raises((ConfigurationError, TypeError)) as caught:
         make()
     check_refusal(server, caught.value, words)
+
+
+@pytest.mark.parametrize("digits", [400, 5000])
+def test_a_number_greater_than_all_floats_is_infinity(server, digits):
+    huge = 10**digits
+    bounds = Timeout(connect=huge, response=huge, idle=huge, total=huge, queue=huge)
+    policy = RetryPolicy(base_delay=huge, max_delay=huge, max_retry_after=huge, max_throttle_wait=huge)
+    assert {getattr(bounds, name) for name in ("connect", "response", "idle", "total", "queue")} == {math.inf}
+    assert {policy.base_delay, policy.max_delay, policy.max_retry_after, policy.max_throttle_wait} == {math.inf}
+    assert RetryBudget(capacity=huge).capacity == math.inf
+    for timeout in (bounds, huge):
+        with llmnet.Client(**at(server), timeout=timeout, retry=policy) as client:
+            assert client.chat("hi", timeout=timeout).content == "hi"
 
 
 # -- what a call is given ---------------------------------------------------------------------------------------------
@@ -347,6 +364,10 @@ MESSAGES_REFUSED = [
     (said(b"hi"), ["messages[0].content", "bytes"]),
     (said({"type": "text", "text": "hi"}), ["messages[0].content", "dict"]),
     (said(["hi"]), ["messages[0].content[0]", "hi"]),
+    (said([{}]), ["messages[0].content[0].type", "text"]),
+    (said([{"type": 5}]), ["messages[0].content[0].type", "5"]),
+    (said([{"type": None, "text": "a"}]), ["messages[0].content[0].type", "None"]),
+    (said([{"text": "a"}]), ["messages[0].content[0].type", "text"]),
     (said([{"type": "text", "text": "a"}, None]), ["messages[0].content[1]"]),
     (said([{"type": "text", "text": b"a"}]), ["messages[0].content[0].text", "bytes"]),
     (said([{"type": "text", "text": "a", "x": math.nan}]), ["messages[0].content[0].x", "nan"]),

@@ -83,7 +83,9 @@ class Inflater:
             if self._max_bytes is not None and self._passed[depth] > self._max_bytes:
                 raise InvalidResponseError(f"the body is longer than {self._max_bytes} bytes")
             if self._passed[depth] > max(FREE_BYTES, MAX_RATIO * self._taken):
-                raise InvalidResponseError(f"the body expands more than {MAX_RATIO} times: {self._taken} bytes came")
+                raise InvalidResponseError(
+                    f"the body is longer than {MAX_RATIO} times the {self._taken} bytes that came"
+                )
             yield piece
 
 

@@ -118,7 +118,7 @@ def _check_content(message: dict[str, Any], role: str, path: str) -> None:
                 f"{path}.content[{i}] must be a dict like {{'type': 'text', 'text': '…'}}, not {brief(part)}"
             )
         # A part in DashScope's own form has none; the other forms miss it where they read the part.
-        if not part or not isinstance(part.get("type", ""), str):
+        if not isinstance(part.get("type", ""), str):
             raise ConfigurationError(
                 f"{path}.content[{i}].type must name the kind of the part, like 'text', not {brief(part.get('type'))}"
             )

@@ -18,7 +18,7 @@ from llmnet.providers.dashscope_input import native_messages, parameters
 from llmnet.providers.faults import has_code
 from llmnet.providers.form import Form
 from llmnet.providers.increments import Increments
-from llmnet.providers.reading import Paths, check_size, items_of, model_info, text_of, usage_of, vector_of
+from llmnet.providers.reading import LARGEST, Paths, check_size, items_of, model_info, text_of, usage_of, vector_of
 from llmnet.providers.writing import REFUSED, Rule, translated
 
 PAGE_SIZE = 100
@@ -213,4 +213,4 @@ def _output_of(payload: Any) -> dict[str, Any]:
 
 
 def _count(value: Any) -> int:
-    return value if isinstance(value, int) else 0
+    return value if isinstance(value, int) and abs(value) <= LARGEST else 0

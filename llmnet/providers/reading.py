@@ -76,7 +76,7 @@ def status_in(comments: Iterable[str]) -> int | None:
 Paths = Mapping[str, Iterable[tuple[str, ...]]]
 
 # A count beyond it is none, and could not be added up by whoever takes it for a float.
-_LARGEST = 2**53
+LARGEST = 2**53
 
 # Where each figure stands (PROTOCOLS 7.2); the first place that holds a number wins.
 CHAT_USAGE: Paths = {
@@ -115,6 +115,6 @@ def _number_at(payload: Any, places: Iterable[tuple[str, ...]]) -> int | None:
         value = payload
         for name in place:
             value = value.get(name) if isinstance(value, dict) else None
-        if isinstance(value, int) and not isinstance(value, bool) and abs(value) <= _LARGEST:
+        if isinstance(value, int) and not isinstance(value, bool) and abs(value) <= LARGEST:
             return value
     return None

@@ -1,5 +1,6 @@
 """`create_async_client`: an `httpx.AsyncClient` for any HTTP API, under the same policy and bounds as our own calls."""
 
+import asyncio
 import contextlib
 import os
 from collections.abc import AsyncIterator
@@ -12,7 +13,7 @@ from llmnet.core.errors import ConfigurationError
 from llmnet.core.http import Headers, Request
 from llmnet.core.outcome import Fault
 from llmnet.transports.async_pool import transport_of
-from llmnet.transports.async_reply import ERROR_BODY_BYTES, ERROR_BODY_SECONDS
+from llmnet.transports.async_reply import ERROR_BODY_BYTES, ERROR_BODY_SECONDS, PIECES
 from llmnet.transports.async_transport import is_proxied, trace
 from llmnet.transports.awaits import Awaits, Scope
 from llmnet.transports.faults import outcome_of
@@ -184,15 +185,22 @@ class BoundedStream(httpx.AsyncByteStream):
     def __init__(self, inner: Any, call: Call, request: httpx.Request) -> None:
         self._inner, self._call, self._request = inner, call, request
         self._pieces: AsyncIterator[bytes] = aiter(inner)
+        self._given = 0
 
     def __aiter__(self) -> Self:
         return self
 
     async def __anext__(self) -> bytes:
         try:
-            return await Scope(self._call).run(anext(self._pieces))
+            return await Scope(self._call).run(self._next())
         except Fault as fault:
             raise _timeout_of(fault, self._call, self._request) from None
+
+    async def _next(self) -> bytes:
+        self._given += 1
+        if self._given % PIECES == 0:
+            await asyncio.sleep(0)  # pieces that are at hand take no turn of the loop
+        return await anext(self._pieces)
 
     async def aclose(self) -> None:
         """Let go of the connection."""
