@@ -329,9 +329,9 @@ def test_a_page_that_no_address_can_carry_is_refused(front, cursor):
     with (
         saying(head(kind=b"application/json"), body) as port,
         front.client(**fields(port) | {"api": "messages"}) as one,
+        pytest.raises(llmnet.InvalidResponseError),
     ):
-        with pytest.raises(llmnet.InvalidResponseError):
-            one.list_models()
+        one.list_models()
 
 
 def test_the_number_of_a_page_is_one():
