@@ -37,8 +37,9 @@ class Text:
         """
         if self._held or not encodable(piece):
             piece = self._joined(self._held + piece)
-        check_count(self._size + len(piece), MAX_TEXT, "characters in a text")
         self._size += self._said.write(piece)
+        if self._size > MAX_TEXT:
+            check_count(self._size, MAX_TEXT, "characters in a text")
         return piece
 
     def _joined(self, text: str) -> str:
@@ -157,7 +158,8 @@ class Draft:
         self.begun, self.silent = True, False
         for delta in tools:
             self.tools.setdefault(delta.index, ToolDraft()).add(delta)
-        check_count(len(self.tools), MAX_CALLS, "tool calls")
+        if tools:
+            check_count(len(self.tools), MAX_CALLS, "tool calls")
         if finish:
             self.finish(*finish)
         self.usage = usage or self.usage

@@ -133,21 +133,20 @@ class Exchange:
         self.arrived += len(data)
         chunks: list[StreamChunk] = []
         try:
-            if data:
+            if data and self._piece is None:
+                self._pieces = self._inflater.feed(data)
+                self._piece = next(self._pieces, None)
+            elif data:
                 self._pieces = chain(self._pieces, self._inflater.feed(data))
-                self._piece = next(self._pieces, None) if self._piece is None else self._piece
             if self._piece is not None:
-                self._read_piece(self._piece, chunks)
-                self._piece = None if self.done else next(self._pieces, None)
+                if self.kind == "events" or self._is_events(self._piece):
+                    self._take(self._decoder.feed(self._piece), chunks)
+                else:
+                    self._body += self._piece
+                self._piece = None if self.draft.done else next(self._pieces, None)
         except LLMNetError as error:
             self._hold(error, chunks)
         return chunks
-
-    def _read_piece(self, piece: bytes, chunks: list[StreamChunk]) -> None:
-        if self._is_events(piece):
-            self._take(self._decoder.feed(piece), chunks)
-        else:
-            self._body += piece
 
     def _is_events(self, piece: bytes) -> bool:
         """Some gateways call an event stream JSON: its first byte tells it from one."""

@@ -82,7 +82,7 @@ class Inflater:
             self._passed[depth] += len(piece)
             if self._max_bytes is not None and self._passed[depth] > self._max_bytes:
                 raise InvalidResponseError(f"the body is longer than {self._max_bytes} bytes")
-            if self._passed[depth] > max(FREE_BYTES, MAX_RATIO * self._taken):
+            if self._passed[depth] > FREE_BYTES and self._passed[depth] > MAX_RATIO * self._taken:
                 raise InvalidResponseError(
                     f"the body is longer than {MAX_RATIO} times the {self._taken} bytes that came"
                 )

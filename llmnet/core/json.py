@@ -70,7 +70,7 @@ def _check(data: bytes | bytearray | str, arrived: int) -> None:
     """Refuse what would become too much, or too deep; what is short can be neither."""
     if 2 * len(data) > MAX_NODES and nodes(data) > MAX_NODES + arrived // BYTES_PER_NODE:
         raise ValueError(f"the JSON holds too many values, up to {nodes(data)} in {len(data)} bytes")
-    if len(data) > MAX_DEPTH and _opened(data) > MAX_DEPTH and _depth(data) > MAX_DEPTH:
+    if len(data) > 2 * MAX_DEPTH and _opened(data) > MAX_DEPTH and _depth(data) > MAX_DEPTH:
         raise ValueError(_TOO_DEEP)
 
 
@@ -80,7 +80,9 @@ def nodes(data: bytes | bytearray | str) -> int:
 
 
 def _opened(data: bytes | bytearray | str) -> int:
-    return data.count("[") + data.count("{") if isinstance(data, str) else data.count(b"[") + data.count(b"{")
+    if isinstance(data, str):
+        return data.count("[") + data.count("{")
+    return data.count(b"[") + data.count(b"{")
 
 
 def _depth(data: bytes | bytearray | str) -> int:
