@@ -17,6 +17,8 @@ import time
 import pytest
 
 import llmnet
+from llmnet.cli.terminal import Plain
+from llmnet.core import escapes
 from llmnet.core import json as ours
 from llmnet.core.errors import LLMNetError
 from llmnet.core.exchange import Exchange
@@ -166,6 +168,11 @@ def keys_hidden(text):
     return Secrets(["sk-................................", "sk-another-key-of-somebody"]).hide(text)
 
 
+def shown(text):
+    plain = Plain()
+    return plain(text)
+
+
 READERS = {
     "delays, of units": (delay, lambda n: "1ms" * n + "!", 20_000),
     "delays, few units": (delay, lambda n: "1ms" * n + "!", 9),
@@ -244,6 +251,12 @@ READERS = {
     "secrets, what half a key looks like": (keys_hidden, many("."), 500),
     "secrets, innocent words": (keys_hidden, many("sk-anoth "), 5_000),
     "secrets, cuts": (keys_hidden, many("sk-another…"), 2_000),
+    "secrets, nothing but cuts": (keys_hidden, many("…"), 5_000),
+    "secrets, escapes in escapes": (keys_hidden, many("%25"), 5_000),
+    "secrets, half escapes": (keys_hidden, many("&#1…%2…\\u12…"), 1_000),
+    "secrets, backslashes": (keys_hidden, many("\\"), 10_000),
+    "terminals, sequences": (shown, many("\x1b["), 20_000),
+    "terminals, a sequence": (shown, lambda n: "\x1b]" + "0;" * n, 20_000),
 }
 
 
@@ -256,8 +269,11 @@ def test_a_reader_takes_as_long_as_its_input_is(name):
 
 OURS = "what the program, its environment or its files say; no peer has a word in it"
 SHORT = "what a library says of a peer; cut to 300 characters before it is searched"
+ESCAPE = "b'(' + _HALF + b'|' + _WHOLE + b')'"
 # Module and pattern; OURS, or what would trouble it most as (method, text of n).
 PATTERNS = {
+    ("cli/terminal.py", "[\x00-\x08\x0b-\x1f\x7f-\x9f\u202a-\u202e\u2066-\u2069]"): ("split", lambda n: "\x1b[" * n),
+    ("core/escapes.py", ESCAPE): ("split", lambda n: b"%2&#12345\\u12&aaaaaaaa" * (n // 10)),
     ("core/headers.py", r"[!#$%&'*+.^_`|~0-9A-Za-z-]+"): OURS,
     ("core/headers.py", r"[\t\x20-\x7e\x80-\xff]*"): OURS,
     ("core/json.py", rb'"[^"]*+"'): ("findall", lambda n: b'"' + b"[" * n),
@@ -289,6 +305,7 @@ PATTERNS = {
     ("transports/sync_reader.py", rb"\n\r?\n"): ("search", lambda n: b"\n\r" * n),
     ("transports/tls.py", r"[0-9a-f]{8}\.[0-9]+"): OURS,
 }
+COMPILED = {("core/escapes.py", ESCAPE): escapes._ESCAPE}
 PACKAGE = pathlib.Path(llmnet.__file__).parent
 
 
@@ -299,7 +316,11 @@ def patterns():
             function = getattr(node, "func", None)
             if isinstance(function, ast.Attribute) and getattr(function.value, "id", "") == "re":
                 said = node.args[0]
-                yield path.relative_to(PACKAGE).as_posix(), ast.literal_eval(said)
+                try:
+                    pattern = ast.literal_eval(said)
+                except ValueError:
+                    pattern = ast.unparse(said)  # put together of parts that have names
+                yield path.relative_to(PACKAGE).as_posix(), pattern
 
 
 def test_all_patterns_are_known():
@@ -313,7 +334,7 @@ def test_all_patterns_are_known():
 @pytest.mark.parametrize("key", [key for key, said in PATTERNS.items() if not isinstance(said, str)], ids=str)
 def test_a_pattern_never_goes_back(key):
     method, make = PATTERNS[key]
-    check_linear(getattr(re.compile(key[1]), method), make, 100_000)
+    check_linear(getattr(COMPILED.get(key) or re.compile(key[1]), method), make, 100_000)
 
 
 # -- the bounds of JSON ---------------------------------------------------------------------------------------------------
