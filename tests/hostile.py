@@ -425,7 +425,8 @@ class Tally:
     def __str__(self):
         return (
             f"seed {self.seed}: {self.replies} replies, {len(self.bare)} bare exceptions, {len(self.late)} beyond their bound "
-            f"by more than {GRACE} s (longest {self.longest:.2f} s of {TOTAL}), memory grew by {self.grown:.0f} MB"
+            f"by more than {GRACE} s ({len(self.slow)} once and not again, longest {self.longest:.2f} s of {TOTAL}), "
+            f"memory grew by {self.grown:.0f} MB"
         )
 
 
