@@ -15,6 +15,7 @@ from llmnet.core.chat import StreamCallbacks
 from llmnet.core.credentials import in_headers
 from llmnet.core.errors import ConfigurationError
 from llmnet.core.extras import take_extras
+from llmnet.core.gate import Same
 from llmnet.core.headers import checked_headers
 from llmnet.core.http import Request, merged
 from llmnet.core.params import check_names
@@ -193,7 +194,7 @@ class Caller:
         model, *_ = gate
         # A callable is itself the credential: a token that it renews is no new one. Headers and query may hold one too.
         given = merged(request.headers, headers)
-        lane = (host, id(key) if callable(key) else key, *map(given.get, CREDENTIALS), *secrets)
+        lane = (host, Same(key) if callable(key) else key, *map(given.get, CREDENTIALS), *secrets)
         now = self.clock()
         call = Call(
             form,

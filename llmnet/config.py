@@ -86,7 +86,7 @@ class ClientConfig(_Reading):
         provider: a `Provider`, or the name of another service.
         api: which of the provider's wire forms, if not its usual one.
         model: default model of calls that name none; `"provider:model"` names the provider, too.
-        api_key: a string, or a callable that is asked for every attempt; `None` or blank: the provider's variable.
+        api_key: a string, or a callable (a plain one has a thread) asked each time; blank: the provider's variable.
         base_url: where to send; `None`: the provider's variable, then its public address.
         timeout: seconds, or a `Timeout`.
         max_retries: retries after the first attempt (3); given beside `retry`, now or before, it wins.
@@ -97,8 +97,8 @@ class ClientConfig(_Reading):
         verify: a CA file or folder, an `SSLContext`, on which nothing is set, or `False` (unsafe).
         http2: HTTP/2 where the server has it (async, extra `http2`); an `SSLContext` given as `verify` has to offer it.
         api_version: Azure's.
-        on_event: called with each event of a call as it happens (`llmnet.core.events`); it must be quick, and what it
-            raises is logged and breaks nothing.
+        on_event: called with each event of a call as it happens (`llmnet.core.events`), where the call runs, or on a
+            thread of its own if a stream is dropped unclosed; it must be quick; its errors are only logged.
         transport: the engine of the async client.
 
     Raises:

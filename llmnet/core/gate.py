@@ -3,6 +3,7 @@
 import math
 import random
 import threading
+import types
 import weakref
 from collections.abc import Callable, Hashable, Iterator
 from typing import Generic, Protocol, TypeVar
@@ -27,7 +28,7 @@ class Gate:
 
     def renew(self) -> None:
         """Begin with a free lock: in a forked child the thread that may have held it is gone."""
-        self._lock = threading.Lock()
+        self._lock = threading.RLock()
 
     def shut(self, until: float, step: float) -> None:
         """Shut the gate until a moment of the monotonic clock; it never opens earlier than it was told before."""
@@ -84,7 +85,7 @@ class Bucket:
 
     def renew(self) -> None:
         """Begin with a free lock: in a forked child the thread that may have held it is gone."""
-        self._lock = threading.Lock()
+        self._lock = threading.RLock()
 
     def idle(self, now: float) -> bool:
         """Whether a new one would do as well."""
@@ -112,11 +113,31 @@ class _Lasting(Protocol):
 T = TypeVar("T", bound=_Lasting)
 
 
+class Same:
+    """A function as a credential: known by itself, which it keeps alive, whatever it says of its hash and equality.
+
+    Of a method each access makes another object; it is one function nevertheless.
+    """
+
+    __slots__ = ("_parts",)
+
+    def __init__(self, function: object) -> None:
+        bound = isinstance(function, types.MethodType)
+        self._parts = (function.__func__, function.__self__) if bound else (function,)  # type: ignore[attr-defined]
+
+    def __eq__(self, other: object) -> bool:
+        return isinstance(other, Same) and [*map(id, self._parts)] == [*map(id, other._parts)]
+
+    def __hash__(self) -> int:
+        return hash(tuple(map(id, self._parts)))
+
+
 class Lanes(Generic[T]):
     """Gates or buckets, each by what its callers have in common; of many, the idle ones are forgotten.
 
     So a process may serve any number of credentials, one after another. What a call still has is found again, idle or
-    not: the call may shut it the moment after. One thread at a time may be in here; the lock of `Shared` sees to that.
+    not: the call may shut it the moment after. One thread at a time may be in here, perhaps twice, where a signal
+    handler of its own sends something; the lock of `Shared` sees to that.
     """
 
     def __init__(self) -> None:
@@ -129,9 +150,9 @@ class Lanes(Generic[T]):
         found = self._known.get(lane)
         if found is None:
             if len(self._known) >= self._many:
-                self._known = {known: one for known, one in self._known.items() if not one.idle(now)}
+                self._known = {known: one for known, one in list(self._known.items()) if not one.idle(now)}
                 self._many = max(MANY, 2 * len(self._known))
-            found = self._known[lane] = self._had.setdefault(lane, new())
+            found = self._known.setdefault(lane, self._had.setdefault(lane, new()))
         return found
 
     def __iter__(self) -> Iterator[T]:

@@ -1,11 +1,15 @@
 """A queue for slots, first come first served, for threads and event loops at once: it waits for nobody, reads no clock.
 
-Who gets no slot at once hands in `wake` and waits in its own way. The rest is a lock that is held for a few steps only.
+Who gets no slot at once hands in `wake` and waits in its own way. There is no lock: joins and departures are noted, and
+whoever has the turn works them off, one step after another, each of which does no harm when it is done twice. So a
+finalizer or a signal handler may come in here on a thread that is in here already, and a Ctrl-C between two steps
+loses neither a slot nor a wake-up.
 """
 
-import threading
 from collections import OrderedDict, deque
 from collections.abc import Callable
+
+from llmnet.core.turn import Turn
 
 Wake = Callable[[], object]
 
@@ -35,31 +39,33 @@ class Ticket:
 class FairQueue:
     """Gives out *limit* slots in the order in which they are asked for.
 
-    `leave` never blocks, so that a finalizer may call it wherever the garbage collector happens to run it, even on a
-    thread that is inside the queue: it notes the departure, and whoever holds the lock deals with it. Tickets that wait
-    are kept in an ordered dict instead of a deque: one that gives up is gone at once, however long the queue stands.
-    Threads share it: `_lock` guards who holds and who waits; `_leaving` is a deque, whose `append` and `popleft` are
-    one step of the interpreter each; `active` and `waiting` are lengths of a moment ago.
+    Nothing here ever blocks. Tickets that wait are kept in an ordered dict instead of a deque: one that gives up is
+    gone at once, however long the queue stands. Threads share it: who has the turn alone changes who holds and who
+    waits; `_noted` is a deque, whose `append` is one step of the interpreter; `active` and `waiting` are lengths of a
+    moment ago.
 
     Args:
         limit: how many slots there are.
     """
 
-    __slots__ = ("_holders", "_leaving", "_limit", "_lock", "_waiting")
+    __slots__ = ("_heirs", "_holders", "_limit", "_noted", "_turn", "_waiting")
 
     def __init__(self, limit: int) -> None:
         self._limit = limit
         self.reset()
 
     def reset(self) -> None:
-        """Begin anew with all slots free: for a forked child, whose copy of the lock may be held by a thread it lacks.
+        """Begin anew with all slots free: for a forked child, which lacks the thread that may have had the turn.
 
         Tickets given out before are strangers from then on: to leave with one does nothing.
         """
-        self._lock = threading.Lock()
+        self._turn = Turn()
         self._holders: set[Ticket] = set()
         self._waiting: OrderedDict[Ticket, None] = OrderedDict()
-        self._leaving: deque[Ticket] = deque()
+        # What is to be done, in order: a ticket, and whether it joins or leaves.
+        self._noted: deque[tuple[Ticket, bool]] = deque()
+        # At most one: the ticket that a free slot goes to, until its owner was told.
+        self._heirs: deque[Ticket] = deque()
 
     @property
     def active(self) -> int:
@@ -76,7 +82,7 @@ class FairQueue:
 
         Args:
             wake: called once the slot is granted, if it was not at once; from any thread, perhaps before this returns,
-                perhaps just after the ticket has left. A `RuntimeError` from it passes the slot on.
+                perhaps twice, perhaps just after the ticket has left. A `RuntimeError` from it passes the slot on.
 
         Returns:
             The ticket; whoever has one must `leave` with it, slot or no slot.
@@ -90,40 +96,58 @@ class FairQueue:
 
     def join(self, ticket: Ticket) -> None:
         """Ask for a slot with a ticket already in hand, which no interrupt can lose on its way back."""
-        with self._lock:
-            if self._waiting or len(self._holders) >= self._limit:
-                self._waiting[ticket] = None
-            else:
-                self._grant(ticket)
-        self._settle()
+        self._note(ticket, joins=True, mine=ticket)
 
     def leave(self, ticket: Ticket) -> None:
         """Give the slot back, or stop waiting for one; at any moment, from any thread, any number of times."""
-        self._leaving.append(ticket)
-        self._settle()
+        self._note(ticket, joins=False, mine=object())
 
-    def _settle(self) -> None:
-        """Deal with all departures noted. If another has the lock, it comes by here after it and sees them."""
-        while self._leaving and self._lock.acquire(blocking=False):
+    def settle(self) -> None:
+        """Work off what is left over, if anything is: for who waits, should all others have been interrupted."""
+        self._settle(object())
+
+    def _note(self, ticket: Ticket, *, joins: bool, mine: object) -> None:
+        try:
+            self._noted.append((ticket, joins))
+            self._settle(mine)
+        except BaseException:  # a Ctrl-C: what it has kept from being done is done now
+            self._turn.give(mine)
+            self._settle(mine)
+            raise
+
+    def _settle(self, mine: object) -> None:
+        """Work off what is left. If another has the turn, it comes by here after it and sees what was noted since."""
+        while self._unsettled:
             try:
-                heir = self._remove(self._leaving.popleft()) if self._leaving else None
+                if not self._turn.take(mine):
+                    return
+                while self._unsettled:
+                    self._step(mine)
             finally:
-                self._lock.release()
-            if heir is not None and not heir._rouse():
-                self._leaving.append(heir)
+                self._turn.give(mine)
 
-    def _remove(self, ticket: Ticket) -> Ticket | None:
-        """Forget a ticket; the one that its slot goes to, if any."""
-        self._waiting.pop(ticket, None)
-        if ticket not in self._holders:
-            return None
-        self._holders.remove(ticket)
-        if not self._waiting:
-            return None
-        heir, _ = self._waiting.popitem(last=False)
-        self._grant(heir)
-        return heir
+    @property
+    def _unsettled(self) -> bool:
+        return bool(self._heirs or self._noted or (self._waiting and len(self._holders) < self._limit))
 
-    def _grant(self, ticket: Ticket) -> None:
-        self._holders.add(ticket)
-        ticket.granted = True
+    def _step(self, mine: object) -> None:
+        """Do one thing that is left; interrupted, it is done again from its beginning, before anything else."""
+        if self._heirs:
+            heir = self._heirs[0]
+            self._holders.add(heir)
+            heir.granted = True
+            self._waiting.pop(heir, None)
+            # Whoever joins with it sees that it is granted, and need not be told.
+            if heir is not mine and not heir._rouse():
+                self._noted.append((heir, False))
+            self._heirs.popleft()
+        elif self._noted:
+            ticket, joins = self._noted[0]
+            if joins:
+                self._waiting[ticket] = None
+            else:
+                self._waiting.pop(ticket, None)
+                self._holders.discard(ticket)
+            self._noted.popleft()
+        else:
+            self._heirs.append(next(iter(self._waiting)))

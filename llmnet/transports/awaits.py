@@ -15,6 +15,7 @@ from llmnet.core.headers import checked_key, given_key
 from llmnet.core.outcome import Fault, Outcome
 from llmnet.core.queue import FairQueue
 from llmnet.core.request import is_async_callable
+from llmnet.transports.asking import ASKED, asked, loud
 
 T = TypeVar("T")
 
@@ -61,13 +62,16 @@ class Awaits:
 class Scope:
     """A wait for a step of the HTTP library, under the nearest bound of the call, armed anew as phases change.
 
+    Args:
+        said: what the error of an expired bound says of the step, if anything.
+
     Attributes:
         at_proxy: it is the proxy that is waited for, not yet the server.
     """
 
-    def __init__(self, call: Call) -> None:
+    def __init__(self, call: Call, said: str = "") -> None:
         self.at_proxy = False
-        self._call = call
+        self._call, self._said = call, said
         self._loop = asyncio.get_running_loop()
         self._timeout: asyncio.Timeout | None = None
 
@@ -85,7 +89,7 @@ class Scope:
         except TimeoutError:
             if not self._timeout or not self._timeout.expired():
                 raise
-            raise Fault(Outcome(self._call.expired())) from None
+            raise Fault(Outcome(self._call.expired(self._said))) from None
         finally:
             self._timeout = None
             self._call.wakes(None)
@@ -157,13 +161,24 @@ def finish(loop: asyncio.AbstractEventLoop, end: Callable[[], Coroutine[Any, Any
 async def ask_key(call: Call) -> str | None:
     """The key of an attempt: as given, or from a callable that is asked each time, under the call's bounds."""
     source = call.key_source
-    return given_key(await Scope(call).run(_said_by(source))) if callable(source) else checked_key(source)
+    return given_key(await Scope(call, ASKED).run(_said_by(source))) if callable(source) else checked_key(source)
 
 
 async def _said_by(source: Callable[[], Any]) -> Any:
-    """What a callable gives; a plain one is called in a thread, for it may block."""
-    said = source() if is_async_callable(source) else await asyncio.to_thread(source)
-    return await said if inspect.isawaitable(said) else said
+    """What a callable gives; a plain one is called in a thread of its own, for it may block."""
+    try:
+        said = source() if is_async_callable(source) else await _told_by(source)
+        return await said if inspect.isawaitable(said) else said
+    except StopAsyncIteration as error:  # of a StopIteration Python itself makes one
+        raise loud(error) from error
+
+
+async def _told_by(source: Callable[[], Any]) -> Any:
+    loop, over = asyncio.get_running_loop(), asyncio.Event()
+    answer = asked(source)
+    answer.add_done_callback(lambda _: wake(loop, over.set))
+    await over.wait()
+    return answer.result()
 
 
 async def tell(callback: Callable[[Any], Any] | None, value: Any) -> None:

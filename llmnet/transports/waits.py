@@ -12,6 +12,7 @@ from llmnet.core.headers import checked_key, given_key
 from llmnet.core.outcome import Fault, Outcome
 from llmnet.core.queue import FairQueue, Ticket
 from llmnet.core.request import is_async_callable
+from llmnet.transports.asking import ASKED, asked
 
 # On Windows Ctrl-C does not end the wait for a lock, elsewhere it may come the moment before one.
 _SLICE = 1.0
@@ -38,7 +39,8 @@ class Waits:
         ticket = call.ticket = Ticket(turn.set)
         queue.join(ticket)
         while not ticket.granted:
-            self._until(turn, call.left(), call)
+            self._until(turn, min(call.left(), _SLICE), call)
+            queue.settle()
             if not ticket.granted and call.bounds.left()[1] <= 0:
                 raise Fault(Outcome(call.expired(f"in the queue, where {queue}")))
 
@@ -81,9 +83,28 @@ def wait_for(event: Latch, seconds: float) -> None:
 
 
 def ask_key(call: Call) -> str | None:
-    """The key of an attempt: as given, or from a callable that is asked each time."""
+    """The key of an attempt: as given, or from a callable that is asked each time, under the call's bounds."""
     source = call.key_source
-    return given_key(source()) if callable(source) else checked_key(source)
+    return given_key(_said_by(source, call)) if callable(source) else checked_key(source)
+
+
+def _said_by(source: Callable[[], Any], call: Call) -> Any:
+    """What a callable gives; it is called in a thread of its own, for it may block.
+
+    Raises:
+        Fault: the bound expired, or the call was stopped.
+    """
+    answer, over = asked(source), Latch()
+    answer.add_done_callback(lambda _: over.set())
+    call.wakes(over.set)
+    try:
+        wait_for(over, call.left())
+    finally:
+        call.wakes(None)
+    call.go_on()
+    if not answer.done():
+        raise Fault(Outcome(call.expired(ASKED)))
+    return answer.result()
 
 
 def tell(callback: Callable[[Any], Any] | None, value: Any) -> None:
