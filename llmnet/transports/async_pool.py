@@ -94,6 +94,7 @@ class Pool:
         self._create, self._kept = create, kept
         self._idle: dict[tuple[bytes, bytes, int | None], deque[Ageing]] = {}
         self._used: set[Ageing] = set()
+        self._closed = False
 
     async def handle_async_request(self, request: httpcore.Request) -> httpcore.Response:
         """Send a request on an idle connection or a new one; closing the response gives the connection back."""
@@ -104,6 +105,8 @@ class Pool:
         connection = await _youngest(idle) or self._create(url.origin)
         self._used.add(connection)
         try:
+            if self._closed:
+                raise httpcore.ConnectError("the client was closed")
             response = await connection.handle_async_request(request)
         except BaseException:
             await self._end(connection)
@@ -117,7 +120,7 @@ class Pool:
 
     async def _back(self, connection: "Ageing", idle: deque["Ageing"]) -> None:
         """Keep a connection whose exchange has ended, if it will do for another one, and none for too long."""
-        if len(idle) < self._kept and connection.rest():
+        if len(idle) < self._kept and connection.rest() and not self._closed:
             self._used.discard(connection)
             idle.append(connection)
         else:
@@ -130,7 +133,8 @@ class Pool:
         await connection.aclose()
 
     async def aclose(self) -> None:
-        """Close all connections."""
+        """Close all connections; those that come back later are closed then, and no new one is made."""
+        self._closed = True
         for idle in self._idle.values():
             self._used.update(idle)
             idle.clear()
@@ -185,6 +189,7 @@ class Ageing:
     def __init__(self, inner: httpcore.AsyncConnectionInterface) -> None:
         self._inner, self._age, self._two_lengths = inner, Age(), False
         self._idle_since = 0.0
+        self._closed = False
         self.is_idle = inner.is_idle
 
     def __getattr__(self, name: str) -> Any:
@@ -217,10 +222,18 @@ class Ageing:
                 # httpcore takes half a head for none.
                 error.args = ("the connection ended inside the head of the reply",)
             raise
+        finally:
+            if self._closed:  # before there was anything to close
+                await self._inner.aclose()
         # For each request httpcore asks this of all its connections, for each of them: the shortest way counts.
         self.is_idle = _innermost(self._inner).is_idle
         self._two_lengths |= {name.lower() for name, _ in response.headers} >= _LENGTHS
         return response
+
+    async def aclose(self) -> None:
+        """Close it; if it is just being made, as soon as it is."""
+        self._closed = True
+        await self._inner.aclose()
 
     @property
     def _over(self) -> bool:

@@ -45,6 +45,11 @@ class OpenReply:
             return await Scope(self._call).run(self._next())
         except FOREIGN as error:
             raise Fault(outcome_of(error, self._call)) from error
+        except StopAsyncIteration:
+            raise
+        except Exception:
+            self._call.go_on()  # connections that are closed under a stopped call may fail in any way
+            raise
 
     async def _next(self) -> bytes:
         behind = self._call.under_way.behind

@@ -78,6 +78,9 @@ class Transport:
                 return await self._send(call, scope)
             except FOREIGN as error:
                 raise Fault(outcome_of(error, call, proxied=is_proxied(error, scope))) from error
+            except Exception:
+                call.go_on()  # connections that are closed under a stopped call may fail in any way
+                raise
         except BaseException:
             self.leave(call)
             raise
@@ -116,6 +119,11 @@ class Transport:
         if call.ticket is not None:
             self._queue.leave(call.ticket)
             call.ticket = None
+
+    def end(self, call: Call, error: BaseException | None) -> None:
+        """Nobody goes on with a call: nothing of it is left, even if a Ctrl-C has come before it left by itself."""
+        self.leave(call)
+        call.end(error)
 
     async def _client(self, call: Call) -> httpx.AsyncClient:
         """The client of the running loop for the way that a call goes."""
@@ -167,6 +175,7 @@ def trace(call: Call, scope: Scope) -> Any:
         if step == "connect_tcp.started":
             fresh = True
             scope.at_proxy = (info["host"], info["port"]) != _server(call)
+            call.go_on()  # a pool that was closed under its request might connect anew
             call.connecting()
             scope.arm()
         elif step == "connect_tcp.complete":

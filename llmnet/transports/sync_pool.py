@@ -5,7 +5,9 @@ connection is given back and nothing is held, and where headers and key of the n
 """
 
 import contextlib
+import queue
 import threading
+from collections import deque
 from collections.abc import Callable, Iterator
 from typing import Any
 
@@ -27,9 +29,47 @@ Enter = Callable[[Call], None]
 _NONE_OF_THEIRS = dict.fromkeys(("user-agent", "accept-encoding"), urllib3.util.SKIP_HEADER)
 
 
+class Idle:
+    """The idle connections of a pool, the last one to come first, without the lock of a `queue.LifoQueue`.
+
+    A signal handler that closes the client, or a finalizer, may come by here on a thread that is in here already.
+    """
+
+    def __init__(self, maxsize: int) -> None:
+        self._kept: deque[Any] = deque()
+        self._maxsize = maxsize
+
+    def get(self, block: bool = False, timeout: float | None = None) -> Any:
+        """Take one out; nobody waits here for a connection.
+
+        Raises:
+            queue.Empty: there is none.
+        """
+        try:
+            return self._kept.pop()
+        except IndexError:
+            raise queue.Empty from None
+
+    def put(self, conn: Any, block: bool = False) -> None:
+        """Put one in.
+
+        Raises:
+            queue.Full: so many are not kept.
+        """
+        if len(self._kept) >= self._maxsize:
+            raise queue.Full
+        self._kept.append(conn)
+
+    def qsize(self) -> int:
+        """How many there are."""
+        return len(self._kept)
+
+
 class Attempts:
     """What both kinds of pool add to urllib3's: each request goes through its call's turn, headers and bounds."""
 
+    QueueCls = Idle
+    closed: Callable[[], bool]
     enter: Enter
     here: threading.local
     through: Proxy | None = None
@@ -62,10 +102,12 @@ class Attempts:
         return conn
 
     def _put_conn(self, conn: Any) -> None:
-        """Take a connection back from its call."""
+        """Take a connection back from its call; it is closed where the client is."""
         if conn is not None:
             conn.rest()
         super()._put_conn(conn)  # type: ignore[misc]
+        if conn is not None and self.closed():  # perhaps just now, before it was back
+            conn.close()
 
 
 class PlainPool(Attempts, urllib3.HTTPConnectionPool):  # type: ignore[misc]
@@ -87,18 +129,20 @@ class PoolAdapter(HTTPAdapter):
     without; urllib3's managers and pools have locks of their own; `_here` is each thread's own.
     """
 
+    closed = False
+
     def __init__(self, enter: Enter, pool_size: int, retry: Callable[[Call], urllib3.Retry] = PolicyRetry) -> None:
         self._here = threading.local()
         self._begin, self._retry = enter, retry
         self._pool_size = pool_size
-        self._making = threading.Lock()
+        self._making = threading.RLock()
         super().__init__(pool_maxsize=pool_size)
         renewed_after_fork(self)
 
     def renew(self) -> None:
         """Begin with no connection, in a forked child."""
         abandon((self.poolmanager, self.proxy_manager))
-        self._making = threading.Lock()
+        self._making = threading.RLock()
         super().__init__(pool_maxsize=self._pool_size)
 
     def init_poolmanager(self, *args: Any, **kwargs: Any) -> None:
@@ -108,7 +152,8 @@ class PoolAdapter(HTTPAdapter):
 
     def _classes(self, through: Proxy | None = None) -> dict[str, Any]:
         """The kinds of pool, by the scheme of what is requested."""
-        ours = {"enter": staticmethod(self._begin), "here": self._here, "through": through}
+        closed = staticmethod(lambda: self.closed)
+        ours = {"enter": staticmethod(self._begin), "here": self._here, "through": through, "closed": closed}
         return {
             "http": type("PlainPool", (PlainPool,), ours),
             "https": type("SecurePool", (SecurePool,), ours),
@@ -197,6 +242,11 @@ class CallAdapter(PoolAdapter):
             tls = self._tls()
             kwargs.update(proxy_ssl_context=tls, ssl_context=tls)
         return super().proxy_manager_for(proxy, **kwargs)
+
+    def close(self) -> None:
+        """Close all idle connections now, and those that come back, when they do."""
+        self.closed = True
+        super().close()
 
     def cert_verify(self, conn: Any, url: Any, verify: Any, cert: Any) -> None:
         """Nothing: requests would add the roots of certifi to a caller's private context."""

@@ -46,6 +46,9 @@ class OpenReply:
             data: bytes = self._raw.read1(READ_BYTES, decode_content=False)
         except FOREIGN as error:
             raise Fault(outcome_of(error, self._call)) from error
+        except Exception:
+            self._call.go_on()  # connections that are closed under a stopped call may fail in any way
+            raise
         if not data:
             self._at_end = True
             raise StopIteration

@@ -93,6 +93,9 @@ class Transport:
                     continue
                 except FOREIGN as error:
                     raise Fault(outcome_of(error, call, proxied=is_proxied(error))) from error
+                except Exception:
+                    call.go_on()  # connections that are closed under a stopped call may fail in any way
+                    raise
         except BaseException:
             self.leave(call)
             raise
@@ -137,6 +140,11 @@ class Transport:
         if call.ticket is not None:
             self._queue.leave(call.ticket)
             call.ticket = None
+
+    def end(self, call: Call, error: BaseException | None) -> None:
+        """Nobody goes on with a call: nothing of it is left, even if a Ctrl-C has come before it left by itself."""
+        self.leave(call)
+        call.end(error)
 
     def close(self) -> None:
         """Close all idle connections."""
