@@ -213,7 +213,7 @@ class Caller:
             read=read,
             count=self._common.count,
             model=model,
-            listener=Teller(self._common.counters, self.config.on_event),
+            listener=Teller(self._common.counters, self._common.late, self.config.on_event),
         )
         return self._common.watch(call)
 

@@ -218,7 +218,7 @@ class Client(Caller):
                 except Fault as fault:
                     call.judge(fault.outcome)
         except BaseException as error:
-            call.end(error)
+            self._transport.end(call, error)
             raise
 
     def _attempt(self, call: Call) -> Any:

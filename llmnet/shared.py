@@ -11,6 +11,7 @@ from llmnet.core.gate import Bucket, Gate, Lanes
 from llmnet.core.queue import FairQueue
 from llmnet.core.retry import RetryBudget
 from llmnet.telemetry.stats import Counters
+from llmnet.telemetry.tell import Late
 
 
 class Shared:
@@ -32,8 +33,10 @@ class Shared:
         self._begin()
 
     def _begin(self) -> None:
-        self._lock = threading.Lock()
+        # A signal handler may close the client on the very thread that is in here.
+        self._lock = threading.RLock()
         self._live: weakref.WeakSet[Call] = weakref.WeakSet()
+        self.late = Late()
 
     def renew(self) -> None:
         """Begin anew in a forked child: slots and locks belong to threads that it lacks, calls to its parent."""
@@ -66,10 +69,14 @@ class Shared:
     def watch(self, call: Call) -> Call:
         """Note a call, so that `close` can end it."""
         with self._lock:
-            if self.closed:
-                raise ConfigurationError("the client is closed; make a new one, or call it inside its with block")
+            self._check_open()
             self._live.add(call)
+            self._check_open()  # again: a handler that has closed it just now may not have seen the call
         return call
+
+    def _check_open(self) -> None:
+        if self.closed:
+            raise ConfigurationError("the client is closed; make a new one, or call it inside its with block")
 
     def close(self) -> bool:
         """End all calls; whether this was the first time."""

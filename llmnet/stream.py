@@ -10,6 +10,7 @@ from llmnet.core.chat import ChatResponse, StreamChunk
 from llmnet.core.errors import StreamCancelledError, StreamError
 from llmnet.core.http import Meta
 from llmnet.core.outcome import Fault
+from llmnet.core.turn import Turn
 from llmnet.transports.sync_reply import OpenReply
 from llmnet.transports.sync_transport import Transport
 
@@ -26,27 +27,34 @@ class ChatStream:
         self._ready: deque[StreamChunk] = deque()
         self._response: ChatResponse | None = None
         self._closed = False
+        # Whoever sends, reads or closes just now: threads and tasks may come at the same time.
+        self._turn = Turn()
 
     def __iter__(self) -> Self:
         return self
 
     def __next__(self) -> StreamChunk:
-        while self._response is None and (not self._ready or self._call.stopped is not None):
+        while self._response is None and (not self._ready or self._closed or self._call.stopped is not None):
             self._advance()
-        if not self._ready:
+        if self._closed or not self._ready:
             raise StopIteration
         return self._ready.popleft()
 
     def _advance(self) -> None:
         """Take one step; whatever ends the call closes the stream, so that nothing is ever sent again."""
-        if self._closed:
-            raise StreamError("the stream is closed")
-        self._call.outer = id(sys.exception())
+        mine = object()
         try:
+            if self._closed or not self._turn.take(mine):
+                raise StreamError("the stream is closed" if self._closed else "another one reads the stream just now")
+            self._call.outer = id(sys.exception())
             self._step()
+            self._turn.give(mine)
         except BaseException as error:
-            self._break_off(error)
+            if self._turn.has(mine):
+                self._shut(error, mine)
             raise
+        if self._closed:  # by another one, who could do no more than say so
+            self._shut(None, mine)
 
     def _step(self) -> None:
         """Send or, where that is done, read once; a fault of either is judged."""
@@ -67,6 +75,8 @@ class ChatStream:
         if self._ready:
             self._call.shown()
         if data is None:
+            if self._closed:  # by a hook of its own, just now
+                self._call.end()
             self._response = self._call.succeed()
             self._leave()
 
@@ -97,17 +107,31 @@ class ChatStream:
             self._call.stop(StreamCancelledError("the stream was cancelled"))
 
     def close(self) -> None:
-        """Stop listening and give the connection back; idempotent."""
+        """Stop listening and give the connection back; idempotent, and for any thread or task.
+
+        Whoever queues, sleeps, connects or reads for the stream is woken, gets a `StreamError`, and gives it back.
+        """
         self._break_off(None)
 
     def _break_off(self, error: BaseException | None) -> None:
-        """Close the stream, and say what made an end of it."""
+        """Close the stream, and say what made an end of it; whoever is at work for it is woken, and closes it then."""
         self._closed = True
-        self._ready.clear()
+        if not self._shut(error, object()):
+            self._call.stop(StreamError("the stream is closed"), "closed")
+
+    def _shut(self, error: BaseException | None, mine: object) -> bool:
+        """Give back what the stream holds, and be told what ended it; false where another is at work for it."""
         try:
-            self._leave()
+            if not self._turn.take(mine):
+                return False
+            self._closed = True
+            try:
+                self._leave()
+            finally:
+                self._transport.end(self._call, error)
         finally:
-            self._call.end(error)
+            self._turn.give(mine)
+        return True
 
     def _leave(self) -> None:
         raw, self._raw = self._raw, None
@@ -126,4 +150,5 @@ class ChatStream:
 
     def __del__(self) -> None:
         # Nobody listens any more; the open reply, if there is one, is closed by its own finalizer.
-        self._call.end()
+        if hasattr(self, "_call"):  # a Ctrl-C may have come as it was made
+            self._call.end(late=True)

@@ -1,15 +1,37 @@
 """Other processes: a program run by a Python of its own, a function run in a forked child."""
 
 import asyncio
+import contextlib
 import os
 import signal
 import subprocess
 import sys
+import threading
 import traceback
 import warnings
 
 import pytest
 from live import PROMPT, Work
+
+
+@contextlib.contextmanager
+def held_elsewhere(lock):
+    """Have another thread hold a lock: one that a forked child lacks."""
+    held, over = threading.Event(), threading.Event()
+
+    def hold():
+        with lock:
+            held.set()
+            over.wait()
+
+    holder = threading.Thread(target=hold)
+    holder.start()
+    held.wait()
+    try:
+        yield
+    finally:
+        over.set()
+        holder.join()
 
 
 def run_python(program, *flags, args=(), within=()):

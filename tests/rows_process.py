@@ -11,7 +11,7 @@ import warnings
 import pytest
 from live import PROMPT, Work, at, eventually, no_leak
 from matrix import Row
-from processes import answered, in_child, run_python
+from processes import answered, held_elsewhere, in_child, run_python
 
 from llmnet.testing import Reply
 
@@ -51,8 +51,10 @@ def locks_held(front, server):
         asked, common = inner(client), client._common
         work = Work(client.chat, "held")
         server.wait_for_requests(1)
-        with common._lock, common.queue._lock:
+        assert common.queue._turn.take("a thread that the child does not have")
+        with held_elsewhere(common._lock):
             child = in_child(lambda: answered(asked.chat("child")).content)
+        common.queue._turn.give("a thread that the child does not have")
         assert child.result() == "child"
         server.release()
         assert work.result().content == "held"

@@ -186,6 +186,18 @@ def test_files_are_small_and_state_their_law(path):
     assert ast.get_docstring(ast.parse(text)), f"{module(path)} does not say what it is"
 
 
+# Locks that nobody holds while he works: one waits for another to release them, or tries them and goes on.
+LATCHES = {"transports/waits.py": 1, "batch/threads.py": 1, "batch/progress.py": 2, "core/record.py": 1}
+
+
+@pytest.mark.parametrize("path", [path for path in FILES if room(path) not in ("testing", "cli")], ids=module)
+def test_no_lock_is_one_that_a_signal_handler_would_wait_for(path):
+    """It may run, as a finalizer may, on the very thread that holds the lock: only an `RLock` lets it in."""
+    made = re.findall(r"\bthreading\.(Lock|Condition|Event|Semaphore|BoundedSemaphore|Barrier)\(", path.read_text())
+    waited = {"transports/names.py": 1}  # `Lookup.wait`: its event is set by the lookup's own thread alone
+    assert len(made) == LATCHES.get(module(path), 0) + waited.get(module(path), 0)
+
+
 def test_public_names_are_sorted_and_importable():
     assert llmnet.__all__ == sorted(llmnet.__all__)
     for name in llmnet.__all__:

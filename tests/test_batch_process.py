@@ -6,7 +6,7 @@ import sys
 
 import pytest
 from live import PROMPT, at, eventually
-from processes import in_child
+from processes import held_elsewhere, in_child
 
 import llmnet
 from llmnet.testing import Reply
@@ -45,7 +45,7 @@ def test_a_forked_child(front, server):
             inner.stop()
             return all_of(fresh), all_of(raw.batch(ROWS))
 
-        with ledger._lock:
+        with held_elsewhere(ledger._lock):
             working = in_child(child)
         assert working.result() == str((ROWS, ROWS))
         assert server.active == 1

@@ -10,6 +10,8 @@ from processes import run_python
 import llmnet
 from llmnet.testing import Reply
 
+pytestmark = pytest.mark.threads
+
 CLIENTS, CALLERS = 12, 8
 
 

@@ -17,6 +17,8 @@ import llmnet
 from llmnet.core.gate import Same
 from llmnet.testing import Reply
 
+pytestmark = pytest.mark.threads
+
 SHORT = llmnet.Timeout(total=0.1)
 
 

@@ -353,7 +353,9 @@ def silent(*args, **options):
 real, socket.getaddrinfo = socket.getaddrinfo, silent
 hanging = names.lookup("localhost", 80)
 assert entered.wait(20)
-names._IN_FLIGHT._lock.acquire()
+holder = threading.Thread(target=names._IN_FLIGHT._lock.acquire)
+holder.start()
+holder.join()
 child = os.fork()
 if child == 0:
     socket.getaddrinfo = real

@@ -1,6 +1,7 @@
 """Streams, broken on purpose: when they send, how they end, what they give back, and who may end them from outside."""
 
 import asyncio
+import contextlib
 import gc
 import threading
 import warnings
@@ -18,7 +19,7 @@ from live import (
     open_files,
     slots,
 )
-from points import POINTS, as_task, ended
+from points import POINTS, as_task, between_events, ended
 
 import llmnet
 from llmnet.testing import Reply
@@ -351,6 +352,62 @@ def test_cancel_from_another_thread(front, server, point):
             with pytest.raises(llmnet.StreamError):
                 next(stream)
         assert ended(at_point.client, server)
+
+
+@pytest.mark.parametrize("point", [*POINTS, between_events], ids=lambda point: point.__name__)
+def test_close_from_another_thread(front, server, point):
+    """It does not wait for the reader, who hears of it at once, and gives all back; to close again, or at once, is no error."""
+    with no_leak(server):
+        with point(front, server) as at_point:
+            before = slots(at_point.client)
+            stream = at_point.client.stream_chat(at_point.message)
+            work = Work(list, stream)
+            eventually(at_point.reached)
+            ending = [Work(stream.close), Work(stream.__exit__, None, None, None), Work(stream.close)]
+            with pytest.raises(llmnet.StreamError, match="closed") as caught:
+                work.result()
+            for one in ending:
+                one.result()
+            assert type(caught.value) is llmnet.StreamError
+            assert "closed" in {entry.outcome for entry in at_point.client.stats}
+            assert slots(at_point.client) == before
+            with pytest.raises(llmnet.StreamError):
+                next(stream)
+        assert ended(at_point.client, server)
+
+
+@pytest.mark.parametrize("turn", range(10))
+def test_cancel_and_close_and_the_end_at_the_same_time(front, server, turn):
+    """Whoever comes first: the reader has its chunks, or an error of ours, and nothing is left taken."""
+    server.script(Reply(text=WORDS, pace=0.0005))
+    heard = []
+    with no_leak(server), front.client(**at(server, max_concurrent=1, on_event=heard.append)) as client:
+        stream = client.stream_chat("hi")
+        work = Work(list, stream)
+        eventually(lambda: stream.meta.attempts or stream.partial or not work.is_alive())
+        ending = [Work(act) for act in (stream.cancel, stream.close, stream.close)[: 1 + turn % 3]]
+        for one in ending:
+            one.result()
+        with contextlib.suppress(llmnet.StreamError):
+            assert WORDS.startswith(content(work.result()))
+        eventually(lambda: slots(client) == 0)
+        assert [type(event) for event in heard].count(llmnet.CallFinished) == 1
+        assert client.chat("next").content == "next"
+
+
+def test_two_readers_are_one_too_many(front, server):
+    server.script(Reply(text=WORDS, hold="body"))
+    with front.client(**at(server)) as client:
+        stream = client.stream_chat("hi")
+        next(stream)
+        readers = [Work(list, stream) for _ in range(2)]
+        eventually(lambda: any(not reader.is_alive() for reader in readers))
+        server.release()
+        one, other = sorted(readers, key=lambda reader: reader.error is None)
+        with pytest.raises(llmnet.StreamError, match="reads the stream"):
+            one.result()
+        other.result()  # what the first one had got before is missing there
+        assert stream.response.content == WORDS
 
 
 def test_a_task_is_cancelled_while_its_key_is_asked_for(awaited, server):

@@ -52,7 +52,7 @@ class Ledger:
         self._held: dict[int, BatchResult] = {}
         self._calls: set[Stoppable] = set()
         self._broken: BaseException | None = None
-        self._lock = threading.Lock()
+        self._lock = threading.RLock()
         _LEDGERS.add(self)
 
     @property
@@ -163,7 +163,7 @@ class Ledger:
 
     def orphan(self) -> None:
         """Begin with a free lock in a forked child; it has no workers, and what they have done its parent gives."""
-        self._lock = threading.Lock()
+        self._lock = threading.RLock()
         if self.workers and not self._over():
             self.abandoned, self.finished = True, self.taken
             self._held.clear()

@@ -106,8 +106,10 @@ class Reporter:
         self._pace = Pace(0.0)
         self._shown = -1.0
         self._done = self._failed = self._tokens = self._throttled = 0
-        self._counting = threading.Lock()
-        self._ended, self._closed = threading.Event(), threading.Lock()
+        self._counting = threading.RLock()
+        # No event, whose lock the display may hold as the garbage collector comes to end it, on the very thread.
+        self._ended, self._closed = threading.Lock(), threading.Lock()
+        self._ended.acquire()
         self._thread = threading.Thread(target=self._keep_showing, name="llmnet-bar", daemon=True) if live else None
 
     def hook(self, own: Hook | None) -> Hook | None:
@@ -161,19 +163,32 @@ class Reporter:
             self._tell(over=False)
 
     def close(self) -> None:
-        """Show the last figures, once; from any thread, and from a finalizer."""
+        """Show the last figures, once; from any thread."""
         if self._started is None or not self._closed.acquire(blocking=False):
             return
         if self._thread is None:
             self._tell(over=True)
             return
-        self._ended.set()
+        self._ended.release()
         atexit.unregister(self.close)
-        if self._thread.is_alive() and threading.current_thread() is not self._thread:  # the collector may run there
-            self._thread.join(_PATIENCE)
+        self._await(self._thread)
+
+    def drop(self) -> None:
+        """The same from a finalizer, which may run inside a lock that the caller's function takes, too."""
+        if self._thread is not None or self._show is None or self._started is None:
+            self.close()
+            return
+        ending = threading.Thread(target=self.close, name="llmnet-progress", daemon=True)
+        with contextlib.suppress(RuntimeError):  # the system has no thread left
+            ending.start()
+            self._await(ending)
+
+    def _await(self, thread: threading.Thread) -> None:
+        if thread.is_alive() and threading.current_thread() is not thread:  # the collector may run there
+            thread.join(_PATIENCE)
 
     def _keep_showing(self) -> None:
-        while not self._ended.wait(_REFRESH):
+        while not self._ended.acquire(timeout=_REFRESH):
             self._tell(over=False)
         self._tell(over=True)
 

@@ -228,4 +228,4 @@ class AsyncBatch:
     def __del__(self) -> None:
         if not sys.is_finalizing():
             self._engine.stop()
-            self._report.close()
+            self._report.drop()

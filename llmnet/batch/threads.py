@@ -190,7 +190,7 @@ class Batch:
         self._engine.stop()
 
     def close(self) -> None:
-        """Stop, and wait until no call is in flight; idempotent."""
+        """Stop, and wait until no call is in flight; idempotent. A signal handler must not wait: it may `stop`."""
         self._engine.close()
         self._report.close()
 
@@ -206,4 +206,4 @@ class Batch:
         # At its end the process lets go of everything; threads that are gone by then may have left locks behind.
         if not sys.is_finalizing():
             self._engine.stop()
-            self._report.close()
+            self._report.drop()

@@ -11,8 +11,8 @@ from typing import Any
 
 from llmnet.core.bounds import Bounds, Clock
 from llmnet.core.chat import ChatResponse, Usage, replace_meta
-from llmnet.core.errors import APIStatusError, APITimeoutError, LLMNetError, StreamError
-from llmnet.core.events import Listener, ending
+from llmnet.core.errors import APIStatusError, APITimeoutError, LLMNetError
+from llmnet.core.events import Ending, Listener, ending
 from llmnet.core.exchange import Exchange, Kind, WireForm
 from llmnet.core.gate import Bucket, Gate, Turn
 from llmnet.core.http import Attempt, Headers, Request, request_id_of
@@ -67,18 +67,17 @@ class Call:
         self.exchange: Exchange | None = None
         self.delivered, self.proxy, self.outer = False, "", 0
         self.stopped: LLMNetError | None = None
+        self._ending: Ending = "cancelled"
         self._record = Record(bounds, listener, (form.provider, host, model, stream))
         self.meta = self._record.meta
         self.ticket: Any = None
         self.sent = self.uploading = self.reused = self.heard = False
         self._turn = Turn(gate, rng)
-        self._authorise, self._wall, self._read = authorise, wall, read
-        self.key_source, self._count = key, count
+        self._authorise, self._wall, self._read, self.key_source, self._count = authorise, wall, read, key, count
         self._refused: tuple[str | None, LLMNetError] | None = None
         self.key: str | None = None
         self._resume_at, self._closing = bounds.started, False
-        # A finalizer may stop or leave a call on the very thread that is in here.
-        self._lock = threading.RLock()
+        self._lock = threading.RLock()  # a finalizer may stop or leave a call on the very thread that is in here
         self._wake: Callable[[], None] | None = None
 
     # -- an attempt, as the transport drives it ---------------------------------------------------------------------
@@ -247,20 +246,20 @@ class Call:
         if isinstance(error, APIStatusError):
             self.meta.request_id = error.request_id = self.meta.request_id or error.request_id
         cleaned = self.secrets.clean(error, self.outer)
-        self._record.finished("cancelled" if self.stopped is not None else "error", self._usage(), cleaned)
+        self._record.finished(self._ending if self.stopped is not None else "error", self._usage(), cleaned)
         return cleaned
 
-    def end(self, error: BaseException | None = None) -> None:
-        """Nobody goes on with the call, for it was closed, or for an error; unless it is over, this is how it ended."""
+    def end(self, error: BaseException | None = None, *, late: bool = False) -> None:
+        """Nobody goes on with the call, for it was closed, or for an error; *late*: a finalizer says so."""
         self.secrets.clean_causes(error, self.outer)  # raised, it has got what was being handled as its context
         if self._record.over:
             return
-        outcome = "cancelled" if self.stopped is not None else ending(error)
-        error = error or self.stopped
+        if late:
+            self._record.put_off()
+        outcome = self._ending if self.stopped is not None else ending(error)
+        error = error or (self.stopped if outcome == "cancelled" else None)
         self._note(error, Decision(False, reason=outcome))
         self._record.finished(outcome, self._usage(), error)
-        if error is None:
-            self.stop(StreamError("the stream is closed"))  # a hook has closed it, while somebody still sends for it
 
     def _usage(self) -> Usage:
         return getattr(self.partial(), "usage", Usage())
@@ -291,10 +290,11 @@ class Call:
         """End the call in a forked child, where the thread that may have held its lock is gone."""
         self._lock, self._wake, self.stopped = threading.RLock(), None, error
 
-    def stop(self, error: LLMNetError) -> None:
-        """End the call from any thread: the error that it ends with; the first one holds."""
+    def stop(self, error: LLMNetError, ending: Ending = "cancelled") -> None:
+        """End the call from any thread: the error that it ends with, and its outcome; the first one holds."""
         with self._lock:
-            self.stopped = self.stopped or error
+            if self.stopped is None:
+                self._ending, self.stopped = ending, error
             # Under the lock: once `wakes(None)` has returned, nothing wakes what has moved on to another call.
             if self._wake is not None:
                 self._wake()

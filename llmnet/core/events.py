@@ -107,3 +107,6 @@ class Listener(Protocol):
 
     def __call__(self, event: CallEvent) -> None:
         """Take an event."""
+
+    def later(self, event: CallEvent) -> None:
+        """Take an event from a finalizer, and pass it on elsewhere: here nothing of the caller's may run."""

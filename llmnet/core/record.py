@@ -41,19 +41,26 @@ class Record:
     """
 
     __slots__ = (
-        "_attempt_at", "_begun", "_bounds", "_eager", "_end", "_listener", "_number", "_said", "_taken_over",
+        "_attempt_at", "_begun", "_bounds", "_eager", "_end", "_listen", "_listener", "_number", "_said", "_taken_over",
         "attempting", "meta",
     )  # fmt: skip
 
     def __init__(self, bounds: Bounds, listener: Listener | None, said: tuple[str, str, str, bool]) -> None:
         self.meta = Meta()
         self._bounds, self._listener = bounds, listener
-        self._eager = listener if listener is not None and listener.eager else None
+        self._listen: Callable[[CallEvent], None] | None = listener
+        self._eager: Callable[[CallEvent], None] | None = listener if listener is not None and listener.eager else None
         self._said = (next(_numbers), *said)
         self._begun = self.attempting = False
         self._number = self._taken_over = 0
         self._attempt_at = 0.0
         self._end = threading.Lock()  # taken by whoever ends the call, and never given back
+
+    def put_off(self) -> None:
+        """From now on a finalizer speaks: what it tells is passed on elsewhere, where a listener may do as it likes."""
+        if self._listener is not None:
+            self._eager = self._eager and self._listener.later
+            self._listen = self._listener.later
 
     def _tell(self, kind: Callable[..., CallEvent], *facts: Any) -> None:
         if self._eager is not None:
@@ -110,6 +117,6 @@ class Record:
             return
         meta = self.meta
         meta.elapsed = at = self._bounds.elapsed()
-        if self._begun and self._listener is not None:
+        if self._begun and self._listen is not None:
             own = meta.attempts[self._taken_over :]
-            self._listener(CallFinished(*self._said, at, outcome, meta, own, usage, error))
+            self._listen(CallFinished(*self._said, at, outcome, meta, own, usage, error))

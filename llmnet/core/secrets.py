@@ -45,7 +45,7 @@ class Secrets:
 
     def renew(self) -> None:
         """Begin with a free lock: in a forked child the thread that may have held it is gone."""
-        self._lock = threading.Lock()
+        self._lock = threading.RLock()
 
     def also(self, values: Iterable[str]) -> "Secrets":
         """These secrets and the values of one call, which are forgotten with it."""

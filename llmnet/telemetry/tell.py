@@ -1,20 +1,57 @@
 """Passes each event of a call to the counters, the log and the caller's hook; a hook that fails never breaks a call."""
 
+import contextlib
+import functools
 import logging
+import sys
+import threading
+from collections import deque
+from collections.abc import Callable
 
 from llmnet.core.events import CallEvent, CallFinished, Hook
 from llmnet.core.logger import LOG, log_failure
+from llmnet.core.turn import Turn
 from llmnet.telemetry.log import log
 from llmnet.telemetry.stats import Counters
+
+
+class Late:
+    """What finalizers have to tell hook and log: a thread of its own does so, one thing after another.
+
+    The garbage collector runs a finalizer anywhere, perhaps inside a lock of the caller's that his hook takes, too.
+    """
+
+    __slots__ = ("_left", "_turn")
+
+    def __init__(self) -> None:
+        self._left: deque[Callable[[], None]] = deque()
+        self._turn = Turn()
+
+    def leave(self, tell: Callable[[], None]) -> None:
+        """Leave something to be told; no daemon thread does it, and the interpreter waits for that."""
+        self._left.append(tell)
+        # At its end a process has no threads, but locks that those have left behind.
+        if not self._turn.taken and not sys.is_finalizing():
+            with contextlib.suppress(RuntimeError):  # the system has no thread left: the next one tells this, too
+                threading.Thread(target=self._work, name="llmnet-late").start()
+
+    def _work(self) -> None:
+        mine = object()
+        while self._left and self._turn.take(mine):
+            try:
+                while self._left:
+                    self._left.popleft()()
+            finally:
+                self._turn.give(mine)
 
 
 class Teller:
     """One for a client; a child with a hook of its own has another one over the same counters. It never changes."""
 
-    __slots__ = ("_counters", "_hook")
+    __slots__ = ("_counters", "_hook", "_late")
 
-    def __init__(self, counters: Counters, hook: Hook | None) -> None:
-        self._counters, self._hook = counters, hook
+    def __init__(self, counters: Counters, late: Late, hook: Hook | None) -> None:
+        self._counters, self._late, self._hook = counters, late, hook
 
     @property
     def eager(self) -> bool:
@@ -23,8 +60,20 @@ class Teller:
 
     def __call__(self, event: CallEvent) -> None:
         """Pass an event on; what is no `Exception`, as a Ctrl-C in the hook, ends the call."""
+        self._count(event)
+        self._tell(event)
+
+    def later(self, event: CallEvent) -> None:
+        """Count at once; the rest is told on another thread."""
+        self._count(event)
+        if self._hook is not None or LOG.isEnabledFor(logging.INFO):
+            self._late.leave(functools.partial(self._tell, event))
+
+    def _count(self, event: CallEvent) -> None:
         if isinstance(event, CallFinished):
             self._counters.count(event)
+
+    def _tell(self, event: CallEvent) -> None:
         log(event)
         if self._hook is not None:
             try:

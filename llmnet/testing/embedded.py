@@ -9,7 +9,7 @@ from llmnet.testing.server import FakeServer
 
 # By process: a child keeps its parent's, whose thread it has not, untouched. `_lock` guards it.
 _servers: dict[int, FakeServer] = {}
-_lock = threading.Lock()
+_lock = threading.RLock()
 
 
 def embedded_url() -> str:
@@ -38,7 +38,7 @@ def _end() -> None:
 
 def _after_fork() -> None:
     global _lock  # noqa: PLW0603 - another thread may have held it at the fork
-    _lock = threading.Lock()
+    _lock = threading.RLock()
 
 
 atexit.register(_end)

@@ -1,7 +1,6 @@
 """One value for each event loop, made on it and closed on it: nothing that belongs to a loop is used on another."""
 
 import asyncio
-import contextlib
 import threading
 import weakref
 from collections.abc import AsyncGenerator, Awaitable, Callable
@@ -29,7 +28,7 @@ class PerLoop(Generic[T]):
         renewed_after_fork(self)
 
     def _begin(self) -> None:
-        self._lock = threading.Lock()
+        self._lock = threading.RLock()
         self._kept: weakref.WeakKeyDictionary[asyncio.AbstractEventLoop, tuple[T, AsyncGenerator[None, None]]] = (
             weakref.WeakKeyDictionary()
         )
@@ -54,17 +53,17 @@ class PerLoop(Generic[T]):
 
     def _forget_closed(self) -> None:
         """Let go of loops that were closed without a word to their guests; the values would keep them for ever."""
-        for loop in [loop for loop in self._kept if loop.is_closed()]:
-            del self._kept[loop]
+        for loop in [loop for ref in self._kept.keyrefs() if (loop := ref()) is not None and loop.is_closed()]:
+            self._kept.pop(loop, None)
 
     async def _keep(self, loop: "weakref.ref[asyncio.AbstractEventLoop]", value: T) -> AsyncGenerator[None, None]:
         """Parked on a loop, which closes it when it shuts down: the only word that a loop sends to its guests."""
         try:
             yield
         finally:
-            with self._lock, contextlib.suppress(KeyError):
+            with self._lock:
                 if (ended := loop()) is not None:
-                    del self._kept[ended]
+                    self._kept.pop(ended, None)
             await self._close(value)
 
     async def aclose(self) -> None:

@@ -27,7 +27,7 @@ class Lookup:
     __slots__ = ("_callbacks", "_lock", "_outcome")
 
     def __init__(self, outcome: list[AddrInfo] | BaseException | None = None) -> None:
-        self._lock = threading.Lock()
+        self._lock = threading.RLock()
         self._callbacks: list[Callable[[], object]] = []
         self._outcome = outcome
 
@@ -68,7 +68,7 @@ class Lookup:
             TimeoutError: it has not ended by then.
             OSError: it failed; a `socket.gaierror` where the name is to blame.
         """
-        ended = threading.Event()
+        ended = threading.Event()  # set by the lookup's own thread alone
         self.done(ended.set)
         try:
             ended.wait(min(max(seconds, 0.0), threading.TIMEOUT_MAX))
@@ -118,7 +118,7 @@ class _InFlight:
 
     def renew(self) -> None:
         """Begin empty: in a forked child no thread works on the parent's lookups, and one may have held the lock."""
-        self._lock = threading.Lock()
+        self._lock = threading.RLock()
         self._lookups: dict[_Key, Lookup] = {}
 
     def join(self, key: _Key) -> tuple[Lookup, bool]:

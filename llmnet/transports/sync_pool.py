@@ -5,9 +5,7 @@ connection is given back and nothing is held, and where headers and key of the n
 """
 
 import contextlib
-import queue
 import threading
-from collections import deque
 from collections.abc import Callable, Iterator
 from typing import Any
 
@@ -18,6 +16,7 @@ from requests.adapters import HTTPAdapter
 from llmnet.core.call import Call
 from llmnet.core.errors import ConfigurationError
 from llmnet.transports.forks import abandon, renewed_after_fork
+from llmnet.transports.idle import Idle
 from llmnet.transports.proxies import Proxy
 from llmnet.transports.sync_retry import PolicyRetry
 from llmnet.transports.sync_socket import PlainConnection, SecureConnection
@@ -27,42 +26,6 @@ Enter = Callable[[Call], None]
 
 # urllib3 adds these where they are missing, though the caller may have removed them.
 _NONE_OF_THEIRS = dict.fromkeys(("user-agent", "accept-encoding"), urllib3.util.SKIP_HEADER)
-
-
-class Idle:
-    """The idle connections of a pool, the last one to come first, without the lock of a `queue.LifoQueue`.
-
-    A signal handler that closes the client, or a finalizer, may come by here on a thread that is in here already.
-    """
-
-    def __init__(self, maxsize: int) -> None:
-        self._kept: deque[Any] = deque()
-        self._maxsize = maxsize
-
-    def get(self, block: bool = False, timeout: float | None = None) -> Any:
-        """Take one out; nobody waits here for a connection.
-
-        Raises:
-            queue.Empty: there is none.
-        """
-        try:
-            return self._kept.pop()
-        except IndexError:
-            raise queue.Empty from None
-
-    def put(self, conn: Any, block: bool = False) -> None:
-        """Put one in.
-
-        Raises:
-            queue.Full: so many are not kept.
-        """
-        if len(self._kept) >= self._maxsize:
-            raise queue.Full
-        self._kept.append(conn)
-
-    def qsize(self) -> int:
-        """How many there are."""
-        return len(self._kept)
 
 
 class Attempts:

@@ -103,7 +103,7 @@ class _Contexts:
 
     def renew(self) -> None:
         """Begin with a free lock: in a forked child the thread that may have held it is gone."""
-        self._lock = threading.Lock()
+        self._lock = threading.RLock()
 
     def get(self, trust: Trust, use: Use) -> ssl.SSLContext:
         """The context of a setting for a use; whoever asks while it is made waits for it."""

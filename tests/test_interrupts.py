@@ -1,0 +1,283 @@
+"""Ctrl-C, a signal handler or the garbage collector come between any two steps: nothing is lost, nobody waits for ever."""
+
+import collections
+import contextlib
+import gc
+import itertools
+import queue as stdlib_queue
+import sys
+import threading
+import warnings
+
+import pytest
+import urllib3
+from heard import Heard
+from live import WORDS, Work, at, eventually, slots
+
+import llmnet
+from llmnet import shared, stream
+from llmnet.batch import progress
+from llmnet.core import gate, queue, turn
+from llmnet.core.queue import FairQueue, Ticket
+from llmnet.telemetry import stats
+from llmnet.testing import Reply
+from llmnet.transports import names, sync_reply, sync_transport, waits
+
+pytestmark = pytest.mark.threads
+
+
+class Trace:
+    """Does something at one step of this thread, a call or a line, in some modules: the n-th, or each one once."""
+
+    def __init__(self, modules, act, n=None):
+        self.files, self.act, self.n = {module.__file__ for module in modules}, act, n
+        self.steps, self.done, self.seen = 0, False, set()
+
+    def __call__(self, frame, event, arg):
+        # What is raised in a finalizer is never heard of.
+        if frame.f_code.co_filename not in self.files or frame.f_code.co_name == "__del__":
+            return None
+        self.step(frame, event, arg)
+        return self.step
+
+    def step(self, frame, event, arg):
+        if event in ("call", "line") and not self.done:
+            self.steps += 1
+            place = frame.f_code, frame.f_lineno
+            if self.steps == self.n if self.n is not None else place not in self.seen:
+                self.done = True
+                self.at = place
+                self.seen.add(place)
+                self.act()
+        return self.step
+
+    def __enter__(self):
+        self.done, self.steps, self._before = False, 0, sys.gettrace()
+        sys.settrace(self)
+        return self
+
+    def __exit__(self, *_):
+        sys.settrace(self._before)
+
+
+def interrupt():
+    raise KeyboardInterrupt
+
+
+@contextlib.contextmanager
+def interrupted(n, *modules):
+    """A Ctrl-C at the n-th step."""
+    with Trace(modules, interrupt, n) as trace, contextlib.suppress(KeyboardInterrupt):
+        yield trace
+
+
+# -- the queue ----------------------------------------------------------------------------------------------------------
+
+
+class Waiter:
+    def __init__(self, queue):
+        self.woken = 0
+        self.ticket = queue.enter(self.wake)
+
+    def wake(self):
+        self.woken += 1
+
+
+def test_no_ctrl_c_loses_the_slot_of_who_leaves_nor_forgets_to_wake_its_heir():
+    for n in itertools.count(1):
+        line = FairQueue(1)
+        holder, heir, other = (Waiter(line) for _ in range(3))
+        with interrupted(n, queue, turn) as trace:
+            line.leave(holder.ticket)
+        assert heir.ticket.granted == bool(heir.woken), f"step {n}: the slot is its own, and it was not told"
+        line.leave(holder.ticket)  # as its owner's finalizer does
+        assert (heir.ticket.granted, bool(heir.woken)) == (True, True), f"step {n}"
+        assert (other.ticket.granted, other.woken, line.active, line.waiting) == (False, 0, 1, 1), f"step {n}"
+        line.leave(heir.ticket)
+        assert (other.ticket.granted, bool(other.woken)) == (True, True), f"step {n}"
+        if not trace.done:
+            assert n > 30
+            return
+
+
+@pytest.mark.parametrize("taken", [0, 1])
+def test_no_ctrl_c_keeps_the_slot_of_who_joins(taken):
+    for n in itertools.count(1):
+        line = FairQueue(1)
+        holders = [Waiter(line) for _ in range(taken)]
+        ticket = Ticket(lambda: None)
+        with interrupted(n, queue, turn) as trace:
+            line.join(ticket)
+        line.leave(ticket)
+        late = Waiter(line)
+        for holder in holders:
+            line.leave(holder.ticket)
+        assert late.ticket.granted, f"step {n}"
+        assert (line.active, line.waiting) == (1, 0)
+        if not trace.done:
+            assert n > 20
+            return
+
+
+def test_what_others_have_noted_is_worked_off_by_who_was_interrupted():
+    """They have seen that somebody is at it, and gone."""
+
+    class Noted(collections.deque):
+        def popleft(self):
+            if not others:  # another thread comes by, in the midst of the work
+                others.append(Ticket(lambda: woken.append(1)))
+                before = sys.gettrace()
+                sys.settrace(None)
+                line.join(others[0])
+                sys.settrace(before)
+            return super().popleft()
+
+    for n in itertools.count(1):
+        line, others, woken = FairQueue(1), [], []
+        holder = Waiter(line)
+        line._noted = Noted()
+        with interrupted(n, queue, turn) as trace:
+            line.leave(holder.ticket)
+        line.leave(holder.ticket)
+        assert (others[0].granted, bool(woken), line.active) == (True, True, 1), trace.at
+        if not trace.done:
+            return
+
+
+def test_a_queue_that_was_left_in_the_midst_is_taken_up_by_who_waits(server, monkeypatch):
+    """The worst of cases: the one who was at it is gone, with all that it had to do."""
+    monkeypatch.setattr(waits, "_SLICE", 0.02)
+    with llmnet.Client(**at(server, max_concurrent=1)) as client:
+        line = client._common.queue
+        holder = line.enter(lambda: None)
+        work = Work(client.chat, "hi")
+        eventually(lambda: line.waiting == 1)
+        line._noted.append((holder, False))
+        assert work.result().content == "hi"
+
+
+# -- whole calls ----------------------------------------------------------------------------------------------------------
+
+
+@contextlib.contextmanager
+def interruptible():
+    """What was interrupted as it was made is in nobody's hands: only the collector can close it."""
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", ResourceWarning)
+        yield
+        gc.collect()
+
+
+MODULES = (queue, turn, waits, sync_transport, sync_reply, stream)
+
+
+def consume(client, how):
+    if how == "chat":
+        client.chat("hi")
+    else:
+        with client.stream_chat("hi") as stream:
+            list(stream)
+
+
+@pytest.mark.parametrize("how", ["chat", "stream"])
+def test_whoever_waits_goes_on_when_a_call_is_interrupted(server, how):
+    """Not only when its bound expires, and before the error with all its frames is gone."""
+    with llmnet.Client(**at(server, max_concurrent=1)) as client, interruptible():
+        line = client._common.queue
+        for n in itertools.count(1, 3):
+            heir = Ticket(lambda: None)
+
+            def interrupt_late(heir=heir):
+                if not (heir.granted or line.waiting):
+                    line.join(heir)
+                raise KeyboardInterrupt
+
+            try:
+                with Trace(MODULES, interrupt_late, n) as trace:
+                    consume(client, how)
+            except KeyboardInterrupt:
+                # A stream that is interrupted as it closes is held by the frames of the error.
+                assert line.active == heir.granted or how == "stream", trace.at
+            line.leave(heir)
+            assert (line.active, line.waiting) == (0, 0), trace.at
+            if not trace.done:
+                assert n > 100
+                return
+
+
+LOCKED = (shared, gate, stats, names, queue, stdlib_queue, urllib3._collections)
+
+
+def test_a_signal_handler_may_close_the_client_inside_any_lock(server):
+    """Also where the thread that it interrupts holds a lock of ours, or of a library's."""
+    ends, done = set(), False
+    trace = Trace(LOCKED, lambda: client.close())  # noqa: PLW0108 - each time another one
+    while not done:
+        with llmnet.Client(**at(server, base_url=f"http://localhost:{server.port}/v1")) as client:
+            with trace:
+                try:
+                    client.chat("hi")
+                except llmnet.LLMNetError as error:
+                    ends.add(type(error))
+            done = not trace.done
+            assert slots(client) == 0
+    assert len(trace.seen) > 50
+    assert {llmnet.APIConnectionError, llmnet.ConfigurationError} <= ends
+    eventually(lambda: not server._members)
+
+
+# -- the garbage collector ------------------------------------------------------------------------------------------------
+
+
+@pytest.mark.filterwarnings("ignore:unclosed <socket:ResourceWarning")  # the collector may come to the socket first
+@pytest.mark.parametrize("how", ["dropped", "collected"])
+def test_a_finalizer_runs_no_hook_inside_a_lock_of_the_caller(front, server, how):
+    lock, heard, threads = threading.Lock(), Heard(), []
+
+    def hook(event):
+        with lock:
+            heard(event)
+            threads.append(threading.current_thread())
+
+    def inside():
+        with lock:
+            kept.clear()
+            gc.collect()
+            return client.stats.calls, threads[-1]
+
+    server.script(Reply(text=WORDS, hold="body"), "next")
+    with front.client(**at(server, on_event=hook, max_concurrent=1)) as client:
+        kept = [client.stream_chat("hi")]
+        next(kept[0])
+        if how == "collected":
+            raw = getattr(kept[0], "_stream", kept[0])
+            raw.ring = raw
+            del raw
+        before = threads[-1]
+        assert Work(inside).result() == (1, before)
+        eventually(lambda: type(heard[-1]) is llmnet.CallFinished)
+        (ended,) = heard.ended()
+        assert ended.outcome == "closed"
+        assert client.chat("hi").content == "next"
+
+
+def test_a_finalizer_runs_no_progress_inside_a_lock_of_the_caller(monkeypatch):
+    monkeypatch.setattr(progress, "_PATIENCE", 0.05)
+    lock, told = threading.Lock(), []
+
+    def show(figures):
+        with lock:
+            told.append(figures)
+
+    with llmnet.Client("fake:m") as client:
+        results = client.batch(["a"] * 4, progress=show)
+        next(results)
+
+        def inside():
+            nonlocal results
+            with lock:
+                results = None
+
+        Work(inside).result()
+        eventually(lambda: told[-1].over)
+    assert [figures.over for figures in told].count(True) == 1
