@@ -2,6 +2,7 @@
 
 import asyncio
 import contextlib
+import os
 import ssl
 from collections import deque
 from collections.abc import Callable, Coroutine, Sequence
@@ -14,7 +15,7 @@ from llmnet.transports.names import lookup
 from llmnet.transports.proxies import Proxy
 from llmnet.transports.sockets import TCP_OPTIONS
 from llmnet.transports.socks import Talk, ended, talk
-from llmnet.transports.tls import Use, check_protocol
+from llmnet.transports.tls import Use, check_protocol, ssl_context
 
 # RFC 8305, 5: the head start of an address over the next one.
 _HEAD_START = 0.25
@@ -28,6 +29,16 @@ class Handshake(NamedTuple):
 
     context: ssl.SSLContext
     use: Use
+
+
+def handshakes_of(
+    proxy: Proxy | None, verify: bool | str | ssl.SSLContext, *, secure: bool, http2: bool
+) -> list[Handshake]:
+    """The TLS handshakes on the way, the proxy's first."""
+    uses: list[Use] = ["async"] if proxy is not None and proxy.scheme == "https" else []
+    if secure:
+        uses.append("async h2" if http2 else "async")
+    return [Handshake(ssl_context(verify, os.environ, use), use) for use in uses]
 
 
 class Dialler(httpcore.AsyncNetworkBackend):

@@ -6,7 +6,6 @@ wait in our own queue and never for a connection, so that little is left to do f
 serves many, keeps httpcore's.
 """
 
-import os
 import ssl
 import time
 from collections import deque
@@ -17,11 +16,10 @@ from typing import Any, Self
 import httpcore
 import httpx
 
-from llmnet.transports.async_dial import Dialler, Handshake, SocksDialler
+from llmnet.transports.async_dial import Dialler, SocksDialler, handshakes_of
 from llmnet.transports.async_h2 import Framing, is_leaving
 from llmnet.transports.proxies import Proxy
 from llmnet.transports.sockets import Age
-from llmnet.transports.tls import Use, ssl_context
 
 _LENGTHS = {b"content-length", b"transfer-encoding"}
 _PATIENCE = 60.0
@@ -41,7 +39,7 @@ def transport_of(
         http2: whether HTTP/2 is offered.
     """
     theirs = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)  # for httpcore to set what it likes: no connection is made by it
-    handshakes = _handshakes(proxy, verify, secure=secure, http2=http2)
+    handshakes = handshakes_of(proxy, verify, secure=secure, http2=http2)
     transport = httpx.AsyncHTTPTransport(
         verify=theirs,
         http2=http2,
@@ -62,16 +60,6 @@ def transport_of(
     else:
         transport._pool = Pool(lambda origin: Ageing(create(origin)), kept)  # type: ignore[assignment]
     return transport
-
-
-def _handshakes(
-    proxy: Proxy | None, verify: bool | str | ssl.SSLContext, *, secure: bool, http2: bool
-) -> list[Handshake]:
-    """The TLS handshakes on the way, the proxy's first."""
-    uses: list[Use] = ["async"] if proxy is not None and proxy.scheme == "https" else []
-    if secure:
-        uses.append("async h2" if http2 else "async")
-    return [Handshake(ssl_context(verify, os.environ, use), use) for use in uses]
 
 
 def _httpx_proxy(proxy: Proxy | None, tls: ssl.SSLContext) -> httpx.Proxy | None:
