@@ -1030,7 +1030,7 @@ def test_recorded_streams(row):
 
 
 @recorded.needs_recordings
-@pytest.mark.slow
+@pytest.mark.heavy
 @pytest.mark.parametrize("row", STREAMS, ids=recorded.name)
 def test_recorded_streams_cut_anywhere(row):
     body = recorded.body(row)

@@ -107,7 +107,7 @@ def test_a_stop_at_every_line_of_a_task(awaited, server):
         assert attack(awaited, server, "consumer", stride=9) > 100
 
 
-@pytest.mark.slow
+@pytest.mark.heavy
 @pytest.mark.timeout(1000)
 @pytest.mark.parametrize("where", ["consumer", "worker"])
 def test_a_stop_at_every_step(front, server, where):
@@ -115,7 +115,7 @@ def test_a_stop_at_every_step(front, server, where):
         assert attack(front, server, where, stride=1 if front.name == "sync" else 5, opcodes=True) > 1000
 
 
-@pytest.mark.slow
+@pytest.mark.heavy
 @pytest.mark.timeout(1000)
 def test_a_stop_at_every_line_of_the_library(front, server):
     """As a finalizer, wherever the collector comes by."""

@@ -237,7 +237,7 @@ def test_a_call_without_a_batch_is_not_as_patient():
     assert type(live_through(main)) is llmnet.RateLimitError
 
 
-@pytest.mark.slow
+@pytest.mark.heavy
 def test_as_many_calls_without_a_batch_fail():
     """What is asked at once of a server that allows sixty a minute: the last of them would have to wait too long."""
 

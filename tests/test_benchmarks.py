@@ -48,7 +48,7 @@ def run(capsys, *arguments):
 
 @pytest.mark.parametrize(
     ("front", "peers"),
-    [("sync", PRESENT), ("async", LIGHT), pytest.param("async", HEAVY, marks=pytest.mark.slow)],
+    [("sync", PRESENT), ("async", LIGHT), pytest.param("async", HEAVY, marks=pytest.mark.heavy)],
     ids=["sync", "async-light", "async-heavy"],
 )
 def test_every_scenario_runs_with_every_library(small, capsys, front, peers):
@@ -72,7 +72,7 @@ def test_every_scenario_runs_with_every_library(small, capsys, front, peers):
     assert {"date", "processor", "cores", "system", "python"} <= set(told)
 
 
-@pytest.mark.parametrize("peers", [LIGHT, pytest.param(HEAVY, marks=pytest.mark.slow)], ids=["light", "heavy"])
+@pytest.mark.parametrize("peers", [LIGHT, pytest.param(HEAVY, marks=pytest.mark.heavy)], ids=["light", "heavy"])
 @pytest.mark.parametrize("name", [one.name for one in SCENARIOS if not one.ask])
 def test_every_library_starts_and_asks_once(small, capsys, name, peers):
     code, told = run(capsys, "--only", name, "--against", *(peers or PEERS))

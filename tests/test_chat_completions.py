@@ -763,7 +763,7 @@ def test_recorded_streams_do_not_depend_on_how_they_are_cut(row):
         assert recorded.facts(recorded.hear(own, row, recorded.cut(data, *places))) == whole
 
 
-@pytest.mark.slow
+@pytest.mark.heavy
 @pytest.mark.timeout(600)
 @recorded.needs_recordings
 @pytest.mark.parametrize("row", STREAMS, ids=recorded.name)

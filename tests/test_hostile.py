@@ -30,13 +30,13 @@ END = b'data: {"choices":[{"index":0,"delta":{},"finish_reason":"stop"}]}\n\ndat
 
 
 def test_a_few_hostile_replies():
-    tally = hostile.attack(os.environ.get("LLMNET_SEED") or os.urandom(4).hex(), 25, warm=0)
+    tally = hostile.attack(os.environ.get("LLMNET_SEED", "the same each time"), 25, warm=0)
     print(tally)
     assert tally.bare == [], str(tally)
     assert tally.replies >= 50
 
 
-@pytest.mark.slow
+@pytest.mark.heavy
 @pytest.mark.timeout(7200)
 def test_very_many_hostile_replies(capsys):
     """In a process of their own: what its memory grows by is theirs."""
