@@ -116,7 +116,10 @@ def test_total_counts_in_the_queue(front, server):
     with front.client(**at(server, max_concurrent=1)) as client:
         first = Work(client.chat, "first")
         server.wait_for_requests(1)
-        assert expires(lambda: client.chat("second", timeout=timeout(total=BOUND))).phase == "total"
+        error = expires(lambda: client.chat("second", timeout=timeout(total=BOUND)))
+        assert error.phase == "total"
+        for words in ("1 calls are under way and 1 wait", "max_concurrent (now 1)", "batch()"):
+            assert words in str(error)
         server.release()
         first.result()
 
@@ -137,9 +140,15 @@ def test_no_wait_is_begun_that_cannot_end_in_time(front, server):
         with pytest.raises(llmnet.RateLimitError) as caught:
             client.chat("hi")
         assert caught.value.retry_after == 30
-        with pytest.raises(llmnet.APITimeoutError) as caught:
+        with pytest.raises(llmnet.RateLimitError, match=r"holds all calls for another .* the total bound has") as held:
             client.chat("at the gate")
-        assert (caught.value.phase, caught.value.meta.attempts) == ("total", [])
+        assert held.value.meta.attempts == []
+        assert held.value.retry_after == pytest.approx(30, abs=LATE)
+        first = caught.value
+        for name in ("status", "http_status", "code", "type", "retryable", "repeated", "host", "provider"):
+            assert getattr(held.value, name) == getattr(first, name)
+        assert first.message in held.value.message
+        assert server.request_count == 1
         assert time.monotonic() - started < LATE
 
 

@@ -8,7 +8,7 @@ import llmnet
 from llmnet import RetryBudget, RetryPolicy, Timeout
 from llmnet.core.bounds import Bounds
 from llmnet.core.gate import Bucket, Gate
-from llmnet.core.judge import Judge
+from llmnet.core.judge import LONGEST_SHUT, Judge
 from llmnet.core.outcome import Outcome
 from llmnet.core.retry import Decision, after_hint, equal_jitter, full_jitter, return_step
 
@@ -218,6 +218,54 @@ def test_a_refusal_that_ends_the_call_shuts_the_gate_for_others():
     case = Case(max_throttle_wait=1.0)
     assert not case.verdict(throttle(retry_after=7.0)).retry
     assert case.gate.until == 7.0
+
+
+@pytest.mark.parametrize(("hint", "until"), [(121.0, 121.0), (3600.0, 3600.0), (1e9, LONGEST_SHUT)])
+def test_a_wait_that_no_call_obeys_shuts_the_gate_too_but_not_for_ever(hint, until):
+    case = Case()
+    assert case.verdict(throttle(retry_after=hint)) == Decision(False, reason="retry_after")
+    assert (case.gate.until, case.gate.refusal.until) == (until, hint)
+    assert case.gate.told(until - 1) == hint - until + 1
+    assert case.gate.told(until) == 0, "then one asks again"
+
+
+@pytest.mark.parametrize(
+    ("options", "error"),
+    [
+        ({"max_retries": 0}, throttle(retry_after=7.0)),
+        ({"max_throttle_wait": 0}, throttle(retry_after=7.0)),
+        ({"max_throttle_wait": 0}, throttle(retry_after=1e9)),
+        ({}, status(500, retry_after=1e9)),
+        ({}, status(429, llmnet.QuotaExceededError, retry_after=1e9)),
+    ],
+)
+def test_what_is_no_throttle_leaves_the_gate_open(options, error):
+    case = Case(**options)
+    case.verdict(error)
+    assert case.gate.wait(0.0) == 0
+
+
+@pytest.mark.parametrize("patience", ["total", "max_throttle_wait"])
+@pytest.mark.parametrize(("error", "reason"), [(throttle, "throttled"), (lambda **f: status(500, **f), "transient")])
+@pytest.mark.parametrize(("left", "delay"), [(7.0001, 7.00005), (8.0, 7.5), (100.0, 8.7)])
+def test_jitter_takes_at_most_half_of_the_time_after_a_hint(patience, error, reason, left, delay):
+    if (patience, reason) == ("max_throttle_wait", "transient"):
+        left, delay = 100.0, 8.7
+    said = Case(rng=MOST, **{patience: left}).verdict(error(retry_after=7.0))
+    assert (said.retry, said.reason) == (True, reason)
+    assert said.delay == pytest.approx(delay)
+
+
+def test_a_hint_that_does_not_fit_is_not_waited_for():
+    assert not Case(rng=LEAST, total=7.0).verdict(throttle(retry_after=7.0)).retry
+    assert not Case(rng=LEAST, max_throttle_wait=6.9).verdict(throttle(retry_after=7.0)).retry
+
+
+def test_chance_at_a_gate_does_not_carry_a_turn_past_the_end():
+    gate = Gate()
+    gate.shut(until=10.0, step=2.0)
+    gate.next_turn(1.0)
+    assert [gate.next_turn(1.0, end=12.5) for _ in range(2)] == pytest.approx([12.0, 10 + 2 * math.log2(3)])
 
 
 def test_a_success_gives_back_what_its_retries_drew_or_adds_its_credit():

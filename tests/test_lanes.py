@@ -4,7 +4,7 @@ import pytest
 from fronts import VirtualWaits, virtual
 
 import llmnet
-from llmnet.core.gate import MANY, Bucket, Gate, Lanes
+from llmnet.core.gate import MANY, MOST, Bucket, Gate, Lanes
 from llmnet.testing import Reply
 
 pytestmark = pytest.mark.threads
@@ -32,6 +32,20 @@ def test_a_lane_that_holds_somebody_back_is_kept():
     names_after(buckets, lambda: Bucket(10.0), 5 * MANY)
     assert gates.get("shut", Gate, 100.0) is shut
     assert buckets.get("drained", lambda: Bucket(10.0), 100.0) is drained
+
+
+def test_of_very_many_that_hold_somebody_back_the_oldest_is_forgotten():
+    def drained():
+        bucket = Bucket(10.0)
+        assert bucket.take(1.0)
+        return bucket
+
+    lanes = Lanes()
+    first = lanes.get("asked for again and again", drained, 0.0)
+    for name in range(MOST + 100):
+        lanes.get(name, drained, 0.0)
+        assert lanes.get("asked for again and again", drained, 0.0) is first
+    assert len(list(lanes)) == MOST
 
 
 @pytest.mark.parametrize("callers", [0, 1, 50])

@@ -11,7 +11,7 @@ from typing import Any
 
 from llmnet.core.bounds import Bounds, Clock
 from llmnet.core.chat import ChatResponse, Usage, replace_meta
-from llmnet.core.errors import APIStatusError, APITimeoutError, LLMNetError
+from llmnet.core.errors import APIStatusError, LLMNetError
 from llmnet.core.events import Ending, Listener, ending
 from llmnet.core.exchange import Exchange, Kind, WireForm
 from llmnet.core.gate import Bucket, Gate, Turn
@@ -87,18 +87,27 @@ class Call:
 
         Raises:
             Fault: somebody has stopped the call.
-            APITimeoutError: the gate opens after the call must have ended, or that moment has passed in a sleep.
+            APIStatusError: the gate is shut for longer than the call can wait: one like the error that shut it.
+            APITimeoutError: the time is over.
         """
         self._record.queued()
         self.go_on()
         now = self.bounds.clock()
-        delay = self._resume_at - now
-        wait = max(delay, self.gate.wait(now)) if delay > 0 else self._turn.wait(now)
         phase, left = self.bounds.left()
+        if left <= 0:
+            raise self.final(self.expired())
+        if (told := self.gate.told(now)) > self.policy.max_retry_after:
+            raise self._held(told, f"max_retry_after is {self.policy.max_retry_after:g}s")
+        wait = max(self._resume_at - now, self.gate.wait(now))
+        if wait < left and self._resume_at <= now:  # who cannot wait takes no number: others would come after nobody
+            wait = self._turn.wait(now, left)
         if wait >= left:
-            said = f"a throttle holds all calls for {wait:.1f}s, the {phase} bound has {max(left, 0):.1f}s left"
-            raise self.final(APITimeoutError(said, phase=phase) if wait > 0 else self.expired())
+            raise self._held(max(wait, told), f"the {phase} bound has {left:.1f}s left")
         return wait
+
+    def _held(self, wait: float, why: str) -> LLMNetError:
+        """The error of a call that is not sent: others were turned away, and it cannot wait as long as they must."""
+        return self.final(self.gate.refusal.error(f"it holds all calls for another {wait:.1f}s, and {why}", wait))
 
     def begin(self, key: str | None) -> Exchange:
         """Begin an attempt with a key; a renewed key that is the refused one ends the call with that refusal."""
@@ -174,8 +183,9 @@ class Call:
         error = self.stopped or outcome.error
         error.meta = self.meta
         read_hint(error, self.meta.headers, self._wall())
+        error = self.secrets.clean(error, self.outer)  # before a gate remembers what it says
         decision = self._verdict(Outcome(error, outcome.stale, outcome.once))
-        self._note(self.secrets.clean(error, self.outer), decision, stale=outcome.stale)
+        self._note(error, decision, stale=outcome.stale)
         if decision.retry:
             self._resume_at = self.bounds.clock() + decision.delay
             self.exchange, self.sent = None, False

@@ -1,15 +1,58 @@
 """What calls to one host share when it pushes back: a gate that a throttle shuts, a bucket that retries drain."""
 
+import dataclasses
 import math
 import random
 import threading
 import types
 import weakref
+from collections import OrderedDict
 from collections.abc import Callable, Hashable, Iterator
-from typing import Generic, Protocol, TypeVar
+from typing import Generic, Protocol, Self, TypeVar
+
+from llmnet.core.errors import APIStatusError, RateLimitError
 
 # So many lanes are kept at least before those that are as good as new are forgotten.
 MANY = 1000
+# So many at most, whatever they hold: beyond them the one that was asked for longest ago is forgotten.
+MOST = 20 * MANY
+
+
+@dataclasses.dataclass(frozen=True, slots=True)
+class Refusal:
+    """What a throttle said, for those whom it holds back: facts alone, for an error keeps its frames alive.
+
+    Attributes:
+        cls: the class of the error.
+        message: its text, without a secret.
+        status: the status that it stands for.
+        http_status: the status that the wire carried.
+        code: the vendor's code.
+        type: the vendor's type of error.
+        throttled: the vendor's code says that it is a throttle.
+        until: the moment until which the server asked to wait, or `None` where it named none.
+    """
+
+    cls: type[APIStatusError] = RateLimitError
+    message: str = "too many requests"
+    status: int = 429
+    http_status: int = 429
+    code: str | None = None
+    type: str | None = None
+    throttled: bool = False
+    until: float | None = None
+
+    @classmethod
+    def of(cls, error: APIStatusError, until: float | None) -> Self:
+        """The facts of an error that shuts a gate."""
+        facts = (error.status, error.http_status, error.code, error.type, error.throttled)
+        return cls(type(error), error.message, *facts, until)
+
+    def error(self, said: str, retry_after: float) -> APIStatusError:
+        """An error like the first one, for a call that is not sent; *said* goes on from its text."""
+        names = ("status", "http_status", "code", "type", "throttled")
+        facts = {name: getattr(self, name) for name in names}
+        return self.cls(f"{self.message}; {said}", retry_after=retry_after, **facts)
 
 
 class Gate:
@@ -19,10 +62,10 @@ class Gate:
     share it: `_lock` guards its fields against two who change them; `until` is one number, and is read without.
     """
 
-    __slots__ = ("__weakref__", "_lock", "_step", "_turns", "until")
+    __slots__ = ("__weakref__", "_lock", "_step", "_turns", "refusal", "until")
 
     def __init__(self) -> None:
-        self.until = -math.inf
+        self.until, self.refusal = -math.inf, Refusal()
         self._step, self._turns = 0.0, 0
         self.renew()
 
@@ -30,25 +73,33 @@ class Gate:
         """Begin with a free lock: in a forked child the thread that may have held it is gone."""
         self._lock = threading.RLock()
 
-    def shut(self, until: float, step: float) -> None:
+    def shut(self, until: float, step: float, refusal: Refusal = Refusal()) -> None:
         """Shut the gate until a moment of the monotonic clock; it never opens earlier than it was told before."""
         with self._lock:
             if until > self.until:
-                self.until, self._step, self._turns = until, step, 0
+                self.refusal, self.until, self._step, self._turns = refusal, until, step, 0
 
     def wait(self, now: float) -> float:
         """Seconds until the gate opens; 0.0 where it is open."""
         return max(0.0, self.until - now)
 
+    def told(self, now: float) -> float:
+        """Seconds that the server asks to wait, as far as it named a moment and the gate is still shut for it."""
+        return max(0.0, self.refusal.until - now) if self.refusal.until is not None and self.wait(now) else 0.0
+
     def idle(self, now: float) -> bool:
         """Whether a new one would do as well."""
         return now >= self._turn(max(0, self._turns - 1), 1.0)
 
-    def next_turn(self, chance: float) -> float:
-        """Give out the next number: the moment from which its owner may pass; the first one need not wait longer."""
+    def next_turn(self, chance: float, end: float = math.inf) -> float:
+        """Give out the next number: the moment from which its owner may pass; the first one need not wait longer.
+
+        Chance never carries that moment past the *end* of its owner's time, where it would come in time without.
+        """
         with self._lock:
             turns, self._turns = self._turns, self._turns + 1
-            return self._turn(turns, chance)
+            at = self._turn(turns, chance)
+            return at if at < end else self._turn(turns, 0.0)
 
     def _turn(self, number: int, chance: float) -> float:
         return self.until + self._step * math.log2(1 + number * (1 + chance))
@@ -63,11 +114,11 @@ class Turn:
         self._gate, self._rng = gate, rng
         self._at = self._until = -math.inf
 
-    def wait(self, now: float) -> float:
-        """Seconds until the call may pass; asked again on waking, for the gate may have been shut meanwhile."""
+    def wait(self, now: float, left: float = math.inf) -> float:
+        """Seconds until the call may pass, which has so many *left*; asked again on waking: it may be shut anew."""
         if self._until != self._gate.until:
             self._until = self._gate.until
-            self._at = self._gate.next_turn(self._rng.random())
+            self._at = self._gate.next_turn(self._rng.random(), now + left)
         return max(0.0, self._at - now)
 
 
@@ -133,7 +184,7 @@ class Same:
 
 
 class Lanes(Generic[T]):
-    """Gates or buckets, each by what its callers have in common; of many, the idle ones are forgotten.
+    """Gates or buckets, each by what its callers have in common; of many, the idle and the oldest are forgotten.
 
     So a process may serve any number of credentials, one after another. What a call still has is found again, idle or
     not: the call may shut it the moment after. One thread at a time may be in here, perhaps twice, where a signal
@@ -141,7 +192,7 @@ class Lanes(Generic[T]):
     """
 
     def __init__(self) -> None:
-        self._known: dict[Hashable, T] = {}
+        self._known: OrderedDict[Hashable, T] = OrderedDict()
         self._had: weakref.WeakValueDictionary[Hashable, T] = weakref.WeakValueDictionary()
         self._many = MANY
 
@@ -149,11 +200,18 @@ class Lanes(Generic[T]):
         """The one of a lane, made where there is none."""
         found = self._known.get(lane)
         if found is None:
-            if len(self._known) >= self._many:
-                self._known = {known: one for known, one in list(self._known.items()) if not one.idle(now)}
-                self._many = max(MANY, 2 * len(self._known))
+            self._make_room(now)
             found = self._known.setdefault(lane, self._had.setdefault(lane, new()))
+        if lane in self._known:
+            self._known.move_to_end(lane)
         return found
+
+    def _make_room(self, now: float) -> None:
+        if len(self._known) >= self._many:
+            self._known = OrderedDict((lane, one) for lane, one in [*self._known.items()] if not one.idle(now))
+            self._many = max(MANY, 2 * len(self._known))
+        while len(self._known) >= MOST:
+            self._known.popitem(last=False)
 
     def __iter__(self) -> Iterator[T]:
         return iter(list(self._had.values()))

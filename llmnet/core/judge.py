@@ -9,10 +9,13 @@ from collections.abc import Mapping
 
 from llmnet.core.bounds import Bounds
 from llmnet.core.errors import APIStatusError, APITimeoutError, AuthenticationError, LLMNetError
-from llmnet.core.gate import Bucket, Gate
+from llmnet.core.gate import Bucket, Gate, Refusal
 from llmnet.core.outcome import Outcome
 from llmnet.core.retry import Decision, RetryPolicy, after_hint, equal_jitter, full_jitter, return_step
 from llmnet.core.retry_after import hint_in_body, parse_retry_after
+
+# Seconds for which a `Retry-After` that no call obeys shuts the gate at most: then one call asks again.
+LONGEST_SHUT = 3600.0
 
 
 @dataclasses.dataclass(slots=True)
@@ -58,16 +61,22 @@ class Judge:
         if not self.policy.repeats(error) or (outcome.once and self._retries):
             return Decision(False, reason="not retryable")
         hint = (error.retry_after if isinstance(error, APIStatusError) else None) or 0.0
+        if isinstance(error, APIStatusError) and self.policy.throttles(error):
+            return self._throttle(error, hint, took)
         if hint > self.policy.max_retry_after:
             return Decision(False, reason="retry_after")
-        return self._throttle(hint, took) if self.policy.throttles(error) else self._transient(error, hint, took)
+        return self._transient(error, hint, took)
 
-    def _throttle(self, hint: float, took: float) -> Decision:
+    def _throttle(self, error: APIStatusError, hint: float, took: float) -> Decision:
         """Wait at the gate that all callers share; neither retries nor budget are used up."""
+        if hint > self.policy.max_retry_after:
+            self._shut(error, hint, min(hint, LONGEST_SHUT), took)
+            return Decision(False, reason="retry_after")
         self._throttles += 1
         ceiling = self.policy.throttle_backoff(self._throttles)
-        delay = after_hint(hint, self.rng) if hint else equal_jitter(ceiling, self.rng)
-        self.gate.shut(self.bounds.clock() + (hint or delay), return_step(hint or delay, took))
+        left = min(self.bounds.total_left(), self.policy.max_throttle_wait - self._throttled_for)
+        delay = after_hint(hint, self.rng, left) if hint else equal_jitter(ceiling, self.rng)
+        self._shut(error, hint, hint or delay, took)
         if self._throttled_for + delay > self.policy.max_throttle_wait:
             return Decision(False, reason="max_throttle_wait")
         if delay >= self.bounds.total_left():
@@ -75,12 +84,18 @@ class Judge:
         self._throttled_for += delay
         return Decision(True, delay, "throttled")
 
+    def _shut(self, error: APIStatusError, hint: float, seconds: float, took: float) -> None:
+        """Shut the gate; those whom it holds back for longer than they have time hear what shut it."""
+        now = self.bounds.clock()
+        self.gate.shut(now + seconds, return_step(seconds, took), Refusal.of(error, now + hint if hint else None))
+
     def _transient(self, error: LLMNetError, hint: float, took: float) -> Decision:
         """Back off with full jitter, as often as the policy and the shared budget allow."""
         if self._retries >= self.policy.max_retries:
             return Decision(False, reason="max_retries")
-        delay = after_hint(hint, self.rng) if hint else full_jitter(self.policy.backoff(self._retries + 1), self.rng)
-        left = self.bounds.total_left() - delay
+        left, ceiling = self.bounds.total_left(), self.policy.backoff(self._retries + 1)
+        delay = after_hint(hint, self.rng, left) if hint else full_jitter(ceiling, self.rng)
+        left -= delay
         # A slow reply is not bought twice for nothing: what is left must be at least half of what the attempt took.
         if left <= 0 or (isinstance(error, APITimeoutError) and left < took / 2):
             return Decision(False, reason="total")

@@ -92,7 +92,11 @@ class FairQueue:
         return ticket
 
     def __str__(self) -> str:
-        return f"{self.active} calls are under way and {self.waiting} wait"
+        """How full it is, and what helps."""
+        return (
+            f"{self.active} calls are under way and {self.waiting} wait; raise max_concurrent (now {self._limit}), or "
+            "give many requests to batch(), which takes each when there is room for it"
+        )
 
     def join(self, ticket: Ticket) -> None:
         """Ask for a slot with a ticket already in hand, which no interrupt can lose on its way back."""

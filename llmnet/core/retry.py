@@ -5,6 +5,7 @@ and in botocore's standard mode; RFC 9110, 10.2.3 has the header.
 """
 
 import dataclasses
+import math
 import random
 from collections.abc import Collection, Mapping
 from typing import Any
@@ -62,7 +63,8 @@ class RetryPolicy:
         max_retries: retries of transient failures after the first attempt; 0 sends exactly one request.
         base_delay: seconds that the first backoff is drawn from; each further one doubles it.
         max_delay: seconds that a backoff never exceeds.
-        max_retry_after: the longest `Retry-After` that is obeyed; a longer one ends the call at once.
+        max_retry_after: the longest `Retry-After` that is obeyed; a longer one ends the call at once, and for as long
+            (an hour at most) all others to the same host with the same credential and model.
         max_throttle_wait: seconds that a call may spend waiting out throttles; 0 makes them ordinary failures.
         retry_statuses: HTTP statuses that are retried unless the vendor's code says otherwise.
         retry_timeouts: whether an attempt that timed out after it was sent is repeated; it may be billed twice.
@@ -130,9 +132,13 @@ def should_retry(error: APIStatusError) -> bool | None:
     return {"true": True, "false": False}.get(said)
 
 
-def after_hint(seconds: float, rng: random.Random) -> float:
-    """The wait after a server's hint: never less, a little more, so that callers come back spread out."""
-    return seconds + rng.uniform(0.0, _spread(seconds))
+def after_hint(seconds: float, rng: random.Random, left: float = math.inf) -> float:
+    """The wait after a server's hint: never less, a little more, so that callers come back spread out.
+
+    Of the time *left* after the hint at most half is spent on that: who can come back in time does.
+    """
+    room = max(0.0, left - seconds) / 2
+    return seconds + rng.uniform(0.0, min(_spread(seconds), room))
 
 
 def return_step(seconds: float, took: float) -> float:
