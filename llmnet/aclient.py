@@ -12,7 +12,7 @@ from llmnet.core.call import Call
 from llmnet.core.chat import ChatResponse, EmbeddingResponse, ModelInfo, StreamCallbacks, StreamChunk
 from llmnet.core.errors import LLMNetError
 from llmnet.core.outcome import Fault
-from llmnet.jobs import EmbedJob, ModelsJob
+from llmnet.jobs import EmbedJob, Job, ModelsJob, T
 from llmnet.transports import awaits
 from llmnet.transports.async_transport import Transport
 
@@ -127,10 +127,7 @@ class AsyncClient(Caller):
             ConfigurationError: an argument is wrong, or the provider has no embeddings.
             LLMNetError: a request failed.
         """
-        job = EmbedJob(self, inputs, model, timeout, extra_headers, params)
-        for call in job.calls():
-            await self._run(call)
-        return job.result()
+        return await self._all(EmbedJob(self, inputs, model, timeout, extra_headers, params))
 
     async def list_models(self) -> list[ModelInfo]:
         """List the models of the provider, all pages.
@@ -139,10 +136,7 @@ class AsyncClient(Caller):
             ConfigurationError: the provider has no such list.
             LLMNetError: a request failed.
         """
-        job = ModelsJob(self)
-        for call in job.calls():
-            await self._run(call)
-        return job.result()
+        return await self._all(ModelsJob(self))
 
     def batch(
         self,
@@ -208,6 +202,12 @@ class AsyncClient(Caller):
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
         await self.aclose()
+
+    async def _all(self, job: Job[T]) -> T:
+        with job:
+            for call in job.calls():
+                await self._run(call)
+        return job.result()
 
     async def _run(self, call: Call) -> Any:
         """The driver: send, read, and on a fault ask the call what to do."""

@@ -180,6 +180,7 @@ class Caller:
         request: Request,
         timeout: Timeout,
         *,
+        since: float | None = None,
         headers: Mapping[str, str | None],
         gate: tuple[Any, ...],
         stream: bool = False,
@@ -188,7 +189,7 @@ class Caller:
     ) -> Call:
         """One call to a host, under the policy, the gate and the budget that it shares with others.
 
-        Its own headers lie over all others, the credential too.
+        Its own headers lie over all others, the credential too; *since* is when that began of which it is a part.
         """
         host, key = form.target.host, self.resolved.key
         model, *_ = gate
@@ -201,7 +202,7 @@ class Caller:
             request,
             authorise=lambda request, key: form.authorise(request, key).with_headers(headers),
             policy=self._policy,
-            bounds=Bounds(timeout, self.clock),
+            bounds=Bounds(timeout, self.clock, since),
             rng=self._common.rng,
             wall=self.wall,
             gate=self._common.gate((*lane, *gate), now),

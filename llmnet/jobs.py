@@ -1,8 +1,8 @@
 """Methods that take several requests, one after another, under one `total`: model lists and embeddings."""
 
-import dataclasses
 from collections.abc import Callable, Iterator, Mapping
-from typing import Any
+from types import TracebackType
+from typing import Any, Generic, Self, TypeVar
 
 import msgspec
 
@@ -10,10 +10,10 @@ from llmnet.calls import Caller
 from llmnet.core.bounds import Bounds, resolve_timeout
 from llmnet.core.call import Call
 from llmnet.core.chat import EmbeddingResponse, ModelInfo, total_usage
-from llmnet.core.errors import InvalidResponseError
+from llmnet.core.errors import InvalidResponseError, LLMNetError
 from llmnet.core.extras import Extras, take_extras
 from llmnet.core.headers import checked_headers
-from llmnet.core.http import Meta, Request
+from llmnet.core.http import Attempt, Meta, Request, billed
 from llmnet.core.json import encodable
 from llmnet.core.params import check_names
 from llmnet.core.request import checked_inputs, checked_timeout
@@ -21,10 +21,17 @@ from llmnet.core.request import checked_inputs, checked_timeout
 _LONGEST_CURSOR = 4096
 
 Step = tuple[Request, Callable[[Any], Any]]
+T = TypeVar("T")
+
+MOST_PAGES = 1000
+"""Pages of a list that are asked for at most: a server that names a new one for ever would never be done with."""
 
 
-class Job:
-    """Requests that are made one after another; the first error ends them."""
+class Job(Generic[T]):
+    """Requests that are made one after another; the first error ends them.
+
+    They are run inside `with job:`, so that an error tells of all of them.
+    """
 
     model = ""
     _extras = Extras()
@@ -35,31 +42,61 @@ class Job:
         self.caller, self.form = caller, caller.form()
         self._timeout = resolve_timeout(timeout, caller.config.timeout, stream=False, flex=False)
         self._bounds = Bounds(self._timeout, caller.clock)
-        self._last: Call | None = None
+        self._running: Call | None = None  # the one that is run
+        self._meta, self._queued = Meta(), 0.0
+        self._attempts: list[Attempt] = []
 
     def steps(self) -> Iterator[Step]:
         """The requests, each made when the one before has been read, with what reads its reply."""
         raise NotImplementedError
 
+    def result(self) -> T:
+        """What came of them all."""
+        raise NotImplementedError
+
     def calls(self) -> Iterator[Call]:
-        """The calls, each made when the one before has been run; each takes over the attempts so far."""
+        """The calls, each made when the one before has been run; `total` counts from the first one on."""
+        gate, since = (self.model, type(self).__name__), self._bounds.started
         for request, read in self.steps():
-            timeout = dataclasses.replace(self._timeout, total=max(self._bounds.total_left(), 1e-9))
-            gate = (self.model, type(self).__name__)
-            call = self.caller.make_call(
-                self.form, request, timeout, headers=self._headers, gate=gate, read=read, secrets=self._extras.secrets
+            self._running = self.caller.make_call(
+                self.form,
+                request,
+                self._timeout,
+                since=since,
+                headers=self._headers,
+                gate=gate,
+                read=read,
+                secrets=self._extras.secrets,
             )
-            call.meta.attempts = list(self._last.meta.attempts) if self._last is not None else []
-            self._last = call
-            yield call
+            yield self._running
+            self._add(self._running)
+            self._running = None
+
+    def _add(self, call: Call) -> None:
+        """What a call did is part of the whole."""
+        self._queued = self._queued if self._attempts else call.meta.queued
+        self._attempts += call.meta.attempts
+        self._meta = call.meta
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        """Where a call has failed, its error tells of all of them."""
+        if isinstance(error, LLMNetError) and self._running is not None:
+            self._add(self._running)
+            error.meta = self.meta()
+            error.maybe_billed = billed(self._attempts)
 
     def meta(self) -> Meta:
         """How it all went."""
-        meta = self._last.meta if self._last is not None else Meta()
-        return msgspec.structs.replace(meta, elapsed=self._bounds.elapsed())
+        whole = {"attempts": self._attempts, "queued": self._queued, "elapsed": self._bounds.elapsed()}
+        return msgspec.structs.replace(self._meta, **whole)
 
 
-class ModelsJob(Job):
+class ModelsJob(Job[list[ModelInfo]]):
     """All pages of a model list."""
 
     def __init__(self, caller: Caller) -> None:
@@ -68,15 +105,22 @@ class ModelsJob(Job):
         self._page: tuple[list[ModelInfo], str | None] = ([], None)
 
     def steps(self) -> Iterator[Step]:
-        """A page at a time, until one is empty, is the last, or repeats its cursor."""
+        """A page at a time, until one is empty, is the last, or repeats a cursor.
+
+        Raises:
+            InvalidResponseError: there is no end of them.
+        """
         cursor: str | None = None
-        while True:
+        seen: set[str | None] = set()
+        for _ in range(MOST_PAGES):
+            seen.add(cursor)
             yield self.form.models_request(cursor), self._take
-            page, following = self._page
+            page, cursor = self._page
             self._models += page
-            if not page or following is None or following == cursor:
+            if not page or cursor is None or cursor in seen:
                 return
-            cursor = following
+        facts = {"provider": self.form.provider, "host": self.form.target.host, "meta": self.meta()}
+        raise InvalidResponseError(f"the list has no end: after {MOST_PAGES} pages there is another one", **facts)
 
     def _take(self, payload: Any) -> None:
         models, cursor = self.form.parse_models(payload)
@@ -89,7 +133,7 @@ class ModelsJob(Job):
         return self._models
 
 
-class EmbedJob(Job):
+class EmbedJob(Job[EmbeddingResponse]):
     """The vectors of any number of inputs, in as many requests as the vendor's limit asks for."""
 
     def __init__(

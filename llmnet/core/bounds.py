@@ -104,15 +104,20 @@ class Bounds:
 
     A phase runs from `start(phase)`; `left()` is asked before each wait. The idle phase is started anew before each
     receive, so that a slow consumer is never taken for a silent server.
+
+    Args:
+        timeout: the bounds.
+        clock: the monotonic time.
+        since: the moment from which `total` counts, if not from now: these are part of something longer.
     """
 
     __slots__ = ("_end", "_limit", "_mark", "_timeout", "clock", "phase", "started")
 
-    def __init__(self, timeout: Timeout, clock: Clock) -> None:
+    def __init__(self, timeout: Timeout, clock: Clock, since: float | None = None) -> None:
         self._timeout = timeout
         self.clock = clock
         self.started = clock()
-        self._end = self.started + _seconds(timeout.total)
+        self._end = (self.started if since is None else since) + _seconds(timeout.total)
         self.start("queue")
 
     def start(self, phase: TimeoutPhase) -> None:

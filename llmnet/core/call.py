@@ -15,7 +15,7 @@ from llmnet.core.errors import APIStatusError, LLMNetError
 from llmnet.core.events import Ending, Listener, ending
 from llmnet.core.exchange import Exchange, Kind, WireForm
 from llmnet.core.gate import Bucket, Gate, Turn
-from llmnet.core.http import Attempt, Headers, Request, request_id_of
+from llmnet.core.http import Attempt, Headers, Request, billed, request_id_of
 from llmnet.core.judge import Judge, read_hint
 from llmnet.core.outcome import Fault, Outcome, cause_of
 from llmnet.core.record import Record
@@ -96,18 +96,12 @@ class Call:
         phase, left = self.bounds.left()
         if left <= 0:
             raise self.final(self.expired())
-        if (told := self.gate.told(now)) > self.policy.max_retry_after:
-            raise self._held(told, f"max_retry_after is {self.policy.max_retry_after:g}s")
-        wait = max(self._resume_at - now, self.gate.wait(now))
-        if wait < left and self._resume_at <= now:  # who cannot wait takes no number: others would come after nobody
-            wait = self._turn.wait(now, left)
-        if wait >= left:
-            raise self._held(max(wait, told), f"the {phase} bound has {left:.1f}s left")
+        told, most = self.gate.told(now), self.policy.max_retry_after
+        wait = told if told > most else self._turn.wait(now, self._resume_at, left)
+        if wait >= left or told > most:
+            said = f"the {phase} bound has {left:.1f}s left and max_retry_after is {most:g}s"
+            raise self.final(self.gate.refusal.error(max(wait, told), said))
         return wait
-
-    def _held(self, wait: float, why: str) -> LLMNetError:
-        """The error of a call that is not sent: others were turned away, and it cannot wait as long as they must."""
-        return self.final(self.gate.refusal.error(f"it holds all calls for another {wait:.1f}s, and {why}", wait))
 
     def begin(self, key: str | None) -> Exchange:
         """Begin an attempt with a key; a renewed key that is the refused one ends the call with that refusal."""
@@ -123,11 +117,7 @@ class Call:
 
     @property
     def under_way(self) -> Exchange:
-        """The attempt under way.
-
-        Raises:
-            RuntimeError: there is none; a bug of a front.
-        """
+        """The attempt under way; between attempts to ask for it is a bug of a front."""
         if self.exchange is None:
             raise RuntimeError("no attempt is under way")
         return self.exchange
@@ -252,7 +242,7 @@ class Call:
         error.partial = self.partial()
         error.repeated = self.policy.max_retries > 0
         error.retryable = self.policy.repeats(error)
-        error.maybe_billed = any(a.sent and (a.status is None or a.status < 400) for a in self.meta.attempts)
+        error.maybe_billed = billed(self.meta.attempts)
         if isinstance(error, APIStatusError):
             self.meta.request_id = error.request_id = self.meta.request_id or error.request_id
         cleaned = self.secrets.clean(error, self.outer)

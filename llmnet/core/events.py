@@ -76,7 +76,7 @@ class CallFinished(CallEvent, frozen=True):
     Attributes:
         outcome: `ok`; `error`; `cancelled` from outside; `closed`: the caller stopped listening to its stream.
         meta: how it went.
-        attempts: the call's own entries of `meta.attempts`, which hold those of earlier calls of the same method too.
+        attempts: all attempts of the call, as in `meta`.
         usage: tokens as the vendor counted them, as far as known.
         error: what the caller sees, also where it is no error of ours, or `None`.
     """

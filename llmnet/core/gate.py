@@ -48,11 +48,11 @@ class Refusal:
         facts = (error.status, error.http_status, error.code, error.type, error.throttled)
         return cls(type(error), error.message, *facts, until)
 
-    def error(self, said: str, retry_after: float) -> APIStatusError:
-        """An error like the first one, for a call that is not sent; *said* goes on from its text."""
+    def error(self, seconds: float, said: str) -> APIStatusError:
+        """An error like the first one, for a call that cannot wait so many seconds and is not sent; *said*: why."""
+        text = f"{self.message}; it holds all calls for another {seconds:.1f}s, and {said}"
         names = ("status", "http_status", "code", "type", "throttled")
-        facts = {name: getattr(self, name) for name in names}
-        return self.cls(f"{self.message}; {said}", retry_after=retry_after, **facts)
+        return self.cls(text, retry_after=seconds, **{name: getattr(self, name) for name in names})
 
 
 class Gate:
@@ -114,8 +114,17 @@ class Turn:
         self._gate, self._rng = gate, rng
         self._at = self._until = -math.inf
 
-    def wait(self, now: float, left: float = math.inf) -> float:
-        """Seconds until the call may pass, which has so many *left*; asked again on waking: it may be shut anew."""
+    def wait(self, now: float, resume_at: float, left: float) -> float:
+        """Seconds until the call may pass; asked again on waking, for the gate may have been shut meanwhile.
+
+        Args:
+            now: the monotonic time.
+            resume_at: when its own last delay is over.
+            left: seconds that it may wait; who cannot wait so long takes no number, for others would wait for nobody.
+        """
+        wait = max(resume_at - now, self._gate.wait(now))
+        if wait >= left or resume_at > now:
+            return wait
         if self._until != self._gate.until:
             self._until = self._gate.until
             self._at = self._gate.next_turn(self._rng.random(), now + left)

@@ -85,6 +85,11 @@ class Attempt(msgspec.Struct, frozen=True, kw_only=True):
     elapsed: float = 0.0
 
 
+def billed(attempts: Iterable[Attempt]) -> bool:
+    """Whether the vendor may have done, and charged for, the work of one of them."""
+    return any(attempt.sent and (attempt.status is None or attempt.status < 400) for attempt in attempts)
+
+
 class RateLimitState(msgspec.Struct, frozen=True, kw_only=True):
     """What the server says is left of one limit; unknown is `None`, `reset` is in seconds."""
 

@@ -41,8 +41,8 @@ class Record:
     """
 
     __slots__ = (
-        "_attempt_at", "_begun", "_bounds", "_eager", "_end", "_listen", "_listener", "_number", "_said", "_taken_over",
-        "attempting", "meta",
+        "_attempt_at", "_begun", "_bounds", "_eager", "_end", "_listen", "_listener", "_number", "_said", "attempting",
+        "meta",
     )  # fmt: skip
 
     def __init__(self, bounds: Bounds, listener: Listener | None, said: tuple[str, str, str, bool]) -> None:
@@ -52,7 +52,7 @@ class Record:
         self._eager: Callable[[CallEvent], None] | None = listener if listener is not None and listener.eager else None
         self._said = (next(_numbers), *said)
         self._begun = self.attempting = False
-        self._number = self._taken_over = 0
+        self._number = 0
         self._attempt_at = 0.0
         self._end = threading.Lock()  # taken by whoever ends the call, and never given back
 
@@ -74,7 +74,7 @@ class Record:
     def queued(self) -> None:
         """The call begins, unless it has."""
         if not self._begun:
-            self._begun, self._taken_over = True, len(self.meta.attempts)
+            self._begun = True
             self._tell(CallQueued)
 
     def attempt(self) -> None:
@@ -118,5 +118,4 @@ class Record:
         meta = self.meta
         meta.elapsed = at = self._bounds.elapsed()
         if self._begun and self._listen is not None:
-            own = meta.attempts[self._taken_over :]
-            self._listen(CallFinished(*self._said, at, outcome, meta, own, usage, error))
+            self._listen(CallFinished(*self._said, at, outcome, meta, [*meta.attempts], usage, error))

@@ -20,6 +20,22 @@ from llmnet.transports.loops import PerLoop
 from llmnet.transports.way import check_way, need, way_of
 
 
+class _NoCookies(httpx.Cookies):
+    """Keeps nothing: what is never sent would only grow."""
+
+    def extract_cookies(self, response: httpx.Response) -> None:
+        """Nothing is taken."""
+
+
+_NONE = _NoCookies()
+
+
+class _Client(httpx.AsyncClient):
+    """A client of httpx's without a cookie jar."""
+
+    cookies = property(lambda _: _NONE, lambda *_: None)
+
+
 class Lanes:
     """The clients of one event loop, by the way that a request goes: that loop's alone.
 
@@ -134,7 +150,7 @@ class Transport:
         if way not in clients:
             kept = 0 if fresh else self._pool_size
             transport = transport_of(proxy, self._verify, kept, secure=way[1], http2=self._http2)
-            clients[way] = httpx.AsyncClient(transport=transport, trust_env=False, timeout=None)  # noqa: S113 - ours hold
+            clients[way] = _Client(transport=transport, trust_env=False, timeout=None)
         return clients[way]
 
     async def aclose(self) -> None:

@@ -211,6 +211,14 @@ class CallAdapter(PoolAdapter):
         self.closed = True
         super().close()
 
+    def build_response(self, req: Any, resp: Any) -> requests.Response:
+        """Make a response without a jar of its cookies: nobody asks for them, and to read them takes time."""
+        head, resp._original_response = resp._original_response, None
+        try:
+            return super().build_response(req, resp)
+        finally:
+            resp._original_response = head
+
     def cert_verify(self, conn: Any, url: Any, verify: Any, cert: Any) -> None:
         """Nothing: requests would add the roots of certifi to a caller's private context."""
 

@@ -27,6 +27,13 @@ from llmnet.transports.way import check_way, way_of
 _CUSTOMARY = {name.lower(): name for name in ("Accept", "Authorization", "Content-Type", "User-Agent")}
 
 
+class _NoCookies(requests.cookies.RequestsCookieJar):
+    """Keeps nothing: what is never sent would only grow."""
+
+    def extract_cookies(self, response: object, request: object) -> None:
+        """Nothing is taken."""
+
+
 class Transport:
     """Sends calls over pooled connections; made for all threads of a process.
 
@@ -63,6 +70,7 @@ class Transport:
         session = requests.Session()
         # The environment is read by rules of our own; netrc would replace the key (psf/requests#3929).
         session.trust_env = False
+        session.cookies = _NoCookies()
         session.mount("https://", self._adapter)
         session.mount("http://", self._adapter)
         return session
