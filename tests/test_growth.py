@@ -3,6 +3,7 @@
 import gc
 import http.cookiejar
 import json
+import tracemalloc
 
 import pytest
 from live import at
@@ -107,3 +108,47 @@ def test_embeddings_of_many_slices_tell_of_all(front, server):
         assert len(reply.vectors) == 2 * limit + 1
         assert [attempt.status for attempt in reply.meta.attempts] == [200] * 3
         assert reply.meta.elapsed >= sum(attempt.elapsed for attempt in reply.meta.attempts)
+
+
+# -- errors that are kept -----------------------------------------------------------------------------------------------
+
+SIZE, KEPT = 1 << 20, 5
+JSON = {"content-type": "application/json"}
+EVENTS = {"content-type": "text/event-stream"}
+OPENED = b'data: {"id":"1","choices":[{"index":0,"delta":{"content":"a"}}]}\n\n'
+FAILURES = {
+    "cut": (Reply(body=b" " * SIZE, headers={**JSON, "content-length": str(SIZE + 9)}, close=True), "chat"),
+    "no JSON": (Reply(body=b"<" * SIZE, headers=JSON), "chat"),
+    "half a word of JSON": (Reply(body=b'"' + b"x" * SIZE, headers=JSON), "chat"),
+    "no choices": (Reply(body=b'{"a": "' + b"x" * SIZE + b'"}', headers=JSON), "chat"),
+    "error": (Reply(status=500, body=b'{"a": "' + b"x" * SIZE + b'"}', headers=JSON), "chat"),
+    "cut event": (Reply(body=OPENED + b"data: " + b"x" * SIZE, headers=EVENTS), "stream_chat"),
+    "broken event": (Reply(body=OPENED + b"data: " + b"x" * SIZE + b"\n\n", headers=EVENTS), "stream_chat"),
+}
+
+
+def memory():
+    gc.collect()
+    return tracemalloc.get_traced_memory()[0]
+
+
+@pytest.mark.parametrize("name", FAILURES)
+def test_errors_that_are_kept_do_not_keep_bodies(front, server, name):
+    reply, method = FAILURES[name]
+    server.handler = lambda request: reply
+
+    def failure(client):
+        with pytest.raises(llmnet.LLMNetError) as caught:
+            list(getattr(client, method)("Hi"))
+        return caught.value  # with all its frames, as whoever catches it keeps it
+
+    with front.client(**at(server, max_retries=0)) as client:
+        failure(client)
+        tracemalloc.start()
+        try:
+            before = memory()
+            kept = [failure(client) for _ in range(KEPT)]
+            assert memory() - before < KEPT * SIZE / 4
+            assert len(kept) == KEPT
+        finally:
+            tracemalloc.stop()

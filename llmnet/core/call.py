@@ -252,6 +252,8 @@ class Call:
     def end(self, error: BaseException | None = None, *, late: bool = False) -> None:
         """Nobody goes on with the call, for it was closed, or for an error; *late*: a finalizer says so."""
         self.secrets.clean_causes(error, self.outer)  # raised, it has got what was being handled as its context
+        if self.exchange is not None:
+            self.exchange.forget()
         if self._record.over:
             return
         if late:

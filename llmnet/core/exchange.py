@@ -162,8 +162,13 @@ class Exchange:
         try:
             self._end_events(chunks) if self.kind == "events" else self._end_json(chunks)
         except LLMNetError as error:
-            raise Fault(Outcome(error, once=isinstance(error, InvalidResponseError))) from error
+            # Its frames hold the body, which would live for as long as somebody keeps the error.
+            raise Fault(Outcome(error.with_traceback(None), once=isinstance(error, InvalidResponseError))) from error
         return chunks
+
+    def forget(self) -> None:
+        """Let go of the bytes of the body: nobody goes on with it; what was made of them stays."""
+        self._body, self._pieces, self._piece, self._decoder = bytearray(), iter(()), None, SSEDecoder()
 
     def finish(self, body: bytes) -> Any:
         """Take a whole body at once and give the value."""
@@ -177,7 +182,7 @@ class Exchange:
 
     def _hold(self, error: LLMNetError, chunks: list[StreamChunk]) -> None:
         """Raise now, or after the chunks that came first: then the verdict does not depend on how bytes were cut."""
-        self._error = error
+        self._error = error.with_traceback(None)
         if not chunks:
             raise Fault(Outcome(error)) from error
 
@@ -200,10 +205,10 @@ class Exchange:
 
     def _take_last(self, last: ServerSentEvent, chunks: list[StreamChunk]) -> None:
         """An event without its blank line counts if it is whole; half of one is what a cut stream looks like."""
-        try:
+        with contextlib.suppress(InvalidResponseError):
             self._take([last], chunks)
-        except InvalidResponseError:
-            raise self._incomplete() from None
+            return
+        raise self._incomplete()
 
     def _incomplete(self) -> LLMNetError:
         """The stream ended too early; some servers say why in a bare line that the event-stream grammar ignores."""
@@ -234,9 +239,10 @@ class Exchange:
         try:
             return decode(body, arrived=self.arrived)
         except ValueError as error:
-            kind = self.headers.get("content-type") or "no content type"
-            snippet = cut(body[: 4 * SNIPPET].decode("utf-8", "replace"), SNIPPET)
-            raise InvalidResponseError(f"HTTP {self.status} is no JSON ({kind}, {error}): {snippet!r}") from None
+            why = f"{self.headers.get('content-type') or 'no content type'}, {error}"
+        # Not where it was caught: the frames of what was caught hold the body.
+        snippet = cut(body[: 4 * SNIPPET].decode("utf-8", "replace"), SNIPPET)
+        raise InvalidResponseError(f"HTTP {self.status} is no JSON ({why}): {snippet!r}")
 
     def _response(self, raw: dict[str, Any] | None) -> ChatResponse:
         return self.draft.response(provider=self.form.provider, message=self.form.message(self.draft), raw=raw)
