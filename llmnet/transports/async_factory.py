@@ -12,9 +12,10 @@ from llmnet.core.call import Call
 from llmnet.core.errors import ConfigurationError
 from llmnet.core.http import Headers, Request
 from llmnet.core.outcome import Fault
-from llmnet.transports.async_pool import transport_of
+from llmnet.transports.async_pool import in_use, transport_of
 from llmnet.transports.async_reply import ERROR_BODY_BYTES, ERROR_BODY_SECONDS, PIECES
 from llmnet.transports.async_transport import is_proxied, trace
+from llmnet.transports.async_ways import Ways
 from llmnet.transports.awaits import Awaits, Scope
 from llmnet.transports.faults import outcome_of
 from llmnet.transports.loops import PerLoop
@@ -72,7 +73,8 @@ class ApiTransport(httpx.AsyncBaseTransport):
             await self._enter(call)
             scope = Scope(call)
             try:
-                response = await _attempt(pools.of(request, fresh=call.wants_fresh), call, request, scope)
+                pool = await pools.of(request, fresh=call.wants_fresh)
+                response = await _attempt(pool, call, request, scope)
             except _FINAL:
                 raise
             except httpx.TransportError as error:
@@ -101,16 +103,13 @@ class ApiTransport(httpx.AsyncBaseTransport):
         await self._pools.aclose()
 
 
-class Pools:
-    """The connections of one event loop, by the proxy that they go through: that loop's alone.
-
-    Nothing is awaited between the look whether there are any and putting them there.
-    """
+class Pools(Ways[httpx.AsyncHTTPTransport]):
+    """The connections of one event loop, by the proxy that they go through: that loop's alone."""
 
     def __init__(self) -> None:
-        self._pools: dict[tuple[str, bool, bool], httpx.AsyncHTTPTransport] = {}
+        super().__init__(in_use)
 
-    def of(self, request: httpx.Request, *, fresh: bool) -> httpx.AsyncHTTPTransport:
+    async def of(self, request: httpx.Request, *, fresh: bool) -> httpx.AsyncHTTPTransport:
         """The pool for a request; one that keeps nothing where the connection must be *fresh*.
 
         Raises:
@@ -119,16 +118,10 @@ class Pools:
         try:
             proxy = proxy_on_way(str(request.url), None, os.environ)
             way = (proxy.full_url if proxy else "", request.url.scheme == "https", fresh)
-            if way not in self._pools:
-                self._pools[way] = transport_of(proxy, True, 0 if fresh else _POOL_SIZE, secure=way[1])
+            kept = 0 if fresh else _POOL_SIZE
+            return await self.get(way, lambda: transport_of(proxy, True, kept, secure=way[1]))
         except ConfigurationError as error:
             raise httpx.ConnectError(error.message, request=request) from None
-        return self._pools[way]
-
-    async def aclose(self) -> None:
-        """Close all connections."""
-        while self._pools:
-            await self._pools.popitem()[1].aclose()
 
 
 def _seconds(request: httpx.Request, default: float) -> Seconds:

@@ -18,12 +18,11 @@ import httpx
 
 from llmnet.transports.async_dial import Dialler, SocksDialler, handshakes_of
 from llmnet.transports.async_h2 import Framing, is_leaving
+from llmnet.transports.async_idle import Host, Idle
 from llmnet.transports.proxies import Proxy
-from llmnet.transports.sockets import Age
+from llmnet.transports.sockets import PATIENCE, Age
 
 _LENGTHS = {b"content-length", b"transfer-encoding"}
-_PATIENCE = 60.0
-"""Seconds that a connection is kept idle."""
 
 
 def transport_of(
@@ -44,7 +43,7 @@ def transport_of(
         verify=theirs,
         http2=http2,
         # No limit of connections: cancelled requests would leave its slots taken (encode/httpcore#1093).
-        limits=httpx.Limits(max_connections=None, max_keepalive_connections=kept, keepalive_expiry=_PATIENCE),
+        limits=httpx.Limits(max_connections=None, max_keepalive_connections=kept, keepalive_expiry=PATIENCE),
         trust_env=False,
         proxy=_httpx_proxy(proxy, theirs),
     )
@@ -80,7 +79,7 @@ class Pool:
 
     def __init__(self, create: Callable[[httpcore.Origin], "Ageing"], kept: int) -> None:
         self._create, self._kept = create, kept
-        self._idle: dict[tuple[bytes, bytes, int | None], deque[Ageing]] = {}
+        self._idle: Idle[Ageing] = Idle()
         self._used: set[Ageing] = set()
         self._closed = False
 
@@ -89,8 +88,8 @@ class Pool:
         url = request.url
         if url.scheme not in (b"http", b"https"):
             raise httpcore.UnsupportedProtocol(f"{url.scheme.decode()}:// is no HTTP")
-        idle = self._idle.setdefault((url.scheme, url.host, url.port), deque())
-        connection = await _youngest(idle) or self._create(url.origin)
+        host = (url.scheme, url.host, url.port)
+        connection = await _youngest(self._idle.at(host)) or self._create(url.origin)
         self._used.add(connection)
         try:
             if self._closed:
@@ -102,19 +101,25 @@ class Pool:
         return httpcore.Response(
             status=response.status,
             headers=response.headers,
-            content=Body(response.stream, lambda: self._back(connection, idle)),
+            content=Body(response.stream, lambda: self._back(connection, host)),
             extensions=response.extensions,
         )
 
-    async def _back(self, connection: "Ageing", idle: deque["Ageing"]) -> None:
+    async def _back(self, connection: "Ageing", host: Host) -> None:
         """Keep a connection whose exchange has ended, if it will do for another one, and none for too long."""
-        if len(idle) < self._kept and connection.rest() and not self._closed:
+        if len(self._idle.at(host)) < self._kept and connection.rest() and not self._closed:
             self._used.discard(connection)
-            idle.append(connection)
+            self._idle.keep(host, connection)
         else:
             await self._end(connection)
-        while idle and idle[0].is_tired:
-            await idle.popleft().aclose()
+        self._used.update(gone := self._idle.tidy())  # until they are closed
+        for tired in gone:
+            await self._end(tired)
+
+    @property
+    def in_use(self) -> bool:
+        """Whether a request is under way."""
+        return bool(self._used)
 
     async def _end(self, connection: "Ageing") -> None:
         self._used.discard(connection)
@@ -123,9 +128,7 @@ class Pool:
     async def aclose(self) -> None:
         """Close all connections; those that come back later are closed then, and no new one is made."""
         self._closed = True
-        for idle in self._idle.values():
-            self._used.update(idle)
-            idle.clear()
+        self._used.update(self._idle.clear())
         while self._used:
             await self._used.pop().aclose()
 
@@ -136,6 +139,12 @@ class Pool:
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
         await self.aclose()
+
+
+def in_use(transport: httpx.AsyncHTTPTransport) -> bool:
+    """Whether a request is under way on a transport's connections."""
+    pool: Any = transport._pool
+    return pool.in_use if isinstance(pool, Pool) else not all(one.is_idle() for one in pool.connections)
 
 
 async def _youngest(idle: deque["Ageing"]) -> "Ageing | None":
@@ -199,7 +208,7 @@ class Ageing:
     @property
     def is_tired(self) -> bool:
         """Whether it has been idle for too long."""
-        return time.monotonic() - self._idle_since >= _PATIENCE
+        return time.monotonic() - self._idle_since >= PATIENCE
 
     async def handle_async_request(self, request: httpcore.Request) -> httpcore.Response:
         """Send a request; where the head of a reply gives two lengths, no second one is believed (RFC 9112, 6.3)."""

@@ -11,8 +11,9 @@ from llmnet.core.call import Call
 from llmnet.core.http import Headers
 from llmnet.core.outcome import Fault, Outcome
 from llmnet.core.queue import FairQueue
-from llmnet.transports.async_pool import transport_of
+from llmnet.transports.async_pool import in_use, transport_of
 from llmnet.transports.async_reply import FOREIGN, OpenReply
+from llmnet.transports.async_ways import Ways
 from llmnet.transports.awaits import Awaits, Scope, ask_key
 from llmnet.transports.faults import outcome_of
 from llmnet.transports.logs import hide_in_logs
@@ -31,24 +32,20 @@ _NONE = _NoCookies()
 
 
 class _Client(httpx.AsyncClient):
-    """A client of httpx's without a cookie jar."""
+    """A client of httpx's around a transport, without a cookie jar."""
 
     cookies = property(lambda _: _NONE, lambda *_: None)
 
+    def __init__(self, transport: httpx.AsyncHTTPTransport) -> None:
+        super().__init__(transport=transport, trust_env=False, timeout=None)
+        self.transport = transport
 
-class Lanes:
-    """The clients of one event loop, by the way that a request goes: that loop's alone.
 
-    Nothing is awaited between the look whether there is one and putting one there.
-    """
+class Lanes(Ways[_Client]):
+    """The clients of one event loop, by the way that a request goes: that loop's alone."""
 
     def __init__(self) -> None:
-        self.clients: dict[tuple[str, bool, bool], httpx.AsyncClient] = {}
-
-    async def aclose(self) -> None:
-        """Close all of them."""
-        while self.clients:
-            await self.clients.popitem()[1].aclose()
+        super().__init__(lambda client: in_use(client.transport))
 
 
 class Transport:
@@ -143,15 +140,14 @@ class Transport:
 
     async def _client(self, call: Call) -> httpx.AsyncClient:
         """The client of the running loop for the way that a call goes."""
-        clients = (await self._lanes.here()).clients
+        lanes = await self._lanes.here()
         url, fresh = call.request.url, call.wants_fresh
         proxy = way_of(call, self._proxy, os.environ)
         way = (proxy.full_url if proxy else "", url.startswith("https:"), fresh)
-        if way not in clients:
-            kept = 0 if fresh else self._pool_size
-            transport = transport_of(proxy, self._verify, kept, secure=way[1], http2=self._http2)
-            clients[way] = _Client(transport=transport, trust_env=False, timeout=None)
-        return clients[way]
+        kept = 0 if fresh else self._pool_size
+        return await lanes.get(
+            way, lambda: _Client(transport_of(proxy, self._verify, kept, secure=way[1], http2=self._http2))
+        )
 
     async def aclose(self) -> None:
         """Close all connections; those of other loops when these come to it."""

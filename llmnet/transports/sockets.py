@@ -37,6 +37,15 @@ AT_ONCE = 65536
 MAX_AGE = 600.0
 """Seconds after which a connection serves no further call."""
 
+PATIENCE = 60.0
+"""Seconds that a connection is kept idle."""
+
+HOSTS = 256
+"""Hosts whose idle connections are kept: those asked last, for a process may go from host to host for ever."""
+
+WAYS = 16
+"""Proxies whose connections are kept, likewise: there are some that take a new user for each session."""
+
 
 class Age:
     """How old a connection is: one that is never idle long enough to be closed would never follow a name that moves."""

@@ -6,6 +6,7 @@ connection is given back and nothing is held, and where headers and key of the n
 
 import contextlib
 import threading
+import time
 from collections.abc import Callable, Iterator
 from typing import Any
 
@@ -16,8 +17,9 @@ from requests.adapters import HTTPAdapter
 from llmnet.core.call import Call
 from llmnet.core.errors import ConfigurationError
 from llmnet.transports.forks import abandon, renewed_after_fork
-from llmnet.transports.idle import Idle
 from llmnet.transports.proxies import Proxy
+from llmnet.transports.sockets import HOSTS, PATIENCE, WAYS
+from llmnet.transports.sync_idle import Idle
 from llmnet.transports.sync_retry import PolicyRetry
 from llmnet.transports.sync_socket import PlainConnection, SecureConnection
 from llmnet.transports.way import proxy_on_way
@@ -31,7 +33,6 @@ _NONE_OF_THEIRS = dict.fromkeys(("user-agent", "accept-encoding"), urllib3.util.
 class Attempts:
     """What both kinds of pool add to urllib3's: each request goes through its call's turn, headers and bounds."""
 
-    QueueCls = Idle
     closed: Callable[[], bool]
     enter: Enter
     here: threading.local
@@ -97,16 +98,19 @@ class PoolAdapter(HTTPAdapter):
     def __init__(self, enter: Enter, pool_size: int, retry: Callable[[Call], urllib3.Retry] = PolicyRetry) -> None:
         self._here = threading.local()
         self._begin, self._retry = enter, retry
-        self._pool_size = pool_size
-        self._making = threading.RLock()
-        super().__init__(pool_maxsize=pool_size)
+        self._pool_size, self._tidy_at = pool_size, 0.0
+        self._set_up()
         renewed_after_fork(self)
+
+    def _set_up(self) -> None:
+        self._making = threading.RLock()
+        # urllib3 fills each queue with as many empty places as it is told of here; how many are kept the queue knows.
+        super().__init__(pool_connections=HOSTS, pool_maxsize=1)
 
     def renew(self) -> None:
         """Begin with no connection, in a forked child."""
         abandon((self.poolmanager, self.proxy_manager))
-        self._making = threading.RLock()
-        super().__init__(pool_maxsize=self._pool_size)
+        self._set_up()
 
     def init_poolmanager(self, *args: Any, **kwargs: Any) -> None:
         """Pools of ours."""
@@ -115,8 +119,9 @@ class PoolAdapter(HTTPAdapter):
 
     def _classes(self, through: Proxy | None = None) -> dict[str, Any]:
         """The kinds of pool, by the scheme of what is requested."""
-        closed = staticmethod(lambda: self.closed)
+        kept, closed = self._pool_size, staticmethod(lambda: self.closed)
         ours = {"enter": staticmethod(self._begin), "here": self._here, "through": through, "closed": closed}
+        ours["QueueCls"] = staticmethod(lambda _: Idle(kept))
         return {
             "http": type("PlainPool", (PlainPool,), ours),
             "https": type("SecurePool", (SecurePool,), ours),
@@ -129,18 +134,34 @@ class PoolAdapter(HTTPAdapter):
             with self._making:
                 found = self.proxy_manager.get(proxy) or self._made(proxy, **kwargs)
                 self.proxy_manager[proxy] = found
+                for old in [*self.proxy_manager][:-WAYS]:
+                    del self.proxy_manager[old]
         return found
 
     def _made(self, proxy: str, **kwargs: Any) -> Any:
         """A manager of pools behind a proxy; requests' own would be seen by other threads before its pools are ours."""
         through = _socks_proxy(proxy)
         if through is not None:
-            manager = urllib3.PoolManager(maxsize=self._pool_size, **kwargs)
+            manager = urllib3.PoolManager(HOSTS, maxsize=1, **kwargs)
         else:
             headers = self.proxy_headers(proxy)
-            manager = urllib3.proxy_from_url(proxy, proxy_headers=headers, maxsize=self._pool_size, **kwargs)
+            manager = urllib3.proxy_from_url(proxy, proxy_headers=headers, num_pools=HOSTS, maxsize=1, **kwargs)
         manager.pool_classes_by_scheme = self._classes(through)
         return manager
+
+    def _tidy(self) -> None:
+        """Once in a while close what has been idle for too long, and forget where nobody goes any more."""
+        now = time.monotonic()
+        if now < self._tidy_at:
+            return
+        self._tidy_at = now + PATIENCE
+        for manager in self._managers():
+            for key in manager.pools.keys():  # noqa: SIM118 - no mapping: it refuses to be iterated
+                idle = getattr(manager.pools.get(key), "pool", None)
+                if idle is not None:
+                    idle.tidy()
+                    if idle.forgotten:
+                        manager.pools.pop(key, None)
 
     def proxy_headers(self, proxy: str) -> dict[str, str]:
         """The credentials of a proxy, in UTF-8 as the other front has them; requests would take Latin-1."""
@@ -149,17 +170,20 @@ class PoolAdapter(HTTPAdapter):
 
     def close(self) -> None:
         """Close all idle connections now; urllib3 leaves it to the garbage collector."""
-        with self._making:
-            managers = [self.poolmanager, *self.proxy_manager.values()]
-        for manager in managers:
+        for manager in self._managers():
             for key in manager.pools.keys():  # noqa: SIM118 - no mapping: it refuses to be iterated
                 if (pool := manager.pools.get(key)) is not None:  # another thread may have put a newer one in its place
                     pool.close()
             manager.clear()
 
+    def _managers(self) -> list[Any]:
+        with self._making:
+            return [self.poolmanager, *self.proxy_manager.values()]
+
     @contextlib.contextmanager
     def carrying(self, call: Call) -> Iterator[None]:
         """Have this thread's sends serve a call; a send within a send, as mocks make them, gives it back."""
+        self._tidy()
         before, self._here.call = getattr(self._here, "call", None), call
         try:
             yield

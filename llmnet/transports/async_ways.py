@@ -1,0 +1,49 @@
+"""What serves each way that the requests of one event loop go; of very many only those in use and the newest stay."""
+
+from collections.abc import Callable
+from typing import Generic, Protocol, TypeVar
+
+from llmnet.transports.sockets import WAYS
+
+Way = tuple[str, bool, bool]
+"""The proxy, credentials included; whether TLS is spoken; whether each request must have a connection of its own."""
+
+
+class Closable(Protocol):
+    """What holds connections."""
+
+    async def aclose(self) -> None:
+        """Close them."""
+
+
+T = TypeVar("T", bound=Closable)
+
+
+class Ways(Generic[T]):
+    """What serves each way.
+
+    Nothing is awaited between the look whether there is something and putting it there.
+
+    Args:
+        in_use: whether something serves a request right now.
+    """
+
+    def __init__(self, in_use: Callable[[T], bool]) -> None:
+        self._in_use = in_use
+        self._kept: dict[Way, T] = {}
+
+    async def get(self, way: Way, make: Callable[[], T]) -> T:
+        """What serves a way, made where there is nothing yet."""
+        found = self._kept.get(way)
+        if found is None:
+            found = self._kept[way] = make()
+            for old in list(self._kept)[:-WAYS]:
+                if not self._in_use(self._kept[old]):
+                    await self._kept.pop(old).aclose()
+                    break
+        return found
+
+    async def aclose(self) -> None:
+        """Close all of them."""
+        while self._kept:
+            await self._kept.popitem()[1].aclose()
