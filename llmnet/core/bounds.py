@@ -12,6 +12,7 @@ Clock = Callable[[], float]
 
 FLEX_SECONDS = 900.0
 STREAM_TOTAL = 600.0
+LOOK_SECONDS = 0.05
 _HUGE = 1e300  # a whole number beyond it may be none that a float can hold
 
 
@@ -111,13 +112,14 @@ class Bounds:
         since: the moment from which `total` counts, if not from now: these are part of something longer.
     """
 
-    __slots__ = ("_end", "_limit", "_mark", "_timeout", "clock", "phase", "started")
+    __slots__ = ("_end", "_limit", "_mark", "_seen", "_timeout", "clock", "phase", "started")
 
     def __init__(self, timeout: Timeout, clock: Clock, since: float | None = None) -> None:
         self._timeout = timeout
         self.clock = clock
         self.started = clock()
         self._end = (self.started if since is None else since) + _seconds(timeout.total)
+        self._seen = math.inf
         self.start("queue")
 
     def start(self, phase: TimeoutPhase) -> None:
@@ -125,6 +127,8 @@ class Bounds:
         self.phase = phase
         self._limit = _seconds(getattr(self._timeout, phase))
         self._mark = self.clock()
+        if self._mark < self._end:
+            self._seen = math.inf
 
     def past_queue(self) -> None:
         """Begin a wait towards which `total` alone counts: for a key, or for a slot after the first attempt."""
@@ -146,6 +150,16 @@ class Bounds:
         now = self.clock()
         own, total = self._mark + self._limit - now, self._end - now
         return (self.phase, own) if own <= total else ("total", total)
+
+    def may_look(self) -> bool:
+        """Whether what has arrived already is still to be read, though a bound has expired.
+
+        Who comes late to its bound, for its loop or its thread had no turn, must not take that for a silent server. It
+        is so for a moment from the first time on, for there are servers that are never silent.
+        """
+        now = self.clock()
+        self._seen = min(self._seen, now)
+        return now - self._seen < LOOK_SECONDS
 
     def total_left(self) -> float:
         """Seconds until the call as a whole must have ended."""

@@ -125,6 +125,11 @@ class Meta(msgspec.Struct, kw_only=True):
         return rate_limits(self.headers, time.time())
 
 
+def answers(head: bytes) -> bool:
+    """Whether the first bytes of a reply are those of a final one: an informational one says nothing of the request."""
+    return head.startswith(b"HTTP/1.") and head[8:9] == b" " and head[9:10] in b"23456789" and len(head) > 9
+
+
 def request_id_of(headers: Mapping[str, str]) -> str | None:
     """The vendor's id of a request, from its response headers."""
     return next((headers[name] for name in REQUEST_ID_HEADERS if headers.get(name)), None)

@@ -8,6 +8,7 @@ import math
 import time
 import types
 from collections.abc import Awaitable, Callable, Coroutine, Generator
+from contextvars import ContextVar
 from typing import Any, TypeVar, cast
 
 from llmnet.core.call import Call
@@ -19,6 +20,10 @@ from llmnet.transports.asking import ASKED, asked, loud
 
 T = TypeVar("T")
 
+# Turns of the loop that bytes take, through TLS and all layers of the library, from the socket to whoever waits.
+_TURNS = 16
+
+_HERE: ContextVar["Scope | None"] = ContextVar("llmnet_scope", default=None)
 # Of all loops; a task is added and discarded in one step of the interpreter each, and nobody goes through them.
 _ENDING: set[asyncio.Task[None]] = set()
 
@@ -67,13 +72,16 @@ class Scope:
 
     Attributes:
         at_proxy: it is the proxy that is waited for, not yet the server.
+        give_up: what breaks off the upload that the step is in, for something may have come meanwhile.
     """
 
     def __init__(self, call: Call, said: str = "") -> None:
         self.at_proxy = False
+        self.give_up: Callable[[], object] | None = None
         self._call, self._said = call, said
         self._loop = asyncio.get_running_loop()
         self._timeout: asyncio.Timeout | None = None
+        self._timer: asyncio.Handle | None = None
 
     async def run(self, step: Awaitable[T]) -> T:
         """Await a step.
@@ -81,6 +89,7 @@ class Scope:
         Raises:
             Fault: the bound expired, or the call was stopped.
         """
+        outer = _HERE.set(self)
         try:
             async with asyncio.timeout(None) as self._timeout:
                 self._call.wakes(lambda: wake(self._loop, self._end))
@@ -91,6 +100,8 @@ class Scope:
                 raise
             raise Fault(Outcome(self._call.expired(self._said))) from None
         finally:
+            _HERE.reset(outer)
+            self._disarm()
             self._timeout = None
             self._call.wakes(None)
             if inspect.iscoroutine(step):
@@ -99,12 +110,34 @@ class Scope:
     def arm(self) -> None:
         """Move the deadline to the nearest bound; a phase of the call has begun."""
         if self._timeout is not None:
+            self._disarm()
             left = self._call.left()
-            self._timeout.reschedule(None if math.isinf(left) else self._loop.time() + left)
+            if left <= 0 and not self._call.bounds.may_look():
+                self._end()
+            elif not math.isinf(left):
+                self._timer = self._loop.call_later(max(left, 0.0), self._look, _TURNS)
+
+    def _disarm(self) -> None:
+        if self._timer is not None:
+            self._timer.cancel()
+
+    def _look(self, turns: int) -> None:
+        """The bound has expired, perhaps while the loop was busy: what has come by now has a few turns to be read."""
+        if self.give_up is not None:
+            self.give_up()
+        if turns and self._call.bounds.may_look():
+            self._timer = self._loop.call_soon(self._look, turns - 1)
+        else:
+            self._end()
 
     def _end(self) -> None:
         if self._timeout is not None and not self._timeout.expired():
             self._timeout.reschedule(self._loop.time())
+
+
+def scope_here() -> Scope | None:
+    """The wait that the running code is a step of."""
+    return _HERE.get()
 
 
 @types.coroutine

@@ -4,11 +4,13 @@ urllib3 knows only timeouts of single socket operations. Here the reader below `
 long it may wait before each receive, so that no way of dripping bytes outlives a bound, and no thread watches.
 """
 
+import contextlib
 import http.client
 import io
 import math
 import re
 import socket
+import ssl
 from typing import Any
 
 from llmnet.core.call import Call
@@ -54,7 +56,7 @@ class BoundedReader(io.RawIOBase):
 
     def _receive(self, buffer: Any) -> int:
         left = self._call.left()
-        while True:
+        while left > 0:
             arm(self._sock, min(left, SLICE))
             try:
                 return self._sock.recv_into(buffer)
@@ -62,6 +64,19 @@ class BoundedReader(io.RawIOBase):
                 if error.errno is not None:
                     raise  # the system's own: the connection is lost
                 left = self._call.bounds.left()[1]
+        return self._arrived(buffer)
+
+    def _arrived(self, buffer: Any) -> int:
+        """Receive what has arrived already, and wait for nothing.
+
+        Raises:
+            TimeoutError: that is nothing, or the bound was seen to expire a while ago.
+        """
+        if self._call.bounds.may_look():
+            self._sock.settimeout(0.0)
+            with contextlib.suppress(BlockingIOError, ssl.SSLWantReadError, ssl.SSLWantWriteError):
+                return self._sock.recv_into(buffer)
+        raise TimeoutError("timed out")
 
     def close(self) -> None:
         """Let go of the socket, which nobody is blocked on any more."""

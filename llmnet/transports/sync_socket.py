@@ -1,13 +1,12 @@
 """Connections of the sync front: every connect and send runs under the nearest bound of its call."""
 
 import contextlib
-import errno
 import functools
 import http.client
 import socket
 import ssl
 import weakref
-from collections.abc import Callable, Iterable
+from collections.abc import Callable
 from typing import Any
 
 from urllib3.connection import HTTPConnection, HTTPSConnection
@@ -20,10 +19,8 @@ from llmnet.transports.sockets import TCP_OPTIONS, Age, close_after_fork, shutdo
 from llmnet.transports.socks import Talk, ended, talk
 from llmnet.transports.sync_reader import Reply, arm
 from llmnet.transports.sync_tls import Armed, check, lowest
+from llmnet.transports.sync_upload import upload
 from llmnet.transports.waits import Latch, wait_for
-
-# What a TLS socket sends at once: each further record may take as long as the first.
-_RECORD = 16384
 
 
 class Bounded:
@@ -37,7 +34,7 @@ class Bounded:
     age: Age
     through: Proxy | None = None
     debuglevel = 0  # whatever `http.client` is told: it would print the credentials
-    served = False
+    served = _cut = False
     reply: Reply | None = None
     sock: socket.socket | None
     _handle: socket.socket | None = None
@@ -55,6 +52,8 @@ class Bounded:
     def rest(self) -> None:
         """Serve no call: one that has ended must not touch a connection that moved on, nor be kept alive by it."""
         self._let_be()
+        if self._cut:  # the rest of a request that was answered early would be taken for the next one
+            self.close()
         vars(self).pop("call", None)
 
     def _new_conn(self) -> socket.socket:
@@ -173,15 +172,9 @@ class Bounded:
         self._wakeable(self._handle or self.sock)
         if not self._tunnelling():
             self.call.sending()
-        self.call.uploading = True
-        try:
-            for piece in _pieces(data):
-                arm(self.sock, self.call.left())
-                super().send(piece)  # type: ignore[misc]
-        except (ssl.SSLEOFError, ssl.SSLZeroReturnError) as error:
-            # Of a broken pipe alone urllib3 knows that the server may have answered before.
-            raise BrokenPipeError(errno.EPIPE, str(error)) from error
-        self.call.uploading = False
+        self.call.uploading = self._cut = True
+        upload(self.sock, data, self.call, super().send)  # type: ignore[misc]
+        self.call.uploading = self._cut = False
 
     def close(self) -> None:
         """Close the connection, which nobody is blocked on any more."""
@@ -217,13 +210,6 @@ class Bounded:
         if self._handle is not None:
             self._handle.close()
             self._handle = None
-
-
-def _pieces(data: Any) -> Iterable[Any]:
-    """Cut bytes, so that a peer that takes them slowly meets the bound; files and iterators go as they are."""
-    if not isinstance(data, bytes) or len(data) <= _RECORD:
-        return (data,)
-    return (data[at : at + _RECORD] for at in range(0, len(data), _RECORD))
 
 
 class PlainConnection(Bounded, HTTPConnection):  # type: ignore[misc]
