@@ -2,21 +2,24 @@
 
 import gc
 import http.cookiejar
+import inspect
 import json
 import tracemalloc
 
 import pytest
+import trustme
 from live import at
 
 import llmnet
 from llmnet import jobs
 from llmnet.testing import Reply
+from llmnet.transports import tls
 
 
 def whole(front, client, name, *args):
     """A method that the blocking face of the async front lacks."""
-    act = getattr(client, name)(*args)
-    return act if front.name == "sync" else front.run(act)
+    said = getattr(client, name)(*args)
+    return front.run(said) if inspect.iscoroutine(said) else said
 
 
 # -- cookies ------------------------------------------------------------------------------------------------------------
@@ -108,6 +111,20 @@ def test_embeddings_of_many_slices_tell_of_all(front, server):
         assert len(reply.vectors) == 2 * limit + 1
         assert [attempt.status for attempt in reply.meta.attempts] == [200] * 3
         assert reply.meta.elapsed >= sum(attempt.elapsed for attempt in reply.meta.attempts)
+
+
+# -- what is kept by name ----------------------------------------------------------------------------------------------
+
+
+def test_files_of_certificates_do_not_add_up_for_ever(tmp_path):
+    pem = trustme.CA().cert_pem.bytes()
+    before = len(tls._CONTEXTS._made)
+    for number in range(tls._MOST + 9):
+        path = tmp_path / f"{number}.pem"
+        path.write_bytes(pem)
+        context = tls.ssl_context(str(path), {}, "sync")
+    assert before <= len(tls._CONTEXTS._made) <= tls._MOST
+    assert tls.ssl_context(str(path), {}, "sync") is context, "the newest ones are kept"
 
 
 # -- errors that are kept -----------------------------------------------------------------------------------------------

@@ -94,13 +94,11 @@ class Call:
         self.go_on()
         now = self.bounds.clock()
         phase, left = self.bounds.left()
-        if left <= 0:
-            raise self.final(self.expired())
         told, most = self.gate.told(now), self.policy.max_retry_after
         wait = told if told > most else self._turn.wait(now, self._resume_at, left)
         if wait >= left or told > most:
             said = f"the {phase} bound has {left:.1f}s left and max_retry_after is {most:g}s"
-            raise self.final(self.gate.refusal.error(max(wait, told), said))
+            raise self.final(self.gate.refusal.error(max(wait, told), said) if left > 0 else self.expired())
         return wait
 
     def begin(self, key: str | None) -> Exchange:

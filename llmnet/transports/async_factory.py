@@ -12,10 +12,10 @@ from llmnet.core.call import Call
 from llmnet.core.errors import ConfigurationError
 from llmnet.core.http import Headers, Request
 from llmnet.core.outcome import Fault
-from llmnet.transports.async_pool import in_use, transport_of
+from llmnet.transports.async_pool import transport_of
 from llmnet.transports.async_reply import ERROR_BODY_BYTES, ERROR_BODY_SECONDS, PIECES
 from llmnet.transports.async_transport import is_proxied, trace
-from llmnet.transports.async_ways import Ways
+from llmnet.transports.async_ways import Ways, in_use
 from llmnet.transports.awaits import Awaits, Scope
 from llmnet.transports.faults import outcome_of
 from llmnet.transports.loops import PerLoop

@@ -141,12 +141,6 @@ class Pool:
         await self.aclose()
 
 
-def in_use(transport: httpx.AsyncHTTPTransport) -> bool:
-    """Whether a request is under way on a transport's connections."""
-    pool: Any = transport._pool
-    return pool.in_use if isinstance(pool, Pool) else not all(one.is_idle() for one in pool.connections)
-
-
 async def _youngest(idle: deque["Ageing"]) -> "Ageing | None":
     """The last connection to come that still serves."""
     while idle:

@@ -11,9 +11,9 @@ from llmnet.core.call import Call
 from llmnet.core.http import Headers
 from llmnet.core.outcome import Fault, Outcome
 from llmnet.core.queue import FairQueue
-from llmnet.transports.async_pool import in_use, transport_of
+from llmnet.transports.async_pool import transport_of
 from llmnet.transports.async_reply import FOREIGN, OpenReply
-from llmnet.transports.async_ways import Ways
+from llmnet.transports.async_ways import Ways, in_use
 from llmnet.transports.awaits import Awaits, Scope, ask_key
 from llmnet.transports.faults import outcome_of
 from llmnet.transports.logs import hide_in_logs

@@ -1,7 +1,7 @@
 """What serves each way that the requests of one event loop go; of very many only those in use and the newest stay."""
 
 from collections.abc import Callable
-from typing import Generic, Protocol, TypeVar
+from typing import Any, Generic, Protocol, TypeVar
 
 from llmnet.transports.sockets import WAYS
 
@@ -17,6 +17,12 @@ class Closable(Protocol):
 
 
 T = TypeVar("T", bound=Closable)
+
+
+def in_use(transport: Any) -> bool:
+    """Whether a request is under way on the connections of a transport of httpx, in a pool of ours or of httpcore."""
+    pool = transport._pool
+    return pool.in_use if hasattr(pool, "in_use") else not all(one.is_idle() for one in pool.connections)
 
 
 class Ways(Generic[T]):

@@ -69,3 +69,13 @@ class Idle:
     def forgotten(self) -> bool:
         """Whether nobody has come by for so long that no connection of that time would serve any more."""
         return not self._idle and self.clock() - self._used_at >= MAX_AGE
+
+
+def tidy(pools: Any) -> None:
+    """Close what has been idle for too long, and forget hosts where nobody goes any more."""
+    for key in pools.keys():  # noqa: SIM118 - no mapping: it refuses to be iterated
+        idle = getattr(pools.get(key), "pool", None)
+        if idle is not None:
+            idle.tidy()
+            if idle.forgotten:
+                pools.pop(key, None)

@@ -19,7 +19,7 @@ from llmnet.core.errors import ConfigurationError
 from llmnet.transports.forks import abandon, renewed_after_fork
 from llmnet.transports.proxies import Proxy
 from llmnet.transports.sockets import HOSTS, PATIENCE, WAYS
-from llmnet.transports.sync_idle import Idle
+from llmnet.transports.sync_idle import Idle, tidy
 from llmnet.transports.sync_retry import PolicyRetry
 from llmnet.transports.sync_socket import PlainConnection, SecureConnection
 from llmnet.transports.way import proxy_on_way
@@ -156,12 +156,7 @@ class PoolAdapter(HTTPAdapter):
             return
         self._tidy_at = now + PATIENCE
         for manager in self._managers():
-            for key in manager.pools.keys():  # noqa: SIM118 - no mapping: it refuses to be iterated
-                idle = getattr(manager.pools.get(key), "pool", None)
-                if idle is not None:
-                    idle.tidy()
-                    if idle.forgotten:
-                        manager.pools.pop(key, None)
+            tidy(manager.pools)
 
     def proxy_headers(self, proxy: str) -> dict[str, str]:
         """The credentials of a proxy, in UTF-8 as the other front has them; requests would take Latin-1."""

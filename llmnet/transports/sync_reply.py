@@ -36,7 +36,7 @@ class OpenReply:
         """The next bytes of the body; none, while the exchange is behind with those before."""
         behind = self._call.under_way.behind
         self._given += 1
-        if (behind or self._given % PIECES == 0) and self._call.left() <= 0:
+        if (behind or self._given % PIECES == 0) and self._call.left() <= 0 and not self._call.bounds.may_look():
             raise Fault(Outcome(self._call.expired()))
         return b"" if behind else self._read()
 

@@ -26,6 +26,7 @@ _Stamp: TypeAlias = tuple[int | None, ...]
 
 # OpenSSL finds a certificate in a folder by the hash of its subject, and sees no other file there.
 _HASHED = re.compile(r"[0-9a-f]{8}\.[0-9]+")
+_MOST = 64  # contexts that are kept: a program may write a new file for each of its clients
 
 
 class Place(NamedTuple):
@@ -114,6 +115,8 @@ class _Contexts:
                 self._warn(trust)
                 made = self._made[trust, use] = stamp, _built(trust)
                 made[1].set_alpn_protocols(_OFFERED[use])
+                for old in [*self._made][:-_MOST]:
+                    del self._made[old]
             return made[1]
 
     def _warn(self, trust: Trust) -> None:
