@@ -8,7 +8,6 @@ import math
 import time
 import types
 from collections.abc import Awaitable, Callable, Coroutine, Generator
-from contextvars import ContextVar
 from typing import Any, TypeVar, cast
 
 from llmnet.core.call import Call
@@ -23,7 +22,8 @@ T = TypeVar("T")
 # Turns of the loop that bytes take, through TLS and all layers of the library, from the socket to whoever waits.
 _TURNS = 16
 
-_HERE: ContextVar["Scope | None"] = ContextVar("llmnet_scope", default=None)
+# Which wait each task is in. No context variable: timers that are cancelled, but not yet due, hold their context.
+_HERE: "dict[asyncio.Task[Any] | None, Scope]" = {}
 # Of all loops; a task is added and discarded in one step of the interpreter each, and nobody goes through them.
 _ENDING: set[asyncio.Task[None]] = set()
 
@@ -89,7 +89,8 @@ class Scope:
         Raises:
             Fault: the bound expired, or the call was stopped.
         """
-        outer = _HERE.set(self)
+        task = asyncio.current_task()
+        outer, _HERE[task] = _HERE.get(task), self
         try:
             async with asyncio.timeout(None) as self._timeout:
                 self._call.wakes(lambda: wake(self._loop, self._end))
@@ -100,7 +101,7 @@ class Scope:
                 raise
             raise Fault(Outcome(self._call.expired(self._said))) from None
         finally:
-            _HERE.reset(outer)
+            _leave(task, outer)
             self._disarm()
             self._timeout = None
             self._call.wakes(None)
@@ -135,9 +136,17 @@ class Scope:
             self._timeout.reschedule(self._loop.time())
 
 
+def _leave(task: asyncio.Task[Any] | None, outer: Scope | None) -> None:
+    """A task has left its wait, perhaps for one around it."""
+    if outer is None:
+        del _HERE[task]
+    else:
+        _HERE[task] = outer
+
+
 def scope_here() -> Scope | None:
     """The wait that the running code is a step of."""
-    return _HERE.get()
+    return _HERE.get(asyncio.current_task())
 
 
 @types.coroutine
