@@ -175,7 +175,7 @@ def test_proxies_do_not_add_up_for_ever(front, server, names, monkeypatch):
             assert len(transport._adapter.proxy_manager) <= sockets.WAYS
         else:
             ((lanes, _),) = transport._lanes._kept.values()
-            assert len(lanes._kept) <= sockets.WAYS
+            assert len(lanes.clients) <= sockets.WAYS
 
 
 def test_a_way_in_use_is_not_closed(awaited, server, names, monkeypatch):

@@ -36,20 +36,20 @@ class Ways(Generic[T]):
 
     def __init__(self, in_use: Callable[[T], bool]) -> None:
         self._in_use = in_use
-        self._kept: dict[Way, T] = {}
+        self.clients: dict[Way, T] = {}
 
     async def get(self, way: Way, make: Callable[[], T]) -> T:
         """What serves a way, made where there is nothing yet."""
-        found = self._kept.get(way)
+        found = self.clients.get(way)
         if found is None:
-            found = self._kept[way] = make()
-            for old in list(self._kept)[:-WAYS]:
-                if not self._in_use(self._kept[old]):
-                    await self._kept.pop(old).aclose()
+            found = self.clients[way] = make()
+            for old in list(self.clients)[:-WAYS]:
+                if not self._in_use(self.clients[old]):
+                    await self.clients.pop(old).aclose()
                     break
         return found
 
     async def aclose(self) -> None:
         """Close all of them."""
-        while self._kept:
-            await self._kept.popitem()[1].aclose()
+        while self.clients:
+            await self.clients.popitem()[1].aclose()
