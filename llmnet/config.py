@@ -14,7 +14,7 @@ from llmnet.core.bounds import Timeout
 from llmnet.core.errors import ConfigurationError
 from llmnet.core.events import Hook
 from llmnet.core.headers import checked_headers, checked_key
-from llmnet.core.request import plain_text
+from llmnet.core.request import model_text, plain_text
 from llmnet.core.retry import RetryPolicy, count
 from llmnet.providers.addresses import checked_url
 from llmnet.providers.models import nearest, split
@@ -232,7 +232,7 @@ def _key(value: Any, name: str) -> ApiKey | None:
 _CHECKS: dict[str, Callable[[Any, str], Any]] = {
     "provider": _provider,
     "api": plain_text,
-    "model": plain_text,
+    "model": model_text,
     "api_key": _key,
     "base_url": checked_url,
     "timeout": settings.timeout,

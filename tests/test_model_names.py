@@ -27,11 +27,12 @@ FAMILIES = {
     "claude-haiku-5-5": "anthropic", "Claude-3": "anthropic", "gemini-3-pro": "gemini", "qwen-plus": "dashscope",
     "Qwen3-32B": "dashscope", "qwen/qwen3-32b": "dashscope", "ernie-5": "qianfan", "glm-5": "zhipu",
     "kimi-k3": "moonshot", "moonshot-v1-8k": "moonshot", "deepseek-chat": "deepseek", "grok-5": "xai",
-    "doubao-pro": "volcengine",
+    "doubao-pro": "volcengine", " kimi-k3 ": "moonshot", "anthropic/claude-haiku-5.5": "anthropic", "azure/gpt-4o": "azure",
+    "gemini/gemini-3-pro": "gemini", "models/gemini-3-pro": "gemini", "openrouter/openai/gpt-4o": "openrouter",
 }  # fmt: skip
 UNKNOWN = {
     "opnai:gpt": "openai", "antropic:claude": "anthropic", "gogle:gemini": "google", "dash-scope:m": "dashscope",
-    "llama3:8b": "ollama", "azureopenai:x": "azure-openai", "qwen2.5:7b": "qwen", "grok-5:x": "grok", f"{SECRET}:x": "openrouter",
+    "llama3:8b": "ollama", "llama3\uff1a8b": "ollama", "azureopenai:x": "azure-openai", "qwen2.5:7b": "qwen", "grok-5:x": "grok", f"{SECRET}:x": "openrouter",
 }  # fmt: skip
 
 
@@ -63,7 +64,7 @@ def test_the_tables_are_those_of_the_services():
 @pytest.mark.parametrize("word", [*SERVICES, *ALIASES])
 def test_every_name_of_a_service(front, word):
     address = {"base_url": ELSEWHERE} if NAMED[word].name == "azure" else {}
-    for written in (f"{word}:m:1", f"{word.upper()}: m:1 "):
+    for written in (f"{word}:m:1", f"{word.upper()}: m:1 ", f" {word}\uff1am:1"):
         assert names(front, written, **address) == (NAMED[word].name, "m:1")
     assert names(front, "m", provider=word, **address) == (NAMED[word].name, "m")
     assert names(front, f"{word}:m", provider=NAMED[word].name, **address) == (NAMED[word].name, "m")
@@ -77,9 +78,9 @@ def test_a_bare_model_of_another_vendor(front, monkeypatch, model, provider):
     with pytest.raises(ConfigurationError, match=f'"{provider}:"'):
         _ = ClientConfig(model=model).effective_base_url
     for placed in ({"provider": "openai"}, {"base_url": ELSEWHERE}, {"provider": "groq", "base_url": ELSEWHERE}):
-        assert names(front, model, **placed) == (placed.get("provider", "openai"), model)
+        assert names(front, model, **placed) == (placed.get("provider", "openai"), model.strip())
     monkeypatch.setenv("OPENAI_BASE_URL", ELSEWHERE)
-    assert names(front, model) == ("openai", model)
+    assert names(front, model) == ("openai", model.strip())
     assert ClientConfig(model=model).effective_base_url == ELSEWHERE
 
 
@@ -101,9 +102,17 @@ def test_a_key_in_the_place_of_a_provider_is_not_shown(front):
     refusal(front, "provider", "opnai", provider="opnai")
 
 
-@pytest.mark.parametrize("model", ["gpt-5.4-mini", "ft:gpt-4o:org::id", "openai/gpt-4o", ":x", "anthropic/claude", "m"])
+@pytest.mark.parametrize("model", ["gpt-5.4-mini", "ft:gpt-4o:org::id", "openai/gpt-4o", ":x", "meta/llama", "m"])
 def test_what_is_no_other_vendors_goes_to_openai(model):
     assert names("sync", model) == ("openai", model)
+
+
+def test_a_gateways_name_for_a_model_is_told_from_the_vendors_own():
+    said = refusal("sync", positional=("anthropic/claude-3",), api_key=KEY)
+    assert '"anthropic:" and its name there' in said
+    assert '"openrouter:"' in said
+    assert '"anthropic:" before it' in refusal("sync", positional=("claude-3",), api_key=KEY)
+    assert '"moonshot:" and the name of a model' in refusal("sync", positional=("kimi",), api_key=KEY)
 
 
 @pytest.mark.parametrize("front", FRONTS)
@@ -168,6 +177,9 @@ SENT = [
     # the client, a call's model, what is sent
     ({"model": "openai:m"}, "openai:x", "x"),
     ({"model": "openai:m"}, "x", "x"),
+    ({"model": " m "}, " x ", "x"),
+    ({"model": " m "}, None, "m"),
+    ({"model": "openai:m"}, "openai\uff1ax", "x"),
     ({"model": "openai:m"}, None, "m"),
     ({"model": "openai:m"}, "openai:anthropic:x", "anthropic:x"),
     ({"model": "openai:m"}, "llama3:8b", "llama3:8b"),

@@ -56,7 +56,12 @@ def checked_model(model: Any) -> str:
         raise ConfigurationError(
             'no model: give model="…" to the call or to the client, or "provider:model" to the client'
         )
-    return plain_text(model, "model")
+    return model_text(model, "model")
+
+
+def model_text(value: Any, name: str) -> str:
+    """Check the text that names a model, and take blanks around it away."""
+    return plain_text(value, name).strip()
 
 
 def plain_text(value: Any, name: str) -> str:

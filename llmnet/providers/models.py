@@ -11,14 +11,21 @@ from llmnet.providers.services import NAMED, SERVICES, Service
 
 # `ft:gpt-4o:org::id` is how OpenAI names a model that was tuned.
 _NO_WORDS = ("", "ft")
-_ELSEWHERE = "With provider= or base_url= the whole string is the model"
+# The second is what a Chinese keyboard writes.
+_COLONS = (":", "\N{FULLWIDTH COLON}")
 
 
 def split(model: str) -> tuple[Service | None, str]:
     """The service that stands before the first colon, by any of its names, and the model; or `None` and the string."""
-    word, colon, rest = model.partition(":")
-    service = NAMED.get(word.strip().lower()) if colon else None
-    return (None, model) if service is None else (service, rest.strip())
+    word, rest = _cut(model)
+    service = NAMED.get(word.lower())
+    return (None, model) if service is None else (service, rest)
+
+
+def _cut(model: str) -> tuple[str, str]:
+    """What stands before the first colon and behind it; nothing before it where there is none."""
+    word, colon, rest = min((model.partition(colon) for colon in _COLONS), key=lambda parts: len(parts[0]))
+    return (word.strip(), rest.strip()) if colon else ("", model)
 
 
 @dataclasses.dataclass(frozen=True, slots=True, kw_only=True)
@@ -72,21 +79,40 @@ def disagreement(meant: str, provider: str) -> ConfigurationError:
 
 def _check_unplaced(model: str) -> None:
     """Check a name of which nobody has said where it goes."""
-    word, colon, _ = model.partition(":")
-    word = word.strip() if colon else ""
-    other = NAMED.get(model) or next((one for one in SERVICES.values() if model.startswith(one.families)), None)
+    word, _ = _cut(model)
+    other = _vendor(model)
     if word not in _NO_WORDS:
         hint = nearest(word) or (other and other.name)
         known = f'Did you mean "{hint}:"?' if hint else f"Known are {', '.join(sorted(SERVICES))}."
-        raise ConfigurationError(f"what stands before the colon of the model is no provider. {known} {_ELSEWHERE}")
+        raise ConfigurationError(
+            f"what stands before the colon of the model is no provider. {known} If it is part of the model's own name, "
+            f'write the provider before it, as in "ollama:llama3:8b", or give provider= or base_url='
+        )
     if other is not None and other.name != "openai":
         raise ConfigurationError(
-            f'the model is one of {other.name}, which nobody has named: write "{other.name}:" before it. {_ELSEWHERE}'
+            f"the model looks like one of {other.name}'s, and no provider is named: write {_spelt(model, other.name)}, "
+            f"or give provider= or base_url="
         )
+
+
+def _vendor(model: str) -> Service | None:
+    """The service that a name without a provider hints at, whole or in its path: `claude-3`, `anthropic/claude-3`."""
+    for part in model.split("/"):
+        known = NAMED.get(part) or next((one for one in SERVICES.values() if part.startswith(one.families)), None)
+        if known is not None:
+            return known
+    return None
+
+
+def _spelt(model: str, provider: str) -> str:
+    """How to name the provider of a model."""
+    if "/" in model:  # a gateway's name for it, which the vendor itself does not know
+        return f'"{provider}:" and its name there, or before the whole the provider that serves it, as in "openrouter:"'
+    return f'"{provider}:" and the name of a model' if model in NAMED else f'"{provider}:" before it'
 
 
 def nearest(word: str) -> str | None:
     """The name of a service that a word may have been meant for."""
     import difflib  # noqa: PLC0415 - an error is all that needs it
 
-    return next(iter(difflib.get_close_matches(word[:40], NAMED, n=1)), None)
+    return next(iter(difflib.get_close_matches(word[:40], NAMED, n=1, cutoff=0.65)), None)
