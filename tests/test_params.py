@@ -54,7 +54,8 @@ SLIPS = {
     "freqency_penalty": "frequency_penalty", "metdata": "metadata", "stream_option": "stream_options",
     "paralel_tool_calls": "parallel_tool_calls", "user_": "user", "extra_header": "extra_headers", "modle": "model",
     "extra_bdy": "extra_body", "time_out": "timeout", "callback": "callbacks", "apikey": "api_key", "api_kye": "api_key",
-    "baseurl": "base_url", "max_retrie": "max_retries", "providr": "provider",
+    "baseurl": "base_url", "baseURL": "base_url", "apiKey": "api_key", "API_KEY": "api_key", "api-key": "api_key",
+    "maxTokens": "max_tokens", "topP": "top_p", "parallelToolCalls": "parallel_tool_calls", "MODEL": "model", "max_retrie": "max_retries", "providr": "provider",
 }  # fmt: skip
 
 

@@ -56,8 +56,15 @@ def check_names(names: Iterable[str]) -> None:
 
 @functools.lru_cache(maxsize=1024)
 def meant_by(name: str) -> str | None:
-    """The parameter of which a name is a slip, or `None` where it is none."""
-    return None if name in _KNOWN else next((known for known in _MEANT if is_slip(name, known)), None)
+    """The parameter of which a name is a slip, or `None` where it is none: `maxTokens` and `API_KEY` are slips, too."""
+    if name in _KNOWN:
+        return None
+    word, bare = name.lower(), _bare(name)
+    return next((known for known in _MEANT if bare == _bare(known) or is_slip(word, known)), None)
+
+
+def _bare(name: str) -> str:
+    return name.lower().replace("_", "").replace("-", "")
 
 
 def is_slip(word: str, name: str) -> bool:
