@@ -11,13 +11,14 @@ from typing import Any, Literal, TypedDict
 
 from llmnet.core import settings
 from llmnet.core.bounds import Timeout
+from llmnet.core.credentials import in_headers
 from llmnet.core.errors import ConfigurationError
 from llmnet.core.events import Hook
-from llmnet.core.headers import checked_headers, checked_key
+from llmnet.core.headers import checked_headers
 from llmnet.core.request import model_text, plain_text
 from llmnet.core.retry import RetryPolicy, count
 from llmnet.providers.addresses import checked_url
-from llmnet.providers.models import nearest, split
+from llmnet.providers.models import check_move, nearest, split
 from llmnet.providers.services import NAMED, SERVICES
 
 ApiKey = str | Callable[[], str] | Callable[[], Awaitable[str]]
@@ -152,11 +153,16 @@ class ClientConfig(_Reading):
         """This config with other values in some fields.
 
         Raises:
+            ConfigurationError: a value is wrong, or a credential that was given for one provider would go to another.
             TypeError: there is no such field.
         """
         if unknown := [name for name in fields if name not in FIELDS]:
             raise TypeError(f"unknown option {', '.join(unknown)}; the options are {', '.join(FIELDS)}")
-        return ClientConfig(**{**self._as_given(fields.get("provider", self.provider)), **fields})
+        config = ClientConfig(**{**self._as_given(fields.get("provider", self.provider)), **fields})
+        if config.provider != self.provider and config.base_url is None and (self.is_named or self.model):
+            held = {"api_key": self.api_key, "headers": in_headers(self.headers or {})}
+            check_move(self.provider, config.provider, {name: held[name] for name in held.keys() - fields.keys()})
+        return config
 
     def _as_given(self, provider: object) -> dict[str, Any]:
         """The fields that make this config again; a model that was read once is not read anew, whoever the provider."""
@@ -195,10 +201,8 @@ def client_config(model_or_config: str | ClientConfig | None, fields: Mapping[st
         ConfigurationError: a field is wrong, or the model is given twice.
         TypeError: there is no such field.
     """
-    if isinstance(model_or_config, ClientConfig):
-        return model_or_config.over(fields)
-    if model_or_config is None:
-        return ClientConfig().over(fields)
+    if model_or_config is None or isinstance(model_or_config, ClientConfig):
+        return (model_or_config or ClientConfig()).over(fields)
     model = plain_text(model_or_config, "the model")
     if "model" in fields:
         raise ConfigurationError("the model is given twice: as the first argument and as model=")
@@ -222,18 +226,11 @@ def _check_api(api: str | None, provider: str) -> None:
         raise ConfigurationError(f"api must be one of {', '.join(apis)} for {provider}, not {brief(api)}")
 
 
-def _key(value: Any, name: str) -> ApiKey | None:
-    if callable(value):
-        key: ApiKey = value
-        return key
-    return checked_key(value, name)
-
-
 _CHECKS: dict[str, Callable[[Any, str], Any]] = {
     "provider": _provider,
     "api": plain_text,
     "model": model_text,
-    "api_key": _key,
+    "api_key": settings.key,
     "base_url": checked_url,
     "timeout": settings.timeout,
     "max_retries": count,

@@ -224,6 +224,31 @@ def test_a_childs_model_may_come_with_its_provider(server):
         assert (other.config.provider, other.config.model) == ("groq", "mistral:7b")
 
 
+KEPT = [
+    {"api_key": KEY},
+    {"api_key": lambda: KEY},
+    {"api_key": None, "headers": {"Authorization": f"Bearer {SECRET}"}},
+]
+
+
+@pytest.mark.parametrize("front", FRONTS)
+@pytest.mark.parametrize("given", KEPT)
+@pytest.mark.parametrize("model", ["gpt-5", "openai:gpt-5"])
+def test_no_key_goes_along_to_another_provider(front, monkeypatch, server, given, model):
+    field = "headers" if "headers" in given else "api_key"
+    words = [f"{field} was given for openai", "moonshot"]
+    move = {"provider": "kimi", "model": "k2"}
+    refusal(front, *words, positional=(model,), **given, action=lambda client: client.with_options(**move))
+    refusal(front, *words, positional=(ClientConfig(model=model, **given),), **move)
+    for more in ({"api_key": "k", "headers": None}, {"base_url": f"{server.url}/v1"}):
+        attempt(front, (model,), given, lambda client, more=more: client.with_options(**move, **more))
+    monkeypatch.setenv("MOONSHOT_API_KEY", "own")
+    keys = []
+    own = {**move, "api_key": None, "headers": None}
+    attempt(front, (model,), given, lambda client: keys.append(client.with_options(**own).resolved.key))
+    assert keys == ["own"]
+
+
 @pytest.mark.parametrize(
     ("model", "said"), [("opnai:x", "openai"), ("claude-3", "anthropic"), ("llama3:8b", "ollama"), ("x", "OPENAI_API")]
 )

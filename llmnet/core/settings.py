@@ -7,6 +7,7 @@ from typing import Any
 from llmnet.core.bounds import Timeout
 from llmnet.core.errors import ConfigurationError
 from llmnet.core.events import Hook
+from llmnet.core.headers import checked_key
 from llmnet.core.request import checked_timeout, is_async_callable
 from llmnet.core.retry import count
 
@@ -17,6 +18,11 @@ def timeout(value: Any, name: str) -> float | Timeout:
     if checked is None:
         raise ConfigurationError(f"{name} must be seconds or a Timeout, not None; math.inf switches a bound off")
     return checked
+
+
+def key(value: Any, name: str) -> Any:
+    """Check a key; a callable that gives one is taken as it is."""
+    return value if callable(value) else checked_key(value, name)
 
 
 def positive_count(value: Any, name: str) -> int:

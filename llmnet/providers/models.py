@@ -5,6 +5,7 @@ refused. No error shows the string, in whose place a key may stand: it shows nam
 """
 
 import dataclasses
+from collections.abc import Mapping
 
 from llmnet.core.errors import ConfigurationError
 from llmnet.providers.services import NAMED, SERVICES, Service
@@ -75,6 +76,25 @@ def disagreement(meant: str, provider: str) -> ConfigurationError:
         f"the model names {meant}, but the provider is {provider}, and a client talks to one provider: make a client "
         f'for {meant}; if that is part of the model\'s own name, write "{provider}:" before it'
     )
+
+
+def check_move(old: str, new: str, held: Mapping[str, object]) -> None:
+    """Check that what was given for one provider does not go to the address of another.
+
+    Args:
+        old: the provider that there was.
+        new: the provider that there is now.
+        held: credentials that nobody has given anew, by the names of their fields.
+
+    Raises:
+        ConfigurationError: there is one.
+    """
+    for name in sorted(held):
+        if held[name]:
+            raise ConfigurationError(
+                f"{name} was given for {old} and would go to {new}: beside provider=, give {name}= for {new} or None, "
+                f"which leaves the key to the environment, or give base_url="
+            )
 
 
 def _check_unplaced(model: str) -> None:
