@@ -112,11 +112,9 @@ def _name(function: object) -> str:
 
 
 def _policy(max_attempts: int, base_delay: float, max_delay: float, statuses: Collection[int]) -> RetryPolicy:
-    if count(max_attempts, "max_attempts") < 1:
-        raise ConfigurationError("max_attempts must be at least 1")
     # A throttle is an ordinary failure here: nobody else shares a gate with the function.
     return RetryPolicy(
-        max_retries=max_attempts - 1,
+        max_retries=count(max_attempts, "max_attempts", 1) - 1,
         base_delay=positive(base_delay, "base_delay"),
         max_delay=positive(max_delay, "max_delay"),
         max_throttle_wait=0,

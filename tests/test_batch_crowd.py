@@ -62,7 +62,8 @@ def test_of_those_that_were_asked_first_others_may_come_before(front, server):
 @pytest.mark.parametrize(
     ("option", "said"),
     [
-        ({"max_concurrent": 0}, "max_concurrent must be at least 1"),
+        ({"max_concurrent": 0}, "max_concurrent must be at least 1, not 0"),
+        ({"max_concurrent": -1}, "max_concurrent must be at least 1, not -1"),
         ({"max_concurrent": "4"}, "max_concurrent must be a whole number"),
         ({"stop_after_errors": 0}, "stop_after_errors must be at least 1"),
         ({"stop_after_errors": 1.5}, "stop_after_errors must be a whole number"),

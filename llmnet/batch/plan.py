@@ -58,16 +58,10 @@ def planned(
         ConfigurationError: an argument is wrong.
     """
     # Beyond what the client allows, calls would only wait for each other.
-    limit = most if max_concurrent is None else min(_at_least_one(max_concurrent, "max_concurrent"), most)
+    limit = most if max_concurrent is None else min(count(max_concurrent, "max_concurrent", 1), most)
     if not isinstance(ordered, bool):
         raise ConfigurationError(f"ordered must be True or False, not {ordered!r}")
     if stop_after_errors is not None:
-        _at_least_one(stop_after_errors, "stop_after_errors")
+        count(stop_after_errors, "stop_after_errors", 1)
     ledger = Ledger(limit, ordered=ordered, stop_after_errors=stop_after_errors)
     return ledger, reporter(progress, ledger, len(requests) if isinstance(requests, Sized) else None)
-
-
-def _at_least_one(value: Any, name: str) -> int:
-    if count(value, name) < 1:
-        raise ConfigurationError(f"{name} must be at least 1")
-    return int(value)

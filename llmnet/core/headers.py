@@ -45,7 +45,7 @@ def checked_key(key: Any, name: str = "api_key") -> str | None:
     """A key without surrounding white space, `None` where it is blank.
 
     Raises:
-        ConfigurationError: it is no text, or one that no header can carry.
+        ConfigurationError: it is no text, one that no header can carry, or a whole header.
     """
     if key is None:
         return None
@@ -54,6 +54,8 @@ def checked_key(key: Any, name: str = "api_key") -> str | None:
     key = key.strip()
     if not key.isascii() or not key.isprintable():
         raise ConfigurationError(f"{name} holds characters that no header can carry; copy it again")
+    if key.lower().startswith("bearer "):
+        raise ConfigurationError(f"{name} begins with 'Bearer', which is sent before it anyway; give the key alone")
     return key or None
 
 

@@ -190,7 +190,14 @@ _NOT_HERE = {
 
 def checked_timeout(timeout: Any, name: str = "timeout") -> float | Timeout | None:
     """Check seconds or a `Timeout`."""
-    return timeout if timeout is None or isinstance(timeout, Timeout) else positive(timeout, name)
+    if timeout is None or isinstance(timeout, Timeout):
+        return timeout
+    if not isinstance(timeout, int | float):
+        raise ConfigurationError(
+            f"{name} must be a number of seconds, or a Timeout like Timeout(connect=5, total=60), "
+            f"not {type(timeout).__name__}"
+        )
+    return positive(timeout, name)
 
 
 def checked_inputs(inputs: Any) -> list[Any]:

@@ -165,15 +165,16 @@ def equal_jitter(ceiling: float, rng: random.Random) -> float:
     return ceiling / 2 + rng.uniform(0.0, ceiling / 2)
 
 
-def count(value: Any, name: str) -> int:
-    """Check a whole number from 0.
+def count(value: Any, name: str, least: int = 0) -> int:
+    """Check a whole number that has a least value.
 
     Raises:
         ConfigurationError: it is none.
     """
-    if isinstance(value, bool) or not isinstance(value, int) or value < 0:
-        said = written(value) if isinstance(value, int) else repr(value)
-        raise ConfigurationError(f"{name} must be a whole number from 0, not {said}")
+    if isinstance(value, bool) or not isinstance(value, int):
+        raise ConfigurationError(f"{name} must be a whole number that is at least {least}, not {value!r}")
+    if value < least:
+        raise ConfigurationError(f"{name} must be at least {least}, not {written(value)}")
     return value
 
 

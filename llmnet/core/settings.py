@@ -26,10 +26,8 @@ def key(value: Any, name: str) -> Any:
 
 
 def positive_count(value: Any, name: str) -> int:
-    """Check a number that is at least 1."""
-    if count(value, name) < 1:
-        raise ConfigurationError(f"{name} must be at least 1")
-    return int(value)
+    """Check a whole number that is at least 1."""
+    return count(value, name, 1)
 
 
 def one_of(*types: type, said: str) -> Callable[[Any, str], Any]:
