@@ -65,7 +65,7 @@ def _named(given: Any, name: str) -> dict[str, Any]:
         raise ConfigurationError(f"{name} must be a dict of names and values, not {type(given).__name__}")
     for key in given:
         if not isinstance(key, str):
-            raise ConfigurationError(f"{name} has a key that is a {type(key).__name__}; keys are text")
+            raise ConfigurationError(f"{name} has a key of the type {type(key).__name__}; keys are text")
         if problem := fault(key, f"a key of {name}"):
             raise ConfigurationError(problem)
     return dict(given)
