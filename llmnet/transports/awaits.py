@@ -126,7 +126,7 @@ class Scope:
         """The bound has expired, perhaps while the loop was busy: what has come by now has a few turns to be read."""
         if self.give_up is not None:
             self.give_up()
-        if turns and self._call.bounds.may_look():
+        if turns:
             self._timer = self._loop.call_soon(self._look, turns - 1)
         else:
             self._end()
