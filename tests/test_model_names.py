@@ -29,6 +29,9 @@ FAMILIES = {
     "kimi-k3": "moonshot", "moonshot-v1-8k": "moonshot", "deepseek-chat": "deepseek", "grok-5": "xai",
     "doubao-pro": "volcengine", " kimi-k3 ": "moonshot", "anthropic/claude-haiku-5.5": "anthropic", "azure/gpt-4o": "azure",
     "gemini/gemini-3-pro": "gemini", "models/gemini-3-pro": "gemini", "openrouter/openai/gpt-4o": "openrouter",
+    "anthropic/c": "anthropic", "\u200bclaude-3": "anthropic", "\xa0kimi-k3": "moonshot", "groq/llama": "groq",
+    "ollama/llama3": "ollama", "xai/g": "xai", "Claude / x": "anthropic", "us.anthropic.claude-haiku-v1": "anthropic",
+    "deepseek/deepseek-chat": "deepseek",
 }  # fmt: skip
 UNKNOWN = {
     "opnai:gpt": "openai", "antropic:claude": "anthropic", "gogle:gemini": "google", "dash-scope:m": "dashscope",
@@ -102,7 +105,7 @@ def test_a_key_in_the_place_of_a_provider_is_not_shown(front):
     refusal(front, "provider", "opnai", provider="opnai")
 
 
-@pytest.mark.parametrize("model", ["gpt-5.4-mini", "ft:gpt-4o:org::id", "openai/gpt-4o", ":x", "meta/llama", "m"])
+@pytest.mark.parametrize("model", ["gpt-5.4-mini", "ft:gpt-4o:org::id", "openai/gpt-4o", ":x", "meta/llama", "my-org/model", "m"])
 def test_what_is_no_other_vendors_goes_to_openai(model):
     assert names("sync", model) == ("openai", model)
 

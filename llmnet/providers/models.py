@@ -99,6 +99,7 @@ def check_move(old: str, new: str, held: Mapping[str, object]) -> None:
 
 def _check_unplaced(model: str) -> None:
     """Check a name of which nobody has said where it goes."""
+    model = _plain(model)
     word, _ = _cut(model)
     other = _vendor(model)
     if word not in _NO_WORDS:
@@ -116,8 +117,8 @@ def _check_unplaced(model: str) -> None:
 
 
 def _vendor(model: str) -> Service | None:
-    """The service that a name without a provider hints at, whole or in its path: `claude-3`, `anthropic/claude-3`."""
-    for part in model.split("/"):
+    """The service that a name without a provider hints at, whole or in its path: `claude-3`, `us.anthropic/claude-3`."""
+    for part in map(str.strip, model.replace("/", ".").split(".")):
         known = NAMED.get(part) or next((one for one in SERVICES.values() if part.startswith(one.families)), None)
         if known is not None:
             return known
@@ -129,6 +130,16 @@ def _spelt(model: str, provider: str) -> str:
     if "/" in model:  # a gateway's name for it, which the vendor itself does not know
         return f'"{provider}:" and its name there, or before the whole the provider that serves it, as in "openrouter:"'
     return f'"{provider}:" and the name of a model' if model in NAMED else f'"{provider}:" before it'
+
+
+def _plain(model: str) -> str:
+    """A name as it looks: without blanks around it, or signs that nobody sees."""
+    if not model.isascii():
+        import unicodedata  # noqa: PLC0415 - for the rare name that is not ASCII
+
+        folded = unicodedata.normalize("NFKC", model)
+        model = "".join(sign for sign in folded if unicodedata.category(sign) != "Cf")
+    return model.strip()
 
 
 def nearest(word: str) -> str | None:
