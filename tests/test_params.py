@@ -42,7 +42,7 @@ def refused(server, front, how, given, *words):
 OPTIONS = {
     "provider": "extra_body", "api": "with_options", "api_key": "with_options(api_key=…)", "base_url": "with_options",
     "max_retries": "with_options(max_retries=…)", "retry": "with_options", "max_concurrent": "client", "proxy": "client",
-    "headers": "extra_headers", "verify": "client", "http2": "client", "api_version": "with_options",
+    "headers": "extra_headers", "verify": "client", "http2": "client", "rate_limit": "client", "api_version": "with_options",
     "on_event": "with_options", "transport": "client",
 }  # fmt: skip
 SLIPS = {
@@ -54,13 +54,24 @@ SLIPS = {
     "freqency_penalty": "frequency_penalty", "metdata": "metadata", "stream_option": "stream_options",
     "paralel_tool_calls": "parallel_tool_calls", "user_": "user", "extra_header": "extra_headers", "modle": "model",
     "extra_bdy": "extra_body", "time_out": "timeout", "callback": "callbacks", "apikey": "api_key", "api_kye": "api_key",
-    "baseurl": "base_url", "baseURL": "base_url", "apiKey": "api_key", "API_KEY": "api_key", "api-key": "api_key",
-    "maxTokens": "max_tokens", "topP": "top_p", "parallelToolCalls": "parallel_tool_calls", "MODEL": "model", "max_retrie": "max_retries", "providr": "provider",
+    "baseurl": "base_url", "max_retrie": "max_retries", "providr": "provider", "apiKey": "api_key", "API_KEY": "api_key",
+    "Api-Key": "api_key", "baseURL": "base_url", "maxRetries": "max_retries", "onEvent": "on_event", "topP": "top_p",
+    "extraHeaders": "extra_headers", "maxTokens": "max_tokens", "MODEL": "model", "auth_token": "api_key",
+    "accessToken": "api_key", "Authorization": "api_key", "token": "api_key", "key": "api_key", "password": "api_key",
+    "api_base": "base_url", "azure_endpoint": "base_url", "default_headers": "headers", "default_query": "extra_query",
+    "api-key": "api_key", "parallelToolCalls": "parallel_tool_calls",
 }  # fmt: skip
 
 
 def test_all_fields_of_the_client_are_told_apart():
-    assert OPTIONS.keys() == params.CLIENT_FIELDS.keys() == set(FIELDS) - {"model", "timeout"}
+    assert OPTIONS.keys() == params.CLIENT_FIELDS.keys() == set(FIELDS) - {"model", "timeout"} | {"rate_limit"}
+
+
+@pytest.mark.parametrize("front", FRONTS)
+@pytest.mark.parametrize("how", ["embed", "batch"])
+def test_what_is_another_methods(server, front, how):
+    refused(server, front, how, {"stream": True}, "stream_chat")
+    refused(server, front, how, {"callbacks": llmnet.StreamCallbacks()}, "callbacks=")
 
 
 @pytest.mark.parametrize("front", FRONTS)

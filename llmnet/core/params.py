@@ -15,8 +15,26 @@ CLIENT_FIELDS = {
     "provider": "a client talks to one provider; what the vendor calls so goes into extra_body={{'provider': …}}",
     "headers": "give extra_headers= to the call, or headers= to the client or to client.with_options",
     **dict.fromkeys(("api", "api_key", "api_version", "base_url", "max_retries", "on_event", "retry"), _OPTION),
-    **dict.fromkeys(("http2", "max_concurrent", "proxy", "transport", "verify"), _SHARED),
+    **dict.fromkeys(("http2", "max_concurrent", "proxy", "rate_limit", "transport", "verify"), _SHARED),
 }
+# What the clients decide by the method that is called.
+NOT_HERE = {
+    "stream": "call stream_chat, or give callbacks= to chat",
+    "callbacks": "chat takes them, a stream is iterated",
+}
+# How other libraries call what a client is told, and what else a key may be given as: it would go out in the body.
+ELSEWHERE = {
+    **dict.fromkeys(
+        (
+            "access_token", "auth_token", "authorization", "azure_ad_token", "azure_ad_token_provider", "bearer",
+            "bearer_token", "key", "password", "secret", "token",
+        ),
+        "api_key",
+    ),
+    **dict.fromkeys(("api_base", "azure_endpoint"), "base_url"),
+    "default_headers": "headers",
+    "default_query": "extra_query",
+}  # fmt: skip
 # What a slip may be meant for: arguments of our own, and the parameters of PROTOCOLS 7.7 by all their names there.
 ARGUMENTS = frozenset({
     "callbacks", "extra_body", "extra_headers", "extra_query", "messages", "model", "stream", "timeout",
@@ -42,9 +60,12 @@ def check_names(names: Iterable[str]) -> None:
     """Check the names of parameters that go into a body.
 
     Raises:
-        ConfigurationError: one of them is told to the client and not to a call, or is misspelt; it says what to write.
+        ConfigurationError: one of them is told to the client and not to a call, is another method's, or is misspelt; it
+            says what to write.
     """
     for name in names:
+        if name in NOT_HERE:
+            raise ConfigurationError(f"{name}= is no parameter here: {NOT_HERE[name]}")
         if name in CLIENT_FIELDS:
             raise ConfigurationError(f"{name}= is no parameter of a call: {CLIENT_FIELDS[name].format(name=name)}")
         if meant := meant_by(name):
@@ -56,15 +77,18 @@ def check_names(names: Iterable[str]) -> None:
 
 @functools.lru_cache(maxsize=1024)
 def meant_by(name: str) -> str | None:
-    """The parameter of which a name is a slip, or `None` where it is none: `maxTokens` and `API_KEY` are slips, too."""
+    """The parameter of which a name is a slip, or `None` where it is none; case and dashes tell no two apart."""
     if name in _KNOWN:
         return None
-    word, bare = name.lower(), _bare(name)
-    return next((known for known in _MEANT if bare == _bare(known) or is_slip(word, known)), None)
+    plain = _plain(name)
+    return _PLAIN.get(plain) or next((known for known in _MEANT if is_slip(name.lower(), known)), None)
 
 
-def _bare(name: str) -> str:
+def _plain(name: str) -> str:
     return name.lower().replace("_", "").replace("-", "")
+
+
+_PLAIN = {**{_plain(name): name for name in _MEANT}, **{_plain(name): meant for name, meant in ELSEWHERE.items()}}
 
 
 def is_slip(word: str, name: str) -> bool:

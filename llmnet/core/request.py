@@ -36,8 +36,6 @@ def chat_request(messages: Any, model: str | None, params: Mapping[str, Any], *,
     Raises:
         ConfigurationError: one of them is wrong; the message names it, its value and the fix.
     """
-    if wrong := next((name for name in _NOT_HERE if name in params), None):
-        raise ConfigurationError(f"{wrong}= is no parameter here: {_NOT_HERE[wrong]}")
     check_names(params)
     given = {name: value for name, value in params.items() if value is not None}
     _check_params(given)
@@ -181,11 +179,6 @@ _CHECKS: dict[str, Callable[[Any, str], object]] = {
     "temperature": _number, "top_p": _number, "max_tokens": _limit, "max_completion_tokens": _limit,
     "tools": _tools, "tool_choice": _choice, "service_tier": plain_text,
 }  # fmt: skip
-# What the clients decide by the method that is called.
-_NOT_HERE = {
-    "stream": "call stream_chat, or give callbacks= to chat",
-    "callbacks": "chat takes them, a stream is iterated",
-}
 
 
 def checked_timeout(timeout: Any, name: str = "timeout") -> float | Timeout | None:
