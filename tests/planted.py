@@ -106,6 +106,7 @@ SERVER = {
     "no event at all": (Reply(events=[f"data: {ECHO}\n\n"]), stream, {}),
     "no HTTP": (Reply(raw=f"{ECHO}\r\n\r\n".encode()), chat, {}),
     "a head that breaks off": (Reply(raw=f"HTTP/1.1 200 OK\r\nx: {ECHO}\r\n bad".encode()), chat, {}),
+    "a head with a line that is none": (Reply(raw=f"HTTP/1.1 200 OK\r\n{ECHO} \r\nx: y\r\n\r\n".encode()), chat, {}),
     "a cut body": (Reply(cut=40), chat, {}),
     "a cut stream": (Reply(text="one two three", cut=300, reset=True), stream, {}),
     "silence": (Reply(silent=True), chat, {"timeout": llmnet.Timeout(response=0.1)}),

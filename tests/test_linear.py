@@ -13,8 +13,11 @@ import json
 import pathlib
 import re
 import time
+import tracemalloc
 
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
 import llmnet
 from llmnet.cli.terminal import Plain
@@ -168,6 +171,10 @@ def keys_hidden(text):
     return Secrets(["sk-................................", "sk-another-key-of-somebody"]).hide(text)
 
 
+def hidden_error(body):
+    Secrets(["sk-................................"]).clean(error_of(body))
+
+
 def shown(text):
     plain = Plain()
     return plain(text)
@@ -209,6 +216,9 @@ READERS = {
     "JSON, dicts": (ours.decode, many(b'{"a":'), 100_000),
     "JSON, lists in lists": (ours.decode, lambda n: b"[" + b"[]," * n + b"0]", 50_000),
     "JSON, quotes": (ours.decode, lambda n: b"[" * 200 + b'"' * n, 500_000),
+    "JSON, ends": (ours.decode, lambda n: b"[" * 101 + b"]" * n, 500_000),
+    "JSON, quotes and ends": (ours.decode, lambda n: b"[" * 101 + b'"]' * n, 300_000),
+    "JSON, strings with ends": (ours.decode, lambda n: b"[" * 90 + b"{}," * 50 + b'"]",' * n, 60_000),
     "JSON, backslashes": (ours.decode, lambda n: b"[" * 200 + b'"' + b"\\" * n, 500_000),
     "JSON, half emojis": (ours.decode, lambda n: b'"' + b"\\ud800" * n + b'"', 20_000),
     "JSON, digits": (ours.decode, many(b"1"), 200_000),
@@ -225,6 +235,9 @@ READERS = {
         500,
     ),
     "error texts, in a success": (lambda text: find_error({"code": text, "message": text}), many(" "), 100_000),
+    "error texts, values": (error_of, lambda n: b'{"error":{"message":"x","d":[%b1]}}' % (b"[]," * n), 30_000),
+    "errors, without a secret": (hidden_error, lambda n: b'{"error":{"message":"x","d":[%b1]}}' % (b'"",' * n), 30_000),
+    "errors, escapes": (hidden_error, lambda n: b'{"error":{"message":"%b"}}' % (b"%41" * n), 30_000),
     "error names": (
         lambda name: [meaning(name, {"*perday*": 1, "*image*": 2}) for _ in range(20)],
         many("perda"),
@@ -276,7 +289,6 @@ PATTERNS = {
     ("core/escapes.py", ESCAPE): ("split", lambda n: b"%2&#12345\\u12&aaaaaaaa" * (n // 10)),
     ("core/headers.py", r"[!#$%&'*+.^_`|~0-9A-Za-z-]+"): OURS,
     ("core/headers.py", r"[\t\x20-\x7e\x80-\xff]*"): OURS,
-    ("core/json.py", rb'"[^"]*+"'): ("findall", lambda n: b'"' + b"[" * n),
     ("core/sse.py", r"(?:event: ?+(.++)\n)?+data: ?+(.*+)\n\n|(.*+\n)"): (
         "findall",
         lambda n: "event: a\ndata: x\n" * n,
@@ -355,6 +367,59 @@ def test_json_is_bounded_in_depth(opening):
 def test_signs_within_strings_are_no_depth(text):
     assert ours.decode(f"[{text}]") == json.loads(f"[{text}]")
     assert ours.decode(f"[{'[],' * 200}{text}]")[-len(json.loads(f"[{text}]")) :] == json.loads(f"[{text}]")
+
+
+def test_what_json_is_measured_by_takes_little_memory():
+    """Quotes stand for no values, and there is no end of them."""
+    body = b"[" * 101 + b'"' * (8 << 20)
+    tracemalloc.start()
+    try:
+        with pytest.raises(ValueError):
+            ours.decode(body)
+        assert tracemalloc.get_traced_memory()[1] < 32 << 20
+    finally:
+        tracemalloc.stop()
+
+
+@given(
+    st.recursive(
+        st.text('[]{}"\\', max_size=4),
+        lambda inner: st.lists(inner, max_size=3) | st.dictionaries(st.text('[{"', max_size=2), inner, max_size=2),
+        max_leaves=12,
+    ),
+    st.integers(80, 110),
+)
+def test_depth_is_measured_as_a_parser_does(inner, around):
+    text = "[" * around + json.dumps(inner) + "]" * around
+    depth = around + max_depth(inner)
+    if depth > ours.MAX_DEPTH:
+        with pytest.raises(ValueError, match="nested too deeply"):
+            ours.decode(text)
+    else:
+        assert ours.decode(text) == json.loads(text)
+
+
+def max_depth(value):
+    if isinstance(value, dict):
+        value = [*value.values()]
+    return 1 + max(map(max_depth, value), default=0) if isinstance(value, list) else 0
+
+
+def test_lists_and_dicts_are_bounded_whatever_came():
+    body = b"[" + b",".join([b"[]".ljust(30)] * (ours.MAX_NODES + 1)) + b"]"
+    with pytest.raises(ValueError, match="too many values"):
+        ours.decode(body, arrived=len(body))
+
+
+def test_what_json_is_wrong_about_is_not_kept():
+    with pytest.raises(ValueError) as caught:
+        ours.decode('{"a": tru, "b": "' + "x" * 10_000 + '"}')
+    shown = [
+        str(vars(one)) + str(one.args)
+        for one in (caught.value, caught.value.__cause__, caught.value.__context__)
+        if one
+    ]
+    assert "xxxx" not in "".join(shown)
 
 
 @pytest.mark.parametrize("unit", ["[]", "{}", '""', "1", '{"a":1}'])

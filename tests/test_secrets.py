@@ -9,7 +9,9 @@ from matrix import KEY, skipping
 
 import llmnet
 from llmnet.core.errors import ServerError
-from llmnet.core.secrets import CUT, SHORTEST, Secrets, cut
+from llmnet.core.glimpse import CUT, cut
+from llmnet.core.graph import reachable
+from llmnet.core.secrets import SHORTEST, Secrets
 from llmnet.testing import Reply
 
 pytestmark = pytest.mark.threads
@@ -87,3 +89,23 @@ def test_what_is_no_secret_is_shown():
     assert Secrets(["ab" * 9]).hide("ab" * 8 + "c") == "ab" * 8 + "c"
     assert (cut("abc", 3), cut("abcd", 3)) == ("abc", f"abc{CUT}")
     assert secrets.clean(ServerError("x")).message == "x"
+
+
+def test_a_header_that_a_server_echoes_as_it_came(server, front):
+    """It went out as Latin-1, which is no UTF-8."""
+    secret = "geheim-\xfcber-alles-\xdf-0123456789"
+    echo = secret.encode("latin-1")
+    raws = [
+        b"HTTP/1.1 500 No\r\ncontent-type: application/json\r\n\r\n" + b'{"error":{"message":"%b"}}' % echo,
+        b"HTTP/1.1 500 %b\r\nx-echo: %b\r\n\r\n%b" % (echo, echo, echo),
+        b"HTTP/1.1 200 OK\r\ntransfer-encoding: chunked\r\n\r\n%b\r\n" % echo,
+    ]
+    for raw in raws:
+        server.script(Reply(raw=raw))
+        with (
+            front.client(**at(server), headers={"x-api-key": secret}, max_retries=0) as client,
+            pytest.raises(llmnet.LLMNetError) as caught,
+        ):
+            client.chat("x")
+        for one in reachable(caught.value):
+            assert "0123456789" not in f"{one} {one!r} {vars(one)}"

@@ -13,8 +13,9 @@ from hypothesis import strategies as st
 
 from llmnet.core.credentials import in_headers, in_query, is_credential
 from llmnet.core.escapes import layers
+from llmnet.core.glimpse import CUT
 from llmnet.core.http import Headers
-from llmnet.core.secrets import CUT, MASK, NEWEST, SHORTEST, Secrets
+from llmnet.core.secrets import MASK, NEWEST, SHORTEST, Secrets
 
 KEY = "bce-v3/ALTAK-aB3+x=9/abcdefgh012345"
 NAMES = {"/": "&sol;", "+": "&plus;", "=": "&equals;", "-": "&#45;", "&": "&amp;", '"': "&quot;", "<": "&lt;"}
@@ -117,6 +118,32 @@ def test_half_a_secret_is_hidden_whatever_it_is_cut_in(kind, letters, more):
     half = text[: size + min(more, len(ESCAPES[kind](KEY[letters])) - 1)]
     for end in ("", CUT, f"{CUT} and more"):
         assert Secrets([KEY]).hide(f"it was {half}{end}") == f"it was {MASK}{end}"
+
+
+# Headers go out as Latin-1, and so may what stands in a query; a server answers in UTF-8, or believes that it does.
+WIDE = "geheim-\xfcber-alles-\xdf-0123456789"
+ECHOES = {
+    "Latin-1 in a text of bytes": repr(WIDE.encode("latin-1")),
+    "Latin-1 that is no UTF-8": WIDE.encode("latin-1").decode("utf-8", "replace"),
+    "UTF-8 that is taken for Latin-1": WIDE.encode().decode("latin-1"),
+    "Latin-1 in an address": quote(WIDE.encode("latin-1")),
+    "UTF-8 in an address": quote(WIDE),
+    "capitals": KEY.upper(),
+    "small letters": KEY.lower(),
+    "hexadecimal": KEY.encode().hex(),
+    "hexadecimal, capitals": KEY.encode().hex().upper(),
+}
+
+
+@pytest.mark.parametrize("kind", ECHOES)
+def test_what_becomes_of_a_secret_on_its_way(kind):
+    assert Secrets([KEY, WIDE]).hide(f"before {ECHOES[kind]} after").replace("b'***'", MASK) == f"before {MASK} after"
+
+
+def test_a_parameter_that_is_no_utf8():
+    found = Secrets(in_query(f"https://h.test/v1?sig={quote(WIDE.encode('latin-1'))}&a=b"))
+    for kind in ("Latin-1 in a text of bytes", "Latin-1 that is no UTF-8", "Latin-1 in an address"):
+        assert "0123456789" not in found.hide(f"before {ECHOES[kind]} after")
 
 
 @pytest.mark.parametrize(

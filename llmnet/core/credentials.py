@@ -34,8 +34,13 @@ def _parts(value: str) -> Iterator[str]:
 
 
 def in_query(url: str) -> list[str]:
-    """The credentials in the query of an address."""
-    return [value for name, value in parse_qsl(urlsplit(url).query) if is_credential(name)] if "?" in url else []
+    """The credentials in the query of an address; where its escapes are no UTF-8 they are read as Latin-1."""
+    query = urlsplit(url).query if "?" in url else ""
+    try:
+        pairs = parse_qsl(query, errors="strict")
+    except UnicodeDecodeError:
+        pairs = parse_qsl(query, encoding="latin-1")
+    return [value for name, value in pairs if is_credential(name)]
 
 
 def in_proxy(proxy: str) -> list[str]:

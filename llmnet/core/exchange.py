@@ -14,17 +14,17 @@ from llmnet.core.errors import (
     InvalidResponseError,
     LLMNetError,
 )
+from llmnet.core.glimpse import cut
 from llmnet.core.http import Headers, Request
 from llmnet.core.inflate import MAX_BODY_BYTES, Inflater
 from llmnet.core.json import decode, readable
 from llmnet.core.outcome import Fault, Outcome
-from llmnet.core.secrets import cut
 from llmnet.core.sse import ServerSentEvent, SSEDecoder
 
 Kind = Literal["error", "json", "events"]
 
 # How much may come out of a body's coding; the events of a stream are bounded one by one.
-_MOST: dict[Kind, int | None] = {"error": 1024 * 1024, "json": MAX_BODY_BYTES, "events": None}
+_MOST: dict[Kind, int | None] = {"error": 64 * 1024, "json": MAX_BODY_BYTES, "events": None}
 SNIPPET = 500
 # What a line of an event stream may begin with (data, event, id, retry, a comment), and no JSON does.
 _EVENT_LINES = (b"d", b"e", b"i", b"r", b":")

@@ -5,7 +5,7 @@ What is read is measured before it is built: a small text can stand for a thousa
 
 import json
 import math
-import re
+from itertools import accumulate
 from typing import Any
 
 import msgspec
@@ -18,7 +18,8 @@ _SCALARS = (str, bool, int, type(None))
 # Deeper than any reply is nested, and far from the depth at which Python's own recursion ends.
 MAX_DEPTH = 100
 # Values in one text, a list or dict counting twice: some 40 MB of objects at most. Each eight bytes of the wire may
-# bring one more: so large a reply is one that was asked for, as a thousand vectors are.
+# bring one more: so large a reply is one that was asked for, as a thousand vectors are. Not so for lists and dicts,
+# which the garbage collector goes through again and again while they are made: of those there may never be more.
 MAX_NODES = 500_000
 BYTES_PER_NODE = 8
 # Beyond this size nothing is read the forgiving way, which copies the whole text, at up to four bytes for each.
@@ -26,10 +27,11 @@ MAX_FORGIVEN = 4 * 1024 * 1024
 
 _TOO_DEEP = "the JSON is nested too deeply"
 # With escapes and all but these signs gone, a string is what stands between two quotes.
-_strings = re.compile(rb'"[^"]*+"')
 _SIGNS = b'[]{}"'
 _OTHERS = bytes(byte for byte in range(256) if byte not in _SIGNS)
-_STEPS = {ord("["): 1, ord("{"): 1, ord("]"): -1, ord("}"): -1, ord('"'): 0}
+_STEPS = {ord("["): 1, ord("{"): 1, ord("]"): -1, ord("}"): -1}
+# Signs that are looked at in one step.
+_WINDOW = 64 * 1024
 
 
 def decode(data: bytes | bytearray | str, *, arrived: int = 0) -> Any:
@@ -49,11 +51,15 @@ def decode(data: bytes | bytearray | str, *, arrived: int = 0) -> Any:
     try:
         return _decoder.decode(data)
     except (msgspec.DecodeError, UnicodeError, RecursionError) as error:
-        if len(data) > MAX_FORGIVEN:
-            raise ValueError(str(error)) from None
+        why = str(error)
+    if len(data) > MAX_FORGIVEN:
+        raise ValueError(why)
     text = data if isinstance(data, str) else data.decode("utf-8", "replace")
     try:
         return json.loads(text.removeprefix("\ufeff"), parse_constant=_refuse, parse_float=_finite)
+    except json.JSONDecodeError as error:
+        error.doc = ""  # the whole text, which would live as long as the error
+        raise
     except RecursionError:
         raise ValueError(_TOO_DEEP) from None
 
@@ -68,9 +74,10 @@ def readable(body: bytes) -> Any:
 
 def _check(data: bytes | bytearray | str, arrived: int) -> None:
     """Refuse what would become too much, or too deep; what is short can be neither."""
-    if 2 * len(data) > MAX_NODES and nodes(data) > MAX_NODES + arrived // BYTES_PER_NODE:
+    opened = _opened(data) if len(data) > 2 * MAX_DEPTH else 0
+    if 2 * len(data) > MAX_NODES and (opened > MAX_NODES or nodes(data) > MAX_NODES + arrived // BYTES_PER_NODE):
         raise ValueError(f"the JSON holds too many values, up to {nodes(data)} in {len(data)} bytes")
-    if len(data) > 2 * MAX_DEPTH and _opened(data) > MAX_DEPTH and _depth(data) > MAX_DEPTH:
+    if opened > MAX_DEPTH and _is_too_deep(data):
         raise ValueError(_TOO_DEEP)
 
 
@@ -85,15 +92,23 @@ def _opened(data: bytes | bytearray | str) -> int:
     return data.count(b"[") + data.count(b"{")
 
 
-def _depth(data: bytes | bytearray | str) -> int:
-    """How deeply a text is nested, strings left out."""
+def _is_too_deep(data: bytes | bytearray | str) -> bool:
+    """Whether a text is nested too deeply, strings left out; what is no JSON is looked at no further."""
+    level = within = 0
+    signs = _signs(data)
+    for at in range(0, len(signs), _WINDOW):
+        parts = signs[at : at + _WINDOW].split(b'"')
+        levels = list(accumulate(map(_STEPS.__getitem__, b"".join(parts[within::2])), initial=level))
+        if max(levels) > MAX_DEPTH or min(levels) < 0:
+            return min(levels) >= 0
+        level, within = levels[-1], (within + len(parts) - 1) % 2
+    return False
+
+
+def _signs(data: bytes | bytearray | str) -> bytes | bytearray:
+    """The quotes and brackets of a text; two quotes side by side make no difference to what is within strings."""
     raw = data.encode("utf-8", "replace") if isinstance(data, str) else data
-    signs = raw.replace(b"\\\\", b"").replace(b'\\"', b"").translate(None, _OTHERS)
-    level = deepest = 0
-    for sign in _strings.sub(b"", signs):
-        level += _STEPS[sign]
-        deepest = max(deepest, level)
-    return deepest
+    return raw.replace(b"\\\\", b"").replace(b'\\"', b"").translate(None, _OTHERS).replace(b'""', b"")
 
 
 def _refuse(word: str) -> None:

@@ -1,17 +1,18 @@
 """Keeps the caller's secrets out of all that the caller sees: found by value, never by pattern, however written."""
 
 import base64
+import contextlib
 import threading
 from collections.abc import Iterable, Iterator, Mapping
 from typing import Any
 
 from llmnet.core.errors import LLMNetError
 from llmnet.core.escapes import Layer, layers, undone
+from llmnet.core.glimpse import CUT
 from llmnet.core.graph import cut_causes
 from llmnet.core.http import Headers, Meta
 
 MASK = "***"
-CUT = "…"
 # A shorter value is found in innocent words, and hides nothing that could not be guessed.
 SHORTEST = 6
 # Where a text ends, or we have cut it, so many bytes are the beginning of a secret: the word "Bearer" is shorter.
@@ -110,16 +111,29 @@ class Secrets:
         return Headers([(self.hide(name), self.hide(value)) for name, value in headers.items()])
 
     def _clean(self, body: Any) -> Any:
+        """A body without a secret: nearly always the very same, which is found out at once."""
+        said = CUT.join(_texts(body))
+        return body if self.hide(said) == said else self._cleaned(body)
+
+    def _cleaned(self, body: Any) -> Any:
         if isinstance(body, str):
             return self.hide(body)
         if isinstance(body, dict):
-            return {self.hide(str(key)): self._clean(value) for key, value in body.items()}
-        return [self._clean(item) for item in body] if isinstance(body, list) else body
+            return {self.hide(str(key)): self._cleaned(value) for key, value in body.items()}
+        return [self._cleaned(item) for item in body] if isinstance(body, list) else body
 
 
-def cut(text: str, size: int) -> str:
-    """The beginning of a text, with a mark where it was cut: there half a secret may stand."""
-    return text if len(text) <= size else text[:size] + CUT
+def _texts(body: Any) -> Iterator[str]:
+    """All texts in a body."""
+    if isinstance(body, str):
+        yield body
+    elif isinstance(body, dict):
+        for key, value in body.items():
+            yield str(key)
+            yield from _texts(value)
+    elif isinstance(body, list):
+        for item in body:
+            yield from _texts(item)
 
 
 # -- what is looked for -----------------------------------------------------------------------------------------------
@@ -128,11 +142,24 @@ def cut(text: str, size: int) -> str:
 def needles(secret: str) -> tuple[Needle, ...]:
     """All that a secret looks like once escapes are undone."""
     meant = [*undone(secret)]  # it may itself look like escapes
-    written = {*meant, secret.replace(" ", "+"), secret.lower(), secret.encode("utf-8", "replace").decode("latin-1")}
+    written = {*meant, secret.replace(" ", "+"), secret.lower(), secret.upper()}
+    code = secret.encode("utf-8", "surrogatepass").hex()
+    written |= {code, code.upper()}
     found = {one.encode("utf-8", "surrogatepass") for one in written}
     found |= {layer.text for layer in layers(secret)}  # what its escapes mean may be no text
     found |= {one[SHORTEST:].lstrip().encode("utf-8", "surrogatepass") for one in meant if len(one) >= SHORTEST + _TAIL}
+    found |= {seen for one in found if not one.isascii() for seen in _mistaken(one)}
     return tuple((one[:_HEAD], one) for one in found.union(_in_base64(secret)) if len(one) >= SHORTEST)
+
+
+def _mistaken(written: bytes) -> Iterator[bytes]:
+    """What comes of letters beyond ASCII where UTF-8 is taken for Latin-1, as headers are sent, or the other way."""
+    yield written.decode("latin-1").encode()
+    yield written.decode("utf-8", "replace").encode()
+    with contextlib.suppress(UnicodeError):
+        latin = written.decode().encode("latin-1")
+        yield latin
+        yield latin.decode("utf-8", "replace").encode()
 
 
 def _flat(known: Mapping[str, tuple[Needle, ...]]) -> tuple[Needle, ...]:

@@ -7,9 +7,9 @@ from urllib.parse import urlsplit
 from llmnet.core.chat import FinishReason, ModelInfo, StreamChunk
 from llmnet.core.draft import Draft, chat_message
 from llmnet.core.errors import ConfigurationError, InvalidResponseError
+from llmnet.core.glimpse import glimpse
 from llmnet.core.http import Request
 from llmnet.core.request import ChatRequest
-from llmnet.core.secrets import cut
 from llmnet.core.sse import ServerSentEvent
 from llmnet.providers.anthropic_blocks import PIECES, Shown, dict_of, dicts_of, reply_of, sendable
 from llmnet.providers.anthropic_params import parameters
@@ -61,7 +61,7 @@ class Messages(Form):
         """A whole reply: all its blocks at once."""
         content = payload.get("content") if isinstance(payload, dict) else None
         if not isinstance(content, list):
-            raise InvalidResponseError(f"the reply has no content blocks: {cut(str(payload), 200)}")
+            raise InvalidResponseError(f"the reply has no content blocks: {glimpse(payload, 200)}")
         draft.name(id=payload.get("id"), model=payload.get("model"))
         reply = reply_of(draft)
         shown = reply.read(dicts_of(content)) | {"usage": reply.count(payload.get("usage"))}

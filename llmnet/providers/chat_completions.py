@@ -8,9 +8,9 @@ from urllib.parse import quote, urlsplit
 from llmnet.core.chat import FinishReason, StreamChunk, ToolCallDelta
 from llmnet.core.draft import MAX_CALLS, Draft, chat_message, check_count
 from llmnet.core.errors import ConfigurationError, InvalidResponseError
+from llmnet.core.glimpse import glimpse
 from llmnet.core.http import Request
 from llmnet.core.request import ChatRequest
-from llmnet.core.secrets import cut
 from llmnet.core.sse import ServerSentEvent
 from llmnet.providers.form import Form
 from llmnet.providers.reading import CHAT_USAGE, text_of, usage_of
@@ -78,7 +78,7 @@ class ChatCompletions(Form):
         """A whole reply is read as one chunk whose delta is the message."""
         choices = payload.get("choices") if isinstance(payload, dict) else None
         if not isinstance(choices, list) or not choices:
-            raise InvalidResponseError(f"the reply has no choices: {cut(str(payload), 200)}")
+            raise InvalidResponseError(f"the reply has no choices: {glimpse(payload, 200)}")
         return self._read(payload, draft, "message")
 
     def read_event(self, payload: dict[str, Any], event: ServerSentEvent, draft: Draft) -> StreamChunk | None:

@@ -8,10 +8,10 @@ import msgspec
 from llmnet.core.chat import EmbeddingResponse, FinishReason, ModelInfo, StreamChunk, ToolCallDelta, Usage
 from llmnet.core.draft import Draft, ToolDraft
 from llmnet.core.errors import ConfigurationError, InvalidResponseError
+from llmnet.core.glimpse import glimpse
 from llmnet.core.http import Request, merged
 from llmnet.core.json import decode
 from llmnet.core.request import ChatRequest
-from llmnet.core.secrets import cut
 from llmnet.core.sse import ServerSentEvent
 from llmnet.providers.chat_completions import FINISH, content_of, first_choice, tool_deltas
 from llmnet.providers.dashscope_input import native_messages, parameters
@@ -63,7 +63,7 @@ class Native(Form):
         """A whole reply is read as the one frame of a stream."""
         output = payload.get("output") if isinstance(payload, dict) else None
         if not isinstance(output, dict) or not (output.get("choices") or output.get("message") or "text" in output):
-            raise InvalidResponseError(f"the reply has no output: {cut(str(payload), 200)}")
+            raise InvalidResponseError(f"the reply has no output: {glimpse(payload, 200)}")
         return self._read(payload, draft)
 
     def parse_event(self, event: ServerSentEvent, draft: Draft) -> StreamChunk | None:

@@ -9,11 +9,14 @@ from collections.abc import Iterator, Mapping
 from typing import Any
 
 from llmnet.core.errors import APIStatusError
+from llmnet.core.glimpse import cut, glimpse
 from llmnet.core.json import decode
-from llmnet.core.secrets import cut
 from llmnet.providers.codes import STATUSES, TOO_LARGE, TOO_LONG, WORDS, Codes, class_of, meaning
 
 SNIPPET = 1000
+# An error inside a success may be as large as a reply: of its body so much is kept, and so much of its message.
+KEPT = 64 * 1024
+LONGEST_MESSAGE = 16 * 1024
 UNKNOWN_IN_SUCCESS = 500
 _ERROR_STATUS = re.compile("[45][0-9]{2}")
 _FINE = ("0", "200", "success", "ok")
@@ -79,7 +82,7 @@ def status_error(
         http_status=http_status,
         code=detail.code,
         type=detail.type,
-        body=payload,
+        body=kept(payload),
         request_id=detail.request_id,
         throttled=word in ("rate", "overloaded") or (word is None and status in (429, 529)),
         **({"final": True} if word == "too large" else {}),
@@ -161,7 +164,7 @@ def _error_in(whole: dict[str, Any]) -> dict[str, Any]:
 def _message(error: dict[str, Any], whole: dict[str, Any]) -> str:
     places = ((values, name) for values in (error, whole) for name in _MESSAGES)
     said = next((values[name] for values, name in places if values.get(name) not in (None, "")), None)
-    return said if isinstance(said, str) else shown(error if said is None else said)
+    return cut(said, LONGEST_MESSAGE) if isinstance(said, str) else shown(error if said is None else said)
 
 
 def _names_in(details: Any) -> Iterator[str | None]:
@@ -213,14 +216,17 @@ def _text_at(values: Mapping[str, Any], *names: str) -> str | None:
     for name in names:
         value = values.get(name)
         if isinstance(value, str | int) and not isinstance(value, bool) and value != "":
-            return str(value)
+            return cut(str(value), SNIPPET)
     return None
+
+
+def kept(payload: Any) -> Any:
+    """What an error keeps of a body: all of it, or the beginning of its text."""
+    text = glimpse(payload, KEPT)
+    return payload if len(text) <= KEPT else text
 
 
 def shown(value: Any) -> str:
     """A value as a short text; a page is its first words."""
-    try:
-        text = "" if value is None else str(value)
-    except RecursionError:
-        return "a body nested too deeply to be shown"
-    return cut(" ".join(cut(text, 4 * SNIPPET).split()), SNIPPET)
+    text = "" if value is None else glimpse(value, 4 * SNIPPET)
+    return cut(" ".join(text.split()), SNIPPET)

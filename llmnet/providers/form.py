@@ -8,10 +8,10 @@ from urllib.parse import urlsplit
 from llmnet.core.chat import EmbeddingResponse, ModelInfo, StreamChunk, Usage
 from llmnet.core.draft import Draft, chat_message
 from llmnet.core.errors import APIStatusError, InvalidResponseError
+from llmnet.core.glimpse import cut
 from llmnet.core.http import Request, merged
 from llmnet.core.json import decode, encode
 from llmnet.core.request import ChatRequest
-from llmnet.core.secrets import cut
 from llmnet.core.sse import ServerSentEvent
 from llmnet.providers.faults import find_error, status_error
 from llmnet.providers.reading import (

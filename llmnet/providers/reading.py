@@ -2,24 +2,30 @@
 
 import base64
 import re
-import struct
+import sys
+from array import array
 from collections.abc import Iterable, Mapping
 from typing import Any
 
 from llmnet.core.chat import ModelInfo, Usage
+from llmnet.core.draft import check_count
 from llmnet.core.errors import InvalidResponseError
-from llmnet.core.secrets import cut
+from llmnet.core.glimpse import glimpse
+
+# More than models are listed, or vectors asked for, in one request.
+MAX_ROWS = 20_000
 
 
 def items_of(payload: Any, name: str) -> list[dict[str, Any]]:
     """A list of objects in a reply.
 
     Raises:
-        InvalidResponseError: there is none.
+        InvalidResponseError: there is none, or too long a one.
     """
     items = payload.get(name) if isinstance(payload, dict) else None
     if not isinstance(items, list):
-        raise InvalidResponseError(f"the reply has no list {name!r}: {cut(str(payload), 200)}")
+        raise InvalidResponseError(f"the reply has no list {name!r}: {glimpse(payload, 200)}")
+    check_count(len(items), MAX_ROWS, f"rows of {name!r}")
     return [item for item in items if isinstance(item, dict)]
 
 
@@ -58,10 +64,12 @@ def vector_of(value: Any) -> list[float]:
     try:
         if isinstance(value, list):
             return [float(x) for x in value]
-        packed = base64.b64decode(value, validate=True)
-        return list(struct.unpack(f"<{len(packed) // 4}f", packed))
-    except (TypeError, ValueError, OverflowError, struct.error):
-        raise InvalidResponseError(f"an embedding is neither numbers nor base64: {cut(str(value), 80)}") from None
+        numbers = array("f", base64.b64decode(value, validate=True))
+        if sys.byteorder == "big":
+            numbers.byteswap()
+        return numbers.tolist()
+    except (TypeError, ValueError, OverflowError):
+        raise InvalidResponseError(f"an embedding is neither numbers nor base64: {glimpse(value, 80)}") from None
 
 
 _STATUS = re.compile(r"HTTP_STATUS/(\d{3})")

@@ -10,9 +10,9 @@ import ssl
 
 from llmnet.core.call import Call
 from llmnet.core.errors import APIConnectionError, IncompleteStreamError, LLMNetError, Phase
+from llmnet.core.glimpse import cut
 from llmnet.core.graph import reachable
 from llmnet.core.outcome import Outcome
-from llmnet.core.secrets import cut
 from llmnet.transports.sockets import AT_ONCE
 from llmnet.transports.tls import certificate_hint
 

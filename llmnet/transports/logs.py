@@ -9,9 +9,10 @@ from llmnet.core.secrets import Secrets
 LOGGERS = (
     "httpx",
     *(f"httpcore.{part}" for part in ("connection", "http11", "http2", "proxy", "socks")),
-    *(f"urllib3.{part}" for part in ("connectionpool", "connection", "poolmanager", "util.retry")),
+    *(f"urllib3.{part}" for part in ("connectionpool", "connection", "poolmanager", "response", "util.retry")),
     *(f"hpack.{part}" for part in ("hpack", "table")),  # these write down the headers themselves
 )
+_FORMATTER = logging.Formatter()
 _here: ContextVar[Secrets | None] = ContextVar("llmnet_secrets", default=None)
 
 
@@ -22,12 +23,16 @@ def hide_in_logs(secrets: Secrets) -> None:
 
 class _Hiding(logging.Filter):
     def filter(self, record: logging.LogRecord) -> bool:
-        """Let every record through, without a secret."""
+        """Let every record through, without a secret, also in the exception that it tells of."""
         secrets = _here.get()
         if secrets is not None:
             said = record.getMessage()
             if (hidden := secrets.hide(said)) != said:
                 record.msg, record.args = hidden, ()
+            if record.exc_info:
+                trace = _FORMATTER.formatException(record.exc_info)
+                if (hidden := secrets.hide(trace)) != trace:
+                    record.exc_info, record.exc_text = None, hidden
         return True
 
 

@@ -1,0 +1,45 @@
+"""What a reply holds, as text, as far as it is to be shown: neither time nor memory is spent on the rest of it."""
+
+from collections.abc import Iterator
+from typing import Any
+
+CUT = "…"
+
+
+def cut(text: str, size: int) -> str:
+    """The beginning of a text, with a mark where it was cut: there half a secret may stand."""
+    return text if len(text) <= size else text[:size] + CUT
+
+
+def glimpse(value: Any, size: int) -> str:
+    """As `str` writes what JSON can carry, cut after so many characters."""
+    if isinstance(value, str):
+        return cut(value, size)
+    said, length = [], 0
+    for piece in _pieces(value, size):
+        said.append(piece)
+        length += len(piece)
+        if length > size:
+            break
+    return cut("".join(said), size)
+
+
+def _pieces(value: Any, size: int) -> Iterator[str]:
+    if isinstance(value, dict):
+        yield "{"
+        for at, (key, item) in enumerate(value.items()):
+            yield f"{', ' if at else ''}{_brief(key, size)}: "
+            yield from _pieces(item, size)
+        yield "}"
+    elif isinstance(value, list):
+        yield "["
+        for at, item in enumerate(value):
+            yield ", " if at else ""
+            yield from _pieces(item, size)
+        yield "]"
+    else:
+        yield _brief(value, size)
+
+
+def _brief(value: Any, size: int) -> str:
+    return repr(value[:size] if isinstance(value, str) else value)
