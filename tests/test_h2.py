@@ -3,9 +3,12 @@
 import itertools
 
 import pytest
+import rows_h2
 from hypothesis import given
 from hypothesis import strategies as st
+from live import at
 
+import llmnet
 from llmnet.transports.async_h2 import Frames
 
 PREFACE = b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n"
@@ -82,3 +85,33 @@ def test_what_is_for_h2_to_complain_of_passes(said):
     frames = opened(1)
     assert frames.received(said) == said
     assert not frames.leaving
+
+
+# -- what h2 refuses in the midst of a reply ------------------------------------------------------------------------------
+
+PUSH, CONTINUATION = 5, 9
+FAULTS = {
+    "a push": frame(PUSH, 1, b"\0\0\0\2\x88").replace(b"\5\0", b"\5\4", 1),  # with the end of its head
+    "a head that goes on and on": frame(HEADERS, 1) + frame(CONTINUATION, 1) * 200,
+    "a head in the midst": frame(CONTINUATION, 1, b"a"),
+    "a window of nothing": frame(8, 0, b"\0\0\0\0"),
+    "settings of another size": frame(SETTINGS, 0, b"12345"),
+    "data of no stream": frame(DATA, 3, b"x"),
+}
+
+
+@pytest.mark.parametrize("name", FAULTS)
+@pytest.mark.parametrize("stream", [False, True])
+def test_a_breach_in_the_midst_of_a_reply_is_an_error_of_ours(awaited, name, stream):
+    pytest.importorskip("h2")
+
+    def breach(spoken, number, kind, pieces):
+        yield from rows_h2._some(spoken, number, kind, pieces[:2])
+        yield FAULTS[name]
+
+    with rows_h2.Peer() as peer:
+        peer.script(breach, breach)
+        with awaited.client(**at(peer, max_retries=0), http2=True, verify=peer.trust) as client:
+            with pytest.raises((llmnet.APIConnectionError, llmnet.IncompleteStreamError)) as caught:
+                client.chat("x", callbacks=llmnet.StreamCallbacks() if stream else None, timeout=20)
+            assert not isinstance(caught.value, llmnet.APITimeoutError)

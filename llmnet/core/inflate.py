@@ -66,7 +66,7 @@ class Inflater:
         return self._layers[-1].over or all(layer.complete for layer in self._layers)
 
     def feed(self, data: bytes) -> Iterator[bytes]:
-        """Take bytes of the body and decode them as the pieces are asked for, each of at most 16 KiB.
+        """Take bytes of the body and decode them as the pieces are asked for, each of at most 16 KiB, some empty.
 
         Raises:
             InvalidResponseError: the bytes are not what the coding promised, or too much came out.
@@ -117,6 +117,7 @@ class _Layer:
         for piece in pieces:
             for window in _windows(piece, WINDOW):
                 yield from self._decode(window)
+                yield b""  # much may stand for nothing: whoever reads looks up nevertheless
             if self.over:  # then what is left need not even come out of the coding around this one
                 return
 

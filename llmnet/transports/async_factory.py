@@ -140,6 +140,7 @@ async def _attempt(
     """Send once; the caller's request is left as it is, for httpx makes those of redirects from it."""
     response = await scope.run(pool.handle_async_request(_ours(call, request, scope)))
     call.sending()
+    response.headers.pop("set-cookie2", None)  # nobody sends it, and `http.cookiejar` takes more than linear time
     response.stream = BoundedStream(response.stream, call, request)
     return response
 

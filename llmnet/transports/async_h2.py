@@ -5,7 +5,7 @@ know: a stream that will not be answered is refused, and the connection tells wh
 """
 
 import itertools
-from collections.abc import Iterator
+from collections.abc import AsyncIterator, Iterator
 from typing import Any
 
 import httpcore
@@ -126,3 +126,23 @@ def is_leaving(connection: Any) -> bool:
     """Whether the server of a connection of httpcore's has said that it takes no new stream."""
     frames: Frames | None = getattr(getattr(connection, "_network_stream", None), "frames", None)
     return frames is not None and frames.leaving
+
+
+class Streamed:
+    """The body of a stream: what h2 raises in the midst of it is put into httpcore's words, as in the head."""
+
+    def __init__(self, inner: Any) -> None:
+        self._inner = inner
+
+    async def __aiter__(self) -> AsyncIterator[bytes]:
+        try:
+            async for part in self._inner:
+                yield part
+        except Exception as error:
+            if type(error).__module__.partition(".")[0] == "h2":
+                raise httpcore.RemoteProtocolError(f"{type(error).__name__}: {error}") from error
+            raise
+
+    async def aclose(self) -> None:
+        """Close."""
+        await self._inner.aclose()

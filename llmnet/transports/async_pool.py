@@ -17,7 +17,7 @@ import httpcore
 import httpx
 
 from llmnet.transports.async_dial import Dialler, SocksDialler, handshakes_of
-from llmnet.transports.async_h2 import Framing, is_leaving
+from llmnet.transports.async_h2 import Framing, Streamed, is_leaving
 from llmnet.transports.async_idle import Host, Idle
 from llmnet.transports.proxies import Proxy
 from llmnet.transports.sockets import PATIENCE, Age
@@ -218,6 +218,8 @@ class Ageing:
                 await self._inner.aclose()
         # For each request httpcore asks this of all its connections, for each of them: the shortest way counts.
         self.is_idle = _innermost(self._inner).is_idle
+        if response.extensions.get("http_version") == b"HTTP/2":
+            response.stream = Streamed(response.stream)
         self._two_lengths |= {name.lower() for name, _ in response.headers} >= _LENGTHS
         return response
 

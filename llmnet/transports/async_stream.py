@@ -17,6 +17,9 @@ from llmnet.core.http import answers
 from llmnet.transports.awaits import scope_here
 from llmnet.transports.sockets import AT_ONCE
 
+# What stands in so much, as a thousand informational heads, is read before the loop has another turn.
+_READ_AT_ONCE = 16 * 1024
+
 
 class Keeping(anyio.abc.ByteStream):
     """A stream of anyio's around another one."""
@@ -71,7 +74,7 @@ class Keeping(anyio.abc.ByteStream):
             anyio.BrokenResourceError: it is broken, and nothing was kept.
         """
         try:
-            data = await self._inner.receive(max_bytes)
+            data = await self._inner.receive(min(max_bytes, _READ_AT_ONCE))
         except anyio.BrokenResourceError:
             if kept := self._kept(max_bytes):
                 return kept
