@@ -10,6 +10,7 @@ from llmnet.calls import Caller
 from llmnet.core.bounds import Bounds, resolve_timeout
 from llmnet.core.call import Call
 from llmnet.core.chat import EmbeddingResponse, ModelInfo, total_usage
+from llmnet.core.draft import check_count
 from llmnet.core.errors import InvalidResponseError, LLMNetError
 from llmnet.core.extras import Extras, take_extras
 from llmnet.core.headers import checked_headers
@@ -23,8 +24,9 @@ _LONGEST_CURSOR = 4096
 Step = tuple[Request, Callable[[Any], Any]]
 T = TypeVar("T")
 
-MOST_PAGES = 1000
-"""Pages of a list that are asked for at most: a server that names a new one for ever would never be done with."""
+# More than any vendor has: a list that goes on and on would otherwise grow until `total` ends it.
+MAX_PAGES = 1000
+MAX_MODELS = 20_000
 
 
 class Job(Generic[T]):
@@ -112,7 +114,7 @@ class ModelsJob(Job[list[ModelInfo]]):
         """
         cursor: str | None = None
         seen: set[str | None] = set()
-        for _ in range(MOST_PAGES):
+        for _ in range(MAX_PAGES):
             seen.add(cursor)
             yield self.form.models_request(cursor), self._take
             page, cursor = self._page
@@ -120,10 +122,11 @@ class ModelsJob(Job[list[ModelInfo]]):
             if not page or cursor is None or cursor in seen:
                 return
         facts = {"provider": self.form.provider, "host": self.form.target.host, "meta": self.meta()}
-        raise InvalidResponseError(f"the list has no end: after {MOST_PAGES} pages there is another one", **facts)
+        raise InvalidResponseError(f"the list has no end: after {MAX_PAGES} pages there is another one", **facts)
 
     def _take(self, payload: Any) -> None:
         models, cursor = self.form.parse_models(payload)
+        check_count(len(self._models) + len(models), MAX_MODELS, "models")
         if cursor is not None and (len(cursor) > _LONGEST_CURSOR or not encodable(cursor)):
             raise InvalidResponseError("the list of models names a next page that no address can carry")
         self._page = models, cursor

@@ -61,7 +61,7 @@ def listing(server, **more):
 
 
 def test_pages_without_end_end(front, server, monkeypatch):
-    monkeypatch.setattr(jobs, "MOST_PAGES", 7)
+    monkeypatch.setattr(jobs, "MAX_PAGES", 7)
     server.handler = lambda request: page("m", f"cursor {server.request_count}")
     with front.client(**listing(server)) as client, pytest.raises(llmnet.InvalidResponseError) as caught:
         whole(front, client, "list_models")

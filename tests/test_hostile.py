@@ -1,12 +1,18 @@
 """Hostile replies: each ends in an `LLMNetError`, within its bound and within bounded memory, and starves nobody."""
 
 import asyncio
+import base64
 import contextlib
+import gc
 import gzip
+import http.cookiejar
+import itertools
 import json
 import os
 import pathlib
+import pickle
 import socket
+import struct
 import subprocess
 import sys
 import threading
@@ -19,10 +25,13 @@ import pytest
 from live import PROMPT, at_port
 
 import llmnet
+from llmnet import jobs
 from llmnet.core.exchange import Exchange
 from llmnet.core.http import Headers, Request
 from llmnet.core.inflate import PIECE
 from llmnet.core.outcome import Fault
+from llmnet.providers.reading import vector_of
+from llmnet.testing import FakeServer, Reply
 
 COUNT = os.environ.get("LLMNET_HOSTILE", "30000")
 EVENT = b'data: {"choices":[{"index":0,"delta":{"content":"a"}}]}\n\n'
@@ -348,3 +357,181 @@ def test_vectors_are_numbers(row):
         pytest.raises(llmnet.InvalidResponseError),
     ):
         client.embed("x")
+
+
+# -- what an error keeps --------------------------------------------------------------------------------------------------
+
+MESSAGE = b'{"error":{"message":"%b"}}'
+ERRORS = {
+    "values": b'{"error":{"message":"x","d":[%b""]}}' % (b'"",' * 150_000),
+    "lists": b'{"error":{"message":"x","d":[%b""]}}' % (b"[]," * 80_000),
+    "a long message": MESSAGE % (b"x" * (3 << 20)),
+    "escapes": MESSAGE % (b"%41" * (1 << 20)),
+    "a long code": b'{"error":{"message":"x","code":"%b"}}' % (b"x" * (3 << 20)),
+    "an error of a gateway": MESSAGE % json.dumps('{"error":{"message":"' + "x" * (1 << 20)).encode()[1:-1],
+}
+
+
+@pytest.mark.parametrize("name", ERRORS)
+def test_an_error_in_a_success_costs_and_keeps_no_more_than_one_of_a_status(front, name):
+    plain, event = head(kind=b"application/json"), head()
+    for streamed, reply in ((False, plain + ERRORS[name]), (True, event + b"data: " + ERRORS[name] + b"\n\n")):
+        with saying(reply) as port, front.client(**fields(port)) as client:
+            begun = time.process_time()
+            with pytest.raises((llmnet.ServerError, llmnet.InvalidResponseError)) as caught:
+                client.chat("x", callbacks=llmnet.StreamCallbacks() if streamed else None)
+            assert time.process_time() - begun < 2
+            kept = len(pickle.dumps(caught.value))
+            assert kept < 200_000
+
+
+def test_a_squeezed_error_is_read_no_further_than_a_plain_one(front):
+    body = gzip.compress(b'{"error":{"message":"x","d":[%b""]}}' % (b'"",' * 300_000))
+    with (
+        saying(head(b"content-encoding: gzip", status=b"500 No"), body) as port,
+        front.client(**fields(port)) as client,
+    ):
+        begun = time.process_time()
+        with pytest.raises(llmnet.ServerError) as caught:
+            client.chat("x")
+        assert time.process_time() - begun < 1
+    assert len(caught.value.body) <= 64 << 10
+
+
+# -- heads, codings and frames that cost more than they are long ----------------------------------------------------------
+
+COOKIE, COOKIE2 = b"set-cookie: a=b", b"set-cookie2: " + b"a;" * 32_000
+REPLY = b'{"choices": [{"index": 0, "message": {"content": "hi"}, "finish_reason": "stop"}]}'
+
+
+def test_a_client_neither_reads_nor_keeps_cookies(front):
+    many = [COOKIE2] * (30 if front.name == "sync" else 1)  # a longer head is refused
+    with (
+        saying(head(COOKIE, *many, kind=b"application/json"), REPLY) as port,
+        front.client(**fields(port)) as client,
+    ):
+        begun = time.process_time()
+        reply = client.chat("x")
+        assert time.process_time() - begun < 0.5
+        assert (str(reply), reply.meta.headers["set-cookie"]) == ("hi", "a=b")
+        jars = [one for one in gc.get_objects() if isinstance(one, http.cookiejar.CookieJar)]
+        assert not any(cookie.domain == "127.0.0.1" for jar in jars for cookie in jar)
+
+
+def test_a_session_keeps_cookies_and_reads_no_others():
+    with saying(head(COOKIE, *[COOKIE2] * 30)) as port, llmnet.create_session() as session:
+        begun = time.process_time()
+        session.get(f"http://127.0.0.1:{port}/")
+        assert (dict(session.cookies), time.process_time() - begun < 1) == ({"a": "b"}, True)
+
+
+def test_an_async_client_for_any_api_keeps_cookies_and_reads_no_others():
+    async def main():
+        async with llmnet.create_async_client() as client:
+            response = await client.get(f"http://127.0.0.1:{port}/")
+            return dict(client.cookies), "set-cookie2" in response.headers
+
+    with saying(head(COOKIE, COOKIE2)) as port:
+        assert asyncio.run(main()) == ({"a": "b"}, False)
+
+
+def longest(work):
+    """Run a coroutine function twice; of the second time, the largest part of its work that nothing came between."""
+
+    async def main():
+        stretches, mark = [], time.thread_time()
+
+        async def others():
+            nonlocal mark
+            while True:
+                await asyncio.sleep(0)
+                now = time.thread_time()
+                stretches.append(now - mark)
+                mark = now
+
+        task = asyncio.create_task(others())
+        try:
+            await work()
+            stretches.clear()
+            await work()
+        finally:
+            task.cancel()
+        return max(stretches) / sum(stretches)
+
+    return asyncio.run(main())
+
+
+def empty(n):
+    """So many streams of gzip, in one, of which nothing comes out."""
+    return gzip.compress(gzip.compress(b"") * n)
+
+
+def test_a_coding_that_stands_for_nothing_leaves_the_loop_to_others():
+    async def work():
+        async with llmnet.AsyncClient(**fields(port)) as client:
+            with pytest.raises(llmnet.LLMNetError):
+                async for _ in client.stream_chat("x"):
+                    pass
+
+    with saying(head(b"content-encoding: gzip, gzip"), empty(60_000)) as port:
+        assert longest(work) < 0.4
+
+
+def test_a_bound_holds_while_a_coding_stands_for_nothing(front):
+    bounds = llmnet.Timeout(response=0.1, idle=0.1, total=0.1)
+    with (
+        saying(head(b"content-encoding: gzip, gzip"), empty(1_000_000), hold=True) as port,
+        front.client(**fields(port, timeout=bounds)) as client,
+    ):
+        begun = time.process_time()
+        with pytest.raises(llmnet.APITimeoutError):
+            client.chat("x", callbacks=llmnet.StreamCallbacks())
+        assert time.process_time() - begun < 0.8
+
+
+def test_informational_heads_leave_the_loop_to_others():
+    """A thousand of them are at hand at once."""
+
+    async def work():
+        async with llmnet.AsyncClient(**fields(port)) as client:
+            assert str(await client.chat("x")) == "hi"
+
+    with saying(b"HTTP/1.1 103 Early\r\n\r\n" * 3_000 + head(kind=b"application/json") + REPLY) as port:
+        assert longest(work) < 0.6
+
+
+# -- lists ----------------------------------------------------------------------------------------------------------------
+
+
+def paging(front, page, **more):
+    """List models from a server that always has another page."""
+    server, numbers = FakeServer(), itertools.count()
+    server.handler = lambda request: Reply(body=page(next(numbers)))
+    with server, front.client(**at_port(server.port, api="messages", **more)) as client:
+        with pytest.raises(llmnet.InvalidResponseError) as caught:
+            client.list_models()
+        return str(caught.value), server.request_count
+
+
+def test_pages_without_end_are_ended(front, monkeypatch):
+    monkeypatch.setattr(jobs, "MAX_PAGES", 20)
+    said, count = paging(front, lambda n: {"data": [{"id": "m"}], "has_more": True, "last_id": str(n)})
+    assert "more than 20 pages of models" in said
+    assert count == 21
+
+
+def test_models_without_end_are_ended(front, monkeypatch):
+    monkeypatch.setattr(jobs, "MAX_MODELS", 100)
+    said, count = paging(front, lambda n: {"data": [{"id": "m"}] * 30, "has_more": True, "last_id": str(n)})
+    assert "more than 100 models" in said
+    assert count == 4
+
+
+def test_a_page_has_only_so_many_rows(front):
+    said, _ = paging(front, lambda n: {"data": [{"id": "m"}] * 20_001})
+    assert "more than 20000 rows of 'data'" in said
+
+
+def test_a_packed_vector_is_read_as_it_is_meant():
+    packed = base64.b64encode(struct.pack("<3f", 1.5, -2.0, 0.1)).decode()
+    assert vector_of(packed) == [*struct.unpack("<3f", struct.pack("<3f", 1.5, -2.0, 0.1))]
