@@ -105,7 +105,9 @@ def test_a_key_in_the_place_of_a_provider_is_not_shown(front):
     refusal(front, "provider", "opnai", provider="opnai")
 
 
-@pytest.mark.parametrize("model", ["gpt-5.4-mini", "ft:gpt-4o:org::id", "openai/gpt-4o", ":x", "meta/llama", "my-org/model", "m"])
+@pytest.mark.parametrize(
+    "model", ["gpt-5.4-mini", "ft:gpt-4o:org::id", "openai/gpt-4o", ":x", "meta/llama", "my-org/model", "m"]
+)
 def test_what_is_no_other_vendors_goes_to_openai(model):
     assert names("sync", model) == ("openai", model)
 

@@ -117,7 +117,7 @@ def _check_unplaced(model: str) -> None:
 
 
 def _vendor(model: str) -> Service | None:
-    """The service that a name without a provider hints at, whole or in its path: `claude-3`, `us.anthropic/claude-3`."""
+    """The service that a name without a provider hints at, whole or in its path: `claude-3`, `anthropic/claude-3`."""
     for part in map(str.strip, model.replace("/", ".").split(".")):
         known = NAMED.get(part) or next((one for one in SERVICES.values() if part.startswith(one.families)), None)
         if known is not None:
