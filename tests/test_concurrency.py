@@ -4,15 +4,18 @@ import asyncio
 import contextlib
 import os
 import random
+import ssl
 import threading
 import time
 
 import pytest
+import trustme
 from live import WORDS, Work, at, content, eventually, no_leak, open_files, slots
 from processes import in_child
+from proxy import Proxy
 
 import llmnet
-from llmnet.testing import Reply
+from llmnet.testing import FakeServer, Reply
 
 pytestmark = pytest.mark.threads
 
@@ -235,6 +238,37 @@ def test_a_connection_that_dies_under_a_request_is_replayed(front, server):
             client.chat("hi")
         assert [a.transparent for a in caught.value.meta.attempts] == [True, False]
         assert slots(client) == 0
+
+
+@contextlib.contextmanager
+def forwarded(server):
+    """The server takes the place of a proxy, and a plain address that of what lies behind it."""
+    yield server, {"proxy": server.url, "base_url": "http://api.example/v1"}
+
+
+@contextlib.contextmanager
+def tunnelled(_):
+    context, trusted, ca = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER), ssl.create_default_context(), trustme.CA()
+    ca.issue_cert("127.0.0.1").configure_cert(context)
+    ca.configure_trust(trusted)
+    with FakeServer(tls=context) as server, Proxy() as proxy:
+        yield server, {**at(server), "proxy": f"http://127.0.0.1:{proxy.port}", "verify": trusted}
+
+
+@pytest.mark.parametrize("way", [forwarded, tunnelled])
+def test_behind_a_proxy_a_loss_is_that_of_any_connection(front, server, way):
+    with way(server) as (behind, fields), front.client(**{**at(behind), **fields}, max_retries=0) as client:
+        client.chat("warm")
+        behind.script(Reply(drop=True))
+        meta = client.chat("hi").meta
+        assert [(a.transparent, a.sent, a.wait) for a in meta.attempts] == [(True, False, 0.0), (False, True, 0.0)]
+        assert meta.attempts[0].cause == "APIConnectionError (response)"
+        client.chat("warm")
+        behind.script(Reply(drop=True), Reply(drop=True))
+        with pytest.raises(llmnet.APIConnectionError) as caught:
+            client.chat("hi")
+        assert [a.transparent for a in caught.value.meta.attempts] == [True, False]
+        assert (caught.value.phase, caught.value.maybe_billed) == ("response", True)
 
 
 def test_a_fresh_connection_that_dies_is_no_stale_one(front, server):

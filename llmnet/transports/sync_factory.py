@@ -66,7 +66,7 @@ class ApiRetry(PolicyRetry):
         if response is not None:
             outcome = call.refused(response.status, Headers(response.headers.items()))
         else:
-            outcome = outcome_of(error, call, proxied=is_proxied(error))
+            outcome = outcome_of(error, call, proxied=is_proxied(error, call))
         if not call.decide(outcome).retry:
             raise _last(error, outcome.error, call, _pool, url)
         if response is not None:

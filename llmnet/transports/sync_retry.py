@@ -45,7 +45,7 @@ class PolicyRetry(urllib3.Retry):
         self, method: Any = None, url: Any = None, response: Any = None, error: Any = None, *_: Any, **__: Any
     ) -> Self:
         """Put a failed attempt to the call: a new `Retry` where it is repeated, else the final error is raised."""
-        outcome = outcome_of(error, self.call, proxied=is_proxied(error)) if error else refusal(self.call, response)
+        outcome = outcome_of(error, self.call, proxied=is_proxied(error, self.call)) if error else refusal(self.call, response)
         self.call.judge(outcome)
         return self.after(method, url, response)
 
@@ -91,6 +91,9 @@ def error_body(call: Call, response: urllib3.BaseHTTPResponse) -> bytes:
     return bytes(body)
 
 
-def is_proxied(error: BaseException) -> bool:
-    """Whether urllib3 or requests lays a failure at the proxy's door."""
-    return isinstance(error, urllib3.exceptions.ProxyError | requests.exceptions.ProxyError)
+def is_proxied(error: BaseException, call: Call) -> bool:
+    """Whether a failure is to be laid at the proxy's door; urllib3 lays all there that happens behind one.
+
+    Once the request itself is on its way, a loss is that of any connection.
+    """
+    return not call.sent and isinstance(error, urllib3.exceptions.ProxyError | requests.exceptions.ProxyError)

@@ -100,7 +100,7 @@ class Transport:
                 except Resend:
                     continue
                 except FOREIGN as error:
-                    raise Fault(outcome_of(error, call, proxied=is_proxied(error))) from error
+                    raise Fault(outcome_of(error, call, proxied=is_proxied(error, call))) from error
                 except Exception:
                     call.go_on()  # connections that are closed under a stopped call may fail in any way
                     raise
