@@ -249,7 +249,7 @@ def test_parameters(params, body):
         {"seed": 1},
         {"logprobs": True},
         {"top_logprobs": 2},
-        {"logit_bias": {}},
+        {"logit_bias": {"1": 1}},
         {"presence_penalty": 0.1},
         {"frequency_penalty": 0.1},
         {"response_format": {"type": "json_object"}},

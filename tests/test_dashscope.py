@@ -142,14 +142,15 @@ def test_the_callers_own_value_stands_over_a_default(given, expected):
 @pytest.mark.parametrize(
     "given",
     [
-        {"user": "u"}, {"metadata": {"a": "b"}}, {"frequency_penalty": 1}, {"stream_options": {"include_usage": True}},
+        {"user": "u"}, {"metadata": {"a": "b"}}, {"frequency_penalty": 1},
+        {"stream_options": {"chunk_include_usage": True}},
         {"reasoning_effort": "enormous"}, {"reasoning_effort": ["low"]},
     ],
     ids=str,
 )  # fmt: skip
 def test_what_has_no_counterpart_is_refused(given):
     with pytest.raises(ConfigurationError, match=next(iter(given))):
-        prepared(**given)
+        prepared(stream=True, **given)
 
 
 @pytest.mark.parametrize(

@@ -77,21 +77,30 @@ def test_only_a_stream_says_so():
 
 
 TEXT = {"type": "text", "text": "a"}
-IN, OUT = {"type": "input_text", "text": "a"}, {"type": "output_text", "text": "a"}
+IMAGE = {"type": "input_image", "file_id": "file-1"}
+IN, OUT = {"type": "input_text", "text": "a"}, {"type": "output_text", "text": "a", "annotations": []}
+
+
+def spoke(*parts, place=0, **more):
+    """What an assistant said, as the item that is published for it."""
+    item = {"type": "message", "id": f"msg_{place}", "status": "completed", "role": "assistant", "content": list(parts)}
+    return {**item, **more}
+
+
 MESSAGES = [
     ({"role": "system", "content": "a"}, [{"role": "system", "content": [IN]}]),
     ({"role": "developer", "content": [TEXT]}, [{"role": "developer", "content": [IN]}]),
     (user(TEXT), [user(IN)]),
-    ({"role": "assistant", "content": "a"}, [{"role": "assistant", "content": [OUT]}]),
-    ({"role": "assistant", "content": [TEXT]}, [{"role": "assistant", "content": [OUT]}]),
+    ({"role": "assistant", "content": "a"}, [spoke(OUT)]),
+    ({"role": "assistant", "content": [TEXT]}, [spoke(OUT)]),
     ({"role": "assistant", "content": "", "refusal": None}, []),
     (
         {"role": "assistant", "content": None, "refusal": "no"},
-        [{"role": "assistant", "content": [{"type": "refusal", "refusal": "no"}]}],
+        [spoke({"type": "refusal", "refusal": "no"})],
     ),
     (
         {"role": "assistant", "content": [TEXT, {"type": "refusal", "refusal": "no"}]},
-        [{"role": "assistant", "content": [OUT, {"type": "refusal", "refusal": "no"}]}],
+        [spoke(OUT, {"type": "refusal", "refusal": "no"})],
     ),
     # What a reply of another service or an SDK brings beside what was said.
     (
@@ -103,12 +112,12 @@ MESSAGES = [
             "audio": None,
             "function_call": None,
         },
-        [{"role": "assistant", "content": [OUT]}],
+        [spoke(OUT)],
     ),
     # A message in the vendor's own form.
     (
         {"type": "message", "role": "assistant", "phase": "commentary", "content": [OUT]},
-        [{"type": "message", "role": "assistant", "phase": "commentary", "content": [OUT]}],
+        [spoke(OUT, phase="commentary")],
     ),
     (
         user({"type": "image_url", "image_url": {"url": "https://x/a.png", "detail": "low"}}),
@@ -116,11 +125,11 @@ MESSAGES = [
     ),
     (
         user({"type": "image_url", "image_url": {"url": "data:image/png;base64,AA=="}}),
-        [user({"type": "input_image", "image_url": "data:image/png;base64,AA=="})],
+        [user({"type": "input_image", "image_url": "data:image/png;base64,AA==", "detail": "auto"})],
     ),
     (
         user({"type": "image_url", "image_url": "https://x/a"}),
-        [user({"type": "input_image", "image_url": "https://x/a"})],
+        [user({"type": "input_image", "image_url": "https://x/a", "detail": "auto"})],
     ),
     (
         user({"type": "file", "file": {"file_data": "data:application/pdf;base64,AA==", "filename": "a.pdf"}}),
@@ -132,8 +141,8 @@ MESSAGES = [
         [user({"type": "input_audio", "input_audio": {"data": "AA==", "format": "wav"}})],
     ),
     (
-        user(IN, {"type": "input_image", "file_id": "file-1"}, {"type": "input_file", "file_url": "https://x"}),
-        [user(IN, {"type": "input_image", "file_id": "file-1"}, {"type": "input_file", "file_url": "https://x"})],
+        user(IN, IMAGE, {"type": "input_file", "file_url": "https://x"}),
+        [user(IN, {**IMAGE, "detail": "auto"}, {"type": "input_file", "file_url": "https://x"})],
     ),
     (
         {"role": "tool", "tool_call_id": "c1", "content": "7", "name": "roll"},
@@ -149,7 +158,7 @@ MESSAGES = [
             {
                 "type": "function_call_output",
                 "call_id": "c1",
-                "output": [IN, {"type": "input_image", "image_url": "https://x"}],
+                "output": [IN, {"type": "input_image", "image_url": "https://x", "detail": "auto"}],
             }
         ],
     ),
@@ -182,8 +191,11 @@ def test_a_conversation_with_parallel_tool_calls():
         {"role": "user", "content": "And?"},
     ) == [
         {"role": "system", "content": [{"type": "input_text", "text": "Play."}]},
-        user({"type": "input_text", "text": "Roll this"}, {"type": "input_image", "image_url": "https://x/die.png"}),
-        {"role": "assistant", "content": [{"type": "output_text", "text": "Twice."}]},
+        user(
+            {"type": "input_text", "text": "Roll this"},
+            {"type": "input_image", "image_url": "https://x/die.png", "detail": "auto"},
+        ),
+        spoke({**OUT, "text": "Twice."}, place=2),
         {"type": "function_call", "call_id": "c1", "name": "roll", "arguments": '{"n":2}'},
         {"type": "function_call", "call_id": "c2", "name": "roll", "arguments": "{}"},
         {"type": "function_call_output", "call_id": "c1", "output": "7"},
@@ -291,11 +303,6 @@ PARAMS = [
     ),
     ({"user": "u", "metadata": {"a": "b"}}, {"user": "u", "metadata": {"a": "b"}}),
     ({"instructions": "i", "store": False, "include": ["x"]}, {"instructions": "i", "store": False, "include": ["x"]}),
-    ({"stream_options": {"include_usage": True}}, {}),
-    (
-        {"stream_options": {"include_usage": True, "include_obfuscation": False}},
-        {"stream_options": {"include_obfuscation": False}},
-    ),
     ({"temperature": None, "stop": None}, {}),
     ({"future_word": [1]}, {"future_word": [1]}),
 ]
@@ -316,7 +323,7 @@ def test_parameters(params, expected):
         {"n": 2},
         {"seed": 1},
         {"logprobs": True},
-        {"logit_bias": {}},
+        {"logit_bias": {"1": 1}},
         {"frequency_penalty": 1},
         {"presence_penalty": 1},
     ],
@@ -834,9 +841,7 @@ def test_the_answer_to_a_custom_call_that_came_as_an_item():
 
 def test_a_text_that_the_caller_rewrote_goes_out_as_the_caller_says():
     message = {**read(response(THOUGHT, SAID)).message, "content": "Hello there"}
-    assert items(user(TEXT), message)[1:] == [
-        {"role": "assistant", "content": [{"type": "output_text", "text": "Hello there"}]}
-    ]
+    assert items(user(TEXT), message)[1:] == [spoke({**OUT, "text": "Hello there"}, place=1)]
 
 
 def test_items_of_another_form_stay_at_home():
@@ -845,7 +850,7 @@ def test_items_of_another_form_stay_at_home():
         "content": "a",
         VENDOR: {"form": "messages", "items": [{"type": "text"}], "content": "a"},
     }
-    assert items(message) == [{"role": "assistant", "content": [OUT]}]
+    assert items(message) == [spoke(OUT)]
 
 
 def test_a_broken_stream_gives_a_plain_message():

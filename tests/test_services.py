@@ -182,16 +182,45 @@ def test_embedding_limits(name, model, limit):
 
 
 def test_base64_is_asked_for_only_where_it_is_known_to_work():
-    assert {name for name, service in SERVICES.items() if service.base64_vectors} == {
+    assert {name for name, service in SERVICES.items() if target(service).base64_vectors} == {
         "openai",
         "azure",
         "dashscope",
         "fake",
     }
+    assert {name for name, service in SERVICES.items() if target(service, STRANGER).base64_vectors} == {"fake"}
+
+
+STRANGER = "http://localhost:8080/v1"
+AT = [
+    # an address, what is known of it
+    ("https://eu.api.openai.com/v1", True), ("https://API.OpenAI.com:443/v1", True), ("https://openai.com.evil.example", False),
+    ("https://myopenai.com/v1", False), ("https://openrouter.ai/api/v1", False), (STRANGER, False),
+    ("https://dashscope-intl.aliyuncs.com/compatible-mode/v1", True), ("https://res.openai.azure.com/openai/v1", True),
+    ("https://res.services.ai.azure.com/openai/v1", False), ("https://gateway.example/azure/openai/v1", False),
+]  # fmt: skip
+
+
+@pytest.mark.parametrize(("base_url", "known"), AT)
+def test_whose_vectors_come_in_base64_is_known_of_hosts(base_url, known):
+    for name in ("openai", "azure", "dashscope", "vllm", "mistral"):
+        assert target(SERVICES[name], base_url).base64_vectors is known
+
+
+def target(service, base_url=None, **facts):
+    base = base_url or service.base_url or "https://res.openai.azure.com"
+    return Target(service=service, api=next(iter(service.apis)), base_url=base, **facts)
 
 
 def test_usage_in_streams_is_asked_for_wherever_it_is_understood():
-    assert {name for name, service in SERVICES.items() if not service.usage_in_streams} == {"mistral"}
+    assert {name for name, service in SERVICES.items() if not target(service).usage_in_streams} == {"mistral"}
+    assert not target(SERVICES["openai"], "https://api.mistral.ai/v1").usage_in_streams
+    for version, known in (("2024-02-01", False), ("2024-08-01-preview", False), ("2024-10-21", True)):
+        facts = {"service": SERVICES["azure"], "api": "deployments", "base_url": "https://res.openai.azure.com/openai"}
+        assert Target(**facts, api_version=version).usage_in_streams is known
+        facts["base_url"] += f"?api-version={version}"
+        assert Target(**facts).usage_in_streams is known
+        assert Target(**{**facts, "api": "v1"}).usage_in_streams
 
 
 @pytest.mark.parametrize("service", SERVICES.values(), ids=lambda service: service.name)

@@ -17,7 +17,7 @@ from llmnet.providers.anthropic_request import conversation
 from llmnet.providers.form import Form
 from llmnet.providers.reading import items_of, model_info, text_of
 from llmnet.providers.services import MESSAGES
-from llmnet.providers.writing import with_items
+from llmnet.providers.writing import params_of, with_items
 
 VERSION = "2023-06-01"
 # The API requires a limit; this is ours where the caller names none.
@@ -42,7 +42,7 @@ class Messages(Form):
     def prepare(self, chat: ChatRequest) -> Request:
         """Conversation and parameters in Anthropic's words; of our own there is but the limit that it requires."""
         body: dict[str, Any] = {"model": chat.model, "max_tokens": MAX_TOKENS, **conversation(chat.messages)}
-        own = parameters(chat.params, model=chat.model, limit=MAX_TOKENS)
+        own = parameters(params_of(chat), model=chat.model, limit=MAX_TOKENS)
         if "system" in own and "system" in body:
             raise ConfigurationError("system= and messages with the role 'system' say one thing twice; use one of them")
         stream = {"stream": True} if chat.stream else {}

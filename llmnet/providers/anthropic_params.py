@@ -6,7 +6,7 @@ from typing import Any
 
 from llmnet.core.errors import ConfigurationError
 from llmnet.providers.services import MESSAGES
-from llmnet.providers.writing import REFUSED, Rule, translated
+from llmnet.providers.writing import REFUSED, Rule, translated, without_options
 
 _CHOICES = {"auto": "auto", "required": "any", "none": "none"}
 _OWN_CHOICES = ("auto", "any", "none", "tool")
@@ -131,6 +131,7 @@ RULES: dict[str, Rule] = {
     "parallel_tool_calls": _parallel,
     "response_format": _response_format,
     "stop": _stop,
+    "stream_options": without_options,
     "tool_choice": _tool_choice,
     "tools": _tools,
     "user": _user,

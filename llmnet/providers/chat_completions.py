@@ -14,7 +14,7 @@ from llmnet.core.request import ChatRequest
 from llmnet.core.sse import ServerSentEvent
 from llmnet.providers.form import Form
 from llmnet.providers.reading import CHAT_USAGE, text_of, usage_of
-from llmnet.providers.writing import VENDOR, Rule, translated
+from llmnet.providers.writing import VENDOR, Rule, is_neutral, params_of, translated, without_usage
 
 FINISH: dict[str, FinishReason] = {
     "stop": FinishReason.STOP,
@@ -44,19 +44,21 @@ class ChatCompletions(Form):
         }
         if chat.stream:
             body["stream"] = True
-            if self.target.service.usage_in_streams and "stream_options" not in chat.dropped:
+            if self.target.usage_in_streams and "stream_options" not in chat.dropped:
                 body["stream_options"] = {"include_usage": True}
-        body |= translated(chat.params, self._rules(), "chat-completions")
+        lacks = self.target.service.lacks
+        given = {name: v for name, v in params_of(chat).items() if not (name in lacks and is_neutral(name, v))}
+        body |= translated(given, self._rules(), "chat-completions")
         return self.post(self._path("/chat/completions", chat.model), body, stream=chat.stream)
 
     def _rules(self) -> dict[str, Rule]:
-        return {"max_tokens": self._limit_name(), **self.target.service.renames}
+        usage: dict[str, Rule] = {} if self.target.usage_in_streams else {"stream_options": without_usage}
+        return {"max_tokens": self._limit_name(), **usage, **self.target.service.renames}
 
     def _limit_name(self) -> str:
         """Reasoning models of OpenAI refuse `max_tokens`, other services do not all know the newer name."""
-        host = urlsplit(self.target.base_url).hostname or ""
-        openai = host == "openai.com" or host.endswith(".openai.com")
-        return "max_completion_tokens" if openai or self.target.api == "v1" else "max_tokens"
+        newer = self.target.is_at("openai.com") or self.target.api == "v1"
+        return "max_completion_tokens" if newer else "max_tokens"
 
     def _path(self, path: str, model: str) -> str:
         """Azure's classic form has the deployment in the path."""

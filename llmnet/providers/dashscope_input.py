@@ -9,7 +9,7 @@ from typing import Any
 
 from llmnet.core.errors import ConfigurationError
 from llmnet.core.request import ChatRequest
-from llmnet.providers.writing import REFUSED, VENDOR, Rule, translated
+from llmnet.providers.writing import REFUSED, VENDOR, Rule, params_of, translated, without_options
 
 MEDIA = frozenset({"image", "audio", "video"})
 _OWN = MEDIA | {"text"}
@@ -34,7 +34,7 @@ RULES: dict[str, Rule] = {
     "max_completion_tokens": "max_tokens",
     "reasoning_effort": _thinking,
     "frequency_penalty": REFUSED,
-    "stream_options": REFUSED,
+    "stream_options": without_options,
     "user": REFUSED,
     "metadata": REFUSED,
 }
@@ -44,7 +44,7 @@ def parameters(chat: ChatRequest) -> dict[str, Any]:
     """What goes beside the messages; the caller's word in the vendor's terms stands over translations and defaults."""
     defaults = {"result_format": "message"} | ({"incremental_output": True} if chat.stream else {})
     ours = {name: value for name, value in defaults.items() if name not in chat.dropped}
-    translated_first = dict(sorted(chat.params.items(), key=lambda item: item[0] not in RULES))
+    translated_first = dict(sorted(params_of(chat).items(), key=lambda item: item[0] not in RULES))
     return ours | translated(translated_first, RULES, "native")
 
 

@@ -3,7 +3,7 @@
 import dataclasses
 from collections.abc import Mapping
 from typing import Any
-from urllib.parse import urlsplit
+from urllib.parse import parse_qsl, urlsplit
 
 from llmnet.core.chat import EmbeddingResponse, ModelInfo, StreamChunk, Usage
 from llmnet.core.draft import Draft, chat_message
@@ -25,7 +25,7 @@ from llmnet.providers.reading import (
     usage_of,
     vector_of,
 )
-from llmnet.providers.services import Service
+from llmnet.providers.services import BASE64, NO_STREAM_OPTIONS, Service
 from llmnet.providers.writing import below
 
 
@@ -55,6 +55,29 @@ class Target:
     def host(self) -> str:
         """Host and port, for messages and for what is shared by host."""
         return urlsplit(self.base_url).netloc.rpartition("@")[2]
+
+    def is_at(self, *domains: str) -> bool:
+        """Whether the host is one of some domains, or below one."""
+        host = urlsplit(self.base_url).hostname or ""
+        return any(host == domain or host.endswith(f".{domain}") for domain in domains)
+
+    @property
+    def usage_in_streams(self) -> bool:
+        """Whether a stream may be asked for its usage: what the address is known to refuse is asked of nobody there."""
+        if self.api == "deployments" and self._version < "2024-09":  # Azure's versions before know no `stream_options`
+            return False
+        return self.service.usage_in_streams and not self.is_at(*NO_STREAM_OPTIONS)
+
+    @property
+    def _version(self) -> str:
+        """Azure's version, which may stand in the address, or the end of all times."""
+        in_query = dict(parse_qsl(urlsplit(self.base_url).query)).get("api-version")
+        return self.api_version or in_query or "9999"
+
+    @property
+    def base64_vectors(self) -> bool:
+        """Whether vectors may be asked for in base64: of hosts that are known to have it alone."""
+        return self.service.base64_vectors or self.is_at(*BASE64)
 
 
 class Form:
@@ -171,7 +194,7 @@ class Form:
 
     def embed_request(self, inputs: list[Any], model: str, params: Mapping[str, Any]) -> Request:
         """The request for the vectors of some inputs."""
-        encoding = {"encoding_format": "base64"} if self.target.service.base64_vectors else {}
+        encoding = {"encoding_format": "base64"} if self.target.base64_vectors else {}
         given = {name: value for name, value in params.items() if value is not None}
         return self.post(self.url("/embeddings"), {"model": model, "input": inputs, **encoding, **given})
 

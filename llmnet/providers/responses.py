@@ -15,7 +15,7 @@ from llmnet.core.sse import ServerSentEvent
 from llmnet.providers.form import Form
 from llmnet.providers.reading import CHAT_USAGE, items_of, text_of, usage_of
 from llmnet.providers.responses_request import CALL, CUSTOM_CALL, FORM, RULES, input_items
-from llmnet.providers.writing import translated, with_items
+from llmnet.providers.writing import params_of, translated, with_items
 
 Item = tuple[int, dict[str, Any]]
 
@@ -61,7 +61,7 @@ class Responses(Form):
         body: dict[str, Any] = {"model": chat.model, "input": input_items(chat.messages)}
         if chat.stream:
             body["stream"] = True
-        body |= translated(chat.params, RULES, FORM)
+        body |= translated(params_of(chat), RULES, FORM)
         return self.post(self.url("/responses"), body, stream=chat.stream)
 
     def find_error(self, payload: Any) -> bool:

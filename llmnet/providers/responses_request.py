@@ -6,7 +6,7 @@ from typing import Any
 from llmnet.core.errors import ConfigurationError
 from llmnet.providers.chat_completions import arguments_text
 from llmnet.providers.reading import text_of
-from llmnet.providers.writing import REFUSED, VENDOR, Rule, items_in
+from llmnet.providers.writing import REFUSED, VENDOR, Rule, items_in, without_usage
 
 FORM = "responses"
 CALL, CUSTOM_CALL = "function_call", "custom_tool_call"
@@ -27,12 +27,12 @@ def input_items(messages: Sequence[Mapping[str, Any]]) -> list[dict[str, Any]]:
     """
     items: list[dict[str, Any]] = []
     for position, message in enumerate(messages):
-        items += _items(message, f"messages[{position}]", items)
+        items += _items(message, position, items)
     return items
 
 
-def _items(message: Mapping[str, Any], path: str, before: list[dict[str, Any]]) -> list[dict[str, Any]]:
-    role = message["role"]
+def _items(message: Mapping[str, Any], place: int, before: list[dict[str, Any]]) -> list[dict[str, Any]]:
+    role, path = message["role"], f"messages[{place}]"
     if role == "function":
         raise _refusal(path, "the role 'function'", "answer a tool call with the role 'tool'")
     if role == "tool":
@@ -42,11 +42,15 @@ def _items(message: Mapping[str, Any], path: str, before: list[dict[str, Any]]) 
     for name in sorted(_WITHOUT_COUNTERPART):
         if message.get(name):
             raise _refusal(f"{path}.{name}", f"{name!r} of a message", "leave it out for this provider")
-    return [*_said(message, path), *map(_call, message.get("tool_calls") or ())]
+    return [*_said(message, path, place), *map(_call, message.get("tool_calls") or ())]
 
 
-def _said(message: Mapping[str, Any], path: str) -> list[dict[str, Any]]:
-    """The message itself; of an assistant that only calls tools there is none."""
+def _said(message: Mapping[str, Any], path: str, place: int) -> list[dict[str, Any]]:
+    """The message itself; of an assistant that only calls tools there is none.
+
+    What an assistant said is an item of its own type, which strict servers refuse without all that is published of it:
+    the kind, an identity and that it is whole.
+    """
     role = message["role"]
     content = _parts(message.get("content") or "", role, path)
     if role == "assistant":
@@ -56,7 +60,8 @@ def _said(message: Mapping[str, Any], path: str) -> list[dict[str, Any]]:
     if role == "assistant" and not content:
         return []
     known = _TRANSLATED | _UNSAID | _WITHOUT_COUNTERPART
-    return [{"role": role, "content": content, **{name: v for name, v in message.items() if name not in known}}]
+    own = {"type": "message", "id": f"msg_{place}", "status": "completed"} if role == "assistant" else {}
+    return [{**own, "role": role, "content": content, **{name: v for name, v in message.items() if name not in known}}]
 
 
 def _answer(message: Mapping[str, Any], path: str, before: list[dict[str, Any]]) -> dict[str, Any]:
@@ -84,8 +89,10 @@ def _parts(content: Any, role: str, path: str) -> list[dict[str, Any]]:
 
 def _part(part: Mapping[str, Any], role: str, path: str) -> dict[str, Any]:
     kind = text_of(part.get("type"))
+    if kind in ("text", "output_text") and role == "assistant":
+        return {"annotations": [], **part, "type": "output_text"}
     if kind == "text":
-        return {**part, "type": "output_text" if role == "assistant" else "input_text"}
+        return {**part, "type": "input_text"}
     if rule := _PARTS.get(kind):
         return rule(part)
     if kind.startswith(_OWN_PARTS):
@@ -98,14 +105,23 @@ def _image(part: Mapping[str, Any]) -> dict[str, Any]:
     image = part.get("image_url")
     made = flat({**part, "image_url": {"url": image} if isinstance(image, str) else image})
     url = made.pop("url", None)
-    return {**made, "type": "input_image", "image_url": url}
+    return _detailed({**made, "type": "input_image", "image_url": url})
+
+
+def _detailed(part: Mapping[str, Any]) -> dict[str, Any]:
+    """An image in this API's own form, which must say how closely it is looked at."""
+    return {**part, "detail": part.get("detail") or "auto"}
 
 
 def _file(part: Mapping[str, Any]) -> dict[str, Any]:
     return {**flat(part), "type": "input_file"}
 
 
-_PARTS: dict[str, Callable[[Mapping[str, Any]], dict[str, Any]]] = {"image_url": _image, "file": _file}
+_PARTS: dict[str, Callable[[Mapping[str, Any]], dict[str, Any]]] = {
+    "image_url": _image,
+    "input_image": _detailed,
+    "file": _file,
+}
 
 
 def _refusal(path: str, what: str, fix: str) -> ConfigurationError:
@@ -151,14 +167,6 @@ def _response_format(value: Any) -> dict[str, Any]:
     return {"text": {"format": flat(value)}}
 
 
-def _stream_options(options: Any) -> dict[str, Any]:
-    """Streams of this API always tell their usage; asking for it is an unknown parameter."""
-    if not isinstance(options, Mapping):
-        return {"stream_options": options}
-    left = {name: value for name, value in options.items() if name != "include_usage"}
-    return {"stream_options": left} if left else {}
-
-
 RULES: dict[str, Rule] = {
     "max_tokens": "max_output_tokens",
     "max_completion_tokens": "max_output_tokens",
@@ -167,7 +175,7 @@ RULES: dict[str, Rule] = {
     "response_format": _response_format,
     "reasoning_effort": lambda effort: {"reasoning": {"effort": effort}},
     "verbosity": lambda verbosity: {"text": {"verbosity": verbosity}},
-    "stream_options": _stream_options,
+    "stream_options": without_usage,
     "stop": REFUSED,
     "n": REFUSED,
     "seed": REFUSED,

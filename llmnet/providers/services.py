@@ -9,6 +9,10 @@ from typing import Any
 
 from llmnet.providers.codes import Codes
 
+# Whose embeddings come in base64 (PROTOCOLS 1.5), and who refuses `stream_options`, whatever `provider` says.
+BASE64 = ("openai.com", "openai.azure.com", "cognitiveservices.azure.com", "aliyuncs.com")
+NO_STREAM_OPTIONS = ("mistral.ai",)
+
 CHAT, RESPONSES, MESSAGES, NATIVE = "chat-completions", "responses", "messages", "native"
 
 
@@ -51,7 +55,8 @@ class Service:
         env_headers: variables that go out as headers.
         bare_host: whether a bare host is completed by the wire form's path.
         usage_in_streams: whether `stream_options.include_usage` is understood.
-        base64_vectors: whether embeddings may be asked for in base64.
+        base64_vectors: whether embeddings may be asked for in base64, whatever the host.
+        lacks: parameters of OpenAI's that it refuses even where they ask for nothing.
         returns_reasoning: whether `reasoning_content` must come back in the next turn.
         renames: parameters that it calls by another name.
         embed_limits: inputs in one request by prefix of the model's name; `""` is any model.
@@ -71,6 +76,7 @@ class Service:
     bare_host: bool = False
     usage_in_streams: bool = True
     base64_vectors: bool = False
+    lacks: tuple[str, ...] = ()
     returns_reasoning: bool = False
     renames: Mapping[str, str] = dataclasses.field(default_factory=dict)
     embed_limits: Mapping[str, int] = dataclasses.field(default_factory=lambda: {"": 2048})
@@ -89,7 +95,6 @@ OPENAI = Service(
     key_vars=(("OPENAI_API_KEY", "bearer"),),
     base_vars=(BaseVariable(name="OPENAI_BASE_URL"),),
     env_headers={"OPENAI_ORG_ID": "openai-organization", "OPENAI_PROJECT_ID": "openai-project"},
-    base64_vectors=True,
 )
 
 ANTHROPIC = Service(
@@ -125,7 +130,6 @@ AZURE = Service(
     key_vars=(("AZURE_OPENAI_AD_TOKEN", "bearer"), ("AZURE_OPENAI_API_KEY", "api-key")),
     base_vars=(BaseVariable(name="AZURE_OPENAI_ENDPOINT"),),
     bare_host=True,
-    base64_vectors=True,
 )
 
 DASHSCOPE = Service(
@@ -147,7 +151,6 @@ DASHSCOPE = Service(
     ),
     env_headers={"DASHSCOPE_WORKSPACE": "x-dashscope-workspace", "DASHSCOPE_WORKSPACE_ID": "x-dashscope-workspace"},
     bare_host=True,
-    base64_vectors=True,
     embed_limits={"": 10, "text-embedding-v1": 25, "text-embedding-v2": 25},
     codes=Codes(
         corrections={
@@ -263,14 +266,22 @@ _QUIRKS: dict[str, dict[str, Any]] = {
         "codes": Codes(corrections={"1113": "quota", "1301": "bad"}),
     },
     "zai": {"codes": Codes(corrections={"1113": "quota", "1301": "bad"})},
-    "groq": {"base_vars": (BaseVariable(name="GROQ_BASE_URL", suffix="/openai/v1"),)},
     "xai": {"aliases": ("grok",), "families": ("grok-",)},
     "gemini": {"aliases": ("google",), "families": ("gemini-",)},
     "volcengine": {"aliases": ("doubao", "ark"), "families": ("doubao-",)},
     "ollama": {"tagged": True},
     "vllm": {"tagged": True},
     "lmstudio": {"tagged": True},
-    "mistral": {"renames": {"seed": "random_seed"}, "usage_in_streams": False},
+    "groq": {
+        "base_vars": (BaseVariable(name="GROQ_BASE_URL", suffix="/openai/v1"),),
+        "lacks": ("logprobs", "top_logprobs", "logit_bias"),
+    },
+    "cerebras": {"lacks": ("frequency_penalty", "presence_penalty", "logit_bias")},
+    "mistral": {
+        "renames": {"seed": "random_seed"},
+        "usage_in_streams": False,
+        "lacks": ("logprobs", "top_logprobs", "logit_bias"),
+    },
     "minimax": {"codes": Codes(corrections={"1002": "rate", "1004": "key", "1008": "quota", "1039": "rate"})},
 }
 

@@ -6,10 +6,14 @@ from urllib.parse import urlencode, urlsplit, urlunsplit
 
 from llmnet.core.errors import ConfigurationError
 from llmnet.core.json import mended
+from llmnet.core.request import ChatRequest
 
 # What a parameter becomes: another name, what to merge into the body, or REFUSED where the vendor has no counterpart.
 Rule = str | Callable[[Any], dict[str, Any]] | None
 REFUSED: Rule = None
+
+# Values that ask for what happens anyway; `False` and what is empty do so of every parameter.
+_NEUTRAL = {"n": 1, "frequency_penalty": 0, "presence_penalty": 0, "top_logprobs": 0}
 
 
 def below(base_url: str, path: str, query: Mapping[str, Any]) -> str:
@@ -30,12 +34,43 @@ def translated(params: Mapping[str, Any], rules: Mapping[str, Rule], form: str) 
     body: dict[str, Any] = {}
     for name, value in params.items():
         rule = rules.get(name, name)
+        if rule is None and is_neutral(name, value):
+            continue
         if rule is None:
             raise ConfigurationError(f"{name} has no counterpart in the {form} form; leave it out for this provider")
         if rule != name and rule in params:
             raise ConfigurationError(f"{name} and {rule} are two names of one parameter here; give one of them")
         merge(body, {rule: value} if isinstance(rule, str) else rule(value))
     return body
+
+
+def is_neutral(name: str, value: Any) -> bool:
+    """Whether a parameter asks for nothing."""
+    if isinstance(value, bool | Mapping | list | tuple):
+        return not value
+    return name in _NEUTRAL and bool(value == _NEUTRAL[name])
+
+
+def params_of(chat: ChatRequest) -> dict[str, Any]:
+    """The parameters of a chat; those of a stream say nothing to a plain call, and vendors refuse them there."""
+    return {name: value for name, value in chat.params.items() if chat.stream or name != "stream_options"}
+
+
+def without_usage(options: Any) -> dict[str, Any]:
+    """The options of a stream that always tells its usage, and knows no word that asks for it."""
+    if not isinstance(options, Mapping):
+        raise ConfigurationError(f"stream_options must be a dict like {{'include_usage': True}}, not {options!r}")
+    left = {name: value for name, value in options.items() if name != "include_usage"}
+    return {"stream_options": left} if left else {}
+
+
+def without_options(options: Any) -> dict[str, Any]:
+    """The options of a stream in a form that has none of them: its usage always comes, and what is off stays so."""
+    left = without_usage(options).get("stream_options", {})
+    for name, value in left.items():
+        if not is_neutral(name, value):
+            raise ConfigurationError(f"stream_options: {name!r} has no counterpart in this form; leave it out")
+    return {}
 
 
 def merge(body: dict[str, Any], more: Mapping[str, Any]) -> None:

@@ -45,7 +45,11 @@ class PolicyRetry(urllib3.Retry):
         self, method: Any = None, url: Any = None, response: Any = None, error: Any = None, *_: Any, **__: Any
     ) -> Self:
         """Put a failed attempt to the call: a new `Retry` where it is repeated, else the final error is raised."""
-        outcome = outcome_of(error, self.call, proxied=is_proxied(error, self.call)) if error else refusal(self.call, response)
+        outcome = (
+            outcome_of(error, self.call, proxied=is_proxied(error, self.call))
+            if error
+            else refusal(self.call, response)
+        )
         self.call.judge(outcome)
         return self.after(method, url, response)
 
