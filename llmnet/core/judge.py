@@ -11,6 +11,7 @@ from llmnet.core.bounds import Bounds
 from llmnet.core.errors import APIStatusError, APITimeoutError, AuthenticationError, LLMNetError
 from llmnet.core.gate import Bucket, Gate, Refusal
 from llmnet.core.outcome import Outcome
+from llmnet.core.resets import reset_in_body
 from llmnet.core.retry import Decision, RetryPolicy, after_hint, equal_jitter, full_jitter, return_step
 from llmnet.core.retry_after import hint_in_body, parse_retry_after
 
@@ -122,4 +123,5 @@ def read_hint(error: LLMNetError, headers: Mapping[str, str], now: float) -> Non
     """Note what the server asked to wait; `Retry-After` on a success says nothing of an error inside it."""
     if isinstance(error, APIStatusError) and error.retry_after is None:
         told = parse_retry_after(headers, now) if error.http_status >= 400 else None
-        error.retry_after = told if told is not None else hint_in_body(error.body)
+        hints = (told, hint_in_body(error.body), reset_in_body(error.body, now))
+        error.retry_after = next((hint for hint in hints if hint is not None), None)

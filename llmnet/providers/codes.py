@@ -43,36 +43,29 @@ WORDS: dict[str, tuple[type[APIStatusError], int]] = {
 
 # Names that say more than the status they come with, in lower case, `*` for anything (PROTOCOLS 1.8–6.1).
 CORRECTIONS: dict[str, str] = {
-    "insufficient_quota": "quota",
-    "credit_balance_exhausted": "quota",
-    "organization_spend_limit_exceeded": "quota",
-    "project_spend_limit_exceeded": "quota",
-    "organization_usage_limit_exceeded": "quota",
-    "billing_hard_limit_reached": "quota",
-    "billing_not_active": "quota",
-    "quota_exceeded": "quota",
-    "billing_error": "quota",
-    "*perday*": "quota",  # the quotaId of a Google quota that comes back tomorrow
-    "context_length_exceeded": "context",
+    **dict.fromkeys((
+        "insufficient_quota", "organization_usage_limit_exceeded", "quota_exceeded", "quotaexceeded", "quota_exhausted",
+        "insufficient_user_quota", "insufficient_token_quota", "pre_consume_token_quota_failed", "dailylimitexceeded",
+        "servicequotaexceededexception", "*insufficient*balance*", "*insufficient*credit*", "*insufficient*fund*",
+        "*credit*exhausted*", "*billing*", "*payment*required*", "*overdue*", "*arrear*", "*spend*limit*",
+        "*budget*exceeded*", "*exceeded*budget*", "*usage_limit*", "*daily*limit*",
+        "*per_day*", "*per-day*",
+        "*perday*",  # the quotaId of a Google quota that comes back tomorrow
+    ), "quota"),
+    **dict.fromkeys((
+        "context_length_exceeded", "exceed_context_size_error", "contextwindowexceedederror", "tokens_limit_reached",
+        "model_max_prompt_tokens_exceeded", "prompt_too_long", "input_too_long", "*context_length*exceed*",
+        "*context_window*exceed*", "*exceed*context*",
+    ), "context"),
+    **dict.fromkeys((
+        "rate_limit_exceeded", "ratelimitreached", "slow_down", "resource_exhausted", "too_many_requests",
+        "toomanyrequests*", "throttl*", "*rate_limit*", "*ratelimit*",
+    ), "rate"),
+    "*overloaded*": "overloaded",
     "api_key_invalid": "key",
     "model_not_found": "missing",
     "deploymentnotfound": "missing",
-    "rate_limit_exceeded": "rate",
-    "ratelimitreached": "rate",
-    "slow_down": "rate",
-    "server_is_overloaded": "overloaded",
-    "overloaded_error": "overloaded",
-}
-
-# How vendors without a code for it say that a conversation is too long, in lower case.
-TOO_LONG = (
-    "maximum context length", "maximum prompt length", "exceeds the context window", "exceed context limit",
-    "prompt is too long", "exceeded model token limit", "range of input length should be",
-    "exceeds the maximum number of tokens allowed",
-)  # fmt: skip
-
-# How a rate limit says that one request alone is more than it, in lower case.
-TOO_LARGE = "request too large"
+}  # fmt: skip
 
 # The status that a name comes with wherever a status is said; exact names come before patterns.
 STATUSES: dict[str, int] = {
@@ -103,6 +96,49 @@ class Codes:
         said = next((word for piece, word in self.messages.items() if piece in message), None)
         tables = (self.corrections, CORRECTIONS)
         return said or next((word for name in names for table in tables if (word := meaning(name, table))), None)
+
+
+# What the codes of the compatible services say, by service (PROTOCOLS 6.1; numbers as their pages list them).
+_ZHIPU = Codes(
+    corrections={
+        **dict.fromkeys(("1113", "1304", "1308", "1309", "1310", "1313"), "quota"),
+        **dict.fromkeys(("1302", "1303", "1305", "1312"), "rate"),
+        **dict.fromkeys(("1000", "1001", "1002", "1003", "1004"), "key"),
+        **dict.fromkeys(("1220", "1311"), "forbidden"),
+        "1211": "missing", "1261": "context", "1301": "bad",
+    }
+)  # fmt: skip
+CODES: dict[str, Codes] = {
+    "moonshot": Codes(
+        corrections={
+            "exceeded_current_quota_error": "quota",
+            "rate_limit_reached_error": "rate",
+            "engine_overloaded_error": "overloaded",
+        }
+    ),
+    "zhipu": _ZHIPU,
+    "zai": _ZHIPU,
+    "minimax": Codes(
+        corrections={
+            **dict.fromkeys(("1008", "2056"), "quota"),
+            **dict.fromkeys(("1002", "1039", "1041", "2045"), "rate"),
+            **dict.fromkeys(("1004", "2049"), "key"),
+            **dict.fromkeys(("1026", "1027", "1042", "2013"), "bad"),
+        }
+    ),
+    "volcengine": Codes(
+        corrections={
+            **dict.fromkeys(("setlimitexceeded", "quotaexceeded", "accountoverdueerror"), "quota"),
+            **dict.fromkeys(("inflightbatchsizeexceeded", "requestbursttoofast"), "rate"),
+            "serveroverloaded": "overloaded",
+        }
+    ),
+    "siliconflow": Codes(
+        corrections={"30001": "quota", "30011": "quota", "50501": "overloaded", "50505": "overloaded"}
+    ),
+    # Of a minute as of a day: only the words tell.
+    "cerebras": Codes(corrections={"token_quota_exceeded": "rate", "request_quota_exceeded": "rate"}),
+}
 
 
 def meaning(name: str, table: Mapping[str, T]) -> T | None:

@@ -11,7 +11,10 @@ from typing import Any
 from llmnet.core.errors import APIStatusError
 from llmnet.core.glimpse import cut, glimpse
 from llmnet.core.json import decode
-from llmnet.providers.codes import STATUSES, TOO_LARGE, TOO_LONG, WORDS, Codes, class_of, meaning
+from llmnet.core.resets import reset_in_body
+from llmnet.core.retry_after import hint_in_body, parse_retry_after
+from llmnet.providers.codes import STATUSES, WORDS, Codes, class_of, meaning
+from llmnet.providers.prose import word_of
 
 SNIPPET = 1000
 # An error inside a success may be as large as a reply: of its body so much is kept, and so much of its message.
@@ -32,6 +35,7 @@ class Detail:
     Attributes:
         names: all that a machine may read, in lower case, the most telling first.
         number: an HTTP status among it, or 0.
+        behind: what a gateway quotes of the server behind it.
     """
 
     message: str
@@ -40,6 +44,12 @@ class Detail:
     request_id: str | None = None
     names: tuple[str, ...] = ()
     number: int = 0
+    behind: str = ""
+
+    @property
+    def prose(self) -> str:
+        """All that is said in words."""
+        return f"{self.message} {self.behind}"
 
 
 def find_error(payload: Any) -> bool:
@@ -73,7 +83,7 @@ def status_error(
     """
     detail = detail_of(payload, headers)
     wire = said or (http_status if not 200 <= http_status < 300 else None)
-    word = _word(codes, detail, wire)
+    word = word_of(codes.word(detail.names, detail.message), detail.prose, wire, hinted=_hinted(headers, payload))
     status = wire or detail.number or _status_within(word, detail)
     name = detail.code or detail.type
     return _class(word, status)(
@@ -89,19 +99,15 @@ def status_error(
     )
 
 
-def _word(codes: Codes, detail: Detail, wire: int | None) -> str | None:
-    """What names say, made more exact by prose where they say little."""
-    word, message = codes.word(detail.names, detail.message), detail.message.lower()
-    if word in (None, "bad") and wire in (None, 400, 413, 422) and any(phrase in message for phrase in TOO_LONG):
-        return "context"
-    if (word == "rate" or (word is None and wire == 429)) and TOO_LARGE in message:
-        return "too large"
-    return word
+def _hinted(headers: Mapping[str, str], payload: Any) -> bool:
+    """Whether it is said when to come back; how long that is from now is no matter here."""
+    hints = (parse_retry_after(headers, 0.0), hint_in_body(payload), reset_in_body(payload, 0.0))
+    return any(hint is not None for hint in hints)
 
 
 def _class(word: str | None, status: int) -> type[APIStatusError]:
     """An overload that comes with a status below 500 is an ordinary throttle."""
-    return WORDS[word][0] if word and not (word == "overloaded" and status < 500) else class_of(status)
+    return WORDS["rate" if word == "overloaded" and status < 500 else word][0] if word else class_of(status)
 
 
 def _status_within(word: str | None, detail: Detail) -> int:
@@ -121,7 +127,8 @@ def detail_of(payload: Any, headers: Mapping[str, str]) -> Detail:
         return Detail(message=shown(whole) or headers.get("x-bce-error-message") or "no body")
     error = _error_in(whole)
     code, kind = _text_at(error, *_CODES), _text_at(error, "type", "status")
-    details = error.get("details")
+    details, metadata = error.get("details"), error.get("metadata")
+    raw = metadata.get("raw") if isinstance(metadata, dict) else None  # as OpenRouter quotes what it was told
     if isinstance(details, dict):
         code = _text_at(details, "error_code") or code
     detail = Detail(
@@ -131,8 +138,9 @@ def detail_of(payload: Any, headers: Mapping[str, str]) -> Detail:
         request_id=_text_at(whole, "request_id", "id"),
         names=tuple(name.lower() for name in (*_names_in(details), code, kind) if name),
         number=_number(error) or _number(whole),
+        behind=raw if isinstance(raw, str) else "",
     )
-    nested = _nested(detail.message)
+    nested = _nested(detail.message) or _nested(detail.behind)
     return _together(detail, detail_of(nested, headers)) if nested else detail
 
 

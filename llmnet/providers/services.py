@@ -7,7 +7,7 @@ import dataclasses
 from collections.abc import Mapping
 from typing import Any
 
-from llmnet.providers.codes import Codes
+from llmnet.providers.codes import CODES, Codes
 
 # Whose embeddings come in base64 (PROTOCOLS 1.5), and who refuses `stream_options`, whatever `provider` says.
 BASE64 = ("openai.com", "openai.azure.com", "cognitiveservices.azure.com", "aliyuncs.com")
@@ -248,24 +248,8 @@ _COMPATIBLE: dict[str, tuple[str, str]] = {
 
 _QUIRKS: dict[str, dict[str, Any]] = {
     "deepseek": {"families": ("deepseek-",), "returns_reasoning": True},
-    "moonshot": {
-        "aliases": ("kimi",),
-        "families": ("kimi-", "moonshot-"),
-        "returns_reasoning": True,
-        "codes": Codes(
-            corrections={
-                "exceeded_current_quota_error": "quota",
-                "rate_limit_reached_error": "rate",
-                "engine_overloaded_error": "overloaded",
-            }
-        ),
-    },
-    "zhipu": {
-        "aliases": ("glm",),
-        "families": ("glm-",),
-        "codes": Codes(corrections={"1113": "quota", "1301": "bad"}),
-    },
-    "zai": {"codes": Codes(corrections={"1113": "quota", "1301": "bad"})},
+    "moonshot": {"aliases": ("kimi",), "families": ("kimi-", "moonshot-"), "returns_reasoning": True},
+    "zhipu": {"aliases": ("glm",), "families": ("glm-",)},
     "xai": {"aliases": ("grok",), "families": ("grok-",)},
     "gemini": {"aliases": ("google",), "families": ("gemini-",)},
     "volcengine": {"aliases": ("doubao", "ark"), "families": ("doubao-",)},
@@ -282,13 +266,13 @@ _QUIRKS: dict[str, dict[str, Any]] = {
         "usage_in_streams": False,
         "lacks": ("logprobs", "top_logprobs", "logit_bias"),
     },
-    "minimax": {"codes": Codes(corrections={"1002": "rate", "1004": "key", "1008": "quota", "1039": "rate"})},
 }
 
 
 def _compatible(name: str, base_url: str, key_vars: str) -> Service:
     usual = Service(
         name=name,
+        codes=CODES.get(name, Codes()),
         base_url=base_url,
         key_vars=tuple((variable, "bearer") for variable in key_vars.split()),
         base_vars=(BaseVariable(name=f"{name.upper()}_BASE_URL"),),

@@ -1,0 +1,69 @@
+"""When a limit ends by an error body: the fields and quoted headers in which gateways name the moment or the time left.
+
+Whatever is fed to it, it does not raise; what cannot be read counts as absent.
+"""
+
+from collections.abc import Iterator, Mapping
+from typing import Any
+
+from llmnet.core.retry_after import parse_reset, parse_retry_after
+
+# Fields for seconds, spans or moments; and those for milliseconds.
+_FIELDS = (
+    "retry_after", "retryAfter", "retry-after", "retry_after_seconds", "retryAfterSeconds", "resets_in_seconds",
+    "reset_in_seconds", "resets_in", "reset_after", "resets_at", "resetsAt", "reset_at", "resetAt", "reset_time",
+    "resetTime",
+)  # fmt: skip
+_MS_FIELDS = ("retry_after_ms", "retryAfterMs", "retry-after-ms")
+_RESET, _REMAINING = "x-ratelimit-reset", "x-ratelimit-remaining"
+
+
+def reset_in_body(payload: object, now: float) -> float | None:
+    """Read how long it is until a limit ends, from an error body.
+
+    Args:
+        payload: the decoded body.
+        now: the Unix time that moments are measured against.
+
+    Returns:
+        Seconds, the longest where several are named, or `None` where none is.
+    """
+    found = [hint for place in _places(payload) for hint in _hints(place, now)]
+    return max(found, default=None)
+
+
+def _places(payload: object) -> Iterator[Mapping[str, Any]]:
+    """Where such fields stand: in the body, in its error, in the details and the metadata of that."""
+    whole = payload[0] if isinstance(payload, list) and payload else payload
+    if not isinstance(whole, Mapping):
+        return
+    yield whole
+    error = whole.get("error")
+    for outer in (whole, error):
+        if isinstance(outer, Mapping):
+            yield from (
+                inner for name in ("error", "details", "metadata") if isinstance(inner := outer.get(name), Mapping)
+            )
+
+
+def _hints(place: Mapping[str, Any], now: float) -> Iterator[float]:
+    fields = [(name, 1.0) for name in _FIELDS] + [(name, 1e-3) for name in _MS_FIELDS]
+    for name, unit in fields:
+        value = place.get(name)
+        if isinstance(value, str | int | float) and not isinstance(value, bool):
+            seconds = parse_reset(str(value), now)
+            if seconds is not None:
+                yield seconds * unit
+    headers = place.get("headers")
+    if isinstance(headers, Mapping):
+        yield from _quoted({str(name).lower(): str(value) for name, value in headers.items()}, now)
+
+
+def _quoted(headers: Mapping[str, str], now: float) -> Iterator[float]:
+    """The hints in the headers of the server behind; of a limit of which something remains, the end is none."""
+    resets = [parse_retry_after(headers, now)]
+    for name, value in headers.items():
+        remaining = headers.get(name.replace(_RESET, _REMAINING), "0").strip()
+        if name.startswith(_RESET) and remaining.startswith(("0", "-")):
+            resets.append(parse_reset(value, now))
+    yield from (seconds for seconds in resets if seconds is not None)
