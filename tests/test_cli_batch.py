@@ -133,7 +133,7 @@ def test_two_writers_of_one_output(server, tmp_path, capfd):
         assert server.request_count == 2
         server.release()
     assert (first.returncode, len(results(out.read_text()))) == (0, 1)
-    assert main(to(server, rows, "-o", out)) == 0
+    assert main(to(server, rows, "-o", out, "--overwrite")) == 0
     assert len(results(out.read_text())) == 1
 
 
@@ -157,7 +157,7 @@ def test_what_is_no_file_has_any_number_of_writers(server, tmp_path):
 def test_a_longer_output_of_yesterday_is_gone(server, tmp_path):
     rows, out = written(tmp_path / "in.jsonl", [{"prompt": "a"}]), tmp_path / "out.jsonl"
     out.write_text("yesterday\n" * 10_000)
-    assert main(to(server, rows, "-o", out)) == 0
+    assert main(to(server, rows, "-o", out, "--overwrite")) == 0
     assert len(results(out.read_text())) == 1
 
 
@@ -273,3 +273,83 @@ def test_failed_rows(server, tmp_path, capfd, monkeypatch):
     summary = json.loads(err)
     assert summary["failed_by_cause"] == {"400 context_length_exceeded": 1, "InvalidResponseError": 1}
     assert (summary["requests"], summary["ok"], summary["failed"], summary["not_finished"]) == (4, 2, 2, 0)
+
+
+# -- paid work --------------------------------------------------------------------------------------------------------
+
+
+def test_an_output_that_is_not_empty_is_not_written_over(server, tmp_path, capfd):
+    rows, out = written(tmp_path / "in.jsonl", [{"prompt": "a"}]), tmp_path / "out.jsonl"
+    assert main(to(server, rows, "-o", out)) == 0
+    paid = out.read_text()
+    capfd.readouterr()
+    assert main(to(server, rows, "-o", out)) == 2
+    said_ = f"llmnet: {out} is not empty; nothing was sent: name another output, or give --overwrite\n"
+    assert capfd.readouterr().err == said_
+    assert (server.request_count, out.read_text()) == (1, paid)
+    assert main(to(server, rows, "-o", out, "--overwrite")) == 0
+    assert (server.request_count, len(results(out.read_text()))) == (2, 1)
+    assert out.read_text() != paid
+
+
+def test_an_empty_output_is_written(server, tmp_path):
+    rows, out = written(tmp_path / "in.jsonl", [{"prompt": "a"}]), tmp_path / "out.jsonl"
+    out.touch()
+    assert main(to(server, rows, "-o", out)) == 0
+    assert len(results(out.read_text())) == 1
+
+
+REFUSALS = [
+    (Reply(status=401), 3),
+    (Reply(status=403), 3),
+    (Reply(status=402), 4),
+    (Reply(status=429, error={"code": "insufficient_quota", "message": "no money"}), 4),
+]
+
+
+@pytest.mark.parametrize(("refusal", "code"), REFUSALS)
+def test_a_batch_of_which_the_first_rows_are_all_refused_stops(server, tmp_path, capfd, refusal, code):
+    server.handler = lambda request: refusal
+    rows, out = written(tmp_path / "in.jsonl", [{"prompt": str(n)} for n in range(200)]), tmp_path / "out.jsonl"
+    assert main(to(server, rows, "-o", out, "--max-concurrent", 4)) == code
+    *_, last = capfd.readouterr().err.splitlines()
+    assert last.startswith(
+        "llmnet: the first 20 rows were all refused, so no more were sent; the last of them: openai ("
+    )
+    assert f"HTTP {refusal.status}" in last
+    assert 20 <= server.request_count < 80
+    assert len(results(out.read_text())) == server.request_count  # those under way were waited for
+
+
+@pytest.mark.parametrize(
+    ("replies", "rows"),
+    [
+        ([Reply(status=401)] * 20, 20),  # all were sent
+        ([Reply(status=401)] * 19 + [Reply(status=400)], 60),
+        ([Reply()] + [Reply(status=401)] * 59, 60),
+        ([Reply(status=400)] * 60, 60),
+    ],
+)
+def test_other_batches_go_on(server, tmp_path, capfd, replies, rows):
+    server.script(*replies)
+    path, out = written(tmp_path / "in.jsonl", [{"prompt": str(n)} for n in range(rows)]), tmp_path / "out.jsonl"
+    main(to(server, path, "-o", out, "--ordered", "--max-concurrent", 1, "--timeout", 0.3))
+    assert len(results(out.read_text())) == rows
+    assert "were all refused" not in capfd.readouterr().err
+
+
+COLUMNS = [
+    (b'{"prompt": }', 12), (b'{"prompt": "a"', 15), (b'{"prompt": "a" "b"}', 16), (b'  {"prompt": }  ', 14), (b'{"prompt": "a', 12),
+    ('{"prompt": "五" }, '.encode(), 17), (b'{"a": 1,\t}', 10), (b"", None),
+]  # fmt: skip
+
+
+@pytest.mark.parametrize("end", [b"\n", b"\r\n", b"  \n"])
+@pytest.mark.parametrize("mark", [b"", BOM])
+def test_columns_of_json_errors(server, tmp_path, capfd, end, mark):
+    rows = tmp_path / "in.jsonl"
+    rows.write_bytes(mark + end.join(line for line, _ in COLUMNS) + end)
+    assert main(to(server, rows)) == 2
+    lines = capfd.readouterr().err.splitlines()[1:]
+    assert [int(line.rpartition(" ")[2]) for line in lines] == [column for _, column in COLUMNS if column]
+    assert all(" at column " in line for line in lines)

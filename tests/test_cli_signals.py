@@ -230,7 +230,7 @@ def test_ten_thousand_lines(server, tmp_path):
     peaks = []
     for n in (10_000, 100):
         (tmp_path / "in.jsonl").write_text("".join(rows.read_text().splitlines(keepends=True)[:n]))
-        child = started(*to(server, rows, "-o", out), program=program)
+        child = started(*to(server, rows, "-o", out, "--overwrite"), program=program)
         _, err = child.communicate(timeout=100)
         assert (child.returncode, len(results(out.read_text()))) == (0, n)
         peaks.append(int(err.split()[-1]))

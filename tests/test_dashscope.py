@@ -25,6 +25,7 @@ from llmnet.core.request import chat_request
 from llmnet.providers.dashscope import Native
 from llmnet.providers.form import Target
 from llmnet.providers.services import DASHSCOPE
+from llmnet.testing import Reply
 
 BASE = "https://dashscope.aliyuncs.com/api/v1"
 TEXT = f"{BASE}/services/aigc/text-generation/generation"
@@ -800,3 +801,24 @@ def test_recorded_errors(row):
     expected = row["expected"]["error"]
     assert (error.status, error.code) == (row["status"], expected["code"])
     assert expected["message"] in str(error)
+
+
+@pytest.mark.parametrize("stream", [False, True])
+def test_a_reply_is_of_the_model_that_was_asked_for(front, server, stream):
+    """No reply of this form names its model, but those of deep research."""
+    body = {"output": {"text": "Hi", "finish_reason": "stop"}, "request_id": "r"}
+    named = {**body, "output": {**body["output"], "model_name": "qwen-deep-research-2"}}
+    with front.client(provider="dashscope", api="native", base_url=f"{server.url}/api/v1", model="qwen-plus") as client:
+        for payload, params, model in (
+            (body, {}, "qwen-plus"),
+            (body, {"model": "other"}, "other"),
+            (named, {}, "qwen-deep-research-2"),
+        ):
+            event = f"data:{json.dumps(payload)}\n\n"
+            server.script(Reply(events=[event]) if stream else Reply(body=payload))
+            if stream:
+                opened = client.stream_chat("Hi", **params)
+                assert [chunk.content for chunk in opened] == ["Hi"]
+                assert opened.response.model == model
+            else:
+                assert client.chat("Hi", **params).model == model

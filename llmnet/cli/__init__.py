@@ -4,10 +4,10 @@ Exit codes: 0 ok, 1 failed, 2 usage, 3 authentication, 4 quota or rate limit, 5 
 """
 
 import argparse
-import sys
 from collections.abc import Sequence
 
 from llmnet import __version__
+from llmnet.cli import say
 from llmnet.cli.codes import code_of
 from llmnet.core.errors import LLMNetError
 
@@ -17,8 +17,9 @@ Ask a model once for each line of INPUT, many at once, and write a line for each
 A line of INPUT is a JSON object: {"prompt": "…"} or {"messages": […]}, with further parameters beside it, or a line of
 an OpenAI Batch file; "custom_id" names it. What a line says goes before what the options say. All lines are checked
 before the first one is sent. A line of the output has the form of OpenAI's Batch output; a request that fails is a line
-with an error. Throttles are waited out for up to an hour. A summary goes to standard error at the end, and a progress
-bar while it runs, if that is a terminal.
+with an error. Throttles are waited out for up to an hour. An OUTPUT that is not empty is not written over, unless by
+--overwrite. Where the first 20 rows are all refused for the key or a spent quota, no more are sent. A summary goes to
+standard error at the end, and a progress bar while it runs, if that is a terminal.
 """
 _BATCH_END = """\
 Ctrl-C ends the requests under way, and what had finished is in the output; once more, and nothing is waited for.
@@ -38,7 +39,9 @@ def parser() -> argparse.ArgumentParser:
     top.add_argument("--version", action="version", version=f"llmnet {__version__}")
     commands = top.add_subparsers(dest="command", required=True, metavar="COMMAND")
     chat = commands.add_parser("chat", help="ask, and stream the reply to the terminal")
-    chat.add_argument("prompt", help='what to say; "-" reads standard input')
+    chat.add_argument(
+        "prompt", help='what to say; text on standard input, unless that is a terminal, follows it; "-" is that alone'
+    )
     chat.add_argument("--system", metavar="TEXT", help="a system message to go before it")
     chat.add_argument("--no-stream", action="store_true", help="wait for the whole reply")
     batch = commands.add_parser(
@@ -50,6 +53,7 @@ def parser() -> argparse.ArgumentParser:
     )
     batch.add_argument("input", metavar="INPUT", help='a file of JSON lines; "-" reads standard input')
     batch.add_argument("-o", "--output", metavar="OUTPUT", default="-", help='where results go; "-", standard output')
+    batch.add_argument("--overwrite", action="store_true", help="write over an OUTPUT that is not empty")
     batch.add_argument("--system", metavar="TEXT", help="a system message for rows that have none")
     batch.add_argument("--max-concurrent", type=int, metavar="N", help="requests under way at once (100)")
     batch.add_argument("--ordered", action="store_true", help="write results in the order of the input")
@@ -80,16 +84,27 @@ def main(argv: Sequence[str] | None = None) -> int:
     Returns:
         The exit code.
     """
-    options = parser().parse_args(argv)
+    say.prepare()
     try:
-        from llmnet.cli import commands  # noqa: PLC0415 - `--help` needs no client
-
-        return commands.COMMANDS[options.command](options) or 0
-    except BrokenPipeError:
-        sys.stderr.close()  # the reader has left, as `head` does; nothing is wrong
+        code = _run(argv)
+        say.flush()
+    except BrokenPipeError:  # the reader has left, as `head` does; nothing is wrong
         return 0
     except (LLMNetError, KeyboardInterrupt) as error:
-        from llmnet.cli.terminal import say  # noqa: PLC0415 - as above
-
-        say(f"llmnet: {str(error) or 'interrupted'}", sys.stderr)
+        say.tell(f"llmnet: {str(error) or 'interrupted'}")
         return code_of(error)
+    except Exception as error:  # noqa: BLE001 - a fault of ours, of whose frames the caller of a command makes nothing
+        say.tell(f"llmnet: unexpected {type(error).__name__}: {error}")
+        return code_of(error)
+    return code
+
+
+def _run(argv: Sequence[str] | None) -> int:
+    try:
+        options = parser().parse_args(argv)
+    except SystemExit:
+        say.flush()  # of `--help`
+        raise
+    from llmnet.cli import commands  # noqa: PLC0415 - `--help` needs no client
+
+    return commands.COMMANDS[options.command](options) or 0

@@ -5,21 +5,19 @@ import sys
 from collections.abc import Callable
 from typing import Any
 
-import msgspec
-
+from llmnet.cli import say
 from llmnet.cli.batch import batch
 from llmnet.cli.connect import connect
-from llmnet.cli.terminal import Plain, is_terminal, say
+from llmnet.cli.heard import prompt_of
+from llmnet.cli.terminal import Plain, is_terminal
 from llmnet.client import Client
 from llmnet.core.chat import ChatResponse
-from llmnet.core.errors import ConfigurationError
 
 
 def chat(options: argparse.Namespace) -> None:
     """`llmnet chat`."""
-    prompt = sys.stdin.read() if options.prompt == "-" else options.prompt
-    if not prompt.strip():
-        raise ConfigurationError("the prompt is empty")
+    say.check_output()
+    prompt = prompt_of(options.prompt)
     system = [{"role": "system", "content": options.system}] if options.system else []
     messages = [*system, {"role": "user", "content": prompt}]
     limits = {"max_tokens": options.max_tokens, "temperature": options.temperature}
@@ -27,37 +25,38 @@ def chat(options: argparse.Namespace) -> None:
         whole = options.no_stream or options.json
         reply = client.chat(messages, **limits) if whole else _streamed(client, messages, limits)
     if options.json:
-        say(as_json(reply))
+        say.write_json(for_machines(reply))
     elif options.no_stream:
-        say(reply.content)
+        say.write(reply.content)
 
 
 def _streamed(client: Client, messages: list[dict[str, Any]], limits: dict[str, Any]) -> ChatResponse:
     shown = Plain() if is_terminal(sys.stdout) else str
     with client.stream_chat(messages, **limits) as stream:
         for chunk in stream:
-            print(shown(chunk.content), end="", flush=True)
-    print()
+            say.write(shown(chunk.content), end="")
+    say.write("")
     return stream.response
 
 
 def models(options: argparse.Namespace) -> None:
     """`llmnet models`."""
+    say.check_output()
     with connect(options) as client:
         found = client.list_models()
     if options.json:
-        say(msgspec.json.encode(found).decode())
+        say.write_json(found)
         return
     for model in found:
-        say(model.id if model.retires_at is None else f"{model.id}\tretires {model.retires_at}")
+        say.write(model.id if model.retires_at is None else f"{model.id}\tretires {model.retires_at}")
 
 
 # What a command returns is its exit code; `None` is 0.
 COMMANDS: dict[str, Callable[[argparse.Namespace], int | None]] = {"batch": batch, "chat": chat, "models": models}
 
 
-def as_json(reply: ChatResponse) -> str:
-    """A reply for machines."""
+def for_machines(reply: ChatResponse) -> dict[str, Any]:
+    """What a reply says to a machine."""
     shown = {name: getattr(reply, name) for name in reply.__struct_fields__ if name not in ("raw", "meta")}
     meta = reply.meta
     shown["meta"] = {
@@ -67,4 +66,4 @@ def as_json(reply: ChatResponse) -> str:
         "elapsed": meta.elapsed,
         "time_to_first_token": meta.time_to_first_token,
     }
-    return msgspec.json.encode(shown).decode()
+    return shown

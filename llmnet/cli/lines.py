@@ -162,7 +162,7 @@ class _Report:
 
 def _object(line: bytes) -> dict[str, Any]:
     try:
-        value = decode(line.decode())
+        value = decode(line.decode().rstrip())  # the end of the line is no place in it
     except UnicodeDecodeError as error:
         raise ConfigurationError(f"byte {error.start + 1} is no UTF-8") from None
     except ValueError as error:

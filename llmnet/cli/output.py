@@ -89,16 +89,19 @@ class Output:
     Args:
         path: a file, which is emptied, or `-` for standard output.
         whole: entered while a line is written, so that nothing interrupts it.
+        overwrite: whether a file that is not empty may be emptied.
 
     Raises:
         ConfigurationError: it cannot be written, or another program writes it.
     """
 
-    def __init__(self, path: str, whole: Callable[[], AbstractContextManager[object]]) -> None:
+    def __init__(
+        self, path: str, whole: Callable[[], AbstractContextManager[object]], *, overwrite: bool = False
+    ) -> None:
         self._whole = whole
         self.name = "standard output" if path == "-" else path
         try:
-            self._descriptor = _STDOUT if path == "-" else _claimed(path)
+            self._descriptor = _STDOUT if path == "-" else _claimed(path, overwrite=overwrite)
             self._terminal = os.isatty(self._descriptor)
         except OSError as error:
             raise ConfigurationError(f"cannot write {path}: {error.strerror or error}") from None
@@ -147,13 +150,16 @@ _STDOUT = 1
 _FLAGS = os.O_WRONLY | os.O_CREAT | getattr(os, "O_BINARY", 0) | getattr(os, "O_CLOEXEC", 0)
 
 
-def _claimed(path: str) -> int:
+def _claimed(path: str, *, overwrite: bool) -> int:
     """A file that is ours alone, and empty; what is none, as a device, is nobody's."""
     descriptor = os.open(path, _FLAGS, 0o666)
     if stat.S_ISREG(os.fstat(descriptor).st_mode):
         if not claim(descriptor):
             os.close(descriptor)
             raise ConfigurationError(f"another program is writing {path}; nothing was sent")
+        if os.fstat(descriptor).st_size and not overwrite:
+            os.close(descriptor)
+            raise ConfigurationError(f"{path} is not empty; nothing was sent: name another output, or give --overwrite")
         os.ftruncate(descriptor, 0)
     return descriptor
 

@@ -12,6 +12,7 @@ import msgspec
 from llmnet.batch.bar import minutes
 from llmnet.batch.rows import BatchResult
 from llmnet.cli.codes import code_of
+from llmnet.cli.say import tell
 from llmnet.cli.terminal import is_terminal, plain
 from llmnet.core.bounds import Clock
 from llmnet.core.errors import LLMNetError
@@ -102,15 +103,13 @@ def quantiles(values: "array[float]") -> dict[str, float] | None:
 
 def show(figures: dict[str, Any], *, as_json: bool) -> None:
     """Write the figures to standard error: one JSON object, a table drawn by rich on a terminal, or plain text."""
-    if sys.stderr is None:  # closed by the shell; standard output would take its place
-        return
     if as_json:
-        print(msgspec.json.encode(figures).decode(), file=sys.stderr)
+        tell(msgspec.json.encode(figures).decode())
     elif not (is_terminal(sys.stderr) and _drawn(figures)):
         clean = plain if is_terminal(sys.stderr) else str
         rows = [(clean(label), value) for label, value in table(figures)]
         width = max(len(label) for label, _ in rows)
-        print("\n".join(f"{label:<{width}}  {value}" for label, value in rows), file=sys.stderr)
+        tell("\n".join(f"{label:<{width}}  {value}" for label, value in rows))
 
 
 def _drawn(figures: dict[str, Any]) -> bool:

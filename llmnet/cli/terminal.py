@@ -4,7 +4,6 @@ They could move the cursor over what stands there, set the clipboard, or have th
 """
 
 import re
-import sys
 from typing import TextIO
 
 # C0 but tab and line feed, DEL, C1, and what has a terminal show text in another order than it has.
@@ -52,11 +51,6 @@ class Plain:
 def plain(text: str) -> str:
     """A whole text without control sequences."""
     return Plain()(text)
-
-
-def say(text: str, file: TextIO | None = None) -> None:
-    """Print a line or several, without control sequences where a terminal would obey them."""
-    print(plain(text) if is_terminal(file or sys.stdout) else text, file=file)
 
 
 def is_terminal(file: TextIO | None) -> bool:

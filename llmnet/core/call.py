@@ -65,18 +65,18 @@ class Call:
         self.policy, self.bounds, self.gate, self.secrets = policy, bounds, gate, secrets
         self._judge = Judge(policy, bounds, gate, bucket, rng, renewable=callable(key))
         self.exchange: Exchange | None = None
-        self.delivered, self.proxy, self.outer = False, "", 0
         self.stopped: LLMNetError | None = None
+        self.delivered, self.proxy, self.outer, self._resume_at, self._closing = False, "", 0, bounds.started, False
         self._ending: Ending = "cancelled"
         self._record = Record(bounds, listener, (form.provider, host, model, stream))
         self.meta = self._record.meta
         self.ticket: Any = None
         self.sent = self.uploading = self.reused = self.heard = False
         self._turn = Turn(gate, rng)
-        self._authorise, self._wall, self._read, self.key_source, self._count = authorise, wall, read, key, count
+        self._authorise, self._wall, self._read, self._model = authorise, wall, read, model
+        self.key_source, self._count = key, count
         self._refused: tuple[str | None, LLMNetError] | None = None
         self.key: str | None = None
-        self._resume_at, self._closing = bounds.started, False
         self._lock = threading.RLock()  # a finalizer may stop or leave a call on the very thread that is in here
         self._wake: Callable[[], None] | None = None
 
@@ -108,7 +108,7 @@ class Call:
         self.key = key
         self.secrets.learn(key)
         request = self._authorise(self.request, key)
-        self.exchange = Exchange(self.form, request, stream=self.stream, read=self._read)
+        self.exchange = Exchange(self.form, request, stream=self.stream, read=self._read, asked=self._model)
         self.sent = self.uploading = self.reused = self.heard = self._closing = False
         self._record.attempt()
         return self.exchange

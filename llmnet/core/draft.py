@@ -97,6 +97,7 @@ class Draft:
 
     Attributes:
         id, model: as the vendor gave them; empty ones never replace known ones.
+        asked: the model that was asked for, for forms whose replies do not name theirs.
         begun: the first sign of output was seen, shown or not.
         done: the terminal event was seen, the reply is whole.
         may_end: the stream may end here although no terminal event has come (OpenAI's chat form after a finish).
@@ -105,8 +106,8 @@ class Draft:
         extra: what else a wire form must remember between events.
     """
 
-    def __init__(self) -> None:
-        self.id = self.model = ""
+    def __init__(self, asked: str = "") -> None:
+        self.id, self.model, self.asked = "", "", asked
         self.request_id: str | None = None
         self.content, self.reasoning, self.refusal = Text(), Text(), Text()
         self.tools: dict[int, ToolDraft] = {}

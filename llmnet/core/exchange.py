@@ -60,14 +60,20 @@ class Exchange:
     """
 
     def __init__(
-        self, form: WireForm, request: Request, *, stream: bool = False, read: Callable[[Any], Any] | None = None
+        self,
+        form: WireForm,
+        request: Request,
+        *,
+        stream: bool = False,
+        read: Callable[[Any], Any] | None = None,
+        asked: str = "",
     ) -> None:
         self.form = form
         self.request = request
         self.stream = stream
         self.status: int | None = None
         self.headers = Headers()
-        self.draft = Draft()
+        self.draft = Draft(asked)
         self.kind: Kind | None = None
         self.value: Any = None
         self.arrived = 0

@@ -146,7 +146,7 @@ class Native(Form):
 
 def note(draft: Draft, payload: Mapping[str, Any], output: Mapping[str, Any], message: Mapping[str, Any]) -> None:
     """Note the names of a reply, and whether a deep-research stream has ended or may do so."""
-    draft.name(id=payload.get("request_id"), model=output.get("model_name"))
+    draft.name(id=payload.get("request_id"), model=output.get("model_name") or draft.model or draft.asked)
     draft.request_id = draft.id or None
     draft.done = any(output.get(name) in (True, "true") for name in _ENDED)
     # No end frame of that family is on record; its answer says itself that it is whole.
