@@ -304,6 +304,7 @@ REFUSALS = [
     (Reply(status=403), 3),
     (Reply(status=402), 4),
     (Reply(status=429, error={"code": "insufficient_quota", "message": "no money"}), 4),
+    (Reply(status=429, headers={"retry-after": "36000"}), 4),
 ]
 
 

@@ -177,6 +177,15 @@ def test_what_asks_for_nothing_is_left_out_where_there_is_no_word_for_it(given, 
     assert sent("chat-completions", **given) == {**sent("chat-completions"), **given}
 
 
+def test_nor_is_it_asked_for_by_an_empty_form_or_a_word_that_is_off():
+    for form in ("messages", "responses"):
+        assert sent(form, response_format={}) == sent(form)
+    for form in ("messages", "native"):
+        assert sent(form, store=False) == sent(form)
+    assert sent("messages", store=True)["store"] is True
+    assert sent("responses", store=False)["store"] is False
+
+
 @pytest.mark.parametrize(
     ("provider", "given"),
     [

@@ -4,14 +4,21 @@ from collections.abc import Iterable, Iterator, Sized
 from typing import Any, Protocol
 
 from llmnet.batch.rows import BatchResult
-from llmnet.core.errors import AuthenticationError, PermissionDeniedError, QuotaExceededError
+from llmnet.core.errors import AuthenticationError, PermissionDeniedError, QuotaExceededError, RateLimitError
 
 ROWS = 20
 _REFUSALS = (AuthenticationError, PermissionDeniedError, QuotaExceededError)
+# A limit that ends so many seconds from now is longer than a batch waits, and as good as a spent quota.
+_HOURS = 3600.0
 
 
 class _Rows(Sized, Iterable[dict[str, Any]], Protocol):
     """Rows that can be counted."""
+
+
+def _refused(error: Exception | None) -> bool:
+    capped = isinstance(error, RateLimitError) and (error.retry_after or 0.0) > _HOURS
+    return capped or isinstance(error, _REFUSALS)
 
 
 class Trial:
@@ -42,7 +49,7 @@ class Trial:
         """Note a result, of which there are more before it than those of the trial."""
         if self._over:
             return
-        if not isinstance(result.error, _REFUSALS):
+        if not _refused(result.error):
             self._over = True
             return
         self._refused, self._said = self._refused + 1, result.error

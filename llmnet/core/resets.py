@@ -15,6 +15,9 @@ _FIELDS = (
     "resetTime",
 )  # fmt: skip
 _MS_FIELDS = ("retry_after_ms", "retryAfterMs", "retry-after-ms")
+# Words before a span, as in "Please wait 40000 seconds before retrying".
+_ADVICE = ("wait ", "wait for ", "resets in ", "reset in ", "resets after ", "reset after ")
+_WORDS = 6
 _RESET, _REMAINING = "x-ratelimit-reset", "x-ratelimit-remaining"
 
 
@@ -54,9 +57,23 @@ def _hints(place: Mapping[str, Any], now: float) -> Iterator[float]:
             seconds = parse_reset(str(value), now)
             if seconds is not None:
                 yield seconds * unit
+    message = place.get("message")
+    if isinstance(message, str) and (seconds := _advised(message[:4096].lower(), now)) is not None:
+        yield seconds
     headers = place.get("headers")
     if isinstance(headers, Mapping):
         yield from _quoted({str(name).lower(): str(value) for name, value in headers.items()}, now)
+
+
+def _advised(message: str, now: float) -> float | None:
+    """The longest span that follows words of advice; a number alone is none."""
+    for advice in _ADVICE:
+        words = message.partition(advice)[2].split(maxsplit=_WORDS)[:_WORDS]
+        for count in range(len(words), 0, -1):
+            span = " ".join(words[:count]).rstrip(".,;!)")
+            if span[:1].isdigit() and span[-1:].isalpha() and (seconds := parse_reset(span, now)) is not None:
+                return seconds
+    return None
 
 
 def _quoted(headers: Mapping[str, str], now: float) -> Iterator[float]:

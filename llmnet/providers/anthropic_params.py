@@ -6,7 +6,7 @@ from typing import Any
 
 from llmnet.core.errors import ConfigurationError
 from llmnet.providers.services import MESSAGES
-from llmnet.providers.writing import REFUSED, Rule, translated, without_options
+from llmnet.providers.writing import REFUSED, Rule, kept_as, translated, without_options
 
 _CHOICES = {"auto": "auto", "required": "any", "none": "none"}
 _OWN_CHOICES = ("auto", "any", "none", "tool")
@@ -99,7 +99,7 @@ def _parallel(allowed: Any) -> dict[str, Any]:
 
 def _response_format(wanted: Any) -> dict[str, Any]:
     kind = wanted.get("type") if isinstance(wanted, Mapping) else None
-    if kind == "text":
+    if kind == "text" or wanted == {}:
         return {}
     inner = wanted.get("json_schema", wanted) if kind == "json_schema" else None
     schema = inner.get("schema") if isinstance(inner, Mapping) else None
@@ -131,6 +131,7 @@ RULES: dict[str, Rule] = {
     "parallel_tool_calls": _parallel,
     "response_format": _response_format,
     "stop": _stop,
+    "store": kept_as("store"),
     "stream_options": without_options,
     "tool_choice": _tool_choice,
     "tools": _tools,

@@ -9,7 +9,7 @@ from typing import Any
 
 from llmnet.core.errors import ConfigurationError
 from llmnet.core.request import ChatRequest
-from llmnet.providers.writing import REFUSED, VENDOR, Rule, params_of, translated, without_options
+from llmnet.providers.writing import REFUSED, VENDOR, Rule, kept_as, params_of, translated, without_options
 
 MEDIA = frozenset({"image", "audio", "video"})
 _OWN = MEDIA | {"text"}
@@ -34,6 +34,7 @@ RULES: dict[str, Rule] = {
     "max_completion_tokens": "max_tokens",
     "reasoning_effort": _thinking,
     "frequency_penalty": REFUSED,
+    "store": kept_as("store"),
     "stream_options": without_options,
     "user": REFUSED,
     "metadata": REFUSED,

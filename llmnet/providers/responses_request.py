@@ -162,6 +162,8 @@ def _tool_choice(choice: Any) -> dict[str, Any]:
 
 
 def _response_format(value: Any) -> dict[str, Any]:
+    if value == {}:
+        return {}
     if not isinstance(value, Mapping):
         raise ConfigurationError(f"response_format must be a dict like {{'type': 'json_schema', …}}, not {value!r}")
     return {"text": {"format": flat(value)}}

@@ -51,6 +51,11 @@ def is_neutral(name: str, value: Any) -> bool:
     return name in _NEUTRAL and bool(value == _NEUTRAL[name])
 
 
+def kept_as(name: str) -> Callable[[Any], dict[str, Any]]:
+    """The rule of a parameter that goes out as it is, for the vendor to judge, unless it asks for nothing."""
+    return lambda value: {} if is_neutral(name, value) else {name: value}
+
+
 def params_of(chat: ChatRequest) -> dict[str, Any]:
     """The parameters of a chat; those of a stream say nothing to a plain call, and vendors refuse them there."""
     return {name: value for name, value in chat.params.items() if chat.stream or name != "stream_options"}
