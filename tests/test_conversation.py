@@ -133,7 +133,7 @@ def check_responses(body):
     assert system["role"] == "system"
     assert user["content"] == [
         {"type": "input_text", "text": "What is this?"},
-        {"type": "input_image", "image_url": PIXEL},
+        {"type": "input_image", "image_url": PIXEL, "detail": "auto"},
     ]
     kinds = [item["type"] for item in rest]
     assert kinds == [

@@ -67,6 +67,22 @@ CORRECTIONS: dict[str, str] = {
     "deploymentnotfound": "missing",
 }  # fmt: skip
 
+# How vendors without a code for it say that a conversation is too long, in lower case.
+TOO_LONG = (
+    "maximum context length", "maximum prompt length", "maximum model length", "maximum allowed length",
+    "exceeds the context window", "context window exceed", "exceed context limit", "exceed the context",
+    "exceeds the context", "exceeds the available context", "exceeded the context", "context size has been exceeded",
+    "context length exceeded", "context length is only", "context length of only", "context the overflows",
+    "model's context length", "model's maximum context", "greater than the context length", "prompt is too long",
+    "input is too long", "prompt too long", "contextwindowexceeded", "exceeded model token limit",
+    "exceed max message tokens", "range of input length should be", "exceeds the maximum number of tokens allowed",
+    "number of tokens in the prompt cannot exceed", "`inputs` must have less than",
+    "`inputs` tokens + `max_new_tokens`",
+)  # fmt: skip
+
+# How a rate limit says that one request alone is more than it, in lower case.
+TOO_LARGE = "request too large"
+
 # The status that a name comes with wherever a status is said; exact names come before patterns.
 STATUSES: dict[str, int] = {
     "authentication_error": 401, "authenticationerror": 401, "invalid_api_key": 401, "unauthenticated": 401,

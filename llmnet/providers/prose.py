@@ -3,21 +3,7 @@
 import re
 from collections.abc import Callable, Collection
 
-# The conversation is longer than the context.
-_TOO_LONG = (
-    "maximum context length", "maximum prompt length", "maximum model length", "maximum allowed length",
-    "exceeds the context window", "context window exceed", "exceed context limit", "exceed the context",
-    "exceeds the context", "exceeds the available context", "exceeded the context", "context size has been exceeded",
-    "context length exceeded", "context length is only", "context length of only", "context the overflows",
-    "model's context length", "model's maximum context", "greater than the context length", "prompt is too long",
-    "input is too long", "prompt too long", "contextwindowexceeded", "exceeded model token limit",
-    "exceed max message tokens", "range of input length should be", "exceeds the maximum number of tokens allowed",
-    "number of tokens in the prompt cannot exceed", "`inputs` must have less than",
-    "`inputs` tokens + `max_new_tokens`",
-)  # fmt: skip
-
-# One request alone is more than a rate limit.
-_TOO_LARGE = ("request too large",)
+from llmnet.providers.codes import TOO_LARGE, TOO_LONG
 
 # The money is spent: waiting brings none.
 _SPENT = (
@@ -68,8 +54,8 @@ def word_of(said: str | None, message: str, status: int | None, *, hinted: bool)
     text = message[:4096].lower()
     throttled = said == "rate" or (said is None and status in (None, 429))
     rules: tuple[tuple[str, Collection[str | None], bool, Callable[[str], object]], ...] = (
-        ("context", (None, "bad", "server"), status in _OF_LENGTH or (status or 0) >= 500, _any_of(_TOO_LONG)),
-        ("too large", (None, "rate"), said == "rate" or status == 429, _any_of(_TOO_LARGE)),
+        ("context", (None, "bad", "server"), status in _OF_LENGTH or (status or 0) >= 500, _any_of(TOO_LONG)),
+        ("too large", (None, "rate"), said == "rate" or status == 429, _any_of((TOO_LARGE,))),
         ("quota", (*_VAGUE, "rate", "key", "server", "overloaded"), True, _any_of(_SPENT)),
         ("quota", (*_VAGUE, "rate"), not (hinted and throttled), _USED_UP.search),
         ("quota", _VAGUE, not (hinted and throttled), _any_of(_EXCEEDED)),
