@@ -10,7 +10,6 @@ from llmnet.calls import Caller
 from llmnet.core.bounds import Bounds, resolve_timeout
 from llmnet.core.call import Call
 from llmnet.core.chat import EmbeddingResponse, ModelInfo, total_usage
-from llmnet.core.draft import check_count
 from llmnet.core.errors import InvalidResponseError, LLMNetError
 from llmnet.core.extras import Extras, take_extras
 from llmnet.core.headers import checked_headers
@@ -18,6 +17,7 @@ from llmnet.core.http import Attempt, Meta, Request, billed
 from llmnet.core.json import encodable
 from llmnet.core.params import check_names
 from llmnet.core.request import checked_inputs, checked_timeout
+from llmnet.core.text import check_count
 
 _LONGEST_CURSOR = 4096
 

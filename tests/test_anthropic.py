@@ -609,7 +609,9 @@ def test_usage(usage, figures):
     assert whole(usage=usage).usage == figures
 
 
-@pytest.mark.parametrize("payload", [b"[]", b"{}", b'{"content": "x"}', b'{"type": "message"}', b"3"])
+@pytest.mark.parametrize(
+    "payload", [b"[]", b"{}", b'{"content": null}', b'{"content": [{}, null]}', b'{"type": "message"}', b"3"]
+)
 def test_a_reply_without_blocks_is_invalid(payload):
     one = exchange(stream=False)
     one.open(200, JSON)
@@ -889,6 +891,12 @@ def test_a_stream_without_its_stop_is_incomplete(kept):
     assert isinstance(error, IncompleteStreamError)
     assert one.partial().content == ("A" if kept > 2 else "")
     assert one.partial().usage.input_tokens == 9
+
+
+def test_citations_that_are_no_list_break_nothing():
+    opening = opened(0, type="text", text="", citations=True)
+    one, _ = streamed(start(), opening, grown(0, "citations_delta", citation={"x": 1}), stopped(0), ended(), STOP)
+    assert (one.value.content, one.value.message["content"]) == ("", "")
 
 
 def test_malformed_events_break_nothing():

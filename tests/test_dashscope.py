@@ -545,8 +545,8 @@ def test_lines_without_blank_lines_between_them():
     frames = [said("Hel", tokens=1), said("lo", tokens=2, reasoning_content="r"), said("!", "stop", tokens=3)]
     chunks, reply = streamed(*(data.replace(b"\n\n", b"\n") for data in frames))
     assert (reply.content, reply.reasoning, reply.usage.output_tokens) == ("Hello!", "r", 3)
-    assert [str(chunk) for chunk in chunks] == ["Hello!"]
-    assert chunks[0].finish_reason is FinishReason.STOP
+    assert [str(chunk) for chunk in chunks] == ["Hel", "lo", "!"]
+    assert [chunk.finish_reason for chunk in chunks] == [None, None, FinishReason.STOP]
 
 
 def test_json_over_several_data_lines_is_one_frame():

@@ -32,6 +32,7 @@ from llmnet.core.secrets import Secrets
 from llmnet.core.sse import SSEDecoder
 from llmnet.providers.codes import Codes, meaning
 from llmnet.providers.faults import find_error, status_error
+from llmnet.providers.json_scan import Scan
 from llmnet.transports.sync_reader import chunk_size
 
 NOW = 1_700_000_000.0
@@ -162,6 +163,36 @@ def blocks(n):
     return json.dumps({"content": [{"type": "tool_use", "id": "a", "name": "f", "input": {}}] * n}).encode()
 
 
+def named(arguments):
+    return {"index": 0, "function": {"name": "f", "arguments": arguments}}
+
+
+def made_up(at):
+    return {"index": 0, "id": f"c{at}", "function": {"arguments": "["}}
+
+
+def signed(at):
+    return {"index": 0, "id": "c", "function": {"name": "f"}, "extra_content": {str(at): 1}}
+
+
+def message(text):
+    return sse({"choices": [{"message": {"content": text}}]})
+
+
+def thought(kind, text, **place):
+    return sse({"type": f"response.reasoning_{kind}.delta", "delta": text, **place})
+
+
+def arguments(item_id):
+    return sse({"type": "response.function_call_arguments.delta", "item_id": item_id, "delta": "["})
+
+
+def scanned(text):
+    scan = Scan()
+    for at in range(0, len(text), 3):
+        scan.feed(text[at : at + 3])
+
+
 CITED = sse({"type": "content_block_delta", "index": 0, "delta": {"type": "citations_delta", "citation": {"a": 1}}})
 BLOCK = sse({"type": "content_block_start", "index": 0, "content_block": {"type": "text", "text": ""}})
 HEAD = b"a: b\r\n"
@@ -260,6 +291,71 @@ READERS = {
     "items": (streamed("responses"), lambda n: b"".join(item(at, "a") for at in range(n)), 300),
     "frames": (streamed("native"), many(frame("ab") + frame("abc") + frame("x")), 100),
     "lines without an end": (streamed("native"), many(frame("ab")[:-1]), 300),
+    "calls, names": (streamed("chat-completions"), many(delta(tool_calls=[call(0, "}")])), 300),
+    "calls, ends": (
+        streamed("chat-completions"),
+        lambda n: delta(tool_calls=[named("{")]) + delta(tool_calls=[named("]")]) * n,
+        300,
+    ),
+    "calls, a name in pieces": (
+        streamed("chat-completions"),
+        many(delta(tool_calls=[{"index": 0, "function": {"name": "ab"}}])),
+        300,
+    ),
+    "calls, ids": (
+        streamed("chat-completions"),
+        lambda n: b"".join(delta(tool_calls=[{**call(at, "["), "index": 0}]) for at in range(n)),
+        300,
+    ),
+    "calls, ids of one call": (
+        streamed("chat-completions"),
+        lambda n: b"".join(delta(tool_calls=[made_up(at)]) for at in range(n)),
+        300,
+    ),
+    "calls, indexes": (
+        streamed("chat-completions"),
+        lambda n: b"".join(delta(tool_calls=[{**call(0, "["), "index": at}]) for at in range(n)),
+        300,
+    ),
+    "calls, signatures": (
+        streamed("chat-completions"),
+        lambda n: b"".join(delta(tool_calls=[signed(at)]) for at in range(n)),
+        300,
+    ),
+    "arguments, brackets": (scanned, lambda n: "[" * n + "]" * n, 10_000),
+    "arguments, backslashes": (scanned, lambda n: '{"' + "\\" * n, 20_000),
+    "reasoning details, pieces": (
+        streamed("chat-completions"),
+        many(delta(reasoning_details=[{"type": "a", "text": "b"}])),
+        300,
+    ),
+    "reasoning details": (
+        streamed("chat-completions"),
+        lambda n: b"".join(delta(reasoning_details=[{"index": at}]) for at in range(n)),
+        300,
+    ),
+    "messages in chunks": (streamed("chat-completions"), many(message("ab") + message("abc") + message("x")), 100),
+    "other choices": (
+        streamed("chat-completions"),
+        many(sse({"choices": [{"index": 1, "delta": {"content": "a"}}]})),
+        300,
+    ),
+    "heartbeats": (streamed("chat-completions"), many(b"data: error\n\n:{\n"), 300),
+    "events parted by one line feed": (streamed("chat-completions"), many(delta(content="a")[:-1]), 300),
+    "JSON that is called a stream": (streamed("chat-completions"), lambda n: b"{" + b"data: x\n\n" * n, 1_000),
+    "reasoning told twice": (streamed("responses"), many(thought("text", "ab") + thought("summary_text", "ab")), 300),
+    "reasoning told apart": (streamed("responses"), many(thought("text", "ab") + thought("summary_text", "ac")), 300),
+    "reasoning in parts": (
+        streamed("responses"),
+        lambda n: b"".join(thought("text", "a", content_index=at) for at in range(n)),
+        300,
+    ),
+    "reasoning in items": (
+        streamed("responses"),
+        lambda n: b"".join(thought("text", "a", item_id=f"i{at}") for at in range(n)),
+        300,
+    ),
+    "arguments in items": (streamed("responses"), lambda n: b"".join(arguments(f"i{at}") for at in range(n)), 300),
     "gzip in single bytes": (inflated, lambda n: gzip.compress(delta(content="a") * n), 3_000),
     "secrets, what half a key looks like": (keys_hidden, many("."), 500),
     "secrets, innocent words": (keys_hidden, many("sk-anoth "), 5_000),
@@ -293,12 +389,15 @@ PATTERNS = {
         "findall",
         lambda n: "event: a\ndata: x\n" * n,
     ),
+    ("core/sse.py", rb"(?:\xef\xbb\xbf)?+\s*+(?:data|event|id|retry)?:"): ("match", lambda n: b"\n" * n),
     ("providers/addresses.py", r"(?<=.)/(chat/completions|completions|responses|embeddings|models)$"): OURS,
     ("providers/addresses.py", r"/deployments(?:/([^/]+))?$"): OURS,
     ("providers/addresses.py", r"[A-Za-z0-9_]([A-Za-z0-9_-]{0,61}[A-Za-z0-9_])?"): OURS,
     ("providers/anthropic_params.py", r"claude-(3-|(opus|sonnet|haiku)-4(-[015])?(-20\d{6}|-latest|@|$))"): OURS,
     ("providers/chat_completions.py", r"/deployments/[^/?]*"): OURS,
     ("providers/faults.py", "[45][0-9]{2}"): ("fullmatch", lambda n: "4" * n),
+    ("providers/faults.py", "error|fail|exception|unavailable|overload"): ("search", lambda n: "erro" * n),
+    ("providers/json_scan.py", r'\\.?|["\[\]{}]'): ("findall", lambda n: "\\" * n),
     ("providers/reading.py", r"HTTP_STATUS/(\d{3})"): ("search", lambda n: "HTTP_STATUS/12" * n),
     ("telemetry/log.py", r"[\w.:/@+\[\]-]+"): ("fullmatch", lambda n: "a" * n + "!"),
     ("testing/dialects/common.py", r"\s*\S{1,16}|\s+"): OURS,
@@ -467,6 +566,19 @@ def test_arguments_of_a_tool_stay_the_vendors_text():
     [
         ("chat-completions", lambda at: delta(tool_calls=[call(at, "a")]), "1024 tool calls"),
         ("chat-completions", lambda at: delta(content="a" * 100_000), "characters in a text"),
+        ("chat-completions", lambda at: delta(tool_calls=[{**call(0, "["), "index": at}]), "places of tool calls"),
+        (
+            "chat-completions",
+            lambda at: delta(tool_calls=[{"index": 0, "function": {"name": f"f{at}"}}]),
+            "the name of a tool",
+        ),
+        ("chat-completions", lambda at: delta(tool_calls=[signed("a" * 100_000 + str(at))]), "bytes of blocks"),
+        ("chat-completions", lambda at: delta(reasoning_details=[{"index": at}]), "items in reasoning_details"),
+        ("chat-completions", lambda at: sse({"choices": [{"index": 1, "x": "a" * 100_000}]}), "bytes of blocks"),
+        ("chat-completions", lambda at: message(f"{at}" * 100_000), "characters in a text"),
+        ("responses", lambda at: thought("text", "a", content_index=at), "parts"),
+        ("responses", lambda at: thought("text", "a", item_id=f"i{at}"), "ids and places of items"),
+        ("responses", lambda at: arguments(f"i{at}"), "1024 tool calls"),
         ("messages", lambda at: BLOCK, "2048 blocks"),
         ("messages", lambda at: BLOCK[:-3] + b', "x": [' + b"[]," * 9_000 + b"0]}\n\n", "bytes of blocks"),
         ("responses", lambda at: item(at, "a"), "2048 items"),

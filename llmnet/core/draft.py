@@ -1,84 +1,44 @@
 """A reply under assembly: wire forms add what an event says, and get the chunk to hand out; nothing is guessed here."""
 
-import io
-from collections.abc import Sequence
-from typing import Any
+from collections.abc import Callable, Sequence
+from typing import Any, TypeVar
 
 from llmnet.core.chat import ChatResponse, FinishReason, StreamChunk, ToolCall, ToolCallDelta, Usage
-from llmnet.core.errors import InvalidResponseError
-from llmnet.core.json import encodable, nodes
+from llmnet.core.json import encodable, mended, nodes
+from llmnet.core.text import Text, check_count
+
+T = TypeVar("T")
 
 # More than any model says. What is kept of a stream grows no further, however long it goes on.
-MAX_TEXT = 8 * 1024 * 1024
+MAX_NAME = 4096
 MAX_CALLS = 1024
 MAX_ITEMS = 2048
 MAX_KEPT = 32 * 1024 * 1024
 _NODE_BYTES = 32
 
 
-class Text:
-    """A text that arrives in pieces; what it hands on can always be encoded as UTF-8."""
-
-    __slots__ = ("_held", "_said", "_size")
-
-    def __init__(self) -> None:
-        # One buffer: a list would hold an object, some fifty bytes, for each letter of a hostile stream.
-        self._said = io.StringIO()
-        self._size = 0
-        self._held = ""
-
-    def add(self, piece: str) -> str:
-        """Take a piece and give what can be shown of it.
-
-        Half an emoji cut over two JSON escapes waits for its other half; a half that stays alone becomes U+FFFD.
-
-        Raises:
-            InvalidResponseError: the text is longer than any model's.
-        """
-        if self._held or not encodable(piece):
-            piece = self._joined(self._held + piece)
-        self._size += self._said.write(piece)
-        if self._size > MAX_TEXT:
-            check_count(self._size, MAX_TEXT, "characters in a text")
-        return piece
-
-    def _joined(self, text: str) -> str:
-        waits = "\ud800" <= text[-1] <= "\udbff"
-        self._held = text[-1] if waits else ""
-        whole = text[:-1] if waits else text
-        return whole.encode("utf-16-le", "surrogatepass").decode("utf-16-le", "replace")
-
-    def __str__(self) -> str:
-        return self._said.getvalue() + ("\ufffd" if self._held else "")
-
-    def __len__(self) -> int:
-        return self._size + len(self._held)
-
-
-def check_count(count: int, most: int, what: str) -> None:
-    """Refuse a reply of which more would be kept than any has.
-
-    Raises:
-        InvalidResponseError: it has more.
-    """
-    if count > most:
-        raise InvalidResponseError(f"the reply has more than {most} {what}")
-
-
 class ToolDraft:
-    """A tool call under assembly."""
+    """A tool call under assembly.
 
-    __slots__ = ("_placeholder", "arguments", "id", "name")
+    Attributes:
+        custom: whether it calls a custom tool, whose input is a text of any kind.
+        beside: what the service has put beside it and wants back, such as a signature.
+    """
+
+    __slots__ = ("_placeholder", "arguments", "beside", "custom", "id", "name")
 
     def __init__(self) -> None:
         self.id = self.name = ""
         self.arguments = Text()
+        self.custom = False
+        self.beside: dict[str, Any] = {}
         self._placeholder = False
 
     def add(self, delta: ToolCallDelta) -> None:
-        """Take a piece: the first id and name hold, arguments are joined."""
-        self.id = self.id or delta.id
-        self.name = self.name or delta.name
+        """Take what is new: the first id holds, pieces of the name and of the arguments are joined."""
+        self.id = self.id or _sound(delta.id)
+        self.name += _sound(delta.name)
+        check_count(len(self.name), MAX_NAME, "characters in the name of a tool")
         if not delta.arguments:
             return
         if self._placeholder and delta.arguments.startswith("{"):
@@ -91,17 +51,33 @@ class ToolDraft:
         """The call as far as it is known."""
         return ToolCall(id=self.id, name=self.name, arguments=str(self.arguments))
 
+    def message(self) -> dict[str, Any]:
+        """The call in OpenAI's chat form; servers parse its arguments, and an empty text is no JSON."""
+        text = str(self.arguments)
+        if self.custom:
+            return {"id": self.id, "type": "custom", "custom": {"name": self.name, "input": text}}
+        function = {"name": self.name, "arguments": text if text.strip() else "{}"}
+        return {"id": self.id, "type": "function", "function": function}
+
+
+def _sound(text: str) -> str:
+    """A text that can be sent back: half an emoji becomes U+FFFD."""
+    return text if encodable(text) else str(mended(text))
+
 
 class Draft:
     """The reply so far.
 
     Attributes:
-        id, model: as the vendor gave them; empty ones never replace known ones.
+        id, model: as the vendor gave them first; later ones, such as a last chunk's stub, never replace them.
         asked: the model that was asked for, for forms whose replies do not name theirs.
         begun: the first sign of output was seen, shown or not.
         done: the terminal event was seen, the reply is whole.
         may_end: the stream may end here although no terminal event has come (OpenAI's chat form after a finish).
         silent: an output block or item is open of which nothing can be shown yet; silence may last then.
+        spoken: there was a place for what the model says, be it empty; without one there was no reply at all.
+        words: the last event that gave nothing, and
+        failure: the first one that looks like a failure in words nobody knows; both as they are shown in an error.
         items: the vendor's own blocks or items, to be sent back as they came.
         extra: what else a wire form must remember between events.
     """
@@ -114,10 +90,19 @@ class Draft:
         self.finish_reason: FinishReason | None = None
         self.native_finish_reason: str | None = None
         self.usage: Usage | None = None
-        self.begun = self.done = self.silent = self.may_end = False
+        self.begun = self.done = self.silent = self.may_end = self.spoken = False
+        self.words: Any = None
+        self.failure: Any = None
         self.items: list[dict[str, Any]] = []
-        self.extra: dict[str, Any] = {}
+        self.extra: dict[Any, Any] = {}
         self._kept = 0
+
+    def own(self, kind: Callable[..., T], *args: Any) -> T:
+        """What a wire form remembers in an object of its own, made when it is asked for first."""
+        if kind not in self.extra:
+            self.extra[kind] = kind(*args)
+        found: T = self.extra[kind]
+        return found
 
     def keep(self, text: str) -> None:
         """Count the JSON of an event that is kept as it came, by about what it takes in memory.
@@ -129,9 +114,9 @@ class Draft:
         check_count(self._kept, MAX_KEPT, "bytes of blocks and items")
 
     def name(self, *, id: object = None, model: object = None) -> None:  # noqa: A002 - the vendor's word
-        """Note id and model, where they are given."""
-        self.id = id if isinstance(id, str) and id else self.id
-        self.model = model if isinstance(model, str) and model else self.model
+        """Note id and model, where they are given for the first time."""
+        self.id = self.id or (id if isinstance(id, str) else "")
+        self.model = self.model or (model if isinstance(model, str) else "")
 
     def finish(self, reason: FinishReason | None, native: str | None) -> None:
         """Note why the reply ended."""
@@ -145,6 +130,7 @@ class Draft:
         reasoning: str = "",
         refusal: str = "",
         tools: Sequence[ToolCallDelta] = (),
+        taken: Sequence[ToolCallDelta] = (),
         finish: tuple[FinishReason, str] | None = None,
         usage: Usage | None = None,
         raw: dict[str, Any] | None = None,
@@ -152,14 +138,17 @@ class Draft:
     ) -> StreamChunk | None:
         """Take what an event says; the chunk to hand out, or `None` where it carries nothing to show.
 
-        Audio and images are `unseen`: output that the chunk has in `raw` alone.
+        Pieces of calls that the draft has already are `taken`. Audio and images are `unseen`: output that the chunk has
+        in `raw` alone.
         """
-        if not (content or reasoning or refusal or tools or finish or usage or unseen):
+        pieces = [*tools, *taken]
+        if not (content or reasoning or refusal or pieces or finish or usage or unseen):
             return None
         self.begun, self.silent = True, False
+        self.spoken = self.spoken or bool(content or reasoning or refusal or pieces or unseen)
         for delta in tools:
             self.tools.setdefault(delta.index, ToolDraft()).add(delta)
-        if tools:
+        if pieces:
             check_count(len(self.tools), MAX_CALLS, "tool calls")
         if finish:
             self.finish(*finish)
@@ -168,7 +157,7 @@ class Draft:
             content=self.content.add(content) if content else "",
             reasoning=self.reasoning.add(reasoning) if reasoning else None,
             refusal=self.refusal.add(refusal) if refusal else None,
-            tool_calls=list(tools),
+            tool_calls=pieces,
             finish_reason=finish[0] if finish else None,
             native_finish_reason=finish[1] if finish else None,
             usage=usage,
@@ -204,10 +193,7 @@ class Draft:
 
 def chat_message(draft: Draft) -> dict[str, Any]:
     """The assistant message in OpenAI's chat form."""
-    calls = [
-        {"id": call.id, "type": "function", "function": {"name": call.name, "arguments": call.arguments}}
-        for call in draft.tool_calls()
-    ]
+    calls = [draft.tools[index].message() for index in sorted(draft.tools)]
     content = str(draft.content)
     message: dict[str, Any] = {"role": "assistant", "content": content if content or not calls else None}
     message |= {"tool_calls": calls} if calls else {}

@@ -1,9 +1,9 @@
 """One attempt of a call without its I/O: bytes of the reply go in, chunks and the value come out."""
 
 import contextlib
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator
 from itertools import chain
-from typing import Any, Literal, Protocol
+from typing import Any, Literal
 
 from llmnet.core.chat import ChatResponse, StreamChunk
 from llmnet.core.draft import Draft
@@ -19,7 +19,10 @@ from llmnet.core.http import Headers, Request
 from llmnet.core.inflate import MAX_BODY_BYTES, Inflater
 from llmnet.core.json import decode, readable
 from llmnet.core.outcome import Fault, Outcome
-from llmnet.core.sse import ServerSentEvent, SSEDecoder
+from llmnet.core.sse import ServerSentEvent, SSEDecoder, apart, begins_stream
+from llmnet.core.wire_form import WireForm
+
+__all__ = ["Exchange", "Kind", "WireForm"]
 
 Kind = Literal["error", "json", "events"]
 
@@ -28,27 +31,6 @@ _MOST: dict[Kind, int | None] = {"error": 64 * 1024, "json": MAX_BODY_BYTES, "ev
 SNIPPET = 500
 # What a line of an event stream may begin with (data, event, id, retry, a comment), and no JSON does.
 _EVENT_LINES = (b"d", b"e", b"i", b"r", b":")
-
-
-class WireForm(Protocol):
-    """What an exchange asks of a wire form."""
-
-    provider: str
-
-    def parse(self, payload: Any, draft: Draft) -> StreamChunk | None:
-        """Read a whole reply into the draft."""
-
-    def parse_event(self, event: ServerSentEvent, draft: Draft) -> StreamChunk | None:
-        """Read one event of a stream into the draft; the chunk that it gives, if any."""
-
-    def parse_error(self, status: int, headers: Mapping[str, str], payload: Any) -> APIStatusError:
-        """Read an error, of an HTTP error or inside a success."""
-
-    def find_error(self, payload: Any) -> bool:
-        """Whether the JSON of a success is an error."""
-
-    def message(self, draft: Draft) -> dict[str, Any]:
-        """The assistant message for the next turn."""
 
 
 class Exchange:
@@ -80,6 +62,7 @@ class Exchange:
         self._read = read
         self._shown = False
         self._body = bytearray()
+        self._first = b""
         self._error: LLMNetError | None = None
         self._pieces: Iterator[bytes] = iter(())
         self._piece: bytes | None = None  # the next one, so that the last one is known as such
@@ -120,6 +103,10 @@ class Exchange:
         """Whether the terminal event has come: what follows it says nothing."""
         return self.draft.done
 
+    def survives(self, outcome: Outcome) -> bool:
+        """Whether the reply was whole when its connection was lost: no terminal event has to follow its finish."""
+        return self.draft.may_end and isinstance(outcome.error, IncompleteStreamError)
+
     def fail(self, body: bytes) -> APIStatusError:
         """The error of an error reply, from as much of its body as was read."""
         pieces: list[bytes] = []
@@ -145,20 +132,29 @@ class Exchange:
             elif data:
                 self._pieces = chain(self._pieces, self._inflater.feed(data))
             if self._piece is not None:
-                if self.kind == "events" or self._is_events(self._piece):
+                if self._is_events(self._piece):
                     self._take(self._decoder.feed(self._piece), chunks)
                 else:
-                    self._body += self._piece
+                    self._gather(self._piece)
                 self._piece = None if self.draft.done else next(self._pieces, None)
         except LLMNetError as error:
             self._hold(error, chunks)
         return chunks
 
     def _is_events(self, piece: bytes) -> bool:
-        """Some gateways call an event stream JSON: its first byte tells it from one."""
-        if self.kind == "json" and self.stream and not self._body and piece.lstrip()[:1] in _EVENT_LINES:
-            self.kind = "events"
+        """Some gateways call an event stream JSON, or the reverse: its first bytes tell one from the other."""
+        if not self._first and self._read is None and (first := piece.lstrip()[:1]):
+            self._first = first
+            if self.kind == "json" and (first in _EVENT_LINES if self.stream else begins_stream(piece)):
+                self.kind = "events"
+            elif self.kind == "events" and self.stream and first == b"{":
+                self.kind = "json"
         return self.kind == "events"
+
+    def _gather(self, piece: bytes) -> None:
+        self._body += piece
+        if len(self._body) > MAX_BODY_BYTES:
+            raise InvalidResponseError(f"the body is longer than {MAX_BODY_BYTES} bytes")
 
     def end(self) -> list[StreamChunk]:
         """The body has ended, or its terminal event has come: the chunks still held; `value` has the result."""
@@ -193,7 +189,7 @@ class Exchange:
             raise Fault(Outcome(error)) from error
 
     def _take(self, events: list[ServerSentEvent], chunks: list[StreamChunk]) -> None:
-        for event in events:
+        for event in apart(events):
             if self.draft.done:
                 return
             chunk = self.form.parse_event(event, self.draft)
@@ -205,6 +201,8 @@ class Exchange:
         last = None if self.draft.done else self._decoder.end()
         if last is not None:
             self._take_last(last, chunks)
+        held = self.form.close(self.draft)
+        chunks += [held] if held else []
         if not self.draft.whole:
             raise self._incomplete()
         self.value = self._response(None)
@@ -222,7 +220,10 @@ class Exchange:
             payload = readable(line.encode())
             if self.form.find_error(payload):
                 return self.form.parse_error(self.status or 0, self.headers, payload)
-        return IncompleteStreamError(f"the stream ended before its terminal event, after {self.arrived} bytes")
+        if self.draft.failure is not None:
+            return self.form.parse_error(self.status or 0, self.headers, self.draft.failure)
+        words = f"; its last words: {cut(str(self.draft.words), 200)}" if self.draft.words else ""
+        return IncompleteStreamError(f"the stream ended before its terminal event, after {self.arrived} bytes{words}")
 
     def _end_json(self, chunks: list[StreamChunk]) -> None:
         body = self._body
@@ -230,7 +231,14 @@ class Exchange:
             raise APIConnectionError(f"the body ended early, after {self.arrived} bytes", phase="body")
         if not body or body.isspace():
             raise InvalidResponseError(f"HTTP {self.status} with an empty body", retryable=True)
-        payload = self._decoded(body)
+        why = None
+        try:
+            payload = decode(body, arrived=self.arrived)
+        except ValueError as error:
+            why = str(error)
+        if why is not None:  # not where it was caught: the frames of what was caught hold the body
+            self._end_no_json(body, why, chunks)
+            return
         if self.form.find_error(payload):
             raise self.form.parse_error(self.status or 0, self.headers, payload)
         if self._read is not None:
@@ -241,14 +249,16 @@ class Exchange:
         self.value = self._response(payload)
         chunks += [chunk] if chunk and self.stream else []
 
-    def _decoded(self, body: bytearray) -> Any:
-        try:
-            return decode(body, arrived=self.arrived)
-        except ValueError as error:
-            why = f"{self.headers.get('content-type') or 'no content type'}, {error}"
-        # Not where it was caught: the frames of what was caught hold the body.
+    def _end_no_json(self, body: bytearray, why: str, chunks: list[StreamChunk]) -> None:
+        """A body that is no JSON may be an event stream after all, asked for or not."""
+        if self._read is None and (begins_stream(body) or (self.stream and self._first == b"{")):
+            self.kind = "events"
+            self._take(self._decoder.feed(bytes(body)), chunks)
+            self._end_events(chunks)
+            return
+        kind = self.headers.get("content-type") or "no content type"
         snippet = cut(body[: 4 * SNIPPET].decode("utf-8", "replace"), SNIPPET)
-        raise InvalidResponseError(f"HTTP {self.status} is no JSON ({why}): {snippet!r}")
+        raise InvalidResponseError(f"HTTP {self.status} is no JSON ({kind}, {why}): {snippet!r}")
 
     def _response(self, raw: dict[str, Any] | None) -> ChatResponse:
         return self.draft.response(provider=self.form.provider, message=self.form.message(self.draft), raw=raw)

@@ -64,12 +64,12 @@ def decode(data: bytes | bytearray | str, *, arrived: int = 0) -> Any:
         raise ValueError(_TOO_DEEP) from None
 
 
-def readable(body: bytes) -> Any:
-    """An error body as JSON where it is JSON, as text where it is not."""
+def readable(body: bytes | str) -> Any:
+    """A body as JSON where it is JSON, as text where it is not."""
     try:
         return decode(body)
     except ValueError:
-        return body.decode("utf-8", "replace")
+        return body.decode("utf-8", "replace") if isinstance(body, bytes) else body
 
 
 def _check(data: bytes | bytearray | str, arrived: int) -> None:

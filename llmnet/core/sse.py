@@ -7,11 +7,14 @@ and what is held between two feeds is bounded by `max_event_bytes`.
 
 import re
 from collections import deque
+from collections.abc import Iterable, Iterator
 
 import msgspec
 
 from llmnet.core.errors import InvalidResponseError
+from llmnet.core.json import decode
 
+_OPENING = re.compile(rb"(?:\xef\xbb\xbf)?+\s*+(?:data|event|id|retry)?:")
 MAX_EVENT_BYTES = 8 * 1024 * 1024
 # Old gateways of DashScope leave out the blank lines: then each line is a frame, to be read as one.
 MAX_EVENT_LINES = 32 * 1024
@@ -195,6 +198,33 @@ class SSEDecoder:
         made = ServerSentEvent(self._event, "\n".join(self._data), self._id, self._retry, tuple(self._comments))
         self._begin()
         return made
+
+
+def begins_stream(body: bytes | bytearray) -> bool:
+    """Whether a body begins as an event stream does, whatever it is called."""
+    return _OPENING.match(body) is not None
+
+
+def apart(events: Iterable[ServerSentEvent]) -> Iterator[ServerSentEvent]:
+    """Events, and in place of those that were parted by one line feed the ones that were meant.
+
+    Their data give them away: joined it is no JSON. The name and the comments that remain are those of the last one.
+    """
+    for event in events:
+        if "\n" not in event.data or _is_json(event.data):
+            yield event
+            continue
+        *lines, last = event.data.split("\n")
+        yield from (ServerSentEvent(data=line, id=event.id) for line in lines)
+        yield ServerSentEvent(event.event, last, event.id, event.retry, event.comments)
+
+
+def _is_json(text: str) -> bool:
+    try:
+        decode(text)
+    except ValueError:
+        return False
+    return True
 
 
 def _is_small_number(text: str) -> bool:

@@ -7,15 +7,14 @@ from urllib.parse import urlsplit
 from llmnet.core.chat import FinishReason, ModelInfo, StreamChunk
 from llmnet.core.draft import Draft, chat_message
 from llmnet.core.errors import ConfigurationError, InvalidResponseError
-from llmnet.core.glimpse import glimpse
 from llmnet.core.http import Request
 from llmnet.core.request import ChatRequest
 from llmnet.core.sse import ServerSentEvent
-from llmnet.providers.anthropic_blocks import PIECES, Shown, dict_of, dicts_of, reply_of, sendable
+from llmnet.providers.anthropic_blocks import PIECES, Shown, blocks_in, reply_of, sendable
 from llmnet.providers.anthropic_params import parameters
 from llmnet.providers.anthropic_request import conversation
 from llmnet.providers.form import Form
-from llmnet.providers.reading import items_of, model_info, text_of
+from llmnet.providers.reading import dict_of, models_in, text_of
 from llmnet.providers.services import MESSAGES
 from llmnet.providers.writing import params_of, with_items
 
@@ -41,12 +40,21 @@ class Messages(Form):
 
     def prepare(self, chat: ChatRequest) -> Request:
         """Conversation and parameters in Anthropic's words; of our own there is but the limit that it requires."""
-        body: dict[str, Any] = {"model": chat.model, "max_tokens": MAX_TOKENS, **conversation(chat.messages)}
+        body: dict[str, Any] = {
+            "model": chat.model,
+            "max_tokens": MAX_TOKENS,
+            **conversation(chat.messages, signed=self._signs()),
+        }
         own = parameters(params_of(chat), model=chat.model, limit=MAX_TOKENS)
         if "system" in own and "system" in body:
             raise ConfigurationError("system= and messages with the role 'system' say one thing twice; use one of them")
         stream = {"stream": True} if chat.stream else {}
         return self.post(self._url("/messages"), body | own | stream, stream=chat.stream)
+
+    def _signs(self) -> bool:
+        """Whether the host is Anthropic's, which signs thinking and takes none back that is not signed."""
+        host = urlsplit(self.target.base_url).hostname or ""
+        return host == "anthropic.com" or host.endswith(".anthropic.com")
 
     def own_headers(self) -> dict[str, str]:
         """The API's version, which it insists on; the caller's own replaces it."""
@@ -59,13 +67,14 @@ class Messages(Form):
 
     def parse(self, payload: Any, draft: Draft) -> StreamChunk | None:
         """A whole reply: all its blocks at once."""
-        content = payload.get("content") if isinstance(payload, dict) else None
-        if not isinstance(content, list):
-            raise InvalidResponseError(f"the reply has no content blocks: {glimpse(payload, 200)}")
-        draft.name(id=payload.get("id"), model=payload.get("model"))
+        whole = dict_of(payload)
+        draft.name(id=whole.get("id"), model=whole.get("model"))
         reply = reply_of(draft)
-        shown = reply.read(dicts_of(content)) | {"usage": reply.count(payload.get("usage"))}
-        return draft.add(**shown, **ending_of(payload), raw=payload)
+        blocks = blocks_in(whole.get("content"))
+        shown = reply.read(blocks) | {"usage": reply.count(whole.get("usage"))}
+        draft.spoken = whole.get("content") == [] or any(blocks)
+        self.check(payload, draft, "content blocks")
+        return draft.add(**shown, **ending_of(whole), raw=payload)
 
     def read_event(self, payload: dict[str, Any], event: ServerSentEvent, draft: Draft) -> StreamChunk | None:
         """One event of a stream; those of unknown types, and pings, say nothing."""
@@ -80,7 +89,9 @@ class Messages(Form):
         Why the vendor refused is no word of the model's and not part of it.
         """
         message = {name: value for name, value in chat_message(draft).items() if name != "refusal"}
-        blocks = [block for block in (opened.whole() for opened in reply_of(draft).blocks) if sendable(block)]
+        blocks = [
+            block for block in (opened.whole() for opened in reply_of(draft).blocks) if sendable(block, signed=False)
+        ]
         plain = [{"type": "text", "text": message["content"]}]
         return message if blocks == plain else with_items(message, MESSAGES, blocks)
 
@@ -90,8 +101,9 @@ class Messages(Form):
 
     def parse_models(self, payload: Any) -> tuple[list[ModelInfo], str | None]:
         """The models of a page; its last id is the cursor of the next one."""
-        models = [model_info(item, "id") for item in items_of(payload, "data")]
-        return models, (text_of(payload.get("last_id")) or None) if payload.get("has_more") else None
+        return models_in(payload, "data"), (text_of(payload.get("last_id")) or None) if payload.get(
+            "has_more"
+        ) else None
 
     def embed_request(self, *_: Any, **__: Any) -> Request:
         """Anthropic has no embeddings."""
@@ -116,8 +128,10 @@ def _message_start(payload: dict[str, Any], draft: Draft) -> StreamChunk | None:
         return None
     reply.started = True
     draft.name(id=message.get("id"), model=message.get("model"))
-    draft.usage = reply.count(message.get("usage"))
-    return draft.add(**reply.read(dicts_of(message.get("content"))), raw=payload)
+    draft.usage = reply.count(_usage_in(payload))
+    blocks = blocks_in(message.get("content"))
+    draft.spoken = any(blocks)
+    return draft.add(**reply.read(blocks), raw=payload)
 
 
 def _check_repeated(again: str, known: str) -> None:
@@ -129,7 +143,7 @@ def _check_repeated(again: str, known: str) -> None:
 def _block_start(payload: dict[str, Any], draft: Draft) -> StreamChunk | None:
     shown = reply_of(draft).open(_index(payload), dict_of(payload.get("content_block")))
     chunk = draft.add(**shown, raw=payload)
-    draft.begun = draft.silent = True
+    draft.begun = draft.silent = draft.spoken = True
     return chunk
 
 
@@ -150,17 +164,25 @@ def _message_delta(payload: dict[str, Any], draft: Draft) -> StreamChunk | None:
     """The end of the message and its cumulative usage; blocks that nobody stopped have stopped by now."""
     draft.begun = True
     reply = reply_of(draft)
-    shown = reply.stop_all() | {"usage": reply.count(payload.get("usage"))}
-    return draft.add(**shown, **ending_of(dict_of(payload.get("delta"))), raw=payload)
+    ending = ending_of(dict_of(payload.get("delta")))
+    draft.spoken = draft.spoken or bool(ending)
+    return draft.add(**reply.stop_all(), **ending, usage=reply.count(_usage_in(payload)), raw=payload)
 
 
-def _message_stop(_: dict[str, Any], draft: Draft) -> None:
+def _message_stop(payload: dict[str, Any], draft: Draft) -> StreamChunk | None:
     draft.done = True
+    return draft.add(usage=reply_of(draft).count(_usage_in(payload)), raw=payload)
 
 
-def _index(payload: dict[str, Any]) -> int:
+def _usage_in(payload: dict[str, Any]) -> dict[str, Any] | None:
+    """The count in an event: beside the message or delta, or inside of it, as some gateways have it."""
+    places = (payload, dict_of(payload.get("delta")), dict_of(payload.get("message")))
+    return next((place["usage"] for place in places if isinstance(place.get("usage"), dict)), None)
+
+
+def _index(payload: dict[str, Any]) -> int | None:
     index = payload.get("index")
-    return index if isinstance(index, int) else 0
+    return index if isinstance(index, int) else None
 
 
 _EVENTS: dict[str, Callable[[dict[str, Any], Draft], StreamChunk | None]] = {

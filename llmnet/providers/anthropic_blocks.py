@@ -4,10 +4,11 @@ from collections.abc import Callable, Iterable
 from typing import Any
 
 from llmnet.core.chat import ToolCallDelta, Usage
-from llmnet.core.draft import MAX_ITEMS, Draft, Text, check_count
+from llmnet.core.draft import MAX_ITEMS, Draft
 from llmnet.core.json import decode
-from llmnet.providers.chat_completions import arguments_text
-from llmnet.providers.reading import Paths, text_of, usage_of
+from llmnet.core.text import Text, check_count
+from llmnet.providers.reading import Paths, dicts_of, text_of, usage_of
+from llmnet.providers.tool_calls import arguments_text
 
 # What an event shows, as arguments of `Draft.add`.
 Shown = dict[str, Any]
@@ -89,6 +90,8 @@ class Reply:
         self.blocks: list[Block] = []
         self.started = False
         self._open: dict[int, Block] = {}
+        self._latest = 0
+        self._thinking: Block | None = None
         self._calls = 0
         self._usage: dict[str, Any] = {}
 
@@ -98,27 +101,41 @@ class Reply:
         texts = {name: "".join(part.get(name, "") for part in shown) for name in ("content", "reasoning")}
         return {**texts, "tools": [piece for part in shown for piece in part.get("tools", ())]}
 
-    def open(self, index: int, opened: dict[str, Any]) -> Shown:
-        """Take a block that opens; some gateways give all of them one index."""
+    def open(self, index: int | None, opened: dict[str, Any]) -> Shown:
+        """Take a block that opens; some gateways give all of them one index, or none, or open a call twice."""
+        opened = typed(opened)
         is_call = opened.get("type") == "tool_use"
-        block = self._open[index] = Block(opened, self._calls if is_call else None)
+        self._latest = len(self.blocks) if index is None else index
+        known = self._open.get(self._latest)
+        if is_call and opened.get("id") and known is not None and known.opened.get("id") == opened["id"]:
+            return {}
+        block = self._open[self._latest] = Block(opened, self._calls if is_call else None)
         self._calls += is_call
         self.blocks.append(block)
         check_count(len(self.blocks), MAX_ITEMS, "blocks")
         shown = _OPENING.get(text_of(opened.get("type")))
-        return shown(block) if shown else {}
+        return self._parted(block, shown(block)) if shown else {}
 
-    def grow(self, index: int, delta: dict[str, Any]) -> Shown:
+    def grow(self, index: int | None, delta: dict[str, Any]) -> Shown:
         """Take a delta; text is not lost where nobody opened its block."""
         kind = text_of(delta.get("type"))
+        index = self._latest if index is None else index
         if index not in self._open and kind in _IMPLIED:
             self.open(index, _IMPLIED[kind])
+            self._thinking = None  # it may go on with the one before
         grow, block = _DELTAS.get(kind), self._open.get(index)
-        return grow(block, delta) if grow and block else {}
+        return self._parted(block, grow(block, delta)) if grow and block else {}
 
-    def stop(self, index: int) -> Shown:
+    def _parted(self, block: Block, shown: Shown) -> Shown:
+        """What a block shows; a blank line is between the thinking of two of them."""
+        if not shown.get("reasoning"):
+            return shown
+        before, self._thinking = self._thinking, block
+        return shown if before in (None, block) else shown | {"reasoning": "\n\n" + shown["reasoning"]}
+
+    def stop(self, index: int | None) -> Shown:
         """A block has stopped."""
-        block = self._open.pop(index, None)
+        block = self._open.pop(self._latest if index is None else index, None)
         return block.rest() if block else {}
 
     def stop_all(self) -> Shown:
@@ -144,22 +161,27 @@ def reply_of(draft: Draft) -> Reply:
     return reply
 
 
-def sendable(block: dict[str, Any]) -> bool:
-    """Whether the API takes a block back: blank text and thinking without a signature are a 400."""
+def sendable(block: dict[str, Any], *, signed: bool) -> bool:
+    """Whether the API takes a block back: blank text is a 400, and at Anthropic thinking without a signature.
+
+    Other hosts sign nothing, and some of them want their thinking back all the same.
+    """
     kind = block.get("type")
     if kind == "text":
         return bool(text_of(block.get("text")).strip())
-    return kind != "thinking" or bool(block.get("signature"))
+    return kind != "thinking" or bool(block.get("signature")) or not signed
 
 
-def dict_of(value: Any) -> dict[str, Any]:
-    """An object as it is; anything else is an empty one."""
-    return value if isinstance(value, dict) else {}
+def blocks_in(content: Any) -> list[dict[str, Any]]:
+    """The blocks of a content; some gateways write one as a text."""
+    rows = content if isinstance(content, list) else [content]
+    return dicts_of([{"type": "text", "text": row} if isinstance(row, str) else row for row in rows])
 
 
-def dicts_of(value: Any) -> list[dict[str, Any]]:
-    """The objects of a list; anything else holds none."""
-    return [item for item in value if isinstance(item, dict)] if isinstance(value, list) else []
+def typed(block: dict[str, Any]) -> dict[str, Any]:
+    """A block with its type, which what it holds says where it does not."""
+    kind = next((name for name in ("text", "thinking") if isinstance(block.get(name), str)), None)
+    return block if block.get("type") or kind is None else {"type": kind, **block}
 
 
 def _input_of(text: str) -> dict[str, Any]:

@@ -32,8 +32,12 @@ _KEYS: dict[str, tuple[str, ...]] = {
 }
 
 
-def conversation(messages: list[dict[str, Any]]) -> dict[str, Any]:
+def conversation(messages: list[dict[str, Any]], *, signed: bool = True) -> dict[str, Any]:
     """The conversation for the body.
+
+    Args:
+        messages: what was said.
+        signed: whether the host takes only such thinking back as it has signed.
 
     All system messages are hoisted, in order. Messages of one side that follow one another become one, as the server
     would make them, with all tool results first, as it demands. A message of which nothing is left says nothing.
@@ -41,7 +45,7 @@ def conversation(messages: list[dict[str, Any]]) -> dict[str, Any]:
     Raises:
         ConfigurationError: something in it has no counterpart.
     """
-    said = [_translated(message, f"messages[{i}]") for i, message in enumerate(messages)]
+    said = [_translated(message, f"messages[{i}]", signed) for i, message in enumerate(messages)]
     system = [block for side, blocks in said if side == "system" for block in blocks]
     turns = _joined([(side, blocks) for side, blocks in said if side != "system" and blocks])
     if not turns:
@@ -49,7 +53,7 @@ def conversation(messages: list[dict[str, Any]]) -> dict[str, Any]:
     return ({"system": system} if system else {}) | {"messages": turns}
 
 
-def _translated(message: dict[str, Any], path: str) -> tuple[str, Blocks]:
+def _translated(message: dict[str, Any], path: str, signed: bool) -> tuple[str, Blocks]:
     role = message["role"]
     if role not in _ROLES:
         raise _lacking(f"{path}.role {role!r}")
@@ -57,7 +61,7 @@ def _translated(message: dict[str, Any], path: str) -> tuple[str, Blocks]:
     if foreign := next((name for name, value in message.items() if value and name not in known), None):
         raise _lacking(f"{path}.{foreign}")
     side, translate = _ROLES[role]
-    return side, [block for block in translate(message, path) if sendable(block)]
+    return side, [block for block in translate(message, path) if sendable(block, signed=signed)]
 
 
 def _joined(said: list[tuple[str, Blocks]]) -> Blocks:
@@ -138,7 +142,7 @@ def _arguments(arguments: Any, path: str) -> Any:
 
 def _tool(message: dict[str, Any], path: str) -> Blocks:
     """A tool's answer; an empty one is an answer too."""
-    blocks = [block for block in _blocks(message["content"], f"{path}.content") if sendable(block)]
+    blocks = [block for block in _blocks(message["content"], f"{path}.content") if sendable(block, signed=True)]
     plain = isinstance(message["content"], str)
     content = {"content": message["content"] if plain else blocks} if blocks else {}
     beside = {name: message[name] for name in _RESULT_KEYS if message.get(name) is not None}

@@ -1,35 +1,37 @@
 """OpenAI's Chat Completions, as OpenAI, Azure, DashScope, Qianfan and most others speak it."""
 
-import json
 import re
 from typing import Any
 from urllib.parse import quote, urlsplit
 
-from llmnet.core.chat import FinishReason, StreamChunk, ToolCallDelta
-from llmnet.core.draft import MAX_CALLS, Draft, chat_message, check_count
-from llmnet.core.errors import ConfigurationError, InvalidResponseError
-from llmnet.core.glimpse import glimpse
+from llmnet.core.chat import StreamChunk
+from llmnet.core.draft import Draft, chat_message
+from llmnet.core.errors import ConfigurationError
 from llmnet.core.http import Request
 from llmnet.core.request import ChatRequest
 from llmnet.core.sse import ServerSentEvent
+from llmnet.providers.beside import gather, sent_back, with_beside
+from llmnet.providers.choices import (
+    Choices,
+    choice_in,
+    finish_of,
+    has_place,
+    has_unseen,
+    said_at,
+    said_in,
+    speaks,
+    text_alone,
+    texts_in,
+    usage_in,
+)
 from llmnet.providers.form import Form
-from llmnet.providers.reading import CHAT_USAGE, text_of, usage_of
-from llmnet.providers.writing import VENDOR, Rule, is_neutral, params_of, translated, without_usage
+from llmnet.providers.increments import Increments, news_of
+from llmnet.providers.reading import dict_of, joined, rest
+from llmnet.providers.tool_calls import Calls, Frames, rows_of, whole_calls
+from llmnet.providers.writing import Rule, is_neutral, params_of, translated, without_usage
 
-FINISH: dict[str, FinishReason] = {
-    "stop": FinishReason.STOP,
-    "length": FinishReason.LENGTH,
-    "model_length": FinishReason.LENGTH,
-    "tool_calls": FinishReason.TOOL_CALLS,
-    "function_call": FinishReason.TOOL_CALLS,
-    "content_filter": FinishReason.CONTENT_FILTER,
-    "sensitive": FinishReason.CONTENT_FILTER,
-    "error": FinishReason.ERROR,
-    "insufficient_system_resource": FinishReason.ERROR,
-}
-_REASONING = ("reasoning_content", "reasoning")
-# Qianfan marks content that is not to be shown by a flag beside an ordinary finish (PROTOCOLS 5.1).
-_UNSAFE_FLAG = 2
+# Hosts that refuse a history without its reasoning, by whatever name they are reached (PROTOCOLS 6.1).
+_WANT_REASONING = (".deepseek.com", ".moonshot.ai", ".moonshot.cn")
 _DEPLOYMENT = re.compile(r"/deployments/[^/?]*")
 
 
@@ -40,7 +42,7 @@ class ChatCompletions(Form):
         """Messages and parameters go out as they came; streams ask for usage."""
         body: dict[str, Any] = {
             "model": chat.model,
-            "messages": [_sent(message, f"messages[{i}]") for i, message in enumerate(chat.messages)],
+            "messages": [_sent(message, f"messages[{i}]", self.provider) for i, message in enumerate(chat.messages)],
         }
         if chat.stream:
             body["stream"] = True
@@ -60,6 +62,9 @@ class ChatCompletions(Form):
         newer = self.target.is_at("openai.com") or self.target.api == "v1"
         return "max_completion_tokens" if newer else "max_tokens"
 
+    def _host(self) -> str:
+        return urlsplit(self.target.base_url).hostname or ""
+
     def _path(self, path: str, model: str) -> str:
         """Azure's classic form has the deployment in the path."""
         if self.target.api != "deployments" or "/deployments/" in urlsplit(self.target.base_url).path:
@@ -78,129 +83,88 @@ class ChatCompletions(Form):
 
     def parse(self, payload: Any, draft: Draft) -> StreamChunk | None:
         """A whole reply is read as one chunk whose delta is the message."""
-        choices = payload.get("choices") if isinstance(payload, dict) else None
-        if not isinstance(choices, list) or not choices:
-            raise InvalidResponseError(f"the reply has no choices: {glimpse(payload, 200)}")
-        return self._read(payload, draft, "message")
+        whole = dict_of(payload)
+        choice = choice_in(whole.get("choices"))
+        said = said_in(choice)
+        facts = texts_in(said, gather(said, draft, whole=True)) | {"tools": whole_calls(said, draft)}
+        chunk = self._add(whole, choice, said, facts, draft)
+        self.check(payload, draft, "choices")
+        return chunk
 
     def read_event(self, payload: dict[str, Any], event: ServerSentEvent, draft: Draft) -> StreamChunk | None:
-        """One chunk of a stream."""
-        return self._read(payload, draft, "delta")
+        """One chunk of a stream: choice 0 counts, others only where it never comes."""
+        choices = draft.own(Choices)
+        if text := text_alone(payload):
+            choices.first()
+            draft.extra["told"] = True
+            draft.name(id=payload.get("id"), model=payload.get("model"))
+            return draft.add(**text, raw=payload)
+        choice = choices.pick(payload, payload.get("choices"))
+        if choice is None:
+            draft.keep(event.data)
+            draft.begun = True
+            return None
+        return self._read(payload, choice, draft)
+
+    def end(self, draft: Draft) -> StreamChunk | None:
+        """What was held: a lone choice whose index is not 0, and text that could have been a repetition."""
+        usage = draft.usage
+        chunks = [self._read(payload, choice, draft) for payload, choice in draft.own(Choices).held()]
+        draft.usage = usage or draft.usage
+        rest = draft.add(**news_of(draft, {}, last=True)) if Increments in draft.extra else None
+        return joined([*chunks, rest])
 
     def done(self, draft: Draft) -> None:
         """`[DONE]`: all has come, usage too."""
         draft.done = True
 
-    def _read(self, payload: dict[str, Any], draft: Draft, where: str) -> StreamChunk | None:
-        draft.name(id=payload.get("id"), model=payload.get("model"))
-        choice = first_choice(payload.get("choices"))
-        said = choice.get(where)
-        delta = said if isinstance(said, dict) else {}
-        content, thought = content_of(delta.get("content"))
+    def _read(self, payload: dict[str, Any], choice: dict[str, Any], draft: Draft) -> StreamChunk | None:
+        """A chunk is told by its delta; where `message` stands in its place, it may be a piece or all so far."""
+        delta, message, finish = said_at(choice, "delta"), said_at(choice, "message"), finish_of(choice)
+        if not speaks(delta) and (speaks(message) or (finish and Increments in draft.extra)):
+            return self._add(payload, choice, message, _frame(message, draft, finish), draft)
+        said = delta if speaks(delta) else said_in(choice, ())
+        details = gather(said, draft, whole=False)
+        facts = texts_in(said, details) | {"taken": draft.own(Calls, draft).take(rows_of(said))}
+        draft.extra["told"] = draft.extra.get("told") or speaks(said)
+        return self._add(payload, choice, said, facts, draft)
+
+    def _add(
+        self, payload: dict[str, Any], choice: dict[str, Any], said: dict[str, Any], facts: dict[str, Any], draft: Draft
+    ) -> StreamChunk | None:
         finish = finish_of(choice)
+        draft.name(id=payload.get("id"), model=payload.get("model"))
         draft.may_end = draft.may_end or finish is not None or choice.get("is_end") is True
-        groq = payload.get("x_groq")
-        usage = payload.get("usage") or (groq.get("usage") if isinstance(groq, dict) else None)
-        return draft.add(
-            content=content,
-            reasoning=next((text for name in _REASONING if (text := text_of(delta.get(name)))), "") or thought,
-            refusal=text_of(delta.get("refusal")),
-            tools=tool_deltas(delta, draft),
-            finish=finish,
-            usage=usage_of(usage, CHAT_USAGE),
-            raw=payload,
-            unseen=has_unseen(delta),
-        )
+        draft.spoken = draft.spoken or has_place(choice, finish)
+        usage = usage_in(payload, choice)
+        return draft.add(**facts, finish=finish, usage=usage, raw=payload, unseen=has_unseen(said))
 
     def message(self, draft: Draft) -> dict[str, Any]:
-        """Some services want their reasoning back in the next turn."""
+        """Some services want their reasoning back in the next turn, or what lay beside the calls."""
         message = chat_message(draft)
-        if self.target.service.returns_reasoning and draft.reasoning:
+        if draft.reasoning and (self.target.service.returns_reasoning or self._host().endswith(_WANT_REASONING)):
             message["reasoning_content"] = str(draft.reasoning)
-        return message
+        return with_beside(message, self.provider, draft)
 
 
-def _sent(message: dict[str, Any], path: str) -> dict[str, Any]:
+def _sent(message: dict[str, Any], path: str, provider: str) -> dict[str, Any]:
     """A message as it goes out; each of its parts must say what it is."""
     content = message.get("content")
     for i, part in enumerate(content if isinstance(content, list | tuple) else ()):
         if "type" not in part:
             raise ConfigurationError(f"{path}.content[{i}].type is missing: it names the kind of the part, like 'text'")
-    return {name: value for name, value in message.items() if name != VENDOR}
+    return sent_back(message, provider)
 
 
-def first_choice(choices: Any) -> dict[str, Any]:
-    """Choice 0; the first and the last chunk of a stream may have none."""
-    rows = [row for row in choices if isinstance(row, dict)] if isinstance(choices, list) else []
-    return next((row for row in rows if not row.get("index")), {})
-
-
-def content_of(content: Any) -> tuple[str, str]:
-    """Text and reasoning of a content that is a string, a list of parts or nothing."""
-    if not isinstance(content, list):
-        return text_of(content), ""
-    parts = [part for part in content if isinstance(part, dict)]
-    text = "".join(text_of(part.get("text")) for part in parts if part.get("type") != "thinking")
-    thought = "".join(content_of(part["thinking"])[0] for part in parts if part.get("thinking"))
-    return text, thought
-
-
-def finish_of(choice: dict[str, Any]) -> tuple[FinishReason, str] | None:
-    """Why a choice ended; null, an absent key and `""` all mean that it has not."""
-    native = choice.get("finish_reason")
-    if not isinstance(native, str) or not native:
-        return None
-    flag = choice.get("flag")
-    unsafe = isinstance(flag, int) and flag >= _UNSAFE_FLAG
-    return FinishReason.CONTENT_FILTER if unsafe else FINISH.get(native, FinishReason.OTHER), native
-
-
-def has_unseen(delta: dict[str, Any]) -> bool:
-    """Whether there is audio or an image; the last word on an audio only says when it expires."""
-    audio = delta.get("audio")
-    heard = isinstance(audio, dict) and any(audio.get(name) for name in ("data", "transcript"))
-    return heard or bool(delta.get("images"))
-
-
-def tool_deltas(delta: dict[str, Any], draft: Draft) -> list[ToolCallDelta]:
-    """The pieces of tool calls in a delta or message, the legacy `function_call` among them; empty ones say nothing."""
-    legacy = delta.get("function_call")
-    calls = delta.get("tool_calls") or (legacy and [{"index": 0, "function": legacy}])
-    if not isinstance(calls, list):
-        return []
-    ids = {index: tool.id for index, tool in draft.tools.items()}
-    rows = [call for call in calls if isinstance(call, dict)]
-    check_count(len(rows), MAX_CALLS, "tool calls")  # each is compared with all others
-    pieces = [_piece(call, position, ids) for position, call in enumerate(rows)]
-    return [piece for piece in pieces if piece.id or piece.name or piece.arguments]
-
-
-def _piece(call: dict[str, Any], position: int, ids: dict[int, str]) -> ToolCallDelta:
-    """A piece of a call; `ids` are those of the calls that have begun."""
-    body = call.get("function") or call.get("custom")
-    said = body if isinstance(body, dict) else {}
-    call_id, name = text_of(call.get("id")), text_of(said.get("name"))
-    index = _index_of(call.get("index"), position, ids, call_id, opens=bool(call_id and name))
-    ids[index] = ids.get(index) or call_id
-    return ToolCallDelta(
-        index=index, id=call_id, name=name, arguments=arguments_text(said.get("arguments", said.get("input")))
-    )
-
-
-def _index_of(said: Any, position: int, ids: dict[int, str], call_id: str, *, opens: bool) -> int:
-    """Which call a piece belongs to.
-
-    Some servers give no index: a new id opens a new call, anything else goes on with the last one. Others give the same
-    index to all calls: one that another call holds is not believed where id and name open a new one.
-    """
-    last = max(ids, default=-1)
-    if isinstance(said, int) and not (opens and ids.get(said) not in (None, "", call_id)):
-        return said
-    if call_id and call_id in ids.values():
-        return next(index for index, known in ids.items() if known == call_id)
-    return last + 1 if call_id or last < 0 or position else last
-
-
-def arguments_text(arguments: Any) -> str:
-    """Arguments as JSON text; some servers send the object itself."""
-    return json.dumps(arguments, ensure_ascii=False) if isinstance(arguments, dict) else text_of(arguments)
+def _frame(message: dict[str, Any], draft: Draft, finish: object) -> dict[str, Any]:
+    """What a message in the place of a delta adds: behind deltas it only tells the whole once more, at the end."""
+    details = gather(message, draft, whole=False)
+    texts = texts_in(message, details)
+    if not draft.extra.get("told"):
+        calls = draft.own(Frames, draft)
+        return news_of(draft, texts, calls.take(rows_of(message)), last=finish is not None)
+    if not finish:
+        return {}
+    told = {"content": draft.content, "reasoning": draft.reasoning, "refusal": draft.refusal}
+    taken = [] if draft.tools else draft.own(Calls, draft).take(rows_of(message))
+    return {name: rest(texts[name], text) for name, text in told.items()} | {"taken": taken}

@@ -1,24 +1,31 @@
 """DashScope's native API: streams by header, frames that may repeat, an end without `[DONE]` (PROTOCOLS 4.3)."""
 
-from collections.abc import Hashable, Iterable, Mapping
+from collections.abc import Mapping
 from typing import Any
 
-import msgspec
-
-from llmnet.core.chat import EmbeddingResponse, FinishReason, ModelInfo, StreamChunk, ToolCallDelta, Usage
-from llmnet.core.draft import Draft, ToolDraft
-from llmnet.core.errors import ConfigurationError, InvalidResponseError
-from llmnet.core.glimpse import glimpse
+from llmnet.core.chat import EmbeddingResponse, FinishReason, ModelInfo, StreamChunk, Usage
+from llmnet.core.draft import Draft
+from llmnet.core.errors import ConfigurationError
 from llmnet.core.http import Request, merged
-from llmnet.core.json import decode
 from llmnet.core.request import ChatRequest
 from llmnet.core.sse import ServerSentEvent
-from llmnet.providers.chat_completions import FINISH, content_of, first_choice, tool_deltas
+from llmnet.providers.choices import Choices, choice_in, finish_of, has_place, said_at, said_in, speaks, texts_in
 from llmnet.providers.dashscope_input import native_messages, parameters
 from llmnet.providers.faults import has_code
 from llmnet.providers.form import Form
-from llmnet.providers.increments import Increments
-from llmnet.providers.reading import LARGEST, Paths, check_size, items_of, model_info, text_of, usage_of, vector_of
+from llmnet.providers.increments import news_of
+from llmnet.providers.reading import (
+    LARGEST,
+    Paths,
+    check_size,
+    dict_of,
+    items_of,
+    joined,
+    models_in,
+    usage_of,
+    vector_of,
+)
+from llmnet.providers.tool_calls import Frames, rows_of, whole_calls
 from llmnet.providers.writing import REFUSED, Rule, translated
 
 PAGE_SIZE = 100
@@ -62,55 +69,49 @@ class Native(Form):
     def parse(self, payload: Any, draft: Draft) -> StreamChunk | None:
         """A whole reply is read as the one frame of a stream."""
         output = payload.get("output") if isinstance(payload, dict) else None
-        if not isinstance(output, dict) or not (output.get("choices") or output.get("message") or "text" in output):
-            raise InvalidResponseError(f"the reply has no output: {glimpse(payload, 200)}")
-        return self._read(payload, draft)
-
-    def parse_event(self, event: ServerSentEvent, draft: Draft) -> StreamChunk | None:
-        """Older gateways leave out blank lines: then each line is a frame, and the event's name is the last one's."""
-        *lines, last = event.data.split("\n")
-        if not lines or is_json(event.data):
-            return super().parse_event(event, draft)
-        chunks: list[StreamChunk | None] = []
-        named = ServerSentEvent(event=event.event, data=last, comments=event.comments)
-        for frame in (*(ServerSentEvent(data=line) for line in lines), named):
-            chunks.append(super().parse_event(frame, draft))
-            if draft.done:
-                break
-        return joined(chunk for chunk in chunks if chunk is not None)
+        choice = choice_in(output.get("choices")) if isinstance(output, dict) else {}
+        chunk = self._read(payload, choice, draft, whole=True) if isinstance(output, dict) else None
+        self.check(payload, draft, "output")
+        return chunk
 
     def read_event(self, payload: dict[str, Any], event: ServerSentEvent, draft: Draft) -> StreamChunk | None:
-        """One frame of a stream."""
-        return self._read(payload, draft)
+        """One frame of a stream: the first choice counts, others only where it never comes."""
+        choice = draft.own(Choices).pick(payload, dict_of(payload.get("output")).get("choices"))
+        if choice is None:
+            draft.keep(event.data)
+            draft.begun = True
+            return None
+        return self._read(payload, choice, draft)
+
+    def end(self, draft: Draft) -> StreamChunk | None:
+        """What was held: a lone choice whose index is not 0."""
+        return joined([self._read(payload, choice, draft) for payload, choice in draft.own(Choices).held()])
 
     def find_error(self, payload: Any) -> bool:
         """A code means an error, whatever stands beside it."""
         return super().find_error(payload) or (isinstance(payload, dict) and has_code(payload))
 
-    def _read(self, payload: dict[str, Any], draft: Draft) -> StreamChunk | None:
-        said = payload.get("output")
-        output = said if isinstance(said, dict) else {}
-        message, finish = message_of(output), finish_of(output)
-        usage = usage_of(payload.get("usage"), NATIVE_USAGE)
+    def _read(
+        self, payload: dict[str, Any], choice: dict[str, Any], draft: Draft, *, whole: bool = False
+    ) -> StreamChunk | None:
+        output = dict_of(payload.get("output"))
+        finish = ending_of(output, choice)
+        message = message_of(output, choice)
+        usage = usage_of(payload.get("usage"), NATIVE_USAGE) or usage_of(output.get("usage"), NATIVE_USAGE)
         note(draft, payload, output, message)
         if message.get("phase") == "KeepAlive":
             draft.usage = usage or draft.usage
             return None
         draft.done = finish is not None or draft.done
-        content, reasoning = texts_of(message)
-        deltas = tool_deltas(message, draft)
-        frame: dict[Hashable, str] = {"content": content, "reasoning": reasoning}
-        frame |= {delta.index: delta.arguments for delta in deltas}
-        increments: Increments = draft.extra.setdefault("increments", Increments())
-        added = increments.take(frame, tokens=usage.output_tokens if usage else None, last=draft.done)
-        return draft.add(
-            content=added.get("content", ""),
-            reasoning=added.get("reasoning", ""),
-            tools=new_pieces(deltas, added, draft),
-            finish=finish,
-            usage=usage,
-            raw=payload,
-        )
+        draft.spoken = draft.spoken or any(has_place(place, finish) for place in (choice, output))
+        facts = texts_of(message)
+        if whole:
+            facts |= {"tools": whole_calls(message, draft)}
+        else:
+            calls = draft.own(Frames, draft).take(rows_of(message))
+            tokens = usage.output_tokens if usage else None
+            facts = news_of(draft, facts, calls, tokens=tokens, last=draft.done)
+        return draft.add(**facts, finish=finish, usage=usage, raw=payload)
 
     # -- models and embeddings ----------------------------------------------------------------------------------------
 
@@ -121,7 +122,7 @@ class Native(Form):
     def parse_models(self, payload: Any) -> tuple[list[ModelInfo], str | None]:
         """The models of a page, and the number of the next one."""
         output = _output_of(payload)
-        models = [model_info(row, "model" if row.get("model") else "name") for row in items_of(output, "models")]
+        models = models_in(output, "models")
         number, size, total = (_count(output.get(name)) for name in ("page_no", "page_size", "total"))
         return models, str(number + 1) if models and 0 < number * size < total else None
 
@@ -153,58 +154,24 @@ def note(draft: Draft, payload: Mapping[str, Any], output: Mapping[str, Any], me
     draft.may_end = draft.may_end or (message.get("phase") == "answer" and message.get("status") == "finished")
 
 
-def message_of(output: Mapping[str, Any]) -> dict[str, Any]:
+def message_of(output: Mapping[str, Any], choice: dict[str, Any]) -> dict[str, Any]:
     """The message of a reply: in a choice, alone (deep research) or as bare text (older models)."""
-    places = (first_choice(output.get("choices")).get("message"), output.get("message"))
-    return next((place for place in places if isinstance(place, dict)), {"content": output.get("text")})
+    places = (said_in(choice), said_at(dict(output), "message"))
+    return next((place for place in places if speaks(place)), {"content": output.get("text")})
 
 
-def texts_of(message: Mapping[str, Any]) -> tuple[str, str]:
-    """Text and reasoning of a message; what deep research says in its phases before the answer is reasoning."""
-    content, thought = content_of(message.get("content"))
-    reasoning = text_of(message.get("reasoning_content")) or thought
-    return (content, reasoning) if message.get("phase") in (None, "answer") else ("", reasoning + content)
+def texts_of(message: dict[str, Any]) -> dict[str, Any]:
+    """The texts of a message; what deep research says in its phases before the answer is reasoning."""
+    texts = texts_in(message, "")
+    if message.get("phase") in (None, "answer"):
+        return texts
+    return {**texts, "content": "", "reasoning": texts["reasoning"] + texts["content"]}
 
 
-def finish_of(output: Mapping[str, Any]) -> tuple[FinishReason, str] | None:
+def ending_of(output: Mapping[str, Any], choice: dict[str, Any]) -> tuple[FinishReason, str] | None:
     """Why a reply ended; null, an absent key and the word `null` all mean that it has not."""
-    places = [first_choice(output.get("choices")).get("finish_reason"), *(output.get(name) for name in _END_REASON)]
-    native = next((reason for reason in places if isinstance(reason, str) and reason not in ("", "null")), None)
-    return (FINISH.get(native, FinishReason.OTHER), native) if native else None
-
-
-def new_pieces(deltas: Iterable[ToolCallDelta], added: Mapping[Any, str], draft: Draft) -> list[ToolCallDelta]:
-    """The pieces of tool calls that are new; an id or name that is known is not said again."""
-    said = {delta.index: delta for delta in deltas}
-    pieces = []
-    for index in sorted(said.keys() | {place for place in added if isinstance(place, int)}):
-        delta, known = said.get(index, ToolCallDelta(index=index)), draft.tools.get(index, ToolDraft())
-        name, call_id = "" if known.name else delta.name, "" if known.id else delta.id
-        pieces.append(ToolCallDelta(index=index, id=call_id, name=name, arguments=added.get(index, "")))
-    return [piece for piece in pieces if piece.id or piece.name or piece.arguments]
-
-
-def joined(chunks: Iterable[StreamChunk]) -> StreamChunk | None:
-    """Several chunks as one."""
-    parts = list(chunks)
-    if not parts:
-        return None
-    return msgspec.structs.replace(
-        parts[-1],
-        content="".join(part.content for part in parts),
-        reasoning="".join(part.reasoning or "" for part in parts) or None,
-        tool_calls=[delta for part in parts for delta in part.tool_calls],
-        usage=next((part.usage for part in reversed(parts) if part.usage), None),
-    )
-
-
-def is_json(text: str) -> bool:
-    """Whether a text is JSON."""
-    try:
-        decode(text)
-    except ValueError:
-        return False
-    return True
+    flat = next((reason for name in _END_REASON if (reason := output.get(name)) not in (None, "", "null")), None)
+    return finish_of(choice) or finish_of({"finish_reason": flat})
 
 
 def _output_of(payload: Any) -> dict[str, Any]:

@@ -23,6 +23,8 @@ LONGEST_MESSAGE = 16 * 1024
 UNKNOWN_IN_SUCCESS = 500
 _ERROR_STATUS = re.compile("[45][0-9]{2}")
 _FINE = ("0", "200", "success", "ok")
+_NOTHING = (*_FINE, "", "none", "null")
+_FAILURE = re.compile("error|fail|exception|unavailable|overload", re.IGNORECASE)
 _REPLY = ("choices", "output", "content", "data")
 _CODES = ("code", "error_code", "status_code", "statusCode")
 _MESSAGES = ("message", "msg", "error_msg", "status_msg", "error_description", "detail")
@@ -61,6 +63,26 @@ def find_error(payload: Any) -> bool:
         return True
     # Code alone is none: an event of a code interpreter has the program in a field of that name.
     return has_code(whole) and _has_message(whole) and not any(whole.get(name) for name in _REPLY)
+
+
+def looks_failed(payload: Any) -> bool:
+    """Whether something looks like a failure in words that nobody knows: what a server says where a reply belongs."""
+    whole = _first_of(payload)
+    if isinstance(whole, str):
+        return _FAILURE.search(whole) is not None
+    if not isinstance(whole, dict) or any(whole.get(name) for name in _REPLY):
+        return False
+    named = any(_FAILURE.search(name) and not is_hollow(value) for name, value in whole.items())
+    failed = any(whole.get(name) is False for name in ("success", "ok", "succeeded"))
+    return named or failed or bool(whole.get("detail")) or bool(_number(whole)) or has_code(whole)
+
+
+def is_hollow(value: Any) -> bool:
+    """Whether what stands where an error would says that there is none, as in `{"code": 0, "message": "success"}`."""
+    if isinstance(value, dict | list):
+        return all(map(is_hollow, value.values() if isinstance(value, dict) else value))
+    word = str(value or "").strip().lower()
+    return word in _NOTHING or word.startswith("success")
 
 
 def has_code(values: Mapping[str, Any]) -> bool:
@@ -152,7 +174,7 @@ def _first_of(payload: Any) -> Any:
 def _wrapped(whole: dict[str, Any]) -> Any:
     """What a body wraps as its error: MiniMax and Groq have places of their own."""
     base, groq = whole.get("base_resp"), whole.get("x_groq")
-    if whole.get("error"):
+    if not is_hollow(whole.get("error")):
         return whole["error"]
     if isinstance(base, dict) and has_code(base):
         return base

@@ -10,16 +10,16 @@ from llmnet.core.draft import Draft, chat_message
 from llmnet.core.errors import APIStatusError, InvalidResponseError
 from llmnet.core.glimpse import cut
 from llmnet.core.http import Request, merged
-from llmnet.core.json import decode, encode
+from llmnet.core.json import decode, encode, readable
 from llmnet.core.request import ChatRequest
 from llmnet.core.sse import ServerSentEvent
-from llmnet.providers.faults import find_error, status_error
+from llmnet.providers.faults import find_error, looks_failed, shown, status_error
 from llmnet.providers.reading import (
     CHAT_USAGE,
     check_size,
     index_in,
     items_of,
-    model_info,
+    models_in,
     status_in,
     text_of,
     usage_of,
@@ -141,8 +141,11 @@ class Form:
     # -- replies ------------------------------------------------------------------------------------------------------
 
     def parse_event(self, event: ServerSentEvent, draft: Draft) -> StreamChunk | None:
-        """Read one event: empty ones say nothing, `[DONE]` ends the stream, an error by name or by words is raised."""
+        """Read one event: `[DONE]` ends the stream, an error by name or words is raised, a heartbeat says nothing."""
         data = event.data.strip()
+        for line in event.comments:
+            if line.startswith("{"):
+                self._note_silent(readable(line), draft)
         if not data:
             return None
         if data.startswith("[DONE]"):
@@ -151,14 +154,58 @@ class Form:
         payload = self.payload_of(data)
         if event.event == "error" or self.find_error(payload):
             raise self.event_error(payload, event)
-        return self.read_event(payload, event, draft) if isinstance(payload, dict) else None
+        chunk = self.read_event(payload, event, draft) if isinstance(payload, dict) else None
+        if chunk is None or not draft.spoken:
+            self._note_silent(payload, draft)
+        return chunk
 
     def payload_of(self, data: str) -> Any:
-        """The JSON of an event."""
+        """The JSON of an event, or its text: a heartbeat need be no JSON, but what begins as an object has to be."""
         try:
             return decode(data)
         except ValueError as error:
+            if not data.startswith("{"):
+                return data
             raise InvalidResponseError(f"an event of the stream is no JSON ({error}): {cut(data, 200)!r}") from None
+
+    def _note_silent(self, payload: Any, draft: Draft) -> None:
+        """Remember an event that gave nothing, and whether it looks like a failure: an error may have to show it."""
+        draft.words = payload
+        if draft.failure is None and looks_failed(payload) and not self.knows(payload):
+            draft.failure = payload
+
+    def knows(self, payload: Any) -> bool:
+        """Whether an event is one of the form's own, so that no word in it is a failure of the call."""
+        return False
+
+    def close(self, draft: Draft) -> StreamChunk | None:
+        """A stream has ended: what was still held of it.
+
+        Raises:
+            LLMNetError: its terminal event came, and there was no reply before it, or a failure and no finish.
+        """
+        chunk = self.end(draft)
+        if draft.whole:
+            if draft.failure is not None and draft.native_finish_reason is None:
+                raise self.parse_error(200, {}, draft.failure)
+            self.check(draft.words if draft.failure is None else draft.failure, draft, "choice or content")
+        return chunk
+
+    def end(self, draft: Draft) -> StreamChunk | None:
+        """What a form holds back until the end of a stream."""
+        return None
+
+    def check(self, payload: Any, draft: Draft, what: str) -> None:
+        """Refuse a reply in which there was no place for what a model says: it is no empty one.
+
+        Raises:
+            LLMNetError: it was none; the message shows what it was.
+        """
+        if draft.spoken:
+            return
+        if looks_failed(payload):
+            raise self.parse_error(200, {}, payload)
+        raise InvalidResponseError(f"the reply has no {what}: {cut(shown(payload), 200) or 'it said nothing'}")
 
     def done(self, draft: Draft) -> None:
         """`[DONE]` was sent; forms that end with an event of their own take no notice."""
@@ -190,7 +237,7 @@ class Form:
     def parse_models(self, payload: Any) -> tuple[list[ModelInfo], str | None]:
         """The models of a page, and the cursor of the next one."""
         listed = {"data": payload} if isinstance(payload, list) else payload  # as Together gives it
-        return [model_info(item, "id") for item in items_of(listed, "data")], None
+        return models_in(listed, "data"), None
 
     def embed_request(self, inputs: list[Any], model: str, params: Mapping[str, Any]) -> Request:
         """The request for the vectors of some inputs."""

@@ -7,7 +7,12 @@ is about the stream; text, reasoning and each tool's arguments are kept apart.
 """
 
 import io
-from collections.abc import Hashable, Mapping
+from collections.abc import Hashable, Iterable, Mapping
+from typing import Any
+
+from llmnet.core.chat import ToolCallDelta
+from llmnet.core.draft import Draft, ToolDraft
+from llmnet.providers.tool_calls import new_name
 
 Texts = Mapping[Hashable, str]
 
@@ -78,3 +83,28 @@ class Increments:
         new = text[known:] if len(text) >= known and text.startswith(given.getvalue()) else text
         given.write(new)
         return new
+
+
+def news_of(
+    draft: Draft,
+    texts: Mapping[str, str],
+    calls: Iterable[ToolCallDelta] = (),
+    *,
+    tokens: int | None = None,
+    last: bool = False,
+) -> dict[str, Any]:
+    """What a frame's texts and calls add to the draft, as arguments of `Draft.add`."""
+    said = {delta.index: delta for delta in calls}
+    frame: dict[Hashable, str] = dict(texts) | {index: delta.arguments for index, delta in said.items()}
+    added = draft.own(Increments).take(frame, tokens=tokens, last=last)
+    numbers = sorted(said.keys() | {place for place in added if isinstance(place, int)})
+    pieces = [_new_piece(said.get(n, ToolCallDelta(index=n)), draft.tools.get(n), added.get(n, "")) for n in numbers]
+    tools = [piece for piece in pieces if piece.id or piece.name or piece.arguments]
+    return {**{name: text for name, text in added.items() if isinstance(name, str)}, "tools": tools}
+
+
+def _new_piece(delta: ToolCallDelta, tool: ToolDraft | None, arguments: str) -> ToolCallDelta:
+    """What a frame says of a call that is new; an id or name that is known is not said again."""
+    known = tool or ToolDraft()
+    call_id, name = "" if known.id else delta.id, new_name(known.name, delta.name)
+    return ToolCallDelta(index=delta.index, id=call_id, name=name, arguments=arguments)

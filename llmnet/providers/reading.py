@@ -7,10 +7,12 @@ from array import array
 from collections.abc import Iterable, Mapping
 from typing import Any
 
-from llmnet.core.chat import ModelInfo, Usage
-from llmnet.core.draft import check_count
+import msgspec
+
+from llmnet.core.chat import ModelInfo, StreamChunk, Usage
 from llmnet.core.errors import InvalidResponseError
 from llmnet.core.glimpse import glimpse
+from llmnet.core.text import Text, check_count
 
 # More than models are listed, or vectors asked for, in one request.
 MAX_ROWS = 20_000
@@ -46,9 +48,59 @@ def text_of(value: Any) -> str:
     return value if isinstance(value, str) else ""
 
 
-def model_info(item: dict[str, Any], name: str) -> ModelInfo:
+def dict_of(value: Any) -> dict[str, Any]:
+    """An object as it is; anything else is an empty one."""
+    return value if isinstance(value, dict) else {}
+
+
+def dicts_of(value: Any) -> list[dict[str, Any]]:
+    """The objects of a list; anything else holds none."""
+    return [item for item in value if isinstance(item, dict)] if isinstance(value, list) else []
+
+
+def rest(whole: str, told: Text | str) -> str:
+    """The part of a text that was not told yet; what was told is put together only where there may be more."""
+    return whole[len(told) :] if len(whole) > len(told) and whole.startswith(str(told)) else ""
+
+
+def joined(chunks: Iterable[StreamChunk | None]) -> StreamChunk | None:
+    """Several chunks as one."""
+    parts = [chunk for chunk in chunks if chunk is not None]
+    if len(parts) < 2:
+        return parts[0] if parts else None
+    ended = next((part for part in reversed(parts) if part.native_finish_reason), parts[-1])
+    return msgspec.structs.replace(
+        parts[-1],
+        content="".join(part.content for part in parts),
+        reasoning="".join(part.reasoning or "" for part in parts) or None,
+        refusal="".join(part.refusal or "" for part in parts) or None,
+        tool_calls=[delta for part in parts for delta in part.tool_calls],
+        finish_reason=ended.finish_reason,
+        native_finish_reason=ended.native_finish_reason,
+        usage=next((part.usage for part in reversed(parts) if part.usage), None),
+    )
+
+
+def models_in(payload: Any, name: str) -> list[ModelInfo]:
+    """The rows of a model list; null is an empty one, as Ollama says it, and a bare name is a row.
+
+    Raises:
+        InvalidResponseError: there is no list, or none of its rows has a name.
+    """
+    if isinstance(payload, dict) and name in payload and payload[name] is None:
+        return []
+    items_of(payload, name)
+    rows = [{"id": row} if isinstance(row, str) else dict_of(row) for row in payload[name]]
+    named = [model for row in rows if (model := model_info(row)).id]
+    if rows and not named:
+        raise InvalidResponseError(f"no row of the list {name!r} has a name: {glimpse(payload, 200)}")
+    return named
+
+
+def model_info(row: dict[str, Any]) -> ModelInfo:
     """One row of a model list."""
-    return ModelInfo(id=text_of(item.get(name)), retires_at=retirement(item), raw=item)
+    found = (text_of(row.get(name)) for name in ("id", "model", "name"))
+    return ModelInfo(id=next(filter(None, found), ""), retires_at=retirement(row), raw=row)
 
 
 def retirement(item: Mapping[str, Any]) -> str | None:
@@ -95,14 +147,18 @@ CHAT_USAGE: Paths = {
         ("prompt_tokens_details", "cached_tokens"),
         ("input_tokens_details", "cached_tokens"),
         ("prompt_cache_hit_tokens",),
+        ("cached_tokens",),  # Moonshot
+        ("cache_read_input_tokens",),  # LiteLLM, and one below
     ),
     "cache_write_tokens": (
         ("prompt_tokens_details", "cache_write_tokens"),
         ("prompt_tokens_details", "cache_creation_input_tokens"),
         ("input_tokens_details", "cache_write_tokens"),
+        ("cache_creation_input_tokens",),
     ),
     "reasoning_tokens": (
         ("completion_tokens_details", "reasoning_tokens"), ("output_tokens_details", "reasoning_tokens"),
+        ("reasoning_tokens",),
     ),
 }  # fmt: skip
 
@@ -123,6 +179,7 @@ def _number_at(payload: Any, places: Iterable[tuple[str, ...]]) -> int | None:
         value = payload
         for name in place:
             value = value.get(name) if isinstance(value, dict) else None
-        if isinstance(value, int) and not isinstance(value, bool) and abs(value) <= LARGEST:
-            return value
+        number = int(value) if isinstance(value, float) and value.is_integer() else value
+        if isinstance(number, int) and not isinstance(number, bool) and abs(number) <= LARGEST:
+            return number
     return None

@@ -4,43 +4,35 @@ A stream tells each item twice, in pieces and then whole, and some servers leave
 stands, and a whole item only adds what goes beyond it.
 """
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Callable
 from typing import Any
 
-from llmnet.core.chat import FinishReason, StreamChunk, ToolCallDelta
-from llmnet.core.draft import MAX_ITEMS, Draft, Text, chat_message, check_count
+from llmnet.core.chat import FinishReason, StreamChunk
+from llmnet.core.draft import Draft, chat_message
 from llmnet.core.http import Request
 from llmnet.core.request import ChatRequest
 from llmnet.core.sse import ServerSentEvent
+from llmnet.providers.choices import words_of
+from llmnet.providers.faults import is_hollow
 from llmnet.providers.form import Form
-from llmnet.providers.reading import CHAT_USAGE, items_of, text_of, usage_of
-from llmnet.providers.responses_request import CALL, CUSTOM_CALL, FORM, RULES, input_items
+from llmnet.providers.reading import CHAT_USAGE, dict_of, dicts_of, text_of, usage_of
+from llmnet.providers.responses_output import Output, texts_beyond, texts_in
+from llmnet.providers.responses_request import FORM, RULES, input_items, sendable
 from llmnet.providers.writing import params_of, translated, with_items
 
-Item = tuple[int, dict[str, Any]]
-
-# Events that bring a piece, and what it is a piece of.
-DELTAS = {
-    "response.output_text.delta": "content",
-    "response.refusal.delta": "refusal",
-    "response.reasoning_summary_text.delta": "reasoning",
-    "response.reasoning_text.delta": "reasoning",
-    "response.function_call_arguments.delta": "arguments",
-    "response.custom_tool_call_input.delta": "arguments",
+# What a text is, by the stem of its events, and what kind of it: two kinds may tell one reasoning.
+TEXTS = {
+    "response.output_text": ("content", "text"),
+    "response.refusal": ("refusal", "refusal"),
+    "response.reasoning_summary_text": ("reasoning", "summary"),
+    "response.reasoning_summary": ("reasoning", "summary"),
+    "response.reasoning_text": ("reasoning", "text"),
+    "response.reasoning": ("reasoning", "text"),
 }
+ARGUMENTS = {"response.function_call_arguments": "arguments", "response.custom_tool_call_input": "input"}
 # Events whose output is no text: it is to be found in `raw`.
 UNSEEN = {"response.audio.delta", "response.audio.transcript.delta", "response.image_generation_call.partial_image"}
 TERMINAL = {"response.completed", "response.incomplete", "response.failed", "response.cancelled"}
-# Where the text of an item stands: item type, list of parts, part type, name of the text, what it is text of.
-TEXTS = (
-    ("message", "content", "output_text", "text", "content"),
-    ("message", "content", "refusal", "refusal", "refusal"),
-    ("reasoning", "summary", "summary_text", "text", "reasoning"),
-    ("reasoning", "content", "reasoning_text", "text", "reasoning"),
-)
-SPEAKING = [row[0] for row in TEXTS]
-KINDS = ("content", "refusal", "reasoning")
-ARGUMENTS = {CALL: "arguments", CUSTOM_CALL: "input"}
 FINISH = {
     "completed": FinishReason.STOP,
     "queued": FinishReason.PAUSED,
@@ -58,7 +50,10 @@ class Responses(Form):
 
     def prepare(self, chat: ChatRequest) -> Request:
         """Messages become items, parameters go by their new names."""
-        body: dict[str, Any] = {"model": chat.model, "input": input_items(chat.messages)}
+        body: dict[str, Any] = {
+            "model": chat.model,
+            "input": input_items(chat.messages, stored=chat.params.get("store") is not False),
+        }
         if chat.stream:
             body["stream"] = True
         body |= translated(params_of(chat), RULES, FORM)
@@ -69,170 +64,104 @@ class Responses(Form):
         named = isinstance(payload, dict) and text_of(payload.get("type")).startswith("response.")
         return not named and super().find_error(payload)
 
+    def knows(self, payload: Any) -> bool:
+        """Events of the vendor's own: a hosted tool that has failed is no failure of the call."""
+        return text_of(dict_of(payload).get("type")).startswith("response.")
+
     def parse(self, payload: Any, draft: Draft) -> StreamChunk | None:
         """A whole reply is what a stream's last event holds."""
-        items_of(payload, "output")
-        return self._conclude(payload, draft, payload)
+        whole = dict_of(payload)
+        listed = isinstance(whole.get("output"), list) or text_of(whole.get("output_text"))
+        chunk = self._conclude(whole, draft, whole) if listed else None
+        self.check(payload, draft, "output")
+        return chunk
 
     def read_event(self, payload: dict[str, Any], event: ServerSentEvent, draft: Draft) -> StreamChunk | None:
         """One event; those of bookkeeping only tell the reply's names."""
         kind = text_of(payload.get("type")) or event.event
-        if kind in DELTAS:
-            return read_delta(payload, DELTAS[kind], draft)
-        if kind == "response.output_item.added":
-            return open_item(payload, draft)
+        stem, _, telling = kind.rpartition(".")
+        if telling in ("delta", "done") and (stem in TEXTS or stem in ARGUMENTS):
+            return draft.add(**_piece(payload, stem, telling == "done", draft), raw=payload)
         if kind == "response.output_item.done":
             draft.keep(event.data)
-            return close_item(payload, draft)
-        response = object_of(payload.get("response"))
+        if kind in _ITEMS:
+            return _ITEMS[kind](payload, draft)
+        response = dict_of(payload.get("response"))
         if kind in TERMINAL:
             status = text_of(response.get("status")) or kind.removeprefix("response.")
-            return self._conclude({**response, "status": status}, draft, payload)
+            return self._conclude({**(response or payload), "status": status}, draft, payload)
         draft.name(id=response.get("id"), model=response.get("model"))
         return draft.add(raw=payload, unseen=True) if kind in UNSEEN else None
 
     def _conclude(self, reply: dict[str, Any], draft: Draft, raw: dict[str, Any]) -> StreamChunk | None:
         """Read the whole reply; some servers leave it empty at the end of a stream, which has told its items before."""
         draft.name(id=reply.get("id"), model=reply.get("model"))
-        if reply.get("status") == "failed" or reply.get("error"):
+        if reply.get("status") == "failed" or not is_hollow(reply.get("error")):
             raise self.parse_error(200, {}, reply)
-        items = list(enumerate(objects_in(reply.get("output")))) or closed_items(draft)
+        output = draft.own(Output, draft)
+        items = [row for row in enumerate(dicts_of(reply.get("output"))) if row[1]] or output.items()
         draft.items, draft.done = [item for _, item in items], True
-        news = beyond({what: text_in(items, what) for what in KINDS}, items, draft)
-        usage = usage_of(reply.get("usage"), CHAT_USAGE)
-        return draft.add(**news, finish=finish_of(reply, draft, news), usage=usage, raw=raw)
+        draft.extra["stored"] = reply.get("store") is not False
+        news = texts_beyond(texts_in(draft.items), draft)
+        if not (draft.content or any(news.values())):
+            news["content"] = text_of(reply.get("output_text"))
+        tools = output.calls_beyond(items)
+        usage = usage_of(reply.get("usage"), CHAT_USAGE) or usage_of(raw.get("usage"), CHAT_USAGE)
+        empty = reply.get("output") == [] and (usage is not None or reply.get("status") not in (None, "completed"))
+        draft.spoken = draft.spoken or bool(items) or empty
+        return draft.add(**news, tools=tools, finish=finish_of(reply, draft, called=bool(tools)), usage=usage, raw=raw)
 
     def message(self, draft: Draft) -> dict[str, Any]:
         """The message carries its items: only they bring reasoning back."""
-        return with_items(chat_message(draft), FORM, draft.items)
+        items = sendable(draft.items, stored=draft.extra.get("stored", True))
+        return with_items(chat_message(draft), FORM, items)
 
 
-def read_delta(payload: dict[str, Any], what: str, draft: Draft) -> StreamChunk | None:
-    """A piece of a text or of a call's arguments."""
-    piece, index = text_of(payload.get("delta")), index_of(payload)
-    quiet_items(draft).discard(index)
-    news: dict[str, Any] = {what: piece}
-    if what == "arguments":
-        news = {"tools": [ToolCallDelta(index=index, arguments=piece)] if piece else []}
-    return draft.add(**news, raw=payload)
+def _piece(payload: dict[str, Any], stem: str, whole: bool, draft: Draft) -> dict[str, Any]:
+    """A piece of a text or of a call's arguments, or the whole of it once more."""
+    output = draft.own(Output, draft)
+    if stem in ARGUMENTS:
+        named = payload.get(ARGUMENTS[stem]) if whole else payload.get("delta")
+        if not whole:
+            return output.call_piece(payload, text_of(named))
+        return output.call(payload, {"arguments": named, "name": payload.get("name")})
+    what, kind = TEXTS[stem]
+    piece = payload.get("refusal" if what == "refusal" else "text") if whole else payload.get("delta")
+    return output.text(payload, what, kind, words_of(piece), whole=whole)
 
 
-def open_item(payload: dict[str, Any], draft: Draft) -> StreamChunk | None:
-    """An item is the first sign of output; a call already tells its name, others show nothing yet."""
-    item, index = object_of(payload.get("item")), index_of(payload)
-    draft.begun = draft.silent = True
-    if is_call(item):
-        return draft.add(tools=call_beyond(index, {**item, ARGUMENTS[item["type"]]: ""}, draft), raw=payload)
-    quiet = quiet_items(draft)
-    quiet.add(index)
-    check_count(len(quiet), MAX_ITEMS, "open items")
-    return None
+def _open_item(payload: dict[str, Any], draft: Draft) -> StreamChunk | None:
+    """An item is the first sign of output."""
+    draft.begun = draft.silent = draft.spoken = True
+    return draft.add(**draft.own(Output, draft).open(payload), raw=payload)
 
 
-def close_item(payload: dict[str, Any], draft: Draft) -> StreamChunk | None:
-    """The whole item: it is kept, and adds what no delta has told."""
-    item, index = object_of(payload.get("item")), index_of(payload)
-    quiet = quiet_items(draft)
-    quiet.discard(index)
-    draft.silent = bool(quiet)
-    closed = draft.extra.setdefault("closed", [])
-    closed.append((index, item))
-    check_count(len(closed), MAX_ITEMS, "items")
-    spoken = told_whole(closed, draft) if item.get("type") in SPEAKING else {}
+def _close_item(payload: dict[str, Any], draft: Draft) -> StreamChunk | None:
+    """The whole item."""
+    output, item = draft.own(Output, draft), dict_of(payload.get("item"))
+    news = output.close(payload)
+    draft.silent, draft.spoken = bool(output.quiet), draft.spoken or bool(item)
     image = item.get("type") == "image_generation_call" and bool(item.get("result"))
-    return draft.add(**beyond(spoken, [(index, item)], draft), raw=payload, unseen=image)
+    return draft.add(**news, raw=payload, unseen=image)
 
 
-def quiet_items(draft: Draft) -> set[int]:
-    """The items that are open and of which nothing was shown yet."""
-    quiet: set[int] = draft.extra.setdefault("quiet", set())
-    return quiet
+def _begin_part(_: dict[str, Any], draft: Draft) -> None:
+    draft.own(Output, draft).begin_part()
 
 
-def closed_items(draft: Draft) -> list[Item]:
-    """The items that a stream has told whole, in their order."""
-    return sorted(draft.extra.get("closed", ()), key=lambda row: row[0])
+_ITEMS: dict[str, Callable[[dict[str, Any], Draft], StreamChunk | None]] = {
+    "response.output_item.added": _open_item,
+    "response.output_item.done": _close_item,
+    "response.reasoning_summary_part.added": _begin_part,
+}
 
 
-def told_whole(closed: list[Item], draft: Draft) -> dict[str, str]:
-    """The texts of all items that a stream has told whole, in their order; nearly always the last one comes last."""
-    whole: dict[str, str] = draft.extra.setdefault("whole", dict.fromkeys(KINDS, ""))
-    index, last = closed[-1][0], draft.extra.get("last", -1)
-    for what in KINDS:
-        whole[what] = whole[what] + text_in(closed[-1:], what) if index >= last else text_in(closed_items(draft), what)
-    draft.extra["last"] = max(index, last)
-    return whole
-
-
-def beyond(spoken: Mapping[str, str], called: list[Item], draft: Draft) -> dict[str, Any]:
-    """What items say beyond the draft, by their texts and by their calls; what was handed out stands."""
-    told = {"content": draft.content, "refusal": draft.refusal, "reasoning": draft.reasoning}
-    news: dict[str, Any] = {
-        what: rest(spoken[what], str(text)) if len(spoken.get(what, "")) > len(text) else ""
-        for what, text in told.items()
-    }
-    calls = [call_beyond(index, item, draft) for index, item in called if is_call(item)]
-    return {**news, "tools": [piece for pieces in calls for piece in pieces]}
-
-
-def rest(whole: str, told: Text | str) -> str:
-    """The part of a text that was not told yet; what was told is put together only where there may be more."""
-    return whole[len(told) :] if len(whole) > len(told) and whole.startswith(str(told)) else ""
-
-
-def text_in(items: Iterable[Item], what: str) -> str:
-    """All that items hold of one kind of text."""
-    rows = [row for row in TEXTS if row[-1] == what]
-    return "".join(
-        text_of(part.get(text))
-        for _, item in items
-        for item_type, parts, part_type, text, _ in rows
-        if item.get("type") == item_type
-        for part in objects_in(item.get(parts))
-        if part.get("type") == part_type
-    )
-
-
-def is_call(item: dict[str, Any]) -> bool:
-    """Whether an item calls a tool of the caller's; hosted tools are called by the vendor itself."""
-    return text_of(item.get("type")) in ARGUMENTS
-
-
-def call_beyond(index: int, item: dict[str, Any], draft: Draft) -> list[ToolCallDelta]:
-    """What a call's item says beyond the draft: id and name where it is new, and arguments not told yet."""
-    call_id, name = text_of(item.get("call_id")), text_of(item.get("name"))
-    at = next((at for at, tool in draft.tools.items() if call_id and tool.id == call_id), index)
-    known = draft.tools.get(at)
-    if known is not None and known.id and call_id and known.id != call_id:
-        at, known = max(draft.tools) + 1, None
-    arguments = rest(text_of(item.get(ARGUMENTS[item["type"]])), known.arguments if known else "")
-    if known is None or not (known.id or known.name):
-        return [ToolCallDelta(index=at, id=call_id, name=name, arguments=arguments)]
-    return [ToolCallDelta(index=at, arguments=arguments)] if arguments else []
-
-
-def finish_of(reply: dict[str, Any], draft: Draft, news: dict[str, Any]) -> tuple[FinishReason, str] | None:
+def finish_of(reply: dict[str, Any], draft: Draft, *, called: bool) -> tuple[FinishReason, str] | None:
     """Why a reply ended: its status, which of an incomplete one only the details explain."""
     status = text_of(reply.get("status"))
     if not status:
         return None
-    if status == "completed" and (draft.tools or news["tools"]):
+    if status == "completed" and (draft.tools or called):
         return FinishReason.TOOL_CALLS, status
-    reason = object_of(reply.get("incomplete_details")).get("reason") if status == "incomplete" else status
+    reason = dict_of(reply.get("incomplete_details")).get("reason") if status == "incomplete" else status
     return FINISH.get(text_of(reason), FinishReason.OTHER), status
-
-
-def index_of(payload: dict[str, Any]) -> int:
-    """The place of an event's item in the output."""
-    index = payload.get("output_index")
-    return index if isinstance(index, int) else 0
-
-
-def object_of(value: Any) -> dict[str, Any]:
-    """An object as it is; anything else is an empty one."""
-    return value if isinstance(value, dict) else {}
-
-
-def objects_in(value: Any) -> list[dict[str, Any]]:
-    """The objects of a list; anything else has none."""
-    return [item for item in value if isinstance(item, dict)] if isinstance(value, list) else []

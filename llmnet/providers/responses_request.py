@@ -4,12 +4,12 @@ from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 from llmnet.core.errors import ConfigurationError
-from llmnet.providers.chat_completions import arguments_text
 from llmnet.providers.reading import text_of
+from llmnet.providers.tool_calls import arguments_text
 from llmnet.providers.writing import REFUSED, VENDOR, Rule, items_in, without_usage
 
 FORM = "responses"
-CALL, CUSTOM_CALL = "function_call", "custom_tool_call"
+CALL, CUSTOM_CALL, REASONING = "function_call", "custom_tool_call", "reasoning"
 
 # Keys of a message that are translated; further ones, such as `phase`, are the vendor's own and go out as they are.
 _TRANSLATED = {"role", "content", "refusal", "tool_calls", "tool_call_id"}
@@ -19,26 +19,47 @@ _WITHOUT_COUNTERPART = {"name", "audio", "function_call"}
 _OWN_PARTS = ("input_", "output_", "refusal", "summary_text", "reasoning_text", "computer_screenshot")
 
 
-def input_items(messages: Sequence[Mapping[str, Any]]) -> list[dict[str, Any]]:
+def input_items(messages: Sequence[Mapping[str, Any]], *, stored: bool = True) -> list[dict[str, Any]]:
     """A conversation as items; replies of this API go back as the items that they came in.
+
+    Args:
+        messages: the conversation.
+        stored: whether the vendor keeps replies; else it knows none of their reasoning but what is encrypted.
 
     Raises:
         ConfigurationError: something in it has no counterpart; the message names the path.
     """
     items: list[dict[str, Any]] = []
     for position, message in enumerate(messages):
-        items += _items(message, position, items)
+        items += _items(message, position, items, stored=stored)
     return items
 
 
-def _items(message: Mapping[str, Any], place: int, before: list[dict[str, Any]]) -> list[dict[str, Any]]:
+def sendable(items: Sequence[dict[str, Any]], *, stored: bool) -> list[dict[str, Any]]:
+    """The items of a reply that its vendor takes back.
+
+    Reasoning needs an item that it led to, and to be known: stored, or encrypted in the item. Arguments are JSON.
+    """
+    kept = [item for item in items if stored or item.get("type") != REASONING or item.get("encrypted_content")]
+    while kept and kept[-1].get("type") == REASONING:
+        kept.pop()
+    return [{**item, "arguments": "{}"} if _lacks_arguments(item) else item for item in kept]
+
+
+def _lacks_arguments(item: Mapping[str, Any]) -> bool:
+    return item.get("type") == CALL and not text_of(item.get("arguments")).strip()
+
+
+def _items(
+    message: Mapping[str, Any], place: int, before: list[dict[str, Any]], *, stored: bool
+) -> list[dict[str, Any]]:
     role, path = message["role"], f"messages[{place}]"
     if role == "function":
         raise _refusal(path, "the role 'function'", "answer a tool call with the role 'tool'")
     if role == "tool":
         return [_answer(message, path, before)]
     if (own := items_in(message, FORM)) is not None:
-        return own
+        return sendable(own, stored=stored)
     for name in sorted(_WITHOUT_COUNTERPART):
         if message.get(name):
             raise _refusal(f"{path}.{name}", f"{name!r} of a message", "leave it out for this provider")

@@ -44,7 +44,10 @@ class OpenReply:
         try:
             return await Scope(self._call).run(self._next())
         except FOREIGN as error:
-            raise Fault(outcome_of(error, self._call)) from error
+            outcome = outcome_of(error, self._call)
+            if self._call.under_way.survives(outcome):
+                raise StopAsyncIteration from error
+            raise Fault(outcome) from error
         except StopAsyncIteration:
             raise
         except Exception:

@@ -52,6 +52,9 @@ class PlainForm:
     def parse_event(self, event: ServerSentEvent, draft: Draft) -> StreamChunk | None:
         """Nothing is read."""
 
+    def close(self, draft: Draft) -> StreamChunk | None:
+        """Nothing is held."""
+
     def parse_error(self, status: int, headers: Mapping[str, str], payload: Any) -> APIStatusError:
         """An error of that status."""
         return APIStatusError(f"HTTP {status}", status=status, http_status=status)

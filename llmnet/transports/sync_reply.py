@@ -45,7 +45,10 @@ class OpenReply:
             # `iter_content` would hold back what a server sends without chunking (psf/requests#5536).
             data: bytes = self._raw.read1(READ_BYTES, decode_content=False)
         except FOREIGN as error:
-            raise Fault(outcome_of(error, self._call)) from error
+            outcome = outcome_of(error, self._call)
+            if self._call.under_way.survives(outcome):
+                raise StopIteration from error
+            raise Fault(outcome) from error
         except Exception:
             self._call.go_on()  # connections that are closed under a stopped call may fail in any way
             raise

@@ -1,0 +1,33 @@
+"""What an exchange asks of a wire form: to read replies, events and errors into a draft."""
+
+from collections.abc import Mapping
+from typing import Any, Protocol
+
+from llmnet.core.chat import StreamChunk
+from llmnet.core.draft import Draft
+from llmnet.core.errors import APIStatusError
+from llmnet.core.sse import ServerSentEvent
+
+
+class WireForm(Protocol):
+    """What an exchange asks of a wire form."""
+
+    provider: str
+
+    def parse(self, payload: Any, draft: Draft) -> StreamChunk | None:
+        """Read a whole reply into the draft."""
+
+    def parse_event(self, event: ServerSentEvent, draft: Draft) -> StreamChunk | None:
+        """Read one event of a stream into the draft; the chunk that it gives, if any."""
+
+    def close(self, draft: Draft) -> StreamChunk | None:
+        """A stream has ended: the chunk of what was held, or an error where there was no reply."""
+
+    def parse_error(self, status: int, headers: Mapping[str, str], payload: Any) -> APIStatusError:
+        """Read an error, of an HTTP error or inside a success."""
+
+    def find_error(self, payload: Any) -> bool:
+        """Whether the JSON of a success is an error."""
+
+    def message(self, draft: Draft) -> dict[str, Any]:
+        """The assistant message for the next turn."""
