@@ -114,10 +114,13 @@ class _Layer:
         return self._stream is None and not (self._first and self._head)
 
     def decode(self, pieces: Iterator[bytes]) -> Iterator[bytes]:
+        looked_at = False
         for piece in pieces:
             for window in _windows(piece, WINDOW):
+                if looked_at:
+                    yield b""  # much may stand for nothing: whoever reads looks up nevertheless
+                looked_at = True
                 yield from self._decode(window)
-                yield b""  # much may stand for nothing: whoever reads looks up nevertheless
             if self.over:  # then what is left need not even come out of the coding around this one
                 return
 
