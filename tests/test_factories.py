@@ -957,3 +957,21 @@ def test_closing_releases_all_sockets(front, things):
         break
     api.close()
     wait_until(lambda: sockets() <= before)
+
+
+def test_a_slow_error_body_that_takes_all_the_time_is_a_timeout_of_the_library(make, things):
+    """It is read for the sake of the next attempt, for which nothing is left then."""
+    things.script(Reply(status=500, body="x" * 100, drip=0.05))
+    api = make(3, 0.2)
+    with pytest.raises(api.Timeout):
+        api.request("GET", things.url)
+
+
+def test_a_head_that_goes_on_is_ended_early(make, things):
+    """The lines are few and long; what `http.cookiejar` would make of them takes seconds."""
+    line = b"set-cookie: a=b" + b";x=y" * 15_000 + b"\r\n"
+    things.script(*[Reply(raw=b"HTTP/1.1 200 OK\r\n" + line * 90 + b"\r\n")] * 9)
+    api = make(1, 20)
+    with pytest.raises(api.Error) as caught:
+        api.request("GET", things.url)
+    assert not isinstance(caught.value, api.Timeout)

@@ -9,7 +9,7 @@ from typing import Any, Self
 import httpx
 
 from llmnet.core.call import Call
-from llmnet.core.errors import ConfigurationError
+from llmnet.core.errors import APITimeoutError, ConfigurationError
 from llmnet.core.http import Headers, Request
 from llmnet.core.outcome import Fault
 from llmnet.transports.async_pool import transport_of
@@ -70,7 +70,7 @@ class ApiTransport(httpx.AsyncBaseTransport):
         call = self._call(request)
         pools = await self._pools.here()
         while True:
-            await self._enter(call)
+            await self._enter(call, request)
             scope = Scope(call)
             try:
                 pool = await pools.of(request, fresh=call.wants_fresh)
@@ -93,9 +93,12 @@ class ApiTransport(httpx.AsyncBaseTransport):
         plain = Request(method=request.method, url=str(request.url), headers=request.headers)
         return self.calls.new(plain, bounds, replayable=isinstance(request.stream, httpx.ByteStream))
 
-    async def _enter(self, call: Call) -> None:
-        while (wait := call.hold()) > 0:
-            await self.calls.waits.sleep(wait, call)
+    async def _enter(self, call: Call, request: httpx.Request) -> None:
+        try:
+            while (wait := call.hold()) > 0:
+                await self.calls.waits.sleep(wait, call)
+        except APITimeoutError as error:  # an error body that came slowly has taken the rest of the time
+            raise httpx.ReadTimeout(error.message, request=request) from None
         call.begin(None)
 
     async def aclose(self) -> None:

@@ -108,8 +108,11 @@ class ApiAdapter(PoolAdapter):
                 return response
 
     def _enter(self, call: Call) -> None:
-        while (wait := call.hold()) > 0:
-            self.calls.waits.sleep(wait, call)
+        try:
+            while (wait := call.hold()) > 0:
+                self.calls.waits.sleep(wait, call)
+        except APITimeoutError as error:  # an error body that came slowly has taken the rest of the time
+            raise ReadTimeoutError(None, call.request.url, error.message) from None  # type: ignore[arg-type]
         call.begin(None)
 
 

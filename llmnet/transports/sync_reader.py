@@ -23,6 +23,7 @@ _LAST_INFORMATIONAL, _SWITCHING = 199, 101
 _SPACE = 0x20
 _HEAD_END = re.compile(rb"\n\r?\n")
 _LONGEST_LINE = 65536
+_LONGEST_HEAD = 128 * 1024
 _LONGEST_SIZE = 20
 _HEX = b"0123456789abcdefABCDEF"
 
@@ -35,6 +36,7 @@ class BoundedReader(io.RawIOBase):
         # Keeps the socket open until the response is closed, as `http.client` expects of its file.
         self._kept = sock.makefile("rb", buffering=0)
         self.in_head, self.over = True, False
+        self.head = 0  # bytes that have come since a head began
 
     def readable(self) -> bool:
         """It is there to be read."""
@@ -44,7 +46,10 @@ class BoundedReader(io.RawIOBase):
         """Receive once, before the reply is over; EOF inside its head is an error, not an empty reply."""
         if self.over:
             return 0
+        if self.in_head and self.head > _LONGEST_HEAD:
+            raise http.client.LineTooLong("head")
         n = self._receive(buffer)
+        self.head += n
         self._call.go_on()
         if n == 0 and self.in_head and self._call.heard:
             raise ConnectionResetError("the connection ended inside the head of the reply")
@@ -113,6 +118,7 @@ class Reply(http.client.HTTPResponse):
             if not _SWITCHING < status <= _LAST_INFORMATIONAL:
                 return version, status, reason
             http.client.parse_headers(self.fp)
+            self._reader.head = 0
 
     def _read_next_chunk_size(self) -> int:
         """The size of the next chunk (RFC 9112, 7.1); `int` alone would take "-5", "0x5" and "1_0" for one, too."""
