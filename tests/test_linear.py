@@ -30,6 +30,7 @@ from llmnet.core.outcome import Fault
 from llmnet.core.retry_after import hint_in_body, parse_reset, parse_retry_after
 from llmnet.core.secrets import Secrets
 from llmnet.core.sse import SSEDecoder
+from llmnet.providers import prose
 from llmnet.providers.codes import Codes, meaning
 from llmnet.providers.faults import find_error, status_error
 from llmnet.providers.json_scan import Scan
@@ -394,6 +395,8 @@ PATTERNS = {
     ("providers/addresses.py", r"/deployments(?:/([^/]+))?$"): OURS,
     ("providers/addresses.py", r"[A-Za-z0-9_]([A-Za-z0-9_-]{0,61}[A-Za-z0-9_])?"): OURS,
     ("providers/anthropic_params.py", r"claude-(3-|(opus|sonnet|haiku)-4(-[015])?(-20\d{6}|-latest|@|$))"): OURS,
+    ("providers/anthropic_params.py", r"[^a-zA-Z0-9_-]"): ("split", lambda n: ":" * n),
+    ("providers/prose.py", prose._USED_UP.pattern): ("search", lambda n: "daily a b c " * (n // 12)),
     ("providers/chat_completions.py", r"/deployments/[^/?]*"): OURS,
     ("providers/faults.py", "[45][0-9]{2}"): ("fullmatch", lambda n: "4" * n),
     ("providers/faults.py", "error|fail|exception|unavailable|overload"): ("search", lambda n: "erro" * n),

@@ -13,7 +13,7 @@ from llmnet.core.bounds import Bounds, Clock
 from llmnet.core.chat import ChatResponse, Usage, replace_meta
 from llmnet.core.errors import APIStatusError, LLMNetError
 from llmnet.core.events import Ending, Listener, ending
-from llmnet.core.exchange import Exchange, Kind, WireForm
+from llmnet.core.exchange import Exchange
 from llmnet.core.gate import Bucket, Gate, Turn
 from llmnet.core.http import Attempt, Headers, Request, billed, request_id_of
 from llmnet.core.judge import Judge, read_hint
@@ -21,8 +21,7 @@ from llmnet.core.outcome import Fault, Outcome, cause_of
 from llmnet.core.record import Record
 from llmnet.core.retry import Decision, RetryPolicy
 from llmnet.core.secrets import Secrets
-
-Authorise = Callable[[Request, str | None], Request]
+from llmnet.core.wire_form import Kind, WireForm
 
 
 class Call:
@@ -45,7 +44,7 @@ class Call:
         form: WireForm,
         request: Request,
         *,
-        authorise: Authorise,
+        authorise: Callable[[Request, str | None], Request],
         policy: RetryPolicy,
         bounds: Bounds,
         rng: random.Random,

@@ -3,7 +3,7 @@
 import contextlib
 from collections.abc import Callable, Iterator
 from itertools import chain
-from typing import Any, Literal
+from typing import Any
 
 from llmnet.core.chat import ChatResponse, StreamChunk
 from llmnet.core.draft import Draft
@@ -14,23 +14,17 @@ from llmnet.core.errors import (
     InvalidResponseError,
     LLMNetError,
 )
-from llmnet.core.glimpse import cut
+from llmnet.core.glimpse import cut, glimpse
 from llmnet.core.http import Headers, Request
 from llmnet.core.inflate import MAX_BODY_BYTES, Inflater
 from llmnet.core.json import decode, readable
 from llmnet.core.outcome import Fault, Outcome
-from llmnet.core.sse import ServerSentEvent, SSEDecoder, apart, begins_stream
-from llmnet.core.wire_form import WireForm
-
-__all__ = ["Exchange", "Kind", "WireForm"]
-
-Kind = Literal["error", "json", "events"]
+from llmnet.core.sse import ServerSentEvent, SSEDecoder, apart, begins_stream, is_stream
+from llmnet.core.wire_form import Kind, WireForm
 
 # How much may come out of a body's coding; the events of a stream are bounded one by one.
 _MOST: dict[Kind, int | None] = {"error": 64 * 1024, "json": MAX_BODY_BYTES, "events": None}
 SNIPPET = 500
-# What a line of an event stream may begin with (data, event, id, retry, a comment), and no JSON does.
-_EVENT_LINES = (b"d", b"e", b"i", b"r", b":")
 
 
 class Exchange:
@@ -50,19 +44,14 @@ class Exchange:
         read: Callable[[Any], Any] | None = None,
         asked: str = "",
     ) -> None:
-        self.form = form
-        self.request = request
-        self.stream = stream
+        self.form, self.request, self.stream = form, request, stream
         self.status: int | None = None
         self.headers = Headers()
         self.draft = Draft(asked)
         self.kind: Kind | None = None
         self.value: Any = None
-        self.arrived = 0
-        self._read = read
-        self._shown = False
-        self._body = bytearray()
-        self._first = b""
+        self.arrived, self._read, self._shown = 0, read, False
+        self._body, self._first = bytearray(), b""
         self._error: LLMNetError | None = None
         self._pieces: Iterator[bytes] = iter(())
         self._piece: bytes | None = None  # the next one, so that the last one is known as such
@@ -145,10 +134,7 @@ class Exchange:
         """Some gateways call an event stream JSON, or the reverse: its first bytes tell one from the other."""
         if not self._first and self._read is None and (first := piece.lstrip()[:1]):
             self._first = first
-            if self.kind == "json" and (first in _EVENT_LINES if self.stream else begins_stream(piece)):
-                self.kind = "events"
-            elif self.kind == "events" and self.stream and first == b"{":
-                self.kind = "json"
+            self.kind = "events" if is_stream(self.kind == "events", piece, asked=self.stream) else "json"
         return self.kind == "events"
 
     def _gather(self, piece: bytes) -> None:
@@ -222,7 +208,7 @@ class Exchange:
                 return self.form.parse_error(self.status or 0, self.headers, payload)
         if self.draft.failure is not None:
             return self.form.parse_error(self.status or 0, self.headers, self.draft.failure)
-        words = f"; its last words: {cut(str(self.draft.words), 200)}" if self.draft.words else ""
+        words = f"; its last words: {glimpse(self.draft.words, 200)}" if self.draft.words else ""
         return IncompleteStreamError(f"the stream ended before its terminal event, after {self.arrived} bytes{words}")
 
     def _end_json(self, chunks: list[StreamChunk]) -> None:

@@ -4,6 +4,9 @@ from collections.abc import Iterator
 from typing import Any
 
 CUT = "…"
+# Characters of a value that an error shows, and keeps.
+SHOWN = 1000
+KEPT = 64 * 1024
 
 
 def cut(text: str, size: int) -> str:
@@ -22,6 +25,18 @@ def glimpse(value: Any, size: int) -> str:
         if length > size:
             break
     return cut("".join(said), size)
+
+
+def kept(payload: Any) -> Any:
+    """What an error keeps of a body: all of it, or the beginning of its text."""
+    text = glimpse(payload, KEPT)
+    return payload if len(text) <= KEPT else text
+
+
+def shown(value: Any) -> str:
+    """A value as a short text; a page is its first words."""
+    text = "" if value is None else glimpse(value, 4 * SHOWN)
+    return cut(" ".join(text.split()), SHOWN)
 
 
 def _pieces(value: Any, size: int) -> Iterator[str]:

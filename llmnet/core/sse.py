@@ -14,6 +14,8 @@ import msgspec
 from llmnet.core.errors import InvalidResponseError
 from llmnet.core.json import decode
 
+# What a line of an event stream may begin with (data, event, id, retry, a comment), and no JSON does.
+_FIRST = (b"d", b"e", b"i", b"r", b":")
 _OPENING = re.compile(rb"(?:\xef\xbb\xbf)?+\s*+(?:data|event|id|retry)?:")
 MAX_EVENT_BYTES = 8 * 1024 * 1024
 # Old gateways of DashScope leave out the blank lines: then each line is a frame, to be read as one.
@@ -203,6 +205,20 @@ class SSEDecoder:
 def begins_stream(body: bytes | bytearray) -> bool:
     """Whether a body begins as an event stream does, whatever it is called."""
     return _OPENING.match(body) is not None
+
+
+def is_stream(labelled: bool, piece: bytes, *, asked: bool) -> bool:
+    """Whether a body that begins with these bytes is an event stream, which some gateways call JSON, or the reverse.
+
+    Args:
+        labelled: whether its head calls it one.
+        piece: its beginning, with a byte that is no blank.
+        asked: whether a stream was asked for; otherwise its first line must be one of an event.
+    """
+    first = piece.lstrip()[:1]
+    if labelled:
+        return not asked or first != b"{"
+    return first in _FIRST if asked else begins_stream(piece)
 
 
 def apart(events: Iterable[ServerSentEvent]) -> Iterator[ServerSentEvent]:

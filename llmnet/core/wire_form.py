@@ -1,12 +1,14 @@
 """What an exchange asks of a wire form: to read replies, events and errors into a draft."""
 
 from collections.abc import Mapping
-from typing import Any, Protocol
+from typing import Any, Literal, Protocol
 
 from llmnet.core.chat import StreamChunk
 from llmnet.core.draft import Draft
 from llmnet.core.errors import APIStatusError
 from llmnet.core.sse import ServerSentEvent
+
+Kind = Literal["error", "json", "events"]
 
 
 class WireForm(Protocol):

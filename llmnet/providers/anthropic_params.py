@@ -5,6 +5,7 @@ from collections.abc import Mapping
 from typing import Any
 
 from llmnet.core.errors import ConfigurationError
+from llmnet.providers.reading import text_of
 from llmnet.providers.services import MESSAGES
 from llmnet.providers.writing import REFUSED, Rule, kept_as, translated, without_options
 
@@ -16,6 +17,8 @@ _NO_ARGUMENTS: dict[str, Any] = {"type": "object", "properties": {}}
 _BUDGET_MODELS = re.compile(r"claude-(3-|(opus|sonnet|haiku)-4(-[015])?(-20\d{6}|-latest|@|$))")
 _BUDGETS = {"low": 1024, "medium": 2048, "high": 4096, "xhigh": 8192, "max": 16384}
 _LEAST_BUDGET = 1024
+
+_NO_ID = re.compile(r"[^a-zA-Z0-9_-]")
 
 
 def parameters(params: Mapping[str, Any], *, model: str, limit: int) -> dict[str, Any]:
@@ -137,3 +140,8 @@ RULES: dict[str, Rule] = {
     "tools": _tools,
     "user": _user,
 }
+
+
+def fit_id(call_id: Any) -> str:
+    """The id of a call of another vendor's, in the letters that Anthropic takes: Moonshot's is `functions.get:0`."""
+    return _NO_ID.sub("_", text_of(call_id))

@@ -4,7 +4,6 @@ Blocks in Anthropic's own form pass as they are; what has no counterpart is an e
 """
 
 import base64
-import re
 from collections.abc import Callable, Mapping
 from itertools import groupby
 from operator import itemgetter
@@ -14,6 +13,7 @@ from urllib.parse import unquote
 from llmnet.core.errors import ConfigurationError
 from llmnet.core.json import decode
 from llmnet.providers.anthropic_blocks import sendable
+from llmnet.providers.anthropic_params import fit_id
 from llmnet.providers.reading import text_of
 from llmnet.providers.services import MESSAGES
 from llmnet.providers.writing import VENDOR, items_in
@@ -21,7 +21,6 @@ from llmnet.providers.writing import VENDOR, items_in
 Blocks = list[dict[str, Any]]
 
 IMAGES = ("image/jpeg", "image/png", "image/gif", "image/webp")
-_FOREIGN = re.compile(r"[^a-zA-Z0-9_-]")
 _ALIASES = {"image/jpg": "image/jpeg"}
 _RESULT_KEYS = ("is_error", "cache_control", "toolset_name")
 # What a message may hold beside role and content: what is translated, and what says nothing to the next turn.
@@ -119,13 +118,8 @@ def _tool_use(call: Mapping[str, Any], path: str) -> dict[str, Any]:
     function = call.get("function")
     if not isinstance(function, Mapping):
         raise _lacking(f"{path} without 'function'")
-    names = {"id": _fit_id(call.get("id")), "name": text_of(function.get("name"))}
+    names = {"id": fit_id(call.get("id")), "name": text_of(function.get("name"))}
     return {"type": "tool_use", **names, "input": _arguments(function.get("arguments"), f"{path}.function.arguments")}
-
-
-def _fit_id(call_id: Any) -> str:
-    """The id of a call of another vendor's, in the letters that Anthropic takes: Moonshot's is `functions.get:0`."""
-    return _FOREIGN.sub("_", text_of(call_id))
 
 
 def _arguments(arguments: Any, path: str) -> Any:
@@ -146,7 +140,7 @@ def _tool(message: dict[str, Any], path: str) -> Blocks:
     plain = isinstance(message["content"], str)
     content = {"content": message["content"] if plain else blocks} if blocks else {}
     beside = {name: message[name] for name in _RESULT_KEYS if message.get(name) is not None}
-    return [{"type": "tool_result", "tool_use_id": _fit_id(message["tool_call_id"]), **content, **beside}]
+    return [{"type": "tool_result", "tool_use_id": fit_id(message["tool_call_id"]), **content, **beside}]
 
 
 _ROLES: dict[str, tuple[str, Callable[[dict[str, Any], str], Blocks]]] = {

@@ -9,16 +9,14 @@ from collections.abc import Iterator, Mapping
 from typing import Any
 
 from llmnet.core.errors import APIStatusError
-from llmnet.core.glimpse import cut, glimpse
+from llmnet.core.glimpse import SHOWN, cut, kept, shown
 from llmnet.core.json import decode
 from llmnet.core.resets import reset_in_body
 from llmnet.core.retry_after import hint_in_body, parse_retry_after
 from llmnet.providers.codes import STATUSES, WORDS, Codes, class_of, meaning
 from llmnet.providers.prose import word_of
 
-SNIPPET = 1000
-# An error inside a success may be as large as a reply: of its body so much is kept, and so much of its message.
-KEPT = 64 * 1024
+# An error inside a success may be as large as a reply: of its message so much is kept.
 LONGEST_MESSAGE = 16 * 1024
 UNKNOWN_IN_SUCCESS = 500
 _ERROR_STATUS = re.compile("[45][0-9]{2}")
@@ -246,17 +244,5 @@ def _text_at(values: Mapping[str, Any], *names: str) -> str | None:
     for name in names:
         value = values.get(name)
         if isinstance(value, str | int) and not isinstance(value, bool) and value != "":
-            return cut(str(value), SNIPPET)
+            return cut(str(value), SHOWN)
     return None
-
-
-def kept(payload: Any) -> Any:
-    """What an error keeps of a body: all of it, or the beginning of its text."""
-    text = glimpse(payload, KEPT)
-    return payload if len(text) <= KEPT else text
-
-
-def shown(value: Any) -> str:
-    """A value as a short text; a page is its first words."""
-    text = "" if value is None else glimpse(value, 4 * SNIPPET)
-    return cut(" ".join(text.split()), SNIPPET)

@@ -8,18 +8,19 @@ from urllib.parse import parse_qsl, urlsplit
 from llmnet.core.chat import EmbeddingResponse, ModelInfo, StreamChunk, Usage
 from llmnet.core.draft import Draft, chat_message
 from llmnet.core.errors import APIStatusError, InvalidResponseError
-from llmnet.core.glimpse import cut
+from llmnet.core.glimpse import cut, shown
 from llmnet.core.http import Request, merged
-from llmnet.core.json import decode, encode, readable
+from llmnet.core.json import encode, readable
 from llmnet.core.request import ChatRequest
 from llmnet.core.sse import ServerSentEvent
-from llmnet.providers.faults import find_error, looks_failed, shown, status_error
+from llmnet.providers.faults import find_error, looks_failed, status_error
 from llmnet.providers.reading import (
     CHAT_USAGE,
     check_size,
     index_in,
     items_of,
     models_in,
+    payload_of,
     status_in,
     text_of,
     usage_of,
@@ -151,22 +152,13 @@ class Form:
         if data.startswith("[DONE]"):
             self.done(draft)
             return None
-        payload = self.payload_of(data)
+        payload = payload_of(data)
         if event.event == "error" or self.find_error(payload):
             raise self.event_error(payload, event)
         chunk = self.read_event(payload, event, draft) if isinstance(payload, dict) else None
         if chunk is None or not draft.spoken:
             self._note_silent(payload, draft)
         return chunk
-
-    def payload_of(self, data: str) -> Any:
-        """The JSON of an event, or its text: a heartbeat need be no JSON, but what begins as an object has to be."""
-        try:
-            return decode(data)
-        except ValueError as error:
-            if not data.startswith("{"):
-                return data
-            raise InvalidResponseError(f"an event of the stream is no JSON ({error}): {cut(data, 200)!r}") from None
 
     def _note_silent(self, payload: Any, draft: Draft) -> None:
         """Remember an event that gave nothing, and whether it looks like a failure: an error may have to show it."""

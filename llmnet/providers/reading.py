@@ -11,11 +11,28 @@ import msgspec
 
 from llmnet.core.chat import ModelInfo, StreamChunk, Usage
 from llmnet.core.errors import InvalidResponseError
-from llmnet.core.glimpse import glimpse
+from llmnet.core.glimpse import cut, glimpse
+from llmnet.core.json import decode
 from llmnet.core.text import Text, check_count
 
 # More than models are listed, or vectors asked for, in one request.
 MAX_ROWS = 20_000
+
+
+def payload_of(data: str) -> Any:
+    """The JSON of an event, or its text: a heartbeat need be no JSON, but what begins as an object has to be.
+
+    Raises:
+        InvalidResponseError: it is not.
+    """
+    try:
+        return decode(data)
+    except ValueError as error:
+        why = str(error)
+    if not data.startswith("{"):
+        return data
+    # Not where it was caught: the frames of what was caught hold the whole event.
+    raise InvalidResponseError(f"an event of the stream is no JSON ({why}): {cut(data, 200)!r}")
 
 
 def items_of(payload: Any, name: str) -> list[dict[str, Any]]:

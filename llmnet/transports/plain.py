@@ -12,13 +12,13 @@ from llmnet.core.call import Call
 from llmnet.core.chat import StreamChunk
 from llmnet.core.draft import Draft
 from llmnet.core.errors import APIStatusError, ConfigurationError
-from llmnet.core.exchange import Kind
 from llmnet.core.gate import Gate
 from llmnet.core.http import Headers, Request
 from llmnet.core.outcome import Outcome
 from llmnet.core.retry import Decision, RetryPolicy
 from llmnet.core.secrets import Secrets
 from llmnet.core.sse import ServerSentEvent
+from llmnet.core.wire_form import Kind
 
 IDEMPOTENT = frozenset({"GET", "HEAD", "OPTIONS", "PUT", "DELETE", "TRACE"})  # RFC 9110, 9.2.2
 
