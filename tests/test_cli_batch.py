@@ -318,8 +318,12 @@ def test_a_batch_of_which_the_first_rows_are_all_refused_stops(server, tmp_path,
         "llmnet: the first 20 rows were all refused, so no more were sent; the last of them: openai ("
     )
     assert f"HTTP {refusal.status}" in last
-    assert 20 <= server.request_count < 80
-    assert len(results(out.read_text())) == server.request_count  # those under way were waited for
+    rows = len(results(out.read_text()))
+    assert 20 <= rows < 80
+    if refusal.headers:  # the first refusals hold the others, which are not sent
+        assert 1 <= server.request_count <= 20
+    else:
+        assert rows == server.request_count  # those under way were waited for
 
 
 @pytest.mark.parametrize(

@@ -8,7 +8,7 @@ from urllib.parse import parse_qsl, urlsplit
 from llmnet.core.chat import EmbeddingResponse, ModelInfo, StreamChunk, Usage
 from llmnet.core.draft import Draft, chat_message
 from llmnet.core.errors import APIStatusError, InvalidResponseError
-from llmnet.core.glimpse import cut, shown
+from llmnet.core.glimpse import cut, kept, shown
 from llmnet.core.http import Request, merged
 from llmnet.core.json import encode, readable
 from llmnet.core.request import ChatRequest
@@ -162,9 +162,9 @@ class Form:
 
     def _note_silent(self, payload: Any, draft: Draft) -> None:
         """Remember an event that gave nothing, and whether it looks like a failure: an error may have to show it."""
-        draft.words = payload
+        draft.words = kept(payload)
         if draft.failure is None and looks_failed(payload) and not self.knows(payload):
-            draft.failure = payload
+            draft.failure = draft.words
 
     def knows(self, payload: Any) -> bool:
         """Whether an event is one of the form's own, so that no word in it is a failure of the call."""
