@@ -128,7 +128,7 @@ def test_each_library_has_one_room(path):
 
 def requirements():
     """(name, bounds) of what pyproject.toml asks for at runtime, its extras included."""
-    project = tomllib.loads((ROOT.parent / "pyproject.toml").read_text())["project"]
+    project = tomllib.loads((pathlib.Path(__file__).parent.parent / "pyproject.toml").read_text())["project"]
     extras = (project["optional-dependencies"][extra] for extra in ("http2", "socks", "progress"))
     for requirement in [*project["dependencies"], *(one for extra in extras for one in extra)]:
         yield re.match(r"[\w.-]+", requirement)[0], requirement
@@ -138,7 +138,7 @@ def test_what_is_imported_is_declared_with_its_bounds():
     declared = dict(requirements())
     imported = {name.split(".")[0] for path in FILES for name, _, _ in imports(path)}
     assert imported - sys.stdlib_module_names - {"llmnet"} <= set(declared)
-    readme = (ROOT.parent / "README.md").read_text()
+    readme = (pathlib.Path(__file__).parent.parent / "README.md").read_text()
     for name, bounds in declared.items():
         lowest = re.search(r">=([\d.]+)", bounds)[1]
         assert (",<" in bounds) == (name in BOUNDED_ABOVE), bounds

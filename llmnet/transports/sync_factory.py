@@ -1,5 +1,6 @@
 """`create_session`: a `requests.Session` for any HTTP API, under the same policy and bounds as our own calls."""
 
+import http.client
 from collections.abc import Mapping
 from typing import Any, Self
 
@@ -106,6 +107,13 @@ class ApiAdapter(PoolAdapter):
             else:
                 call.opened(response.status_code, Headers(response.headers.items()))
                 return response
+
+    def build_response(self, req: Any, resp: Any) -> requests.Response:
+        """Make a response without Set-Cookie2: nobody sends it, and `http.cookiejar` takes more than linear time."""
+        head = getattr(getattr(resp, "_original_response", None), "msg", None)
+        if isinstance(head, http.client.HTTPMessage):
+            del head["set-cookie2"]
+        return super().build_response(req, resp)
 
     def _enter(self, call: Call) -> None:
         try:

@@ -107,8 +107,6 @@ class Reply(http.client.HTTPResponse):
         super().begin()
         self._reader.in_head = False
         self.will_close |= bool(self.chunked) and "content-length" in self.headers
-        # Cookies of RFC 2965, which nobody sends, take `http.cookiejar` more than linear time to read.
-        del self.headers["set-cookie2"]
 
     def _read_status(self) -> tuple[str, int, str]:
         while True:
