@@ -125,11 +125,7 @@ def test_what_others_have_noted_is_worked_off_by_who_was_interrupted():
     class Noted(collections.deque):
         def popleft(self):
             if not others:  # another thread comes by, in the midst of the work
-                others.append(Ticket(lambda: woken.append(1)))
-                before = sys.gettrace()
-                sys.settrace(None)
-                line.join(others[0])
-                sys.settrace(before)
+                Work(lambda: others.append(line.enter(lambda: woken.append(1)))).result()
             return super().popleft()
 
     for n in itertools.count(1):
@@ -154,6 +150,49 @@ def test_a_queue_that_was_left_in_the_midst_is_taken_up_by_who_waits(server, mon
         eventually(lambda: line.waiting == 1)
         line._noted.append((holder, False))
         assert work.result().content == "hi"
+
+
+def came_in(line, stays):
+    """What a signal handler does that sends something on a thread that is in the queue already."""
+    ticket = Ticket(lambda: None)
+    line.join(ticket)
+    if not stays:
+        line.leave(ticket)
+    return ticket
+
+
+@pytest.mark.parametrize("stays", [False, True])
+def test_who_comes_in_on_a_thread_that_is_in_here_is_served_there_and_then(stays):
+    """Whom it interrupts goes on only after it: waiting for that one, it would wait until its bound."""
+    for n in itertools.count(1):
+        line, within = FairQueue(2), []
+        joining = Ticket(lambda: None)
+        with Trace((queue, turn), lambda within=within, line=line: within.append(came_in(line, stays)), n) as trace:
+            line.join(joining)
+        assert joining.granted, trace.at
+        assert all(ticket.granted for ticket in within), trace.at
+        assert (line.active, line.waiting) == (1 + (stays and trace.done), 0), trace.at
+        if not trace.done:
+            assert n > 20
+            return
+
+
+@pytest.mark.parametrize("stays", [False, True])
+def test_who_comes_in_takes_no_more_than_there_is_and_nothing_of_who_waits(stays):
+    for n in itertools.count(1):
+        line, within = FairQueue(2), []
+        leaving, holder, heir = (Waiter(line) for _ in range(3))
+        with Trace((queue, turn), lambda within=within, line=line: within.append(came_in(line, stays)), n) as trace:
+            line.leave(leaving.ticket)
+        granted = [ticket for ticket in (holder.ticket, heir.ticket, *within * stays) if ticket.granted]
+        assert (line.active, len(granted)) == (2, 2), trace.at
+        for ticket in within:
+            line.leave(ticket)
+        assert (heir.ticket.granted, bool(heir.woken)) == (True, True), trace.at
+        assert (line.active, line.waiting) == (2, 0), trace.at
+        if not trace.done:
+            assert n > 30
+            return
 
 
 # -- whole calls ----------------------------------------------------------------------------------------------------------
@@ -224,6 +263,20 @@ def test_a_signal_handler_may_close_the_client_inside_any_lock(server):
     assert len(trace.seen) > 50
     assert {llmnet.APIConnectionError, llmnet.ConfigurationError} <= ends
     eventually(lambda: not server._members)
+
+
+def test_a_signal_handler_may_send_something_inside_the_queue(server):
+    """Also on the very thread that has the turn there."""
+    said, done = [], False
+    trace = Trace((queue, turn), lambda: said.append(client.chat("hi", timeout=2).content))
+    with llmnet.Client(**at(server, max_concurrent=2)) as client:
+        while not done:
+            with trace:
+                said.append(client.chat("hi").content)
+            done = not trace.done
+        assert slots(client) == 0
+    assert set(said) == {"hi"}
+    assert len(trace.seen) > 30
 
 
 # -- the garbage collector ------------------------------------------------------------------------------------------------

@@ -2,10 +2,11 @@
 
 Who gets no slot at once hands in `wake` and waits in its own way. There is no lock: joins and departures are noted, and
 whoever has the turn works them off, one step after another, each of which does no harm when it is done twice. So a
-finalizer or a signal handler may come in here on a thread that is in here already, and a Ctrl-C between two steps
-loses neither a slot nor a wake-up.
+finalizer or a signal handler may come in here on a thread that is in here already, and is served there and then; and a
+Ctrl-C between two steps loses neither a slot nor a wake-up.
 """
 
+import threading
 from collections import OrderedDict, deque
 from collections.abc import Callable
 
@@ -14,7 +15,20 @@ from llmnet.core.turn import Turn
 Wake = Callable[[], object]
 
 
-class Ticket:
+class Visit:
+    """Somebody who comes by, and may take the turn.
+
+    Attributes:
+        thread: the thread that it came on.
+    """
+
+    __slots__ = ("thread",)
+
+    def __init__(self) -> None:
+        self.thread = threading.get_ident()
+
+
+class Ticket(Visit):
     """A place in the queue, and then a slot.
 
     Attributes:
@@ -24,6 +38,7 @@ class Ticket:
     __slots__ = ("_wake", "granted")
 
     def __init__(self, wake: Wake) -> None:
+        super().__init__()
         self._wake = wake
         self.granted = False
 
@@ -104,13 +119,13 @@ class FairQueue:
 
     def leave(self, ticket: Ticket) -> None:
         """Give the slot back, or stop waiting for one; at any moment, from any thread, any number of times."""
-        self._note(ticket, joins=False, mine=object())
+        self._note(ticket, joins=False, mine=Visit())
 
-    def settle(self) -> None:
+    def settle(self, ticket: Ticket) -> None:
         """Work off what is left over, if anything is: for who waits, should all others have been interrupted."""
-        self._settle(object())
+        self._settle(ticket)
 
-    def _note(self, ticket: Ticket, *, joins: bool, mine: object) -> None:
+    def _note(self, ticket: Ticket, *, joins: bool, mine: Visit) -> None:
         try:
             self._noted.append((ticket, joins))
             self._settle(mine)
@@ -119,11 +134,12 @@ class FairQueue:
             self._settle(mine)
             raise
 
-    def _settle(self, mine: object) -> None:
+    def _settle(self, mine: Visit) -> None:
         """Work off what is left. If another has the turn, it comes by here after it and sees what was noted since."""
         while self._unsettled:
             try:
                 if not self._turn.take(mine):
+                    self._serve_within(mine)
                     return
                 while self._unsettled:
                     self._step(mine)
@@ -134,21 +150,45 @@ class FairQueue:
     def _unsettled(self) -> bool:
         return bool(self._heirs or self._noted or (self._waiting and len(self._holders) < self._limit))
 
-    def _step(self, mine: object) -> None:
+    def _serve_within(self, mine: Visit) -> None:
+        """Serve a signal handler or a finalizer whose own thread has the turn: that one goes on only after it.
+
+        It passes by who waits, for they cannot be served before it is gone. Nothing is taken off the notes: who has the
+        turn has perhaps read one of them already, and all that is done here may be done again.
+        """
+        holder = self._turn.holder
+        if not (isinstance(mine, Ticket) and isinstance(holder, Visit) and holder.thread == mine.thread):
+            return
+        for ticket, joins in list(self._noted):
+            if not joins:
+                self._holders.discard(ticket)
+        if self._fits(mine):
+            mine.granted = True
+
+    def _fits(self, ticket: Ticket) -> bool:
+        """Whether there is a slot for a ticket; then it is taken, before anybody else looks whether there is one."""
+        self._holders.add(ticket)
+        if ticket.granted or len(self._holders) <= self._limit:
+            return True
+        self._holders.discard(ticket)
+        return False
+
+    def _step(self, mine: Visit) -> None:
         """Do one thing that is left; interrupted, it is done again from its beginning, before anything else."""
         if self._heirs:
             heir = self._heirs[0]
-            self._holders.add(heir)
-            heir.granted = True
-            self._waiting.pop(heir, None)
-            # Whoever joins with it sees that it is granted, and need not be told.
-            if heir is not mine and not heir._rouse():
-                self._noted.append((heir, False))
+            if self._fits(heir):  # or one that was served within has the slot
+                heir.granted = True
+                self._waiting.pop(heir, None)
+                # Whoever joins with it sees that it is granted, and need not be told.
+                if heir is not mine and not heir._rouse():
+                    self._noted.append((heir, False))
             self._heirs.popleft()
         elif self._noted:
             ticket, joins = self._noted[0]
             if joins:
-                self._waiting[ticket] = None
+                if not ticket.granted:  # within
+                    self._waiting[ticket] = None
             else:
                 self._waiting.pop(ticket, None)
                 self._holders.discard(ticket)

@@ -18,6 +18,11 @@ class Turn:
         return self._holder.setdefault(None, mine) is mine
 
     @property
+    def holder(self) -> object | None:
+        """The token that has it."""
+        return self._holder.get(None)
+
+    @property
     def taken(self) -> bool:
         """Whether somebody has it."""
         return bool(self._holder)

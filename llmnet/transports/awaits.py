@@ -13,7 +13,7 @@ from typing import Any, TypeVar, cast
 from llmnet.core.call import Call
 from llmnet.core.headers import checked_key, given_key
 from llmnet.core.outcome import Fault, Outcome
-from llmnet.core.queue import FairQueue
+from llmnet.core.queue import FairQueue, Ticket
 from llmnet.core.request import is_async_callable
 from llmnet.transports.asking import ASKED, asked, loud
 
@@ -45,7 +45,9 @@ class Awaits:
             Fault: the bound expired, or the call was stopped.
         """
         turn, loop = asyncio.Event(), asyncio.get_running_loop()
-        ticket = call.ticket = queue.enter(lambda: call_soon(loop, turn.set))
+        # The call has the ticket before the queue does: there is no moment in which a Ctrl-C could lose it.
+        ticket = call.ticket = Ticket(lambda: call_soon(loop, turn.set))
+        queue.join(ticket)
         while not ticket.granted:
             await self._until(turn, call.left(), call)
             if not ticket.granted and call.bounds.left()[1] <= 0:

@@ -40,7 +40,7 @@ class Waits:
         queue.join(ticket)
         while not ticket.granted:
             self._until(turn, min(call.left(), _SLICE), call)
-            queue.settle()
+            queue.settle(ticket)
             if not ticket.granted and call.bounds.left()[1] <= 0:
                 raise Fault(Outcome(call.expired(f"in the queue, where {queue}")))
 
