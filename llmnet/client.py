@@ -38,13 +38,9 @@ class Client(Caller):
 
     def __init__(self, model_or_config: str | ClientConfig | None = None, /, **fields: Unpack[ClientFields]) -> None:
         super().__init__(model_or_config, **fields)
-        config = self.config
+        queue, config = self._common.queue, self.config
         self._transport = Transport(
-            self._common.queue,
-            proxy=config.proxy,
-            verify=config.verify,
-            pool_size=config.max_concurrent,
-            http2=config.http2,
+            queue, proxy=config.proxy, verify=config.verify, pool_size=config.max_concurrent, http2=config.http2
         )
 
     def chat(
@@ -191,8 +187,12 @@ class Client(Caller):
         return child
 
     def close(self) -> None:
-        """End all calls in flight with `APIConnectionError`, and close all connections."""
-        if not self._is_child and self._common.close():
+        """End all calls in flight with `APIConnectionError`, and close all connections.
+
+        Idempotent; what an interrupt has kept from being closed, the next one closes.
+        """
+        if not self._is_child:
+            self._common.close()
             self._transport.close()
 
     def __enter__(self) -> Self:

@@ -78,11 +78,10 @@ class Shared:
         if self.closed:
             raise ConfigurationError("the client is closed; make a new one, or call it inside its with block")
 
-    def close(self) -> bool:
-        """End all calls; whether this was the first time."""
+    def close(self) -> None:
+        """End all calls; done again, it ends those that a Ctrl-C has left out."""
         with self._lock:
-            first, self.closed = not self.closed, True
+            self.closed = True
             live = list(self._live)
         for call in live:
             call.stop(APIConnectionError("the client was closed while the call was under way", retryable=False))
-        return first

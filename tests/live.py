@@ -76,7 +76,7 @@ class Async:
         eventually(lambda: hasattr(self, "_stopping"))
         self.loop.call_soon_threadsafe(self._stopping.set)
         self._thread.join()
-        assert self.complaints == []
+        assert self.complaints == [], self.complaints
 
     def client(self, **fields):
         return BlockingClient(self, llmnet.AsyncClient(**fields))

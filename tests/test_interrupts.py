@@ -1,17 +1,15 @@
 """Ctrl-C, a signal handler or the garbage collector come between any two steps: nothing is lost, nobody waits for ever."""
 
 import collections
-import contextlib
 import gc
 import itertools
 import queue as stdlib_queue
-import sys
 import threading
-import warnings
 
 import pytest
 import urllib3
 from heard import Heard
+from interrupts import Trace, interrupted, interruptible
 from live import WORDS, Work, at, eventually, slots
 
 import llmnet
@@ -24,51 +22,6 @@ from llmnet.testing import Reply
 from llmnet.transports import names, sync_reply, sync_transport, waits
 
 pytestmark = pytest.mark.threads
-
-
-class Trace:
-    """Does something at one step of this thread, a call or a line, in some modules: the n-th, or each one once."""
-
-    def __init__(self, modules, act, n=None):
-        self.files, self.act, self.n = {module.__file__ for module in modules}, act, n
-        self.steps, self.done, self.seen = 0, False, set()
-
-    def __call__(self, frame, event, arg):
-        # What is raised in a finalizer is never heard of.
-        if frame.f_code.co_filename not in self.files or frame.f_code.co_name == "__del__":
-            return None
-        self.step(frame, event, arg)
-        return self.step
-
-    def step(self, frame, event, arg):
-        if event in ("call", "line") and not self.done:
-            self.steps += 1
-            place = frame.f_code, frame.f_lineno
-            if self.steps == self.n if self.n is not None else place not in self.seen:
-                self.done = True
-                self.at = place
-                self.seen.add(place)
-                self.act()
-        return self.step
-
-    def __enter__(self):
-        self.done, self.steps, self._before = False, 0, sys.gettrace()
-        sys.settrace(self)
-        return self
-
-    def __exit__(self, *_):
-        sys.settrace(self._before)
-
-
-def interrupt():
-    raise KeyboardInterrupt
-
-
-@contextlib.contextmanager
-def interrupted(n, *modules):
-    """A Ctrl-C at the n-th step."""
-    with Trace(modules, interrupt, n) as trace, contextlib.suppress(KeyboardInterrupt):
-        yield trace
 
 
 # -- the queue ----------------------------------------------------------------------------------------------------------
@@ -196,15 +149,6 @@ def test_who_comes_in_takes_no_more_than_there_is_and_nothing_of_who_waits(stays
 
 
 # -- whole calls ----------------------------------------------------------------------------------------------------------
-
-
-@contextlib.contextmanager
-def interruptible():
-    """What was interrupted as it was made is in nobody's hands: only the collector can close it."""
-    with warnings.catch_warnings():
-        warnings.simplefilter("ignore", ResourceWarning)
-        yield
-        gc.collect()
 
 
 MODULES = (queue, turn, waits, sync_transport, sync_reply, stream)

@@ -1,0 +1,60 @@
+"""Does something at any one step of this thread: a Ctrl-C, a signal handler, a visit of the garbage collector."""
+
+import contextlib
+import gc
+import sys
+import warnings
+
+
+class Trace:
+    """Does something at one step of this thread, a call or a line, in some modules: the n-th, or each one once."""
+
+    def __init__(self, modules, act, n=None):
+        self.files, self.act, self.n = {module.__file__ for module in modules}, act, n
+        self.steps, self.done, self.seen = 0, False, set()
+
+    def __call__(self, frame, event, arg):
+        # What is raised in a finalizer is never heard of.
+        if frame.f_code.co_filename not in self.files or frame.f_code.co_name == "__del__":
+            return None
+        self.step(frame, event, arg)
+        return self.step
+
+    def step(self, frame, event, arg):
+        if event in ("call", "line") and not self.done:
+            self.steps += 1
+            place = frame.f_code, frame.f_lineno
+            if self.steps == self.n if self.n is not None else place not in self.seen:
+                self.done = True
+                self.at = place
+                self.seen.add(place)
+                self.act()
+        return self.step
+
+    def __enter__(self):
+        self.done, self.steps, self._before = False, 0, sys.gettrace()
+        sys.settrace(self)
+        return self
+
+    def __exit__(self, *_):
+        sys.settrace(self._before)
+
+
+def interrupt():
+    raise KeyboardInterrupt
+
+
+@contextlib.contextmanager
+def interrupted(n, *modules):
+    """A Ctrl-C at the n-th step."""
+    with Trace(modules, interrupt, n) as trace, contextlib.suppress(KeyboardInterrupt):
+        yield trace
+
+
+@contextlib.contextmanager
+def interruptible():
+    """What was interrupted as it was made is in nobody's hands: only the collector can close it."""
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", ResourceWarning)
+        yield
+        gc.collect()
