@@ -9,13 +9,13 @@ import warnings
 class Trace:
     """Does something at one step of this thread, a call or a line, in some modules: the n-th, or each one once."""
 
-    def __init__(self, modules, act, n=None):
+    def __init__(self, modules, act, n=None, *, finalizers=False):
         self.files, self.act, self.n = {module.__file__ for module in modules}, act, n
+        self.finalizers = finalizers  # also in these, where what is raised is never heard of
         self.steps, self.done, self.seen = 0, False, set()
 
     def __call__(self, frame, event, arg):
-        # What is raised in a finalizer is never heard of.
-        if frame.f_code.co_filename not in self.files or frame.f_code.co_name == "__del__":
+        if frame.f_code.co_filename not in self.files or (not self.finalizers and in_finalizer(frame)):
             return None
         self.step(frame, event, arg)
         return self.step
@@ -38,6 +38,12 @@ class Trace:
 
     def __exit__(self, *_):
         sys.settrace(self._before)
+
+
+def in_finalizer(frame):
+    while frame is not None and frame.f_code.co_name != "__del__":
+        frame = frame.f_back
+    return frame is not None
 
 
 def interrupt():

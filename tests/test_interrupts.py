@@ -1,6 +1,7 @@
 """Ctrl-C, a signal handler or the garbage collector come between any two steps: nothing is lost, nobody waits for ever."""
 
 import collections
+import contextlib
 import gc
 import itertools
 import queue as stdlib_queue
@@ -9,17 +10,17 @@ import threading
 import pytest
 import urllib3
 from heard import Heard
-from interrupts import Trace, interrupted, interruptible
+from interrupts import Trace, interrupt, interrupted, interruptible
 from live import WORDS, Work, at, eventually, slots
 
 import llmnet
 from llmnet import shared, stream
-from llmnet.batch import progress
+from llmnet.batch import progress, threads
 from llmnet.core import gate, queue, turn
 from llmnet.core.queue import FairQueue, Ticket
 from llmnet.telemetry import stats
 from llmnet.testing import Reply
-from llmnet.transports import names, sync_reply, sync_transport, waits
+from llmnet.transports import names, sync_pool, sync_reader, sync_reply, sync_socket, sync_transport, waits
 
 pytestmark = pytest.mark.threads
 
@@ -186,6 +187,30 @@ def test_whoever_waits_goes_on_when_a_call_is_interrupted(server, how):
             if not trace.done:
                 assert n > 100
                 return
+
+
+MAKING = (stream, sync_transport, sync_pool, sync_socket, sync_reader, sync_reply, threads)
+
+
+def asked(client, how):
+    if how == "batch":
+        with client.batch(["hi"]) as results:
+            list(results)
+    else:
+        consume(client, how)
+
+
+@pytest.mark.parametrize("how", ["chat", "stream", "batch"])
+def test_a_ctrl_c_is_what_the_caller_sees_whatever_was_being_made(server, how):
+    """Nothing that is half made is in the way of it, nor of the collector."""
+    trace, done = Trace(MAKING, interrupt), False
+    with interruptible():
+        while not done:
+            with llmnet.Client(**at(server)) as client, contextlib.suppress(KeyboardInterrupt), trace:
+                asked(client, how)
+            done = not trace.done
+            eventually(lambda: slots(client) == 0)
+    assert len(trace.seen) > {"batch": 30}.get(how, 150)
 
 
 LOCKED = (shared, gate, stats, names, queue, stdlib_queue, urllib3._collections)

@@ -226,6 +226,6 @@ class AsyncBatch:
         await self.aclose()
 
     def __del__(self) -> None:
-        if not sys.is_finalizing():
+        if not sys.is_finalizing() and hasattr(self, "_report"):  # a Ctrl-C may have come as it was made
             self._engine.stop()
             self._report.drop()

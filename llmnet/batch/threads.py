@@ -204,6 +204,6 @@ class Batch:
 
     def __del__(self) -> None:
         # At its end the process lets go of everything; threads that are gone by then may have left locks behind.
-        if not sys.is_finalizing():
+        if not sys.is_finalizing() and hasattr(self, "_report"):  # a Ctrl-C may have come as it was made
             self._engine.stop()
             self._report.drop()

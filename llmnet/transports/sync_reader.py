@@ -31,12 +31,18 @@ _HEX = b"0123456789abcdefABCDEF"
 class BoundedReader(io.RawIOBase):
     """The bytes of a socket, each receive under the bound of its call that is nearest then."""
 
+    _kept: Any = None
+
     def __init__(self, sock: socket.socket, call: Call) -> None:
         self._sock, self._call = sock, call
-        # Keeps the socket open until the response is closed, as `http.client` expects of its file.
-        self._kept = sock.makefile("rb", buffering=0)
         self.in_head, self.over = True, False
         self.head = 0  # bytes that have come since a head began
+        # Keeps the socket open until the response is closed, as `http.client` expects of its file.
+        self._kept = sock.makefile("rb", buffering=0)
+
+    def makefile(self, _mode: str) -> io.BufferedReader:
+        """What `http.client` reads, as it asks a socket for it."""
+        return io.BufferedReader(self, BUFFER)
 
     def readable(self) -> bool:
         """It is there to be read."""
@@ -85,7 +91,7 @@ class BoundedReader(io.RawIOBase):
 
     def close(self) -> None:
         """Let go of the socket, which nobody is blocked on any more."""
-        if not self.closed:
+        if not self.closed and self._kept is not None:  # a Ctrl-C may have come as it was made
             self._call.wakes(None)
             self._kept.close()
         super().close()
@@ -94,13 +100,13 @@ class BoundedReader(io.RawIOBase):
 class Reply(http.client.HTTPResponse):
     """A response that reads through a `BoundedReader` and skips informational heads (RFC 9110, 15.2)."""
 
+    fp: Any = None  # of one whose making was interrupted there is nothing to close
+
     def __init__(self, connection: Any, sock: socket.socket, *args: Any, **kwargs: Any) -> None:
-        super().__init__(sock, *args, **kwargs)
-        self.fp.close()
         self._connection, self._sock = connection, sock
-        connection.reply = self
         self._reader = BoundedReader(sock, connection.call)
-        self.fp = io.BufferedReader(self._reader, BUFFER)
+        super().__init__(self._reader, *args, **kwargs)  # type: ignore[arg-type]
+        connection.reply = self
 
     def begin(self) -> None:
         """Read the head; where it gives two lengths, no second reply is believed (RFC 9112, 6.3)."""
