@@ -8,6 +8,7 @@ from typing import Self
 from llmnet.core.call import Call
 from llmnet.core.chat import ChatResponse, StreamChunk
 from llmnet.core.errors import StreamCancelledError, StreamError
+from llmnet.core.finalizing import surely
 from llmnet.core.http import Meta
 from llmnet.core.outcome import Fault
 from llmnet.core.turn import Turn
@@ -151,4 +152,4 @@ class AsyncChatStream:
     def __del__(self) -> None:
         # Nobody listens any more; the open reply, if there is one, is closed by its own finalizer.
         if hasattr(self, "_call"):  # a Ctrl-C may have come as it was made
-            self._call.end(late=True)
+            surely(lambda: self._call.end(late=True))

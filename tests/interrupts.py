@@ -11,11 +11,12 @@ class Trace:
 
     def __init__(self, modules, act, n=None, *, finalizers=False):
         self.files, self.act, self.n = {module.__file__ for module in modules}, act, n
-        self.finalizers = finalizers  # also in these, where what is raised is never heard of
+        self.finalizers = finalizers  # in these alone: what is raised there is never heard of
         self.steps, self.done, self.seen = 0, False, set()
 
     def __call__(self, frame, event, arg):
-        if frame.f_code.co_filename not in self.files or (not self.finalizers and in_finalizer(frame)):
+        inside = in_finalizer(frame.f_back if self.finalizers else frame)  # one that has not begun cannot help itself
+        if frame.f_code.co_filename not in self.files or inside != self.finalizers:
             return None
         self.step(frame, event, arg)
         return self.step

@@ -5,6 +5,7 @@ import contextlib
 import gc
 import itertools
 import queue as stdlib_queue
+import sys
 import threading
 
 import pytest
@@ -14,13 +15,22 @@ from interrupts import Trace, interrupt, interrupted, interruptible
 from live import WORDS, Work, at, eventually, slots
 
 import llmnet
-from llmnet import shared, stream
+from llmnet import astream, shared, stream
 from llmnet.batch import progress, threads
-from llmnet.core import gate, queue, turn
+from llmnet.core import call, gate, queue, turn
 from llmnet.core.queue import FairQueue, Ticket
 from llmnet.telemetry import stats
 from llmnet.testing import Reply
-from llmnet.transports import names, sync_pool, sync_reader, sync_reply, sync_socket, sync_transport, waits
+from llmnet.transports import (
+    async_reply,
+    names,
+    sync_pool,
+    sync_reader,
+    sync_reply,
+    sync_socket,
+    sync_transport,
+    waits,
+)
 
 pytestmark = pytest.mark.threads
 
@@ -189,7 +199,11 @@ def test_whoever_waits_goes_on_when_a_call_is_interrupted(server, how):
                 return
 
 
-MAKING = (stream, sync_transport, sync_pool, sync_socket, sync_reader, sync_reply, threads)
+MAKING = {
+    "chat": (sync_transport, sync_pool, sync_socket, sync_reader, sync_reply),
+    "stream": (stream, sync_transport, sync_reply),
+    "batch": (threads,),
+}
 
 
 def asked(client, how):
@@ -200,17 +214,17 @@ def asked(client, how):
         consume(client, how)
 
 
-@pytest.mark.parametrize("how", ["chat", "stream", "batch"])
+@pytest.mark.parametrize("how", MAKING)
 def test_a_ctrl_c_is_what_the_caller_sees_whatever_was_being_made(server, how):
     """Nothing that is half made is in the way of it, nor of the collector."""
-    trace, done = Trace(MAKING, interrupt), False
+    trace, done = Trace(MAKING[how], interrupt), False
     with interruptible():
         while not done:
             with llmnet.Client(**at(server)) as client, contextlib.suppress(KeyboardInterrupt), trace:
                 asked(client, how)
             done = not trace.done
             eventually(lambda: slots(client) == 0)
-    assert len(trace.seen) > {"batch": 30}.get(how, 150)
+    assert len(trace.seen) > {"batch": 30}.get(how, 80)
 
 
 LOCKED = (shared, gate, stats, names, queue, stdlib_queue, urllib3._collections)
@@ -248,7 +262,30 @@ def test_a_signal_handler_may_send_something_inside_the_queue(server):
     assert len(trace.seen) > 30
 
 
-# -- the garbage collector ------------------------------------------------------------------------------------------------
+# -- finalizers ------------------------------------------------------------------------------------------------
+
+
+DROPPED = (queue, turn, stream, astream, sync_reply, async_reply, sync_reader, call)
+
+
+def test_a_finalizer_that_a_ctrl_c_ends_gives_back_what_it_has(front, server, monkeypatch):
+    """Python swallows what is raised there: nobody else would ever do it."""
+    unheard = []
+    monkeypatch.setattr(sys, "unraisablehook", lambda args: unheard.append(args.exc_type))
+    with interruptible():
+        for n in itertools.count(1, 2):
+            server.script(Reply(text=WORDS, hold="body"))
+            with front.client(**at(server, max_concurrent=1)) as client:
+                kept = [client.stream_chat("hi")]
+                next(kept[0])
+                with Trace(DROPPED, interrupt, n, finalizers=True) as trace:
+                    kept.clear()
+                assert (slots(client), client.stats.calls) == (0, 1), trace.at
+            eventually(lambda: not server._members)
+            if not trace.done:
+                break
+    assert set(unheard) == {KeyboardInterrupt}
+    assert n > 30
 
 
 @pytest.mark.filterwarnings("ignore:unclosed <socket:ResourceWarning")  # the collector may come to the socket first

@@ -14,6 +14,7 @@ from typing import Any, Generic, Self, TypeVar
 from llmnet.batch.ledger import Ledger, Stoppable
 from llmnet.batch.progress import Reporter
 from llmnet.batch.rows import BatchResult, bare, custom_id_of, iterator
+from llmnet.core.finalizing import surely
 
 C = TypeVar("C", bound=Stoppable)
 
@@ -227,5 +228,5 @@ class AsyncBatch:
 
     def __del__(self) -> None:
         if not sys.is_finalizing() and hasattr(self, "_report"):  # a Ctrl-C may have come as it was made
-            self._engine.stop()
+            surely(self._engine.stop)
             self._report.drop()

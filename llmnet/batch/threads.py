@@ -16,6 +16,7 @@ from typing import Any, Generic, Self, TypeVar
 from llmnet.batch.ledger import Ledger, Stoppable
 from llmnet.batch.progress import Reporter
 from llmnet.batch.rows import BatchResult, bare, custom_id_of, iterator
+from llmnet.core.finalizing import surely
 
 # On Windows Ctrl-C does not end the wait for a lock, elsewhere it may come the moment before one.
 _SLICE = 1.0
@@ -205,5 +206,5 @@ class Batch:
     def __del__(self) -> None:
         # At its end the process lets go of everything; threads that are gone by then may have left locks behind.
         if not sys.is_finalizing() and hasattr(self, "_report"):  # a Ctrl-C may have come as it was made
-            self._engine.stop()
+            surely(self._engine.stop)
             self._report.drop()

@@ -12,6 +12,7 @@ from typing import Self
 import httpx
 
 from llmnet.core.call import Call
+from llmnet.core.finalizing import surely
 from llmnet.core.outcome import Fault
 from llmnet.transports.awaits import Scope, finish, once
 from llmnet.transports.faults import outcome_of
@@ -110,10 +111,10 @@ class OpenReply:
 
     def drop(self) -> None:
         """Let go without waiting: the connection is closed by the loop that it belongs to, if that still runs."""
-        self._closed = True
         self._leave(self._call)
         finish(self._loop, self._response.aclose)
+        self._closed = True
 
     def __del__(self) -> None:
         if not getattr(self, "_closed", True):
-            self.drop()
+            surely(self.drop)

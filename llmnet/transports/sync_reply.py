@@ -10,6 +10,7 @@ from typing import Self
 import requests
 
 from llmnet.core.call import Call
+from llmnet.core.finalizing import surely
 from llmnet.core.outcome import Fault, Outcome
 from llmnet.transports.faults import outcome_of
 from llmnet.transports.sync_retry import FOREIGN
@@ -102,4 +103,4 @@ class OpenReply:
 
     def __del__(self) -> None:
         if not getattr(self, "_closed", True):
-            self.drop()
+            surely(self.drop)
