@@ -8,7 +8,7 @@ import points
 import pytest
 from endings import ROWS, Stage
 from heard import QUICK, Heard, lines
-from live import at
+from live import at, eventually
 
 import llmnet
 from llmnet import AttemptStarted, CallFinished, CallQueued, FirstToken
@@ -65,6 +65,39 @@ def test_what_is_no_exception_goes_through_and_nothing_is_left_taken(front, serv
     (last,) = heard.ended()
     assert last.outcome == ("ok" if kind is CallFinished else "cancelled")
     assert client.stats.calls == 1
+
+
+@pytest.mark.parametrize("kind", [KeyboardInterrupt, SystemExit])
+def test_what_is_no_exception_ends_nothing_where_there_is_no_call_any_more(front, server, caplog, kind):
+    """A finalizer's events are told on a thread of its own: others wait there, and nobody above could be told."""
+
+    def hook(event):
+        if isinstance(event, CallFinished):
+            heard.append(event)
+            raise kind
+
+    heard = []
+    with front.client(**at(server, on_event=hook)) as client:
+        streams = [client.stream_chat("hi") for _ in range(3)]
+        for stream in streams:
+            next(stream)
+        del stream
+        streams.clear()
+        eventually(lambda: len(heard) == 3)
+        eventually(lambda: len(lines(caplog, logging.ERROR)) == 3)
+
+
+def test_a_progress_that_a_finalizer_has_called_is_logged_whatever_it_raises(caplog):
+    def show(figures):
+        if figures.over:
+            raise SystemExit(3)
+
+    with llmnet.Client("fake:m") as client:
+        results = client.batch(["a"] * 4, progress=show)
+        next(results)
+        del results
+    (line,) = lines(caplog, logging.ERROR)
+    assert "progress failed: SystemExit" in line
 
 
 def test_a_child_with_a_hook_of_its_own_is_heard_there_alone(front, server):

@@ -15,7 +15,8 @@ from interrupts import Trace, interrupt, interrupted, interruptible
 from live import WORDS, Work, at, eventually, slots
 
 import llmnet
-from llmnet import astream, shared, stream
+from llmnet import astream, shared
+from llmnet import stream as stream_module
 from llmnet.batch import progress, threads
 from llmnet.core import call, gate, queue, turn
 from llmnet.core.queue import FairQueue, Ticket
@@ -162,7 +163,7 @@ def test_who_comes_in_takes_no_more_than_there_is_and_nothing_of_who_waits(stays
 # -- whole calls ----------------------------------------------------------------------------------------------------------
 
 
-MODULES = (queue, turn, waits, sync_transport, sync_reply, stream)
+MODULES = (queue, turn, waits, sync_transport, sync_reply, stream_module)
 
 
 def consume(client, how):
@@ -199,9 +200,33 @@ def test_whoever_waits_goes_on_when_a_call_is_interrupted(server, how):
                 return
 
 
+def test_a_thread_that_takes_a_chunk_from_another_ends_nothing_for_that_one(server):
+    """Between any two steps of the one that reads: it gets the next chunk, and no end that is none."""
+
+    def taken():
+        try:
+            return next(stream, None)
+        except llmnet.StreamError as error:
+            assert "another one reads" in str(error)
+
+    for n in itertools.count(1):
+        server.script(Reply(text=WORDS))
+        with llmnet.Client(**at(server)) as client:
+            stream, others = client.stream_chat("hi"), []
+            mine = [next(stream)]
+            with Trace((stream_module,), lambda others=others: others.append(Work(taken).result()), n) as trace:
+                mine += stream
+            said = [chunk.content for chunk in (*mine, *others) if chunk is not None]
+            assert sorted("".join(said)) == sorted(WORDS), trace.at
+            assert stream.response.content == WORDS
+        if not trace.done:
+            assert n > 50
+            return
+
+
 MAKING = {
     "chat": (sync_transport, sync_pool, sync_socket, sync_reader, sync_reply),
-    "stream": (stream, sync_transport, sync_reply),
+    "stream": (stream_module, sync_transport, sync_reply),
     "batch": (threads,),
 }
 
@@ -265,7 +290,7 @@ def test_a_signal_handler_may_send_something_inside_the_queue(server):
 # -- finalizers ------------------------------------------------------------------------------------------------
 
 
-DROPPED = (queue, turn, stream, astream, sync_reply, async_reply, sync_reader, call)
+DROPPED = (queue, turn, stream_module, astream, sync_reply, async_reply, sync_reader, call)
 
 
 def test_a_finalizer_that_a_ctrl_c_ends_gives_back_what_it_has(front, server, monkeypatch):

@@ -162,12 +162,12 @@ class Reporter:
         if self._thread is None and self._clock() - self._shown >= _PAUSE:
             self._tell(over=False)
 
-    def close(self) -> None:
-        """Show the last figures, once; from any thread."""
+    def close(self, failures: type[BaseException] = Exception) -> None:
+        """Show the last figures, once; from any thread. What the function raises is logged, if it is one of these."""
         if self._started is None or not self._closed.acquire(blocking=False):
             return
         if self._thread is None:
-            self._tell(over=True)
+            self._tell(over=True, failures=failures)
             return
         self._ended.release()
         atexit.unregister(self.close)
@@ -178,7 +178,7 @@ class Reporter:
         if self._thread is not None or self._show is None or self._started is None:
             self.close()
             return
-        ending = threading.Thread(target=self.close, name="llmnet-progress", daemon=True)
+        ending = threading.Thread(target=self.close, args=(BaseException,), name="llmnet-progress", daemon=True)
         with contextlib.suppress(RuntimeError):  # the system has no thread left
             ending.start()
             self._await(ending)
@@ -192,12 +192,12 @@ class Reporter:
             self._tell(over=False)
         self._tell(over=True)
 
-    def _tell(self, *, over: bool) -> None:
+    def _tell(self, *, over: bool, failures: type[BaseException] = Exception) -> None:
         self._shown = self._clock()
         try:
             if self._show is not None:
                 self._show(self._figures(self._shown, over=over))
-        except Exception as error:  # noqa: BLE001 - whatever it raises is its own affair, and is logged
+        except failures as error:  # whatever it raises is its own affair, and is logged
             log_failure("progress failed", error)
 
     def _figures(self, now: float, *, over: bool) -> BatchProgress:

@@ -7,7 +7,7 @@ LOG = logging.getLogger("llmnet")
 LOG.addHandler(logging.NullHandler())
 
 
-def log_failure(what: str, error: Exception) -> None:
+def log_failure(what: str, error: BaseException) -> None:
     """Say that a function of the caller's has failed, and where; not with what, for that may quote anything."""
     *_, (frame, line) = traceback.walk_tb(error.__traceback__)
     code = frame.f_code

@@ -67,16 +67,17 @@ class Teller:
         """Count at once; the rest is told on another thread."""
         self._count(event)
         if self._hook is not None or LOG.isEnabledFor(logging.INFO):
-            self._late.leave(functools.partial(self._tell, event))
+            # There is no call any more that a Ctrl-C in the hook could end, but others wait to be told.
+            self._late.leave(functools.partial(self._tell, event, BaseException))
 
     def _count(self, event: CallEvent) -> None:
         if isinstance(event, CallFinished):
             self._counters.count(event)
 
-    def _tell(self, event: CallEvent) -> None:
+    def _tell(self, event: CallEvent, failures: type[BaseException] = Exception) -> None:
         log(event)
         if self._hook is not None:
             try:
                 self._hook(event)
-            except Exception as error:  # noqa: BLE001 - whatever a hook raises is its own affair, and is logged
+            except failures as error:  # whatever a hook raises is its own affair, and is logged
                 log_failure(f"on_event failed at {type(event).__name__}", error)
