@@ -35,11 +35,15 @@ class ChatStream:
         return self
 
     def __next__(self) -> StreamChunk:
-        while self._response is None and (not self._ready or self._closed or self._call.stopped is not None):
-            self._advance()
-        if self._closed or not self._ready:
-            raise StopIteration
-        return self._ready.popleft()
+        while True:
+            while self._response is None and (not self._ready or self._closed or self._call.stopped is not None):
+                self._advance()
+            if self._closed or (self._response is not None and not self._ready):
+                raise StopIteration
+            try:
+                return self._ready.popleft()
+            except IndexError:  # another thread has taken it
+                continue
 
     def _advance(self) -> None:
         """Take one step; whatever ends the call closes the stream, so that nothing is ever sent again."""
