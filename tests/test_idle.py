@@ -174,8 +174,8 @@ def test_proxies_do_not_add_up_for_ever(front, server, names, monkeypatch):
         if front.name == "sync":
             assert len(transport._adapter.proxy_manager) <= sockets.WAYS
         else:
-            ((lanes, _),) = transport._lanes._kept.values()
-            assert len(lanes.clients) <= sockets.WAYS
+            (guest,) = transport._lanes._kept.values()
+            assert len(guest.value.clients) <= sockets.WAYS
 
 
 def test_a_way_in_use_is_not_closed(awaited, server, names, monkeypatch):

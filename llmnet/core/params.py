@@ -43,7 +43,7 @@ TRANSLATED = frozenset({
     "enable_thinking", "frequency_penalty", "logit_bias", "logprobs", "max_completion_tokens",
     "max_output_tokens", "max_tokens", "metadata", "n", "output_config", "parallel_tool_calls",
     "presence_penalty", "reasoning", "reasoning_effort", "repetition_penalty", "response_format",
-    "safety_identifier", "seed", "stop", "stop_sequences", "stream_options", "system", "temperature",
+    "safety_identifier", "seed", "stop", "stop_sequences", "store", "stream_options", "system", "temperature",
     "thinking", "thinking_budget", "tool_choice", "tools", "top_logprobs", "top_p", "user", "verbosity",
 })  # fmt: skip
 # Parameters of the vendors that come near to one of those above and are no slips.
