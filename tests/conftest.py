@@ -5,7 +5,7 @@ import sys
 
 import pytest
 from hypothesis import settings
-from live import Async, Sync
+from support.live import Async, Sync
 
 from llmnet.providers.services import SERVICES
 from llmnet.testing import FakeServer

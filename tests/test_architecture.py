@@ -198,6 +198,18 @@ def test_no_lock_is_one_that_a_signal_handler_would_wait_for(path):
     assert len(made) == LATCHES.get(module(path), 0) + waited.get(module(path), 0)
 
 
+TESTS = pathlib.Path(__file__).parent
+
+
+@pytest.mark.parametrize("path", sorted(TESTS.rglob("*.py")), ids=lambda path: path.relative_to(TESTS).as_posix())
+def test_no_test_module_imports_anothers_tests(path):
+    """They would run twice; what several of them need is in `support`."""
+    for node in ast.walk(ast.parse(path.read_text())):
+        if isinstance(node, ast.Import | ast.ImportFrom):
+            spelled = [getattr(node, "module", None) or "", *(one.name for one in node.names)]
+            assert not [name for name in spelled if re.search(r"(^|\.)test_", name)], f"line {node.lineno}"
+
+
 def test_public_names_are_sorted_and_importable():
     assert llmnet.__all__ == sorted(llmnet.__all__)
     for name in llmnet.__all__:

@@ -23,7 +23,7 @@ import pytest
 import requests
 import tenacity
 import urllib3
-from fronts import VirtualTime, VirtualWaits, virtual
+from support.fronts import VirtualTime, VirtualWaits, virtual
 
 import llmnet
 from llmnet import ConfigurationError, retry_with_backoff, with_retry

@@ -13,7 +13,7 @@ import time
 from collections.abc import Mapping, Sequence
 
 import pytest
-from live import Work, at, no_leak, open_files, slots
+from support.live import Work, at, no_leak, open_files, slots
 
 import llmnet
 from llmnet.testing import Reply

@@ -1,0 +1,179 @@
+"""A success that holds no reply is no empty reply: an error says what came instead, in every wire form and on both fronts."""
+
+import json
+
+import pytest
+from support.live import at_port
+from support.replies import (
+    DONE,
+    STREAM_HEAD,
+    chunk,
+    chunked,
+    completed,
+    completion,
+    events,
+    form,
+    message,
+    output,
+    peer,
+    plain,
+    response,
+    started,
+    stopped,
+    streamed,
+    whole,
+)
+
+import llmnet
+from llmnet.core.errors import IncompleteStreamError, InvalidResponseError, LLMNetError, ServerError
+
+CHAT, RESPONSES, MESSAGES, NATIVE = "chat-completions", "responses", "messages", "native"
+WORDS = "upstream is asleep"
+FAILURES = [
+    {"detail": WORDS}, {"errors": [{"message": WORDS}]}, {"errorMessage": WORDS}, {"success": False, "message": WORDS},
+    {"status": 503, "title": WORDS}, {"failure": {"reason": WORDS}},
+]  # fmt: skip
+ABSENT = [
+    (CHAT, {"choices": [{}]}),
+    (CHAT, {"choices": [None]}),
+    (CHAT, {"choices": ["Hello"]}),
+    (CHAT, {"choices": [{"message": {}}]}),
+    (CHAT, {"choices": [{"message": {"role": "assistant"}}]}),
+    (CHAT, {"choices": [{"message": None, "finish_reason": "stop"}]}),
+    (CHAT, {"choices": [{"index": 0, "finish_reason": "stop"}]}),
+    (CHAT, {"message": "Hello"}),
+    (RESPONSES, {"output": [{}]}),
+    (RESPONSES, {"output": [None]}),
+    (RESPONSES, {"output": None}),
+    (RESPONSES, {"output": []}),
+    (RESPONSES, response()),
+    (MESSAGES, {"content": [{}]}),
+    (MESSAGES, {"content": [None]}),
+    (MESSAGES, {"content": None, "stop_reason": "end_turn"}),
+    (NATIVE, {"output": {}}),
+    (NATIVE, {"output": {"choices": [{}]}}),
+    (NATIVE, {"output": {"choices": [None]}}),
+    (NATIVE, {"output": {"text": None, "finish_reason": "stop"}}),
+]  # fmt: skip
+
+
+@pytest.mark.parametrize(("name", "payload"), ABSENT, ids=range(len(ABSENT)))
+def test_a_whole_reply_that_holds_none(name, payload):
+    error = whole(form(name), payload)
+    assert type(error) is InvalidResponseError
+    assert str(payload)[:60] in str(error)
+
+
+@pytest.mark.parametrize("payload", FAILURES, ids=range(len(FAILURES)))
+@pytest.mark.parametrize("name", [CHAT, RESPONSES, MESSAGES, NATIVE])
+def test_a_failure_in_words_that_nobody_knows(name, payload):
+    error = whole(form(name), payload)
+    assert isinstance(error, ServerError)
+    assert (error.http_status, WORDS in str(error)) == (200, True)
+
+
+SAID = chunk({"content": "Hi"})
+ROLE = chunk({"role": "assistant"})
+UNHEARD = [
+    (CHAT, [DONE]),
+    (CHAT, ["null", "5", '"x"', DONE]),
+    (CHAT, [{"choices": []}, DONE]),
+    (CHAT, [{"choices": [{}]}, DONE]),
+    (CHAT, [{"choices": [None]}, DONE]),
+    (CHAT, [{"choices": [{"index": 0, "finish_reason": "stop"}]}, DONE]),
+    (CHAT, [ROLE, DONE]),
+    (CHAT, [{"choices": [], "usage": {"prompt_tokens": 1}}, DONE]),
+    (RESPONSES, [{"type": "response.completed"}]),
+    (RESPONSES, [{"type": "response.completed", "response": {}}]),
+    (RESPONSES, [completed()]),
+    (RESPONSES, [completed({})]),
+    (MESSAGES, [{"type": "message_stop"}]),
+    (MESSAGES, [{"type": "ping"}, {"type": "message_stop"}]),
+    (MESSAGES, [started(), {"type": "message_stop"}]),
+    (NATIVE, [{"output": {"choices": [{"finish_reason": "stop"}]}}]),
+    (NATIVE, [{"output": {"finish_reason": "stop"}}]),
+]  # fmt: skip
+
+
+@pytest.mark.parametrize(("name", "said"), UNHEARD, ids=range(len(UNHEARD)))
+def test_a_stream_that_ends_before_any_reply(name, said):
+    assert type(streamed(form(name), *said)) is InvalidResponseError
+
+
+@pytest.mark.parametrize("payload", FAILURES, ids=range(len(FAILURES)))
+@pytest.mark.parametrize(
+    ("name", "before", "behind"),
+    [
+        (CHAT, [], [DONE]), (CHAT, [ROLE], [DONE]), (CHAT, [SAID], [DONE]), (CHAT, [], []), (CHAT, [SAID], []),
+        (MESSAGES, [], [{"type": "message_stop"}]), (MESSAGES, [started()], []), (RESPONSES, [], []), (NATIVE, [], []),
+    ],
+)  # fmt: skip
+def test_a_failure_in_a_stream_in_words_that_nobody_knows(name, before, payload, behind):
+    error = streamed(form(name), *before, payload, *behind)
+    assert isinstance(error, ServerError)
+    assert WORDS in str(error)
+
+
+def test_a_failure_that_is_no_event_at_all():
+    bare = b'{"error": {"message": "upstream is asleep"}}\n'
+    assert WORDS in str(streamed(form(), chunk({"role": "assistant", "content": ""}), bare, DONE))
+    assert WORDS in str(streamed(form(), bare, DONE))
+    assert WORDS in str(streamed(form(), WORDS))
+
+
+@pytest.mark.parametrize("payload", FAILURES, ids=range(len(FAILURES)))
+def test_what_looks_like_a_failure_takes_nothing_from_a_reply_that_has_finished(payload):
+    assert streamed(form(), SAID, payload, chunk(finish="stop"), DONE).content == "Hi"
+
+
+def test_the_last_words_of_a_stream_that_breaks_off():
+    error = streamed(form(), "queue position 7")
+    assert isinstance(error, IncompleteStreamError)
+    assert "queue position 7" in str(error)
+
+
+EMPTY = [
+    (CHAT, completion({"content": ""}), [chunk({"content": ""}), DONE]),
+    (CHAT, completion({"content": None}), [chunk(finish="stop"), DONE]),
+    (CHAT, completion({"role": "assistant"}), [ROLE, chunk(finish="stop"), DONE]),
+    (RESPONSES, response({"type": "message", "content": []}), [completed({"type": "message", "content": []})]),
+    (RESPONSES, response(usage={"input_tokens": 1, "output_tokens": 0}), [completed(usage={"input_tokens": 1, "output_tokens": 0})]),
+    (RESPONSES, response(status="incomplete"), [{"type": "response.incomplete", "response": response(status="incomplete")}]),
+    (MESSAGES, message(), [started(), *stopped()]),
+    (NATIVE, output({"content": ""}), [output({"content": ""})]),
+]  # fmt: skip
+
+
+@pytest.mark.parametrize(("name", "payload", "said"), EMPTY, ids=range(len(EMPTY)))
+def test_a_reply_that_says_that_it_is_empty(name, payload, said):
+    assert whole(form(name), payload).content == streamed(form(name), *said).content == ""
+
+
+def test_lists_that_are_none():
+    for payload in ({"object": "list"}, {"data": {}}, {"data": [{}]}, {"detail": WORDS}, None):
+        with pytest.raises(InvalidResponseError):
+            form().parse_models(payload)
+    for payload in ({"data": None}, {"data": []}, {"data": [None]}, {"detail": WORDS}):
+        with pytest.raises(InvalidResponseError):
+            form().parse_embeddings(payload, 1)
+
+
+@pytest.mark.parametrize("name", [CHAT, RESPONSES, MESSAGES, NATIVE])
+@pytest.mark.parametrize("stream", [False, True])
+def test_on_both_fronts(front, name, stream):
+    payload, end = {"detail": WORDS}, {MESSAGES: {"type": "message_stop"}, CHAT: DONE}.get(name)
+    reply = plain(json.dumps(payload).encode())
+    if stream:
+        reply = STREAM_HEAD + chunked(events(payload, *([end] if end else ()))) + b"0\r\n\r\n"
+    fields = {**at_port(0), "api": name, "max_retries": 0, "timeout": 20}
+    with (
+        peer(lambda connection: connection.sendall(reply)) as port,
+        front.client(**_at(port, fields)) as client,
+        pytest.raises(LLMNetError, match=WORDS) as caught,
+    ):
+        list(client.stream_chat("hi")) if stream else client.chat("hi")
+    assert isinstance(caught.value, llmnet.ServerError)
+
+
+def _at(port, fields):
+    return {**fields, "base_url": f"http://127.0.0.1:{port}/v1"}

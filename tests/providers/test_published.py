@@ -1,0 +1,232 @@
+"""The body of every form against what its vendor publishes, and what asks for nothing: it goes nowhere as a word."""
+
+import json
+
+import pytest
+from support.fronts import run_async, run_sync
+from support.live import at
+from support.published import problems
+
+from llmnet import ConfigurationError
+from llmnet.core.request import chat_request
+from llmnet.providers import make_form
+from llmnet.providers.form import Target
+from llmnet.providers.services import SERVICES
+from llmnet.testing import Reply
+
+PNG = "data:image/png;base64,iVBORw0KGgo="
+PDF = "data:application/pdf;base64,AAAA"
+CALL = {"id": "call_1", "type": "function", "function": {"name": "f", "arguments": '{"a": 1}'}}
+FOREIGN = {"id": "functions.get:0", "type": "function", "function": {"name": "get", "arguments": ""}}
+CONVERSATION = [
+    {"role": "system", "content": "Be brief"},
+    {"role": "developer", "content": [{"type": "text", "text": "Very"}]},
+    {"role": "user", "content": "Hi"},
+    {"role": "assistant", "content": "Yes?"},
+    {"role": "user", "content": [
+        {"type": "text", "text": "Look"},
+        {"type": "image_url", "image_url": {"url": "https://example.com/a.png"}},
+        {"type": "image_url", "image_url": {"url": PNG, "detail": "high"}},
+        {"type": "file", "file": {"filename": "a.pdf", "file_data": PDF}},
+    ]},
+    {"role": "assistant", "content": None, "tool_calls": [CALL, FOREIGN]},
+    {"role": "tool", "tool_call_id": "call_1", "content": "one"},
+    {"role": "tool", "tool_call_id": "functions.get:0", "content": [{"type": "text", "text": "two"}]},
+    {"role": "assistant", "content": "Once more", "refusal": None, "tool_calls": [{**CALL, "id": "call_2"}]},
+    {"role": "tool", "tool_call_id": "call_2", "content": ""},
+    {"role": "assistant", "content": [{"type": "text", "text": "So"}, {"type": "refusal", "refusal": "no"}]},
+    {"role": "user", "content": "Go on"},
+]  # fmt: skip
+TOOL = {"type": "function", "function": {"name": "f", "description": "d", "parameters": {"type": "object"}}}
+BARE = {"type": "function", "function": {"name": "get"}}
+SCHEMA = {"name": "n", "schema": {"type": "object"}, "strict": True}
+PARAMS = [
+    {}, {"temperature": 0.5, "top_p": 0.9}, {"max_tokens": 9}, {"max_completion_tokens": 9}, {"stop": "a"}, {"stop": ["a"]},
+    {"tools": [TOOL, BARE]}, {"tools": [TOOL], "tool_choice": "required", "parallel_tool_calls": False},
+    {"tools": [TOOL], "tool_choice": {"type": "function", "function": {"name": "f"}}}, {"tools": [TOOL], "tool_choice": "none"},
+    {"response_format": {"type": "text"}}, {"response_format": {"type": "json_object"}}, {"seed": 1}, {"top_logprobs": 2},
+    {"response_format": {"type": "json_schema", "json_schema": SCHEMA}}, {"user": "u"}, {"metadata": {"user_id": "u"}},
+    {"reasoning_effort": "low"}, {"reasoning_effort": "none"}, {"service_tier": "auto"},
+    {"stream_options": {"include_usage": True}}, {"stream_options": {"include_obfuscation": False}},
+    {"n": 1, "logprobs": False, "stop": [], "logit_bias": {}, "frequency_penalty": 0, "presence_penalty": 0.0},
+]  # fmt: skip
+# The form, where the type of its plain requests is and how it is named; that of a stream is named `…Streaming`.
+FORMS = {
+    "chat-completions": ("openai", "openai.types.chat.completion_create_params", "CompletionCreateParams"),
+    "responses": ("openai", "openai.types.responses.response_create_params", "ResponseCreateParams"),
+    "messages": ("anthropic", "anthropic.types.message_create_params", "MessageCreateParams"),
+}
+# The newer version of Anthropic's API, whose types these are, takes no sampling parameters; the one that we ask for does.
+OLDER = {"messages": {"body.temperature is unknown", "body.top_p is unknown"}}
+
+
+def published(form, *, stream):
+    _, module, name = FORMS[form]
+    types = pytest.importorskip(module)
+    return getattr(types, f"{name}{'Streaming' if stream else 'NonStreaming'}")
+
+
+def sent(form, messages="Hi", *, stream=False, provider=None, **params):
+    provider = provider or FORMS.get(form, ("dashscope",))[0]
+    service = SERVICES[provider]
+    target = Target(service=service, api=form, base_url=service.base_url)
+    return json.loads(make_form(form, target).prepare(chat_request(messages, "m", params, stream=stream)).body)
+
+
+@pytest.mark.parametrize("stream", [False, True])
+@pytest.mark.parametrize("form", FORMS)
+def test_every_body_is_as_published(form, stream):
+    kind, taken = published(form, stream=stream), 0
+    for params in PARAMS:
+        try:
+            body = sent(form, CONVERSATION, stream=stream, **params)
+        except ConfigurationError as error:
+            assert "has no counterpart" in str(error) or "must be a json_schema" in str(error)  # noqa: PT017
+            continue
+        taken += 1
+        assert set(problems(body, kind)) <= OLDER.get(form, set()), params
+    assert taken >= len(PARAMS) - 6
+
+
+@pytest.mark.parametrize("run", [run_sync, run_async])
+@pytest.mark.parametrize("form", FORMS)
+@pytest.mark.parametrize("source", [*FORMS, "native"])
+def test_what_came_from_any_form_goes_back_to_any_as_published(server, run, form, source):
+    calls = [{"id": "call_1", "name": "f", "arguments": '{"a": 1}'}, {"id": "call_2", "name": "get", "arguments": "{}"}]
+    server.script(Reply(text="Let me see", reasoning="hm", tool_calls=calls))
+    message = run(server, at(server, source)).reply["message"]
+    answers = [{"role": "tool", "tool_call_id": call["id"], "content": "42"} for call in message["tool_calls"]]
+    body = sent(form, [{"role": "user", "content": "Hi"}, message, *answers])
+    assert problems(body, published(form, stream=False)) == []
+
+
+def test_a_body_that_is_not_as_published_is_seen():
+    kind = published("responses", stream=False)
+    said = {"role": "assistant", "content": [{"type": "output_text", "text": "Yes"}]}
+    image = {"role": "user", "content": [{"type": "input_image", "image_url": "https://example.com/a.png"}]}
+    for body in ({"input": [said]}, {"input": [image]}, {"inputs": "Hi"}, {"input": "Hi", "temperature": "hot"}):
+        assert problems({"model": "m", **body}, kind)
+
+
+@pytest.mark.parametrize("provider", ["openai", "vllm"])
+def test_embeddings_are_as_published(provider):
+    kind = pytest.importorskip("openai.types.embedding_create_params").EmbeddingCreateParams
+    service = SERVICES[provider]
+    form = make_form("chat-completions", Target(service=service, api="chat-completions", base_url=service.base_url))
+    for inputs in (["a", "b"], [[1, 2]]):
+        body = json.loads(form.embed_request(inputs, "m", {"dimensions": 8, "user": "u"}).body)
+        assert problems(body, kind) == []
+
+
+# -- an assistant's words and images in Responses ---------------------------------------------------------------------
+
+
+def test_an_assistants_words_are_an_item_of_their_own_kind():
+    [said, *_] = [item for item in sent("responses", CONVERSATION)["input"] if item.get("role") == "assistant"]
+    parts = [{"type": "output_text", "text": "Yes?", "annotations": []}]
+    assert said == {"type": "message", "id": "msg_3", "status": "completed", "role": "assistant", "content": parts}
+    own = {"role": "assistant", "content": "Yes?", "id": "msg_of_theirs", "status": "incomplete", "phase": "commentary"}
+    [item] = sent("responses", [own])["input"]
+    assert (item["id"], item["status"], item["phase"]) == ("msg_of_theirs", "incomplete", "commentary")
+
+
+@pytest.mark.parametrize(
+    ("part", "detail"),
+    [
+        ({"type": "image_url", "image_url": {"url": PNG}}, "auto"),
+        ({"type": "image_url", "image_url": PNG}, "auto"),
+        ({"type": "image_url", "image_url": {"url": PNG, "detail": None}}, "auto"),
+        ({"type": "image_url", "image_url": {"url": PNG, "detail": "low"}}, "low"),
+        ({"type": "input_image", "image_url": PNG}, "auto"),
+        ({"type": "input_image", "file_id": "f", "detail": "high"}, "high"),
+    ],
+)
+def test_an_image_says_how_closely_it_is_looked_at(part, detail):
+    [message] = sent("responses", [{"role": "user", "content": [part]}])["input"]
+    assert message["content"][0]["detail"] == detail
+
+
+def test_an_id_of_another_vendor_is_put_in_anthropics_letters():
+    blocks = [block for turn in sent("messages", CONVERSATION)["messages"] for block in turn["content"]]
+    assert [block["id"] for block in blocks if block["type"] == "tool_use"] == ["call_1", "functions_get_0", "call_2"]
+    answered = [block["tool_use_id"] for block in blocks if block["type"] == "tool_result"]
+    assert answered == ["call_1", "functions_get_0", "call_2"]
+
+
+# -- what asks for nothing --------------------------------------------------------------------------------------------
+
+NEUTRAL = [
+    # a parameter, those that have no counterpart for it, what would be a wish
+    ({"n": 1}, ("responses", "messages"), {"n": 2}),
+    ({"frequency_penalty": 0}, ("responses", "messages", "native"), {"frequency_penalty": 0.5}),
+    ({"presence_penalty": 0.0}, ("responses", "messages"), {"presence_penalty": -1}),
+    ({"logprobs": False}, ("responses", "messages"), {"logprobs": True}),
+    ({"top_logprobs": 0}, ("messages",), {"top_logprobs": 2}),
+    ({"stop": []}, ("responses",), {"stop": ["a"]}),
+    ({"logit_bias": {}}, ("responses", "messages"), {"logit_bias": {"1": 1}}),
+    ({"metadata": {}}, ("native",), {"metadata": {"a": "b"}}),
+]
+
+
+@pytest.mark.parametrize(("given", "forms", "wish"), NEUTRAL, ids=str)
+def test_what_asks_for_nothing_is_left_out_where_there_is_no_word_for_it(given, forms, wish):
+    for form in forms:
+        assert sent(form, **given) == sent(form)
+        with pytest.raises(ConfigurationError, match=next(iter(wish))):
+            sent(form, **wish)
+    assert sent("chat-completions", **given) == {**sent("chat-completions"), **given}
+
+
+def test_nor_is_it_asked_for_by_an_empty_form_or_a_word_that_is_off():
+    for form in ("messages", "responses"):
+        assert sent(form, response_format={}) == sent(form)
+    for form in ("messages", "native"):
+        assert sent(form, store=False) == sent(form)
+    assert sent("messages", store=True)["store"] is True
+    assert sent("responses", store=False)["store"] is False
+
+
+@pytest.mark.parametrize(
+    ("provider", "given"),
+    [
+        ("groq", {"logprobs": False, "logit_bias": {}, "top_logprobs": 0}),
+        ("mistral", {"logprobs": False, "logit_bias": {}}),
+        ("cerebras", {"frequency_penalty": 0, "presence_penalty": 0.0, "logit_bias": {}}),
+    ],
+)
+def test_nor_where_a_compatible_service_refuses_the_word(provider, given):
+    bare = sent("chat-completions", provider=provider)
+    assert sent("chat-completions", provider=provider, **given) == bare
+    wish = {"frequency_penalty": 1, "logprobs": True}
+    assert sent("chat-completions", provider=provider, **wish) == {**bare, **wish}
+
+
+USAGE, QUIET = {"include_usage": True}, {"include_obfuscation": False}
+
+
+@pytest.mark.parametrize(
+    ("form", "provider", "options", "left"),
+    [
+        ("chat-completions", "openai", USAGE | QUIET, USAGE | QUIET),
+        ("chat-completions", "mistral", USAGE, None),
+        ("chat-completions", "mistral", QUIET, QUIET),
+        ("responses", "openai", USAGE, None),
+        ("responses", "openai", USAGE | QUIET, QUIET),
+        ("messages", "anthropic", USAGE | QUIET, None),
+        ("native", "dashscope", USAGE, None),
+    ],
+)
+def test_options_of_a_stream_reach_no_body_that_knows_none(form, provider, options, left):
+    def said(stream):
+        body = sent(form, provider=provider, stream=stream, stream_options=options)
+        assert "stream_options" not in body.get("parameters", {})
+        return body.get("stream_options")
+
+    assert said(stream=True) == left
+    assert said(stream=False) is None
+
+
+@pytest.mark.parametrize("form", ["messages", "native"])
+def test_a_wish_about_the_stream_that_has_no_counterpart_is_refused(form):
+    with pytest.raises(ConfigurationError, match="stream_options: 'chunk_include_usage' has no counterpart"):
+        sent(form, stream=True, stream_options={"chunk_include_usage": True})

@@ -1,0 +1,199 @@
+"""Idle connections: all that calls can use are kept, the last to come serves first, and none is kept for ever."""
+
+import gc
+import queue
+import socket
+import time
+import tracemalloc
+from collections import deque
+
+import pytest
+from support.live import BlockingClient, Work, at, eventually
+from support.proxy import Proxy
+
+import llmnet
+from llmnet.testing import Reply
+from llmnet.transports import async_idle, async_pool, sockets, sync_idle, sync_pool
+
+FEW = 5
+
+
+@pytest.fixture
+def names(monkeypatch):
+    """Any name that ends in `.test` is this machine."""
+    real = socket.getaddrinfo
+
+    def found(host, *args, **kwargs):
+        return real("127.0.0.1" if host.endswith(".test") else host, *args, **kwargs)
+
+    monkeypatch.setattr(socket, "getaddrinfo", found)
+
+
+def asking(front, client, server):
+    """A function that asks a host by its number; the host is another name of the one server."""
+
+    def ask(number):
+        child = client.with_options(base_url=f"http://h{number}.test:{server.port}/v1")
+        return (child if front.name == "sync" else BlockingClient(front, child)).chat("Hi")
+
+    return ask
+
+
+def opened(server):
+    """Connections that the server has open, once those that were closed are seen to be."""
+    return len(server._members)
+
+
+def set_everywhere(monkeypatch, name, value):
+    for module in (sockets, async_idle, async_pool, sync_idle, sync_pool):
+        if hasattr(module, name):
+            monkeypatch.setattr(module, name, value)
+
+
+def test_a_great_limit_costs_nothing_before_it_is_used(front, server):
+    with front.client(**at(server, max_concurrent=10**6)) as client:
+        gc.collect()
+        tracemalloc.start()
+        try:
+            client.chat("Hi")
+            assert tracemalloc.get_traced_memory()[1] < 4_000_000
+        finally:
+            tracemalloc.stop()
+        client.chat("Hi")
+    assert server.connections == 1
+
+
+def test_all_that_were_in_use_at_once_are_kept(front, server):
+    with front.client(**at(server, max_concurrent=20)) as client:
+        for _ in range(3):
+            server.handler = lambda request: Reply(hold=True)
+            before = server.request_count
+            calls = [Work(client.chat, "Hi") for _ in range(20)]
+            server.wait_for_requests(before + 20)
+            server.release()
+            for call in calls:
+                call.result()
+        assert server.connections == 20
+
+
+def test_more_than_the_limit_are_not_kept():
+    idle = sync_idle.Idle(2)
+    for _ in range(10):
+        idle.put(None)
+    with pytest.raises(queue.Empty):
+        idle.get()
+    idle.put("a")
+    idle.put("b")
+    with pytest.raises(queue.Full):
+        idle.put("c")
+    assert [idle.get(), idle.get()] == ["b", "a"], "the last one to come is the first to go"
+
+
+class Connection:
+    def __init__(self):
+        self.closed = self.is_tired = False
+
+    def close(self):
+        self.closed = True
+
+
+def test_in_sync_what_is_idle_for_too_long_is_closed_and_a_host_that_nobody_asks_is_forgotten(monkeypatch):
+    now = [0.0]
+    monkeypatch.setattr(sync_idle.Idle, "clock", staticmethod(lambda: now[0]))
+    idle = sync_idle.Idle(10)
+    old, young = Connection(), Connection()
+    idle.put(old)
+    now[0] = 30.0
+    idle.put(young)
+    now[0] = 60.0
+    idle.tidy()
+    assert (old.closed, young.closed, idle.qsize(), idle.forgotten) == (True, False, 1, False)
+    now[0] = 629.0
+    idle.tidy()
+    assert (young.closed, idle.forgotten) == (True, False)
+    now[0] = 630.0
+    assert idle.forgotten
+
+
+def test_in_async_what_is_idle_for_too_long_is_given_back_to_be_closed():
+    idle, host, other = async_idle.Idle(), (b"http", b"h", 80), (b"http", b"o", 80)
+    old, young = Connection(), Connection()
+    idle.keep(host, old)
+    idle.keep(host, young)
+    idle.keep(other, young)
+    old.is_tired = True
+    assert idle.tidy() == [old]
+    assert (idle.at(host), idle.at(other)) == (deque([young]), deque([young]))
+    old.is_tired, idle._look_at = True, 0.0
+    young.is_tired = True
+    assert idle.tidy() == [young, young]
+    assert not idle._hosts
+
+
+def test_a_dozen_hosts_are_each_connected_to_once(front, server, names):
+    with front.client(**at(server)) as client:
+        ask = asking(front, client, server)
+        for _ in range(3):
+            for number in range(12):
+                ask(number)
+    assert server.connections == 12
+
+
+def test_hosts_do_not_add_up_for_ever(front, server, names, monkeypatch):
+    set_everywhere(monkeypatch, "HOSTS", FEW)
+    with front.client(**at(server)) as client:
+        ask = asking(front, client, server)
+        for number in range(4 * FEW):
+            ask(number)
+        eventually(lambda: opened(server) <= FEW)
+        before = server.connections
+        for number in range(3 * FEW, 4 * FEW):
+            ask(number)
+        assert server.connections == before, "those that were asked last are still connected"
+
+
+def test_what_is_idle_for_too_long_is_closed_when_another_host_is_asked(front, server, names, monkeypatch):
+    set_everywhere(monkeypatch, "PATIENCE", 0.01)
+    with front.client(**at(server)) as client:
+        ask = asking(front, client, server)
+        ask(1)
+        time.sleep(0.02)
+        ask(2)
+        ask(3)
+        eventually(lambda: opened(server) <= 2)
+
+
+def test_proxies_do_not_add_up_for_ever(front, server, names, monkeypatch):
+    fields = at(server, base_url=f"http://p.test:{server.port}/v1")
+    with Proxy() as proxy, front.client(**fields) as client:
+        for number in range(3 * sockets.WAYS):
+            monkeypatch.setenv("http_proxy", f"http://user{number}:pw@127.0.0.1:{proxy.port}")
+            assert client.chat("Hi").content == "Hi"
+        assert len(set(proxy.credentials)) == 3 * sockets.WAYS
+        transport = getattr(client, "_client", client)._transport
+        if front.name == "sync":
+            assert len(transport._adapter.proxy_manager) <= sockets.WAYS
+        else:
+            (guest,) = transport._lanes._kept.values()
+            assert len(guest.value.clients) <= sockets.WAYS
+
+
+def test_a_way_in_use_is_not_closed(awaited, server, names, monkeypatch):
+    fields = at(server, base_url=f"http://p.test:{server.port}/v1")
+    with Proxy() as proxy, awaited.client(**fields) as client:
+        server.script(Reply(hold="body"))
+        with client.stream_chat("Hi") as stream:
+            for number in range(2 * sockets.WAYS):
+                monkeypatch.setenv("http_proxy", f"http://user{number}:pw@127.0.0.1:{proxy.port}")
+                assert client.chat("Hi").content == "Hi"
+            server.release()
+            assert "".join(chunk.content for chunk in stream) == "Hi"
+
+
+def test_sessions_for_any_api_are_as_tidy(server, names, monkeypatch):
+    set_everywhere(monkeypatch, "HOSTS", FEW)
+    server.handler = lambda request: Reply(body=b"{}")
+    with llmnet.create_session() as session:
+        for number in range(3 * FEW):
+            assert session.get(f"http://h{number}.test:{server.port}/").ok
+        eventually(lambda: opened(server) <= FEW)
