@@ -7,14 +7,15 @@ from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from llmnet.aclient import AsyncClient
-    from llmnet.astream import AsyncChatStream
     from llmnet.batch.progress import BatchProgress
     from llmnet.batch.rows import BatchResult
     from llmnet.batch.tasks import AsyncBatch
     from llmnet.batch.threads import Batch
-    from llmnet.client import Client
-    from llmnet.config import ClientConfig, Provider
+    from llmnet.client.aio import AsyncClient
+    from llmnet.client.aio_stream import AsyncChatStream
+    from llmnet.client.sync import Client
+    from llmnet.client.sync_stream import ChatStream
+    from llmnet.config.fields import ClientConfig, Provider
     from llmnet.core.bounds import Timeout
     from llmnet.core.chat import (
         ChatResponse,
@@ -61,24 +62,23 @@ if TYPE_CHECKING:
     from llmnet.core.http import Attempt, Meta
     from llmnet.core.retry import RetryBudget, RetryPolicy
     from llmnet.retrying import retry_with_backoff, with_retry
-    from llmnet.stream import ChatStream
     from llmnet.telemetry.stats import Stats
-    from llmnet.transports.async_factory import create_async_client
-    from llmnet.transports.sync_factory import create_session
+    from llmnet.transports.aio.factory import create_async_client
+    from llmnet.transports.sync.factory import create_session
 
 __version__ = "0.1.0"
 
 _ROOMS = {
-    "aclient": ("AsyncClient",),
+    "client.aio": ("AsyncClient",),
     "batch.progress": ("BatchProgress",),
     "batch.rows": ("BatchResult",),
     "batch.tasks": ("AsyncBatch",),
     "batch.threads": ("Batch",),
-    "astream": ("AsyncChatStream",),
-    "client": ("Client",),
-    "stream": ("ChatStream",),
+    "client.aio_stream": ("AsyncChatStream",),
+    "client.sync": ("Client",),
+    "client.sync_stream": ("ChatStream",),
     "telemetry.stats": ("Stats",),
-    "config": ("ClientConfig", "Provider"),
+    "config.fields": ("ClientConfig", "Provider"),
     "core.bounds": ("Timeout",),
     "core.chat": (
         "ChatResponse", "EmbeddingResponse", "FinishReason", "Message", "ModelInfo", "StreamCallbacks", "StreamChunk",
@@ -96,8 +96,8 @@ _ROOMS = {
     "core.http": ("Attempt", "Meta"),
     "core.retry": ("RetryBudget", "RetryPolicy"),
     "retrying": ("retry_with_backoff", "with_retry"),
-    "transports.async_factory": ("create_async_client",),
-    "transports.sync_factory": ("create_session",),
+    "transports.aio.factory": ("create_async_client",),
+    "transports.sync.factory": ("create_session",),
 }  # fmt: skip
 _ROOM_OF = {name: room for room, names in _ROOMS.items() for name in names}
 

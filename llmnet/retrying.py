@@ -151,8 +151,8 @@ class Judge:
     def __init__(
         self, name: str, policy: RetryPolicy, types: tuple[type[Exception], ...] = (), *, results: bool = False
     ) -> None:
-        from llmnet.transports.plain import PlainCall  # noqa: PLC0415 - on use
-        from llmnet.transports.waits import Waits  # noqa: PLC0415 - on use
+        from llmnet.transports.generic import PlainCall  # noqa: PLC0415 - on use
+        from llmnet.transports.sync.wait import Waits  # noqa: PLC0415 - on use
 
         self._name, self._types, self._results = name, types, results
         self._attempts = policy.max_retries + 1
@@ -171,13 +171,13 @@ class Judge:
         return decision.retry
 
     def _failure(self, outcome: Any) -> LLMNetError | None:
-        from llmnet.transports import foreign  # noqa: PLC0415 - on use
+        from llmnet.transports import third_party  # noqa: PLC0415 - on use
 
         error = outcome.exception()
         if isinstance(error, Exception):
-            return foreign.failure(error, self.call, listed=isinstance(error, self._types))
+            return third_party.failure(error, self.call, listed=isinstance(error, self._types))
         # Ctrl-C, an exit and a cancelled task are no failures.
-        return foreign.refusal(outcome.result(), self.call) if error is None and self._results else None
+        return third_party.refusal(outcome.result(), self.call) if error is None and self._results else None
 
     def settings(self) -> dict[str, Any]:
         """What tenacity is to be told, whether it drives a function or a coroutine function."""
@@ -215,7 +215,7 @@ async def _run_async(function: Callable[[], Any], judge: Judge) -> Any:
     """Call and await until the judge is content."""
     from tenacity import AsyncRetrying  # noqa: PLC0415 - on use
 
-    from llmnet.transports.awaits import Awaits  # noqa: PLC0415 - on use
+    from llmnet.transports.aio.wait import Awaits  # noqa: PLC0415 - on use
 
     judge.call.outer = id(sys.exception())
 

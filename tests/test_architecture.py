@@ -14,45 +14,36 @@ import llmnet
 ROOT = pathlib.Path(llmnet.__file__).parent
 FILES = sorted(ROOT.rglob("*.py"))
 
-# What each room may import of llmnet, itself aside. On use means inside a function.
+# What each room may import of llmnet, itself aside: the arrows of DESIGN, section 4. On use means inside a function.
 MAY = {
     "core": set(),
     "providers": {"core"},
-    "transports": {"core"},
+    "net": {"core"},
+    "transports": {"core", "net"},
     "config": {"core", "providers"},
-    "environment": {"core", "providers", "config"},
     "telemetry": {"core"},
     "batch": {"core"},
-    "shared": {"core", "telemetry"},
-    "calls": {"core", "providers", "config", "environment", "shared", "telemetry"},
-    "jobs": {"core", "calls"},
-    "stream": {"core", "transports"},
-    "astream": {"core", "transports"},
-    "client": {"core", "calls", "jobs", "config", "stream", "transports"},
-    "aclient": {"core", "astream", "calls", "jobs", "config", "transports"},
+    "client": {"core", "providers", "config", "telemetry", "transports"},
     "retrying": {"core"},
     "testing": {"core", "providers"},
-    "cli": {"core", "batch", "providers", "config", "client", "aclient", ""},
+    "cli": {"core", "batch", "providers", "config", "client", ""},
 }
 ON_USE = {
-    "aclient": {"batch"},
-    "calls": {"batch", "testing"},
-    "client": {"batch"},
-    "config": {"environment"},
-    "environment": {""},
+    "client": {"batch", "testing"},
+    "config": {""},
     "retrying": {"transports"},
 }
 
 # The one room of each library.
 LIBRARIES = {
-    "requests": {f"transports/sync_{part}.py" for part in ("transport", "reply", "retry", "pool", "factory")},
-    "urllib3": {f"transports/sync_{part}.py" for part in ("socket", "retry", "pool", "factory")},
-    "httpx": {f"transports/async_{part}.py" for part in ("transport", "reply", "factory", "pool")},
-    "httpcore": {f"transports/async_{part}.py" for part in ("dial", "pool", "h2")},
-    "socksio": {"transports/socks.py"},
-    "anyio": {"transports/async_stream.py"},
+    "requests": {f"transports/sync/{part}.py" for part in ("transport", "reply", "retry", "pool", "factory")},
+    "urllib3": {f"transports/sync/{part}.py" for part in ("connection", "retry", "pool", "factory")},
+    "httpx": {f"transports/aio/{part}.py" for part in ("transport", "reply", "factory", "pool")},
+    "httpcore": {f"transports/aio/{part}.py" for part in ("dial", "pool", "goaway")},
+    "socksio": {"net/socks.py"},
+    "anyio": {"transports/aio/tcp_stream.py"},
     "tenacity": {"retrying.py"},
-    "certifi": {"transports/tls.py"},
+    "certifi": {"net/tls.py"},
 }
 # Those of which private names are used: their next major version may change them.
 BOUNDED_ABOVE = {"requests", "urllib3", "httpx", "httpcore", "h11", "anyio", "h2", "socksio"}
@@ -187,18 +178,25 @@ def test_files_are_small_and_state_their_law(path):
 
 
 # Locks that nobody holds while he works: one waits for another to release them, or tries them and goes on.
-LATCHES = {"transports/waits.py": 1, "batch/threads.py": 1, "batch/progress.py": 2, "core/record.py": 1}
+LATCHES = {"transports/sync/wait.py": 1, "batch/threads.py": 1, "batch/progress.py": 2, "core/record.py": 1}
 
 
 @pytest.mark.parametrize("path", [path for path in FILES if room(path) not in ("testing", "cli")], ids=module)
 def test_no_lock_is_one_that_a_signal_handler_would_wait_for(path):
     """It may run, as a finalizer may, on the very thread that holds the lock: only an `RLock` lets it in."""
     made = re.findall(r"\bthreading\.(Lock|Condition|Event|Semaphore|BoundedSemaphore|Barrier)\(", path.read_text())
-    waited = {"transports/names.py": 1}  # `Lookup.wait`: its event is set by the lookup's own thread alone
+    waited = {"net/dns.py": 1}  # `Lookup.wait`: its event is set by the lookup's own thread alone
     assert len(made) == LATCHES.get(module(path), 0) + waited.get(module(path), 0)
 
 
 TESTS = pathlib.Path(__file__).parent
+
+
+ROOMS_OF_TESTS = {path.name for path in ROOT.iterdir() if path.is_dir()} | {"support", "matrix", "processes", "typing"}
+
+
+def test_the_tree_of_the_tests_is_that_of_the_package():
+    assert {path.name for path in TESTS.iterdir() if path.is_dir() and path.name != "__pycache__"} <= ROOMS_OF_TESTS
 
 
 @pytest.mark.parametrize("path", sorted(TESTS.rglob("*.py")), ids=lambda path: path.relative_to(TESTS).as_posix())

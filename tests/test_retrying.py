@@ -27,9 +27,9 @@ from support.fronts import VirtualTime, VirtualWaits, virtual
 
 import llmnet
 from llmnet import ConfigurationError, retry_with_backoff, with_retry
-from llmnet.transports.awaits import Awaits
-from llmnet.transports.plain import PlainCall
-from llmnet.transports.waits import Waits
+from llmnet.transports.aio.wait import Awaits
+from llmnet.transports.generic import PlainCall
+from llmnet.transports.sync.wait import Waits
 
 
 class Highest(random.Random):

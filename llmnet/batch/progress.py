@@ -16,8 +16,8 @@ from typing import Any, Self
 import msgspec
 
 from llmnet.batch.bar import bar
-from llmnet.batch.ledger import Ledger
 from llmnet.batch.rows import BatchResult
+from llmnet.batch.state import Ledger
 from llmnet.core.bounds import Clock
 from llmnet.core.errors import ConfigurationError
 from llmnet.core.events import CallEvent, Hook, Throttled

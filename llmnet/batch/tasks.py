@@ -11,10 +11,10 @@ from collections.abc import AsyncIterable, AsyncIterator, Awaitable, Callable, I
 from types import TracebackType
 from typing import Any, Generic, Self, TypeVar
 
-from llmnet.batch.ledger import Ledger, Stoppable
 from llmnet.batch.progress import Reporter
 from llmnet.batch.rows import BatchResult, bare, custom_id_of, iterator
-from llmnet.core.finalizing import surely
+from llmnet.batch.state import Ledger, Stoppable
+from llmnet.core.finalizer import surely
 
 C = TypeVar("C", bound=Stoppable)
 

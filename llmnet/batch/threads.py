@@ -13,10 +13,10 @@ from collections.abc import Callable, Iterable
 from types import TracebackType
 from typing import Any, Generic, Self, TypeVar
 
-from llmnet.batch.ledger import Ledger, Stoppable
 from llmnet.batch.progress import Reporter
 from llmnet.batch.rows import BatchResult, bare, custom_id_of, iterator
-from llmnet.core.finalizing import surely
+from llmnet.batch.state import Ledger, Stoppable
+from llmnet.core.finalizer import surely
 
 # On Windows Ctrl-C does not end the wait for a lock, elsewhere it may come the moment before one.
 _SLICE = 1.0

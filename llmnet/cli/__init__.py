@@ -7,8 +7,8 @@ import argparse
 from collections.abc import Sequence
 
 from llmnet import __version__
-from llmnet.cli import say
-from llmnet.cli.codes import code_of
+from llmnet.cli import printing
+from llmnet.cli.exit_codes import code_of
 from llmnet.core.errors import LLMNetError
 
 _BATCH = """\
@@ -84,17 +84,17 @@ def main(argv: Sequence[str] | None = None) -> int:
     Returns:
         The exit code.
     """
-    say.prepare()
+    printing.prepare()
     try:
         code = _run(argv)
-        say.flush()
+        printing.flush()
     except BrokenPipeError:  # the reader has left, as `head` does; nothing is wrong
         return 0
     except (LLMNetError, KeyboardInterrupt) as error:
-        say.tell(f"llmnet: {str(error) or 'interrupted'}")
+        printing.tell(f"llmnet: {str(error) or 'interrupted'}")
         return code_of(error)
     except Exception as error:  # noqa: BLE001 - a fault of ours, of whose frames the caller of a command makes nothing
-        say.tell(f"llmnet: unexpected {type(error).__name__}: {error}")
+        printing.tell(f"llmnet: unexpected {type(error).__name__}: {error}")
         return code_of(error)
     return code
 
@@ -103,7 +103,7 @@ def _run(argv: Sequence[str] | None) -> int:
     try:
         options = parser().parse_args(argv)
     except SystemExit:
-        say.flush()  # of `--help`
+        printing.flush()  # of `--help`
         raise
     from llmnet.cli import commands  # noqa: PLC0415 - `--help` needs no client
 

@@ -6,13 +6,13 @@ import os
 from contextlib import ExitStack
 
 from llmnet.batch.threads import Batch
-from llmnet.cli import say
+from llmnet.cli import printing
+from llmnet.cli.batch_input import Rows, opened
+from llmnet.cli.batch_output import Output, line_of, refuse_same
+from llmnet.cli.batch_summary import Summary, show
 from llmnet.cli.connect import connect
-from llmnet.cli.lines import Rows, opened
-from llmnet.cli.output import Output, line_of, refuse_same
+from llmnet.cli.first_rows import Trial
 from llmnet.cli.signals import Signals
-from llmnet.cli.summary import Summary, show
-from llmnet.cli.trial import Trial
 
 
 def batch(options: argparse.Namespace) -> int:
@@ -20,7 +20,7 @@ def batch(options: argparse.Namespace) -> int:
     common = {"max_tokens": options.max_tokens, "temperature": options.temperature}
     given = {name: value for name, value in common.items() if value is not None}
     if options.output == "-":
-        say.check_output()
+        printing.check_output()
     with ExitStack() as open_things:
         signals = open_things.enter_context(Signals())
         source = open_things.enter_context(opened(options.input))
@@ -37,7 +37,7 @@ def batch(options: argparse.Namespace) -> int:
         _write(running, output, summary, trial, as_json=options.json)
         signals.raise_asked()
     if trial.failed:
-        say.tell(f"llmnet: {trial.verdict}")
+        printing.tell(f"llmnet: {trial.verdict}")
     return summary.exit_code
 
 

@@ -5,18 +5,18 @@ import sys
 from collections.abc import Callable
 from typing import Any
 
-from llmnet.cli import say
+from llmnet.cli import printing
 from llmnet.cli.batch import batch
 from llmnet.cli.connect import connect
-from llmnet.cli.heard import prompt_of
+from llmnet.cli.stdin import prompt_of
 from llmnet.cli.terminal import Plain, is_terminal
-from llmnet.client import Client
+from llmnet.client.sync import Client
 from llmnet.core.chat import ChatResponse
 
 
 def chat(options: argparse.Namespace) -> None:
     """`llmnet chat`."""
-    say.check_output()
+    printing.check_output()
     prompt = prompt_of(options.prompt)
     system = [{"role": "system", "content": options.system}] if options.system else []
     messages = [*system, {"role": "user", "content": prompt}]
@@ -25,30 +25,30 @@ def chat(options: argparse.Namespace) -> None:
         whole = options.no_stream or options.json
         reply = client.chat(messages, **limits) if whole else _streamed(client, messages, limits)
     if options.json:
-        say.write_json(for_machines(reply))
+        printing.write_json(for_machines(reply))
     elif options.no_stream:
-        say.write(reply.content)
+        printing.write(reply.content)
 
 
 def _streamed(client: Client, messages: list[dict[str, Any]], limits: dict[str, Any]) -> ChatResponse:
     shown = Plain() if is_terminal(sys.stdout) else str
     with client.stream_chat(messages, **limits) as stream:
         for chunk in stream:
-            say.write(shown(chunk.content), end="")
-    say.write("")
+            printing.write(shown(chunk.content), end="")
+    printing.write("")
     return stream.response
 
 
 def models(options: argparse.Namespace) -> None:
     """`llmnet models`."""
-    say.check_output()
+    printing.check_output()
     with connect(options) as client:
         found = client.list_models()
     if options.json:
-        say.write_json(found)
+        printing.write_json(found)
         return
     for model in found:
-        say.write(model.id if model.retires_at is None else f"{model.id}\tretires {model.retires_at}")
+        printing.write(model.id if model.retires_at is None else f"{model.id}\tretires {model.retires_at}")
 
 
 # What a command returns is its exit code; `None` is 0.

@@ -5,8 +5,8 @@ import os
 from collections.abc import Mapping
 from typing import Any
 
-from llmnet.cli import say
-from llmnet.client import Client
+from llmnet.cli import printing
+from llmnet.client.sync import Client
 from llmnet.core.errors import ConfigurationError
 from llmnet.providers.services import SERVICES, Service
 
@@ -45,7 +45,7 @@ def default_model(environ: Mapping[str, str], command: str, *, has_base: bool) -
         raise ConfigurationError(
             f'no model was named, and {ways}; "llmnet models -m {next(iter(keys))}:" lists what MODEL may be'
         )
-    say.tell(f"llmnet: {_NO_KEY}")
+    printing.tell(f"llmnet: {_NO_KEY}")
     return "fake:echo"
 
 

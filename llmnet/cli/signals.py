@@ -10,7 +10,7 @@ from contextlib import contextmanager
 from types import FrameType
 from typing import Any, Self
 
-from llmnet.cli.codes import TerminatedError
+from llmnet.cli.exit_codes import TerminatedError
 
 _ERRORS: dict[int, type[KeyboardInterrupt]] = {
     signal.SIGINT: KeyboardInterrupt,

@@ -9,12 +9,12 @@ import threading
 from collections.abc import Callable
 from typing import Any
 
+from llmnet.core.admission.gate import Bucket, Gate, Turn
 from llmnet.core.bounds import Bounds, Clock
 from llmnet.core.chat import ChatResponse, Usage, replace_meta
 from llmnet.core.errors import APIStatusError, LLMNetError
 from llmnet.core.events import Ending, Listener, ending
 from llmnet.core.exchange import Exchange
-from llmnet.core.gate import Bucket, Gate, Turn
 from llmnet.core.http import Attempt, Headers, Request, billed, request_id_of
 from llmnet.core.judge import Judge, read_hint
 from llmnet.core.outcome import Fault, Outcome, cause_of

@@ -4,8 +4,8 @@ from collections.abc import Callable, Sequence
 from typing import Any, TypeVar
 
 from llmnet.core.chat import ChatResponse, FinishReason, StreamChunk, ToolCall, ToolCallDelta, Usage
+from llmnet.core.growing_text import Text, check_count
 from llmnet.core.json import encodable, mended, nodes
-from llmnet.core.text import Text, check_count
 
 T = TypeVar("T")
 

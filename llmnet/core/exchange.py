@@ -14,11 +14,11 @@ from llmnet.core.errors import (
     InvalidResponseError,
     LLMNetError,
 )
-from llmnet.core.glimpse import cut, glimpse
 from llmnet.core.http import Headers, Request
 from llmnet.core.inflate import MAX_BODY_BYTES, Inflater
 from llmnet.core.json import decode, readable
 from llmnet.core.outcome import Fault, Outcome
+from llmnet.core.preview import cut, glimpse
 from llmnet.core.sse import ServerSentEvent, SSEDecoder, apart, begins_stream, is_stream
 from llmnet.core.wire_form import Kind, WireForm
 

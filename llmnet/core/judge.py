@@ -7,9 +7,9 @@ import dataclasses
 import random
 from collections.abc import Mapping
 
+from llmnet.core.admission.gate import Bucket, Gate, Refusal
 from llmnet.core.bounds import Bounds
 from llmnet.core.errors import APIStatusError, APITimeoutError, AuthenticationError, LLMNetError
-from llmnet.core.gate import Bucket, Gate, Refusal
 from llmnet.core.outcome import Outcome
 from llmnet.core.resets import reset_in_body
 from llmnet.core.retry import Decision, RetryPolicy, after_hint, equal_jitter, full_jitter, return_step

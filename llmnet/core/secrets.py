@@ -8,9 +8,9 @@ from typing import Any
 
 from llmnet.core.errors import LLMNetError
 from llmnet.core.escapes import Layer, layers, undone
-from llmnet.core.glimpse import CUT
-from llmnet.core.graph import cut_causes
+from llmnet.core.exception_graph import cut_causes
 from llmnet.core.http import Headers, Meta
+from llmnet.core.preview import CUT
 
 MASK = "***"
 # A shorter value is found in innocent words, and hides nothing that could not be guessed.

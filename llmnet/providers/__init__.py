@@ -6,7 +6,7 @@ from llmnet.providers.form import Form, Target
 
 # A wire form is loaded when a client speaks it.
 _FORMS = {
-    "chat-completions": ("llmnet.providers.chat_completions", "ChatCompletions"),
+    "chat-completions": ("llmnet.providers.openai_chat", "ChatCompletions"),
     "responses": ("llmnet.providers.responses", "Responses"),
     "messages": ("llmnet.providers.anthropic", "Messages"),
     "native": ("llmnet.providers.dashscope", "Native"),

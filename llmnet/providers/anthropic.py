@@ -10,8 +10,8 @@ from llmnet.core.errors import ConfigurationError, InvalidResponseError
 from llmnet.core.http import Request
 from llmnet.core.request import ChatRequest
 from llmnet.core.sse import ServerSentEvent
-from llmnet.providers.anthropic_blocks import PIECES, Shown, blocks_in, reply_of, sendable
 from llmnet.providers.anthropic_params import parameters
+from llmnet.providers.anthropic_reply import PIECES, Shown, blocks_in, reply_of, sendable
 from llmnet.providers.anthropic_request import conversation
 from llmnet.providers.form import Form
 from llmnet.providers.reading import dict_of, models_in, text_of

@@ -12,8 +12,8 @@ from urllib.parse import unquote
 
 from llmnet.core.errors import ConfigurationError
 from llmnet.core.json import decode
-from llmnet.providers.anthropic_blocks import sendable
 from llmnet.providers.anthropic_params import fit_id
+from llmnet.providers.anthropic_reply import sendable
 from llmnet.providers.reading import text_of
 from llmnet.providers.services import MESSAGES
 from llmnet.providers.writing import VENDOR, items_in

@@ -9,11 +9,20 @@ from llmnet.core.errors import ConfigurationError
 from llmnet.core.http import Request, merged
 from llmnet.core.request import ChatRequest
 from llmnet.core.sse import ServerSentEvent
-from llmnet.providers.choices import Choices, choice_in, finish_of, has_place, said_at, said_in, speaks, texts_in
-from llmnet.providers.dashscope_input import native_messages, parameters
-from llmnet.providers.faults import has_code
+from llmnet.providers.dashscope_request import native_messages, parameters
+from llmnet.providers.error_bodies import has_code
 from llmnet.providers.form import Form
 from llmnet.providers.increments import news_of
+from llmnet.providers.openai_chat_reply import (
+    Choices,
+    choice_in,
+    finish_of,
+    has_place,
+    said_at,
+    said_in,
+    speaks,
+    texts_in,
+)
 from llmnet.providers.reading import (
     LARGEST,
     Paths,

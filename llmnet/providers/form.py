@@ -8,12 +8,12 @@ from urllib.parse import parse_qsl, urlsplit
 from llmnet.core.chat import EmbeddingResponse, ModelInfo, StreamChunk, Usage
 from llmnet.core.draft import Draft, chat_message
 from llmnet.core.errors import APIStatusError, InvalidResponseError
-from llmnet.core.glimpse import cut, kept, shown
 from llmnet.core.http import Request, merged
 from llmnet.core.json import encode, readable
+from llmnet.core.preview import cut, kept, shown
 from llmnet.core.request import ChatRequest
 from llmnet.core.sse import ServerSentEvent
-from llmnet.providers.faults import find_error, looks_failed, status_error
+from llmnet.providers.error_bodies import find_error, looks_failed, status_error
 from llmnet.providers.reading import (
     CHAT_USAGE,
     check_size,

@@ -11,9 +11,9 @@ import msgspec
 
 from llmnet.core.chat import ModelInfo, StreamChunk, Usage
 from llmnet.core.errors import InvalidResponseError
-from llmnet.core.glimpse import cut, glimpse
+from llmnet.core.growing_text import Text, check_count
 from llmnet.core.json import decode
-from llmnet.core.text import Text, check_count
+from llmnet.core.preview import cut, glimpse
 
 # More than models are listed, or vectors asked for, in one request.
 MAX_ROWS = 20_000

@@ -12,11 +12,11 @@ from llmnet.core.draft import Draft, chat_message
 from llmnet.core.http import Request
 from llmnet.core.request import ChatRequest
 from llmnet.core.sse import ServerSentEvent
-from llmnet.providers.choices import words_of
-from llmnet.providers.faults import is_hollow
+from llmnet.providers.error_bodies import is_hollow
 from llmnet.providers.form import Form
+from llmnet.providers.openai_chat_reply import words_of
 from llmnet.providers.reading import CHAT_USAGE, dict_of, dicts_of, text_of, usage_of
-from llmnet.providers.responses_output import Output, texts_beyond, texts_in
+from llmnet.providers.responses_reply import Output, texts_beyond, texts_in
 from llmnet.providers.responses_request import FORM, RULES, input_items, sendable
 from llmnet.providers.writing import params_of, translated, with_items
 

@@ -7,7 +7,7 @@ import dataclasses
 from collections.abc import Mapping
 from typing import Any
 
-from llmnet.providers.codes import CODES, Codes
+from llmnet.providers.error_codes import CODES, Codes
 
 # Whose embeddings come in base64 (PROTOCOLS 1.5), and who refuses `stream_options`, whatever `provider` says.
 BASE64 = ("openai.com", "openai.azure.com", "cognitiveservices.azure.com", "aliyuncs.com")

@@ -10,7 +10,7 @@ from typing import Any
 
 from llmnet.core.chat import ToolCallDelta
 from llmnet.core.draft import MAX_CALLS, Draft, ToolDraft
-from llmnet.core.text import Text, check_count
+from llmnet.core.growing_text import Text, check_count
 from llmnet.providers.json_scan import Scan, is_whole
 from llmnet.providers.reading import dicts_of, text_of
 

@@ -11,10 +11,10 @@ from typing import Any
 
 from llmnet.core.errors import ConfigurationError
 from llmnet.core.events import AttemptFailed, CallEvent, CallFinished
-from llmnet.core.glimpse import cut
 from llmnet.core.http import Attempt
 from llmnet.core.logger import LOG
 from llmnet.core.outcome import cause_of
+from llmnet.core.preview import cut
 
 VARIABLE = "LLMNET_LOG"
 _LEVELS = {"debug": logging.DEBUG, "info": logging.INFO, "warning": logging.WARNING}

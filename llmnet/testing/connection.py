@@ -7,8 +7,8 @@ import sys
 from collections.abc import Generator
 from typing import cast
 
-from llmnet.testing.desk import Desk
-from llmnet.testing.faults import Mark, Step
+from llmnet.testing.reply_steps import Mark, Step
+from llmnet.testing.server_state import Desk
 from llmnet.testing.wire import BAD_REQUEST, read_requests
 
 # SO_LINGER of zero seconds makes a close a reset; its two numbers are shorts on Windows.

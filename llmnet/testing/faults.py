@@ -1,195 +1,187 @@
-"""A reply as a list of steps, which says all that happens on the socket; taking the steps is somebody else's work.
-
-The body runs through a row of stages, each a generator from steps to steps that touches only the bytes:
-pace, hold, cut or stall, split or drip, chunks. A reply without faults passes none of them.
-"""
+"""The fault kit: what can go wrong between a client and a server, by name; each fault is a `Reply` like any other."""
 
 import dataclasses
+import difflib
 import zlib
-from collections.abc import Generator, Iterable, Iterator
-from enum import Enum
-from itertools import chain
+from collections.abc import Mapping
+from itertools import repeat
+from typing import Any
 
-from llmnet.testing.dialects.common import Content
 from llmnet.testing.script import Reply
-from llmnet.testing.wire import render_head
+
+_JSON = b"HTTP/1.1 200 OK\r\ncontent-type: application/json\r\n"
+_CHUNKED = b"HTTP/1.1 200 OK\r\ncontent-type: text/event-stream\r\ntransfer-encoding: chunked\r\n\r\n"
+_EVENT = b'data: {"choices": [{"index": 0, "delta": {"content": "one"}}]}\n\n'
+_HTML = {"content-type": "text/html"}
+_GZIP = {"content-type": "application/json", "content-encoding": "gzip"}
 
 
-class Mark(Enum):
-    """A step that is neither bytes to write nor seconds to wait."""
-
-    HOLD = "wait for a release"
-    STALL = "do nothing more"
-    CLOSE = "close cleanly"
-    ABORT = "close without the good-byes of TLS"
-    RESET = "close with a TCP reset"
+def _status(status: int, code: str, kind: str = "requests", **headers: str) -> Reply:
+    named = {name.replace("_", "-"): value for name, value in headers.items()}
+    return Reply(status=status, headers=named, error={"code": code, "type": kind, "message": code})
 
 
-Step = bytes | float | Mark
-Steps = Iterator[Step]
-Plan = Generator[Step, None, list[Step]]
-"""Yields all steps but the last ones, which it returns: with them the request is dealt with."""
-
-_ENDS = frozenset({Mark.CLOSE, Mark.ABORT, Mark.RESET})
-_PORTION = 65536
-_BODILESS = frozenset({204, 304})
+def _chunks(size: bytes) -> Reply:
+    """A reply whose one chunk has that size."""
+    return Reply(raw=_JSON + b"transfer-encoding: chunked\r\n\r\n" + size + b"\r\n{}\r\n0\r\n\r\n")
 
 
-def steps(reply: Reply, content: Content, *, last: bool, head: bool = False) -> Plan:
-    """Say what happens after a request, in order.
+def _bomb() -> bytes:
+    """Half a megabyte of gzip that becomes 512: blocks that are all alike, with a checksum that nobody should see."""
+    packer = zlib.compressobj(wbits=31)
+    first, other = (packer.compress(bytes(1 << 20)) + packer.flush(zlib.Z_FULL_FLUSH) for _ in range(2))
+    return first + other * 511 + packer.flush()
+
+
+def _google(quota: str) -> Reply:
+    """A quota of Gemini's, which names the wait in its body alone."""
+    details = [
+        {"@type": "type.googleapis.com/google.rpc.QuotaFailure", "violations": [{"quotaId": quota}]},
+        {"@type": "type.googleapis.com/google.rpc.RetryInfo", "retryDelay": "38s"},
+    ]
+    said = {"code": 429, "message": "You exceeded your current quota", "status": "RESOURCE_EXHAUSTED"}
+    return Reply(status=429, body=[{"error": {**said, "details": details}}])
+
+
+_HI = b'{"choices": [{"message": {"role": "assistant", "content": "Hi"}, "finish_reason": "stop"}]}'
+_LENGTH = b"content-length: %d\r\n\r\n" % len(_HI)
+_HEAD_413 = b"HTTP/1.1 413 Content Too Large\r\ncontent-type: application/json\r\n"
+_HI_EVENTS = 'data: {"choices": [{"delta": {"content": "Hi"}, "finish_reason": "stop"}]}\n\ndata: [DONE]\n\n'
+
+FAULTS: Mapping[str, Reply] = {
+    # on a connection, before there is a request: with an https:// address in the handshake
+    "eof-at-accept": Reply(at="accept"),
+    "reset-at-accept": Reply(at="accept", reset=True),
+    "silent-at-accept": Reply(at="accept", silent=True),
+    "eof-at-hello": Reply(at="hello"),
+    "reset-at-hello": Reply(at="hello", reset=True),
+    "tls-alert": Reply(at="hello", raw=b"\x15\x03\x03\x00\x02\x02\x0a"),
+    # of a proxy, in answer to its CONNECT
+    "proxy-403": Reply(status=403, body="Forbidden"),
+    "proxy-407": Reply(status=407, headers={"proxy-authenticate": 'Basic realm="proxy"'}, body=""),
+    "proxy-502": Reply(status=502, body="Bad gateway"),
+    "proxy-503": Reply(status=503, body="No server"),
+    "proxy-504": Reply(status=504, body="Too late"),
+    "proxy-cut": Reply(raw=b"HTTP/1.1 200 Connection est"),
+    # while the request is sent: hung up after the first of its bytes
+    "early-413": Reply(at="hello", raw=_HEAD_413 + b'content-length: 20\r\n\r\n{"error": "too big"}'),
+    "early-200": Reply(at="hello", raw=_JSON + _LENGTH + _HI),
+    # in place of a reply
+    "eof-before-head": Reply(drop=True),
+    "reset-before-head": Reply(drop=True, reset=True),
+    "silent": Reply(silent=True),
+    "fin-when-idle": Reply(drop_idle=True),
+    # in the head
+    "garbage-head": Reply(raw=b"This is no HTTP\r\n\r\n"),
+    "binary-head": Reply(raw=b"\0\1\2\3 what is this?\r\n\r\n"),
+    "eof-in-head": Reply(raw=_JSON[:40]),
+    "giant-header": Reply(headers={"x-giant": "x" * 200_000}),
+    "two-lengths": Reply(raw=_JSON + b"content-length: 2\r\ncontent-length: 3\r\n\r\n{} "),
+    "switching": Reply(raw=b"HTTP/1.1 101 Switching Protocols\r\nconnection: upgrade\r\nupgrade: x\r\n\r\n"),
+    "both-lengths": Reply(headers={"content-length": "7"}, chunked=True),
+    "unknown-status": Reply(status=799, body="?"),
+    "redirect": Reply(status=307, headers={"location": "http://127.0.0.1:9/v1/chat/completions"}, body=""),
+    # statuses
+    "429": Reply(status=429),
+    "429-seconds": Reply(status=429, headers={"retry-after": "7"}),
+    "429-float": Reply(status=429, headers={"retry-after": "2.5"}),
+    "429-milliseconds": Reply(status=429, headers={"retry-after-ms": "1500"}),
+    "429-date": Reply(
+        status=429,
+        headers={"date": "Tue, 14 Nov 2023 22:13:20 GMT", "retry-after": "Tue, 14 Nov 2023 22:13:27 GMT"},
+    ),
+    "429-past": Reply(status=429, headers={"retry-after": "Tue, 14 Nov 2000 22:13:27 GMT"}),
+    "429-zero": Reply(status=429, headers={"retry-after": "0"}),
+    "429-garbage": Reply(status=429, headers={"retry-after": "soon"}),
+    "429-tomorrow": Reply(status=429, headers={"retry-after": "86400"}),
+    "429-quota": _status(429, "insufficient_quota", "insufficient_quota"),
+    "429-credit": _status(429, "credit_balance_exhausted", "insufficient_quota"),
+    "429-slow-down": _status(429, "slow_down", "rate_limit_error"),
+    "429-spend-limit": Reply(
+        status=429,
+        body={
+            "type": "error",
+            "error": {
+                "type": "rate_limit_error",
+                "message": "This workspace has reached its spend limit.",
+                "details": {"error_code": "enforced_spend_limit_reached"},
+            },
+        },
+    ),
+    "429-in-body": _google("GenerateRequestsPerMinutePerProjectPerModel-FreeTier"),
+    "429-per-day": _google("GenerateRequestsPerDayPerProjectPerModel-FreeTier"),
+    "429-endless": Reply(status=429, events=repeat("x" * 4096)),
+    "502-html": Reply(status=502, headers=_HTML, body="<html>Bad gateway</html>"),
+    "500-final": Reply(status=500, headers={"x-should-retry": "false"}),
+    "400-again": Reply(status=400, headers={"x-should-retry": "true"}),
+    "529": Reply(status=529),
+    "400-context": _status(400, "context_length_exceeded", "invalid_request_error"),
+    "403-html": Reply(status=403, headers=_HTML, body="<html>Just a moment</html>"),
+    "error-list": Reply(status=500, headers={"content-type": "application/json"}, body=b"[1, 2, 3]"),
+    "error-deep": Reply(status=500, headers={"content-type": "application/json"}, body=b"[" * 50_000),
+    "error-in-200": Reply(error={"code": "server_error", "type": "server_error", "message": "inside"}),
+    "html-in-200": Reply(headers=_HTML, body="<html>Log in</html>"),
+    "empty-200": Reply(headers={"content-type": "application/json"}, body=b""),
+    # in the body
+    "short-body": Reply(cut=20, chunked=False),
+    "cut-chunks": Reply(cut=20, chunked=True),
+    "reset-in-body": Reply(cut=20, reset=True),
+    "followed": Reply(
+        headers={"content-type": "application/json", "content-length": str(len(_HI))},
+        body=_HI + _JSON + _LENGTH + _HI.replace(b"Hi", b"No"),
+    ),
+    "stream-followed": Reply(
+        headers={"connection": None, "content-length": str(len(_HI_EVENTS))},
+        events=[_HI_EVENTS + "HTTP/1.1 200 OK\r\ncontent-length: 0\r\n\r\n"],
+        chunked=False,
+    ),
+    "bad-chunk": _chunks(b"zz"),
+    "negative-chunk": _chunks(b"-5"),
+    "signed-chunk": _chunks(b"+2"),
+    "giant-chunk": _chunks(b"f" * 30),
+    "unfinished-chunk": _chunks(b"f" * 12),
+    "stall-in-body": Reply(stall=20),
+    "dripped-body": Reply(drip=0.05),
+    "gzip-bomb": Reply(headers=_GZIP, body=_bomb()),
+    "not-gzip": Reply(headers=_GZIP, body=b"plain"),
+    "unknown-coding": Reply(headers={"content-encoding": "br", "content-type": "application/json"}, body=b"xxxx"),
+    "not-json": Reply(headers={"content-type": "application/json"}, body=b'{"choices": [NaN'),
+    # in a stream
+    "stream-silent": Reply(stall=0),
+    "stream-pings": Reply(events=[": ping\n\n"] * 2000, pace=0.05),
+    "stream-reset-first": Reply(cut=1, reset=True),
+    "stream-reset": Reply(text="one two three four five six", cut=600, reset=True),
+    "stream-reset-after": Reply(text="one two three four five six", reset=True),
+    "stream-eof": Reply(text="one two three four five six", cut=600, chunked=False),
+    "stream-without-end": Reply(text="one two three four five six", truncate=True),
+    "stream-error-first": Reply(
+        error_event={"code": "server_is_overloaded", "type": "overloaded_error", "message": "busy"}, error_event_at=0
+    ),
+    "stream-error": Reply(
+        text="one two three four five six",
+        error_event={"code": "server_error", "type": "server_error", "message": "gone"},
+        error_event_at=2,
+    ),
+    "stream-stall": Reply(text="one two three four five six", stall=600),
+    "stream-split": Reply(text="Grüße, 世界 🌍!", split=1),
+    "stream-bad-json": Reply(events=['data: {"choices": [\n\n', "data: [DONE]\n\n"]),
+    "stream-bad-chunk": Reply(raw=_CHUNKED + b"%x\r\n%b\r\n-5\r\n{}\r\n0\r\n\r\n" % (len(_EVENT), _EVENT)),
+    "stream-endless-line": Reply(events=["data: " + "x" * 9_000_000], chunked=True),
+}
+"""The names, each with the reply that it stands for."""
+
+
+def fault(name: str, **changes: Any) -> Reply:
+    """A fault of the kit, to put into a server's script.
 
     Args:
-        reply: the scripted reply with its faults.
-        content: what it says in the wire form of the request.
-        last: whether the client asked to close the connection afterwards.
-        head: whether it asked for the head alone.
+        name: one of `FAULTS`.
+        **changes: fields of `Reply` that shall be otherwise.
+
+    Raises:
+        KeyError: there is no such fault; the message names those that look like it.
     """
-    return _gather(_all_steps(reply, content, last=last, head=head))
-
-
-def greeting(reply: Reply) -> Plan:
-    """Say what happens on a connection that has made no request: no HTTP, and then the end."""
-    return steps(dataclasses.replace(reply, raw=reply.raw or b""), Content("", ()), last=True)
-
-
-def _all_steps(reply: Reply, content: Content, *, last: bool, head: bool) -> Steps:
-    end = Mark.RESET if reply.reset else Mark.CLOSE
-    if reply.delay:
-        yield float(reply.delay)
-    if reply.hold is True:
-        yield Mark.HOLD
-    if reply.silent:
-        yield Mark.STALL
-    if reply.drop:
-        yield end
-    if reply.raw is not None:
-        yield from _stages(reply, [reply.raw])
-        yield end
-    headers, parts = _framing(reply, content, last=last or reply.close)
-    yield from _drip([render_head(reply.status, headers)], 1, reply.drip_head)
-    if not head:
-        body = _stages(reply, parts)
-        yield from _chunk(body) if headers.get("transfer-encoding") == "chunked" else body
-    if reply.reset or reply.drop_idle or headers.get("connection") == "close":
-        yield end
-
-
-def _framing(reply: Reply, content: Content, *, last: bool) -> tuple[dict[str, str], Iterable[bytes]]:
-    """Decide the head, and by it how the client will know the end of the body."""
-    headers = {"content-type": content.type, **content.headers}
-    parts = content.parts
-    if reply.gzip:
-        headers["content-encoding"], parts = "gzip", _gzip(parts)
-    if reply.status in _BODILESS:
-        parts = []
-    elif content.stream if reply.chunked is None else reply.chunked:
-        headers["transfer-encoding"] = "chunked"
-    elif content.stream:
-        headers["connection"] = "close"
-    else:
-        parts = [b"".join(parts)]
-        headers["content-length"] = str(len(parts[0]))
-    if last:
-        headers["connection"] = "close"
-    own = {name.lower(): value for name, value in reply.headers.items()}
-    return {name: value for name, value in {**headers, **own}.items() if value is not None}, parts
-
-
-def _gzip(parts: Iterable[bytes]) -> Iterator[bytes]:
-    packer = zlib.compressobj(wbits=31)
-    for part in parts:
-        yield packer.compress(part) + packer.flush(zlib.Z_SYNC_FLUSH)
-    yield packer.flush()
-
-
-def _stages(reply: Reply, parts: Iterable[Step]) -> Steps:
-    body: Steps = iter(parts)
-    if reply.pace is not None:
-        body = _pause(body, reply.pace)
-    if reply.hold == "body":
-        body = _hold_half(list(body))
-    if reply.cut is not None or reply.stall is not None:
-        body = _limit(body, reply)
-    if reply.split or reply.drip is not None:
-        body = _drip(body, reply.split or 1, reply.drip or 0.0)
-    return body
-
-
-def _hold_half(body: list[Step]) -> Steps:
-    """Put the wait into the middle: between events, or inside the one part of a plain body."""
-    if len(body) == 1 and isinstance(body[0], bytes):
-        middle = len(body[0]) // 2
-        body = [body[0][:middle], body[0][middle:]]
-    return chain(body[: len(body) // 2], [Mark.HOLD], body[len(body) // 2 :])
-
-
-def _limit(body: Steps, reply: Reply) -> Steps:
-    left = reply.cut if reply.cut is not None else reply.stall or 0
-    for step in body:
-        size = len(step) if isinstance(step, bytes) else 0
-        yield step[:left] if isinstance(step, bytes) else step
-        left -= size
-        if left <= 0:
-            break
-    yield Mark.STALL if reply.cut is None else Mark.RESET if reply.reset else Mark.ABORT
-
-
-def _drip(body: Iterable[Step], size: int, seconds: float | None) -> Steps:
-    """Cut the bytes into pieces and pause between them; no pause at all is None."""
-    return iter(body) if seconds is None else _pause(_split(body, size), seconds)
-
-
-def _split(body: Iterable[Step], size: int) -> Steps:
-    """Cut at every *size* bytes, also across the events, and wherever something else happens."""
-    rest = b""
-    for step in body:
-        if isinstance(step, bytes):
-            data = rest + step
-            whole = len(data) - len(data) % size
-            yield from (data[at : at + size] for at in range(0, whole, size))
-            rest = data[whole:]
-        else:
-            yield from (rest, step)
-            rest = b""
-    yield rest
-
-
-def _pause(body: Steps, seconds: float) -> Steps:
-    started = False
-    for step in body:
-        if isinstance(step, bytes) and step:
-            if started:
-                yield float(seconds)
-            started = True
-        yield step
-
-
-def _chunk(body: Steps) -> Steps:
-    for step in body:
-        if not isinstance(step, bytes):
-            yield step
-        elif step:  # an empty chunk would be the last one
-            yield b"%x\r\n%b\r\n" % (len(step), step)
-    yield b"0\r\n\r\n"
-
-
-def _gather(body: Steps) -> Plan:
-    """Write together what nothing stands between, in portions, since events may be endless."""
-    pending: list[bytes] = []
-    size = 0
-    for step in body:
-        if isinstance(step, bytes):
-            pending.append(step)
-            size += len(step)
-            if size < _PORTION:
-                continue
-        elif step in _ENDS:
-            return [b"".join(pending), step]
-        if size:
-            yield b"".join(pending)
-        pending, size = [], 0
-        if not isinstance(step, bytes):
-            yield step
-        if step is Mark.STALL:
-            return []
-    return [b"".join(pending)]
+    if name not in FAULTS:
+        near = difflib.get_close_matches(name, FAULTS) or sorted(FAULTS)
+        raise KeyError(f"no fault is called {name!r}; there are {', '.join(near)}")
+    return dataclasses.replace(FAULTS[name], **changes)

@@ -6,9 +6,9 @@ import ssl
 import threading
 from typing import Self
 
-from llmnet.core.here import SERVERS
+from llmnet.core.local_servers import SERVERS
 from llmnet.testing.connection import Connection
-from llmnet.testing.desk import Desk
+from llmnet.testing.server_state import Desk
 
 _BACKLOG = 1024  # benchmarks open hundreds of connections at once
 

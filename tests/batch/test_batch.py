@@ -10,7 +10,7 @@ import pytest
 from support.live import Work, at, eventually
 
 import llmnet
-from llmnet.batch.ledger import WINDOW
+from llmnet.batch.state import WINDOW
 from llmnet.testing import Reply, fault
 
 pytestmark = pytest.mark.threads

@@ -12,12 +12,12 @@ import pytest
 from support.live import PROMPT, Sync, Work, at, eventually, no_leak, slots
 
 import llmnet
-from llmnet.batch import ledger
+from llmnet.batch import state
 from llmnet.core.events import CallFinished
 
 pytestmark = pytest.mark.threads
 
-ROOM = os.path.dirname(ledger.__file__)
+ROOM = os.path.dirname(state.__file__)
 HOUSE = os.path.dirname(ROOM)
 ROWS = ["0", "1", "2", "3"]
 AGAIN = llmnet.RetryPolicy(base_delay=0.001, budget=None)

@@ -8,8 +8,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 import llmnet
-from llmnet.batch.ledger import WINDOW, Ledger
 from llmnet.batch.rows import BatchResult
+from llmnet.batch.state import WINDOW, Ledger
 
 pytestmark = pytest.mark.threads
 

@@ -15,14 +15,14 @@ from support.live import PROMPT, at
 from support.world import Limited, Said, inhabitant, live_through, throttle
 
 import llmnet
-from llmnet.batch.plan import HOUR, patience
+from llmnet.batch.options import HOUR, patience
 from llmnet.core.bounds import resolve_timeout
 from llmnet.core.http import Headers
 from llmnet.core.outcome import Fault, Outcome
 from llmnet.testing import Reply
-from llmnet.transports.awaits import Awaits
-from llmnet.transports.sync_transport import Transport
-from llmnet.transports.waits import Waits
+from llmnet.transports.aio.wait import Awaits
+from llmnet.transports.sync.transport import Transport
+from llmnet.transports.sync.wait import Waits
 
 pytestmark = pytest.mark.threads
 

@@ -9,9 +9,9 @@ import pytest
 from support.live import at, eventually
 
 import llmnet
-from llmnet.batch.ledger import Ledger
 from llmnet.batch.progress import Pace, Reporter
 from llmnet.batch.rows import BatchResult
+from llmnet.batch.state import Ledger
 from llmnet.core.chat import ChatResponse, Usage
 from llmnet.core.events import Throttled
 from llmnet.core.http import Attempt

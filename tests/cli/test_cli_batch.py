@@ -11,9 +11,9 @@ import pytest
 from support.batches import results, said, started, to, written
 
 from llmnet import ConfigurationError, LLMNetError
-from llmnet.cli import lock, main
-from llmnet.cli.lines import Rows, opened
-from llmnet.cli.output import Output
+from llmnet.cli import file_lock, main
+from llmnet.cli.batch_input import Rows, opened
+from llmnet.cli.batch_output import Output
 from llmnet.testing import Reply
 
 BOM = b"\xef\xbb\xbf"
@@ -174,8 +174,8 @@ def test_the_lock_of_windows(tmp_path, monkeypatch):
                 raise PermissionError(errno.EACCES, "Permission denied")
             self.taken.append(place)
 
-    monkeypatch.setattr(lock, "_POSIX", None)
-    monkeypatch.setattr(lock, "_WINDOWS", Windows())
+    monkeypatch.setattr(file_lock, "_POSIX", None)
+    monkeypatch.setattr(file_lock, "_WINDOWS", Windows())
     first = Output(str(tmp_path / "out"), contextlib.nullcontext)
     with pytest.raises(ConfigurationError, match="another program"):
         Output(str(tmp_path / "out"), contextlib.nullcontext)
@@ -189,7 +189,7 @@ def test_a_file_system_without_locks(server, tmp_path, monkeypatch):
     def refuse(*_):
         raise OSError(errno.ENOTSUP, "not supported")
 
-    monkeypatch.setattr(lock._POSIX, "flock", refuse)
+    monkeypatch.setattr(file_lock._POSIX, "flock", refuse)
     rows, out = written(tmp_path / "in.jsonl", [{"prompt": "a"}]), tmp_path / "out.jsonl"
     assert main(to(server, rows, "-o", out)) == 0
     assert len(results(out.read_text())) == 1

@@ -332,7 +332,7 @@ def test_a_slow_consumer_is_no_silence_of_the_server(front, server):
 
 
 def test_an_error_body_without_end_is_left(front, server, monkeypatch):
-    for room in ("sync_retry", "async_reply"):
+    for room in ("sync.retry", "aio.reply"):
         monkeypatch.setattr(f"llmnet.transports.{room}.ERROR_BODY_SECONDS", BOUND)
     fast, slow = itertools.repeat("x" * 10_000), itertools.repeat("x")
     server.script(Reply(status=500, events=fast), Reply(status=500, events=slow, pace=0.02), "fine")

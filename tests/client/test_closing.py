@@ -11,10 +11,10 @@ from support.live import PROMPT, Work, at, eventually, no_leak, slots
 from support.subprocesses import run_python
 
 import llmnet
-from llmnet import client as client_module
-from llmnet import shared
+from llmnet.client import shared
+from llmnet.client import sync as client_module
 from llmnet.testing import Reply
-from llmnet.transports import sync_pool, sync_transport
+from llmnet.transports.sync import pool, transport
 
 pytestmark = pytest.mark.threads
 
@@ -133,7 +133,7 @@ def test_a_close_that_a_ctrl_c_has_broken_off_can_be_done_again(server):
     for n in itertools.count(1):
         client = llmnet.Client(**at(server))
         client.chat("hi")
-        with interrupted(n, client_module, shared, sync_transport, sync_pool) as trace:
+        with interrupted(n, client_module, shared, transport, pool) as trace:
             client.close()
         client.close()
         eventually(lambda: not server._members)

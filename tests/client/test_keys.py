@@ -14,7 +14,7 @@ import pytest
 from support.live import PROMPT, BlockingClient, Work, at, content, eventually, slots
 
 import llmnet
-from llmnet.core.gate import Same
+from llmnet.core.admission.gate import Same
 from llmnet.testing import Reply
 
 pytestmark = pytest.mark.threads
@@ -270,7 +270,7 @@ def test_a_dead_tenant_throttles_nobody(front, server):
 
 
 def test_many_tenants_are_not_kept_for_ever(front, server, monkeypatch):
-    monkeypatch.setattr("llmnet.core.gate.MANY", 10)
+    monkeypatch.setattr("llmnet.core.admission.gate.MANY", 10)
     with front.client(**at(server)) as client:
         client._common._gates._many = client._common._buckets._many = 10
         keys = [Tenant() for _ in range(40)]

@@ -4,7 +4,7 @@ import pytest
 from support.fronts import VirtualWaits, virtual
 
 import llmnet
-from llmnet.core.gate import MANY, MOST, Bucket, Gate, Lanes
+from llmnet.core.admission.gate import MANY, MOST, Bucket, Gate, Lanes
 from llmnet.testing import Reply
 
 pytestmark = pytest.mark.threads

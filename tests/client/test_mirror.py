@@ -7,7 +7,7 @@ import pytest
 
 import llmnet
 
-ROOM = pathlib.Path(llmnet.__file__).parent
+ROOM = pathlib.Path(llmnet.__file__).parent / "client"
 
 # Each rule must be used: one that has no work left is an error, as in httpcore's unasync.
 TOKENS = [
@@ -20,14 +20,12 @@ TOKENS = [
     (r"\banext\b", "next"),
     (r"\bStopAsyncIteration\b", "StopIteration"),
     (r"\baclose\b", "close"),
-    (r"\bawaits\b", "waits"),
-    (r"\bastream\b", "stream"),
+    (r"\baio(_stream)?\b", r"sync\1"),
     (r"\btasks\b", "threads"),
-    (r"\ba?sync_(transport|reply)\b", r"\1"),
 ]
 # What only one of them has to say.
 HEADERS = 1
-PAIRS = [("client.py", "aclient.py"), ("stream.py", "astream.py")]
+PAIRS = [("sync.py", "aio.py"), ("sync_stream.py", "aio_stream.py")]
 
 
 def normal(name: str) -> list[str]:

@@ -13,7 +13,7 @@ from support.live import at
 
 import llmnet
 from llmnet import ConfigurationError, RetryBudget, RetryPolicy, StreamCallbacks, Timeout
-from llmnet.config import FIELDS, ClientFields
+from llmnet.config.fields import FIELDS, ClientFields
 from llmnet.testing import Reply
 
 SECRET = "Zq8-sEcReT-4711"

@@ -14,9 +14,9 @@ from support.proxy import Proxy
 
 import llmnet
 from llmnet.core.secrets import MASK, Secrets
+from llmnet.net.sockets import TCP_OPTIONS
 from llmnet.testing import FakeServer, Reply
 from llmnet.transports import logs
-from llmnet.transports.sockets import TCP_OPTIONS
 
 KEY = "sk-planted/0123456789abcdef"
 QUICK = llmnet.RetryPolicy(max_retries=1, base_delay=0.001, max_delay=0.001)

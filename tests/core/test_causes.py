@@ -17,7 +17,7 @@ from support.proxy import Proxy
 
 import llmnet
 from llmnet.core.credentials import in_headers
-from llmnet.core.graph import cut_causes, reachable
+from llmnet.core.exception_graph import cut_causes, reachable
 from llmnet.core.secrets import MASK, Secrets
 from llmnet.testing import FakeServer, Reply, mute_peer
 

@@ -6,8 +6,8 @@ import pytest
 
 import llmnet
 from llmnet import RetryBudget, RetryPolicy, Timeout
+from llmnet.core.admission.gate import Bucket, Gate
 from llmnet.core.bounds import Bounds
-from llmnet.core.gate import Bucket, Gate
 from llmnet.core.judge import LONGEST_SHUT, Judge
 from llmnet.core.outcome import Outcome
 from llmnet.core.retry import Decision, after_hint, equal_jitter, full_jitter, return_step

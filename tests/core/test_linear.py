@@ -31,11 +31,11 @@ from llmnet.core.outcome import Fault
 from llmnet.core.retry_after import hint_in_body, parse_reset, parse_retry_after
 from llmnet.core.secrets import Secrets
 from llmnet.core.sse import SSEDecoder
-from llmnet.providers import prose
-from llmnet.providers.codes import Codes, meaning
-from llmnet.providers.faults import find_error, status_error
+from llmnet.providers import error_phrases
+from llmnet.providers.error_bodies import find_error, status_error
+from llmnet.providers.error_codes import Codes, meaning
 from llmnet.providers.json_scan import Scan
-from llmnet.transports.sync_reader import chunk_size
+from llmnet.transports.sync.reader import chunk_size
 
 NOW = 1_700_000_000.0
 # Four times the size takes some four times as long; a quadratic reader, sixteen times. What is shorter than the floor
@@ -402,28 +402,28 @@ PATTERNS = {
     ("providers/addresses.py", r"[A-Za-z0-9_]([A-Za-z0-9_-]{0,61}[A-Za-z0-9_])?"): OURS,
     ("providers/anthropic_params.py", r"claude-(3-|(opus|sonnet|haiku)-4(-[015])?(-20\d{6}|-latest|@|$))"): OURS,
     ("providers/anthropic_params.py", r"[^a-zA-Z0-9_-]"): ("split", lambda n: ":" * n),
-    ("providers/prose.py", prose._USED_UP.pattern): ("search", lambda n: "daily a b c " * (n // 12)),
-    ("providers/chat_completions.py", r"/deployments/[^/?]*"): OURS,
-    ("providers/faults.py", "[45][0-9]{2}"): ("fullmatch", lambda n: "4" * n),
-    ("providers/faults.py", "error|fail|exception|unavailable|overload"): ("search", lambda n: "erro" * n),
+    ("providers/error_phrases.py", error_phrases._USED_UP.pattern): ("search", lambda n: "daily a b c " * (n // 12)),
+    ("providers/openai_chat.py", r"/deployments/[^/?]*"): OURS,
+    ("providers/error_bodies.py", "[45][0-9]{2}"): ("fullmatch", lambda n: "4" * n),
+    ("providers/error_bodies.py", "error|fail|exception|unavailable|overload"): ("search", lambda n: "erro" * n),
     ("providers/json_scan.py", r'\\.?|["\[\]{}]'): ("findall", lambda n: "\\" * n),
     ("providers/reading.py", r"HTTP_STATUS/(\d{3})"): ("search", lambda n: "HTTP_STATUS/12" * n),
     ("telemetry/log.py", r"[\w.:/@+\[\]-]+"): ("fullmatch", lambda n: "a" * n + "!"),
     ("testing/dialects/common.py", r"\s*\S{1,16}|\s+"): OURS,
-    ("transports/faults.py", r"(failed|ProxyError): (?!50[234])\d{3}|authentication|not allowed"): SHORT,
-    ("transports/faults.py", r"BadStatusLine|illegal status line|illegal chunk header"): SHORT,
-    ("transports/faults.py", r"StreamReset .*error_code:(?:ErrorCodes\.)?(\w+)"): SHORT,
-    ("transports/proxies.py", r"(?:\[(?P<v6>[^\[\]]+)\]|(?P<name>[^:\[\]]*))(?::(?P<port>[0-9]{1,5}))?"): OURS,
-    ("transports/proxies.py", r"[A-Za-z][A-Za-z0-9+.-]*"): OURS,
+    ("transports/classify.py", r"(failed|ProxyError): (?!50[234])\d{3}|authentication|not allowed"): SHORT,
+    ("transports/classify.py", r"BadStatusLine|illegal status line|illegal chunk header"): SHORT,
+    ("transports/classify.py", r"StreamReset .*error_code:(?:ErrorCodes\.)?(\w+)"): SHORT,
+    ("net/proxy.py", r"(?:\[(?P<v6>[^\[\]]+)\]|(?P<name>[^:\[\]]*))(?::(?P<port>[0-9]{1,5}))?"): OURS,
+    ("net/proxy.py", r"[A-Za-z][A-Za-z0-9+.-]*"): OURS,
     (
-        "transports/proxies.py",
+        "net/proxy.py",
         r"(?:(?P<user>[^/?#\ud800-\udfff]*)@)?"
         r"(?P<host>\[[^\[\]/?#@\ud800-\udfff]+\]|[^\[\]:/?#@\\\s\x00-\x20\x7f\ud800-\udfff]+)"
         r"(?::(?P<port>[0-9]{0,5}))?/?",
     ): OURS,
-    ("transports/proxies.py", r"[\s,]+"): OURS,
-    ("transports/sync_reader.py", rb"\n\r?\n"): ("search", lambda n: b"\n\r" * n),
-    ("transports/tls.py", r"[0-9a-f]{8}\.[0-9]+"): OURS,
+    ("net/proxy.py", r"[\s,]+"): OURS,
+    ("transports/sync/reader.py", rb"\n\r?\n"): ("search", lambda n: b"\n\r" * n),
+    ("net/tls.py", r"[0-9a-f]{8}\.[0-9]+"): OURS,
 }
 COMPILED = {("core/escapes.py", ESCAPE): escapes._ESCAPE}
 PACKAGE = pathlib.Path(llmnet.__file__).parent

@@ -11,11 +11,11 @@ from support.vendor_params import KNOWN
 
 import llmnet
 from llmnet import ConfigurationError
-from llmnet.config import FIELDS
+from llmnet.config.fields import FIELDS
 from llmnet.core import params
 from llmnet.core.extras import take_extras
 from llmnet.core.http import Request
-from llmnet.providers import anthropic_params, dashscope, dashscope_input, responses_request
+from llmnet.providers import anthropic_params, dashscope, dashscope_request, responses_request
 from llmnet.testing import Reply
 
 SECRET = "Zq8-sEcReT-4711"
@@ -123,7 +123,7 @@ def test_known_ones_are_sent_as_they_are(server, front):
 def test_the_tables_are_no_longer_than_they_must_be():
     near = {name for name in KNOWN if any(params.is_slip(name, meant) for meant in params._MEANT)}
     assert near == params.VENDORS
-    rules = [anthropic_params.RULES, responses_request.RULES, dashscope_input.RULES, dashscope.EMBED_RULES]
+    rules = [anthropic_params.RULES, responses_request.RULES, dashscope_request.RULES, dashscope.EMBED_RULES]
     known = params.TRANSLATED | params.ARGUMENTS | {"dimensions", "encoding_format"}
     assert {name for table in rules for name in table} <= known
     assert not [one for one in params._MEANT if any(params.is_slip(one, other) for other in params._MEANT)]

@@ -18,11 +18,11 @@ from support.policy import WALL, Failure, Scene
 from support.world import Said, inhabitant, live_through, throttle
 
 import llmnet
+from llmnet.core.admission.gate import Bucket, Gate
 from llmnet.core.bounds import Timeout
-from llmnet.core.gate import Bucket, Gate
 from llmnet.core.retry import RETRY_STATUSES, RetryBudget, RetryPolicy, parse_retry_after
 from llmnet.core.retry_after import LONGEST
-from llmnet.providers.codes import CORRECTIONS, TOO_LARGE, TOO_LONG
+from llmnet.providers.error_codes import CORRECTIONS, TOO_LARGE, TOO_LONG
 from llmnet.providers.services import SERVICES
 from llmnet.testing import Reply
 

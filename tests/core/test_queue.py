@@ -12,7 +12,7 @@ from hypothesis import settings
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, precondition, rule
 
-from llmnet.core.queue import FairQueue
+from llmnet.core.admission.queue import FairQueue
 
 pytestmark = pytest.mark.threads
 

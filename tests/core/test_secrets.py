@@ -9,8 +9,8 @@ from support.live import at
 
 import llmnet
 from llmnet.core.errors import ServerError
-from llmnet.core.glimpse import CUT, cut
-from llmnet.core.graph import reachable
+from llmnet.core.exception_graph import reachable
+from llmnet.core.preview import CUT, cut
 from llmnet.core.secrets import SHORTEST, Secrets
 from llmnet.testing import Reply
 

@@ -13,8 +13,8 @@ from hypothesis import strategies as st
 
 from llmnet.core.credentials import in_headers, in_query, is_credential
 from llmnet.core.escapes import layers
-from llmnet.core.glimpse import CUT
 from llmnet.core.http import Headers
+from llmnet.core.preview import CUT
 from llmnet.core.secrets import MASK, NEWEST, SHORTEST, Secrets
 
 KEY = "bce-v3/ALTAK-aB3+x=9/abcdefgh012345"

@@ -27,7 +27,7 @@ from support.points import (
 
 import llmnet
 from llmnet.testing import Reply
-from llmnet.transports import sync_reply, sync_transport, waits
+from llmnet.transports.sync import reply, transport, wait
 
 
 def shared(client):
@@ -127,7 +127,7 @@ class Interrupt:
     Between other instructions the interpreter does not look for signals.
     """
 
-    modules = tuple(module.__file__ for module in (waits, sync_transport, sync_reply))
+    modules = tuple(module.__file__ for module in (wait, transport, reply))
 
     def __init__(self, n):
         self.left, self.last = n, ""

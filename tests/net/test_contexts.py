@@ -15,8 +15,8 @@ from support.live import Sync, Work, at, at_port, content
 from support.proxy import Proxy, TLSProxy
 
 import llmnet
+from llmnet.net import tls
 from llmnet.testing import FakeServer
-from llmnet.transports import tls
 
 
 @pytest.fixture(scope="module")

@@ -10,9 +10,9 @@ import time
 
 import pytest
 
-from llmnet.transports import names, sockets
-from llmnet.transports.names import Lookup, lookup
-from llmnet.transports.sockets import TCP_OPTIONS, shutdown
+from llmnet.net import dns, sockets
+from llmnet.net.dns import Lookup, lookup
+from llmnet.net.sockets import TCP_OPTIONS, shutdown
 
 pytestmark = pytest.mark.threads
 
@@ -48,7 +48,7 @@ def resolver(monkeypatch):
     fake.gate.set()
     for thread in fake.threads:
         thread.join(LONG)
-    assert names._IN_FLIGHT._lookups == {}
+    assert dns._IN_FLIGHT._lookups == {}
 
 
 def joined(resolver):
@@ -279,7 +279,7 @@ def run(code):
 
 EXIT = """
 import asyncio, socket, threading, time
-from llmnet.transports.names import lookup
+from llmnet.net.dns import lookup
 entered = threading.Event()
 def getaddrinfo(*args, **options):
     entered.set()
@@ -345,21 +345,21 @@ def test_a_program_that_has_given_up_on_a_name_leaves_at_once(call):
 
 FORK = """
 import os, socket, sys, threading, time
-from llmnet.transports import names
+from llmnet.net import dns
 entered = threading.Event()
 def silent(*args, **options):
     entered.set()
     time.sleep(30)
 real, socket.getaddrinfo = socket.getaddrinfo, silent
-hanging = names.lookup("localhost", 80)
+hanging = dns.lookup("localhost", 80)
 assert entered.wait(20)
-holder = threading.Thread(target=names._IN_FLIGHT._lock.acquire)
+holder = threading.Thread(target=dns._IN_FLIGHT._lock.acquire)
 holder.start()
 holder.join()
 child = os.fork()
 if child == 0:
     socket.getaddrinfo = real
-    found = names.lookup("localhost", 80)
+    found = dns.lookup("localhost", 80)
     os._exit(0 if found is not hanging and found.wait(20) else 1)
 sys.exit(os.waitstatus_to_exitcode(os.waitpid(child, 0)[1]))
 """

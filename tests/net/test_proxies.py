@@ -9,7 +9,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from llmnet.core.errors import ConfigurationError
-from llmnet.transports.proxies import Proxy, proxy_for
+from llmnet.net.proxy import Proxy, proxy_for
 
 pytestmark = pytest.mark.threads
 

@@ -12,8 +12,8 @@ from support.live import PROMPT, WORDS, Work, at, at_port, blocked, content, eve
 from support.socks5 import NOT_ALLOWED, REFUSED, Socks
 
 import llmnet
+from llmnet.net.sockets import MAX_AGE, TCP_OPTIONS, Age
 from llmnet.testing import FakeServer, Reply, full_peer
-from llmnet.transports.sockets import MAX_AGE, TCP_OPTIONS, Age
 
 pytestmark = pytest.mark.threads
 
@@ -221,7 +221,7 @@ def test_the_socket_is_told_what_every_socket_is(server, monkeypatch):
             super().connect(address)
 
     with Socks() as proxy, llmnet.Client(**at(server, proxy=proxy.url())) as client:
-        monkeypatch.setattr("llmnet.transports.sync_socket.socket.socket", Told)
+        monkeypatch.setattr("llmnet.transports.sync.connection.socket.socket", Told)
         client.chat("hi")
     assert all(told[0])
 

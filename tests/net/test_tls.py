@@ -17,9 +17,9 @@ from support.proxy import TLSProxy
 
 import llmnet
 from llmnet.core.errors import ConfigurationError
+from llmnet.net import tls
+from llmnet.net.tls import certificate_hint
 from llmnet.testing import FakeServer, Reply
-from llmnet.transports import tls
-from llmnet.transports.tls import certificate_hint
 
 HOST = "api.corp.example"
 USES = typing.get_args(tls.Use)
@@ -295,7 +295,7 @@ def test_every_code_has_a_hint(code, word):
 
 FORK = """
 import os, sys, threading
-from llmnet.transports import tls
+from llmnet.net import tls
 before = tls.ssl_context(True, {}, "sync")
 held = threading.Thread(target=tls._CONTEXTS._lock.acquire)
 held.start(); held.join()

@@ -10,7 +10,7 @@ from support.endless_batches import LIMIT, endless, held, underway
 from support.live import PROMPT, Sync, Work, at, eventually, no_leak
 
 import llmnet
-from llmnet.batch.ledger import WINDOW
+from llmnet.batch.state import WINDOW
 
 pytestmark = pytest.mark.threads
 

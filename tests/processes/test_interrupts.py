@@ -15,23 +15,18 @@ from support.interrupts import Trace, interrupt, interrupted, interruptible
 from support.live import WORDS, Work, at, eventually, slots
 
 import llmnet
-from llmnet import astream, shared
-from llmnet import stream as stream_module
 from llmnet.batch import progress, threads
-from llmnet.core import call, gate, queue, turn
-from llmnet.core.queue import FairQueue, Ticket
+from llmnet.client import aio_stream, shared
+from llmnet.client import sync_stream as stream_module
+from llmnet.core import call, turn
+from llmnet.core.admission import gate, queue
+from llmnet.core.admission.queue import FairQueue, Ticket
+from llmnet.net import dns
 from llmnet.telemetry import stats
 from llmnet.testing import Reply
-from llmnet.transports import (
-    async_reply,
-    names,
-    sync_pool,
-    sync_reader,
-    sync_reply,
-    sync_socket,
-    sync_transport,
-    waits,
-)
+from llmnet.transports.aio import reply as aio_reply
+from llmnet.transports.sync import connection, pool, reader, transport, wait
+from llmnet.transports.sync import reply as sync_reply
 
 pytestmark = pytest.mark.threads
 
@@ -107,7 +102,7 @@ def test_what_others_have_noted_is_worked_off_by_who_was_interrupted():
 
 def test_a_queue_that_was_left_in_the_midst_is_taken_up_by_who_waits(server, monkeypatch):
     """The worst of cases: the one who was at it is gone, with all that it had to do."""
-    monkeypatch.setattr(waits, "_SLICE", 0.02)
+    monkeypatch.setattr(wait, "_SLICE", 0.02)
     with llmnet.Client(**at(server, max_concurrent=1)) as client:
         line = client._common.queue
         holder = line.enter(lambda: None)
@@ -163,7 +158,7 @@ def test_who_comes_in_takes_no_more_than_there_is_and_nothing_of_who_waits(stays
 # -- whole calls ----------------------------------------------------------------------------------------------------------
 
 
-MODULES = (queue, turn, waits, sync_transport, sync_reply, stream_module)
+MODULES = (queue, turn, wait, transport, sync_reply, stream_module)
 
 
 def consume(client, how):
@@ -223,8 +218,8 @@ def test_a_thread_that_takes_a_chunk_from_another_ends_nothing_for_that_one(serv
 
 
 MAKING = {
-    "chat": (sync_transport, sync_pool, sync_socket, sync_reader, sync_reply),
-    "stream": (stream_module, sync_transport, sync_reply),
+    "chat": (transport, pool, connection, reader, sync_reply),
+    "stream": (stream_module, transport, sync_reply),
     "batch": (threads,),
 }
 
@@ -250,7 +245,7 @@ def test_a_ctrl_c_is_what_the_caller_sees_whatever_was_being_made(server, how):
     assert len(trace.seen) > {"batch": 30}.get(how, 80)
 
 
-LOCKED = (shared, gate, stats, names, queue, stdlib_queue, urllib3._collections)
+LOCKED = (shared, gate, stats, dns, queue, stdlib_queue, urllib3._collections)
 
 
 def test_a_signal_handler_may_close_the_client_inside_any_lock(server):
@@ -288,7 +283,7 @@ def test_a_signal_handler_may_send_something_inside_the_queue(server):
 # -- finalizers ------------------------------------------------------------------------------------------------
 
 
-DROPPED = (queue, turn, stream_module, astream, sync_reply, async_reply, sync_reader, call)
+DROPPED = (queue, turn, stream_module, aio_stream, sync_reply, aio_reply, reader, call)
 
 
 def test_a_finalizer_that_a_ctrl_c_ends_gives_back_what_it_has(front, server, monkeypatch):

@@ -22,13 +22,13 @@ from llmnet.core.errors import (
     RateLimitError,
     ServerError,
 )
-from llmnet.core.glimpse import SHOWN as SNIPPET
 from llmnet.core.http import Headers, Meta
 from llmnet.core.json import readable
+from llmnet.core.preview import SHOWN as SNIPPET
 from llmnet.core.retry import RetryPolicy
 from llmnet.core.retry_after import hint_in_body
-from llmnet.providers.codes import CORRECTIONS, STATUSES, WORDS, Codes, class_of, meaning
-from llmnet.providers.faults import detail_of, find_error, has_code, status_error
+from llmnet.providers.error_bodies import detail_of, find_error, has_code, status_error
+from llmnet.providers.error_codes import CORRECTIONS, STATUSES, WORDS, Codes, class_of, meaning
 from llmnet.providers.services import SERVICES
 
 BAD, KEY, DENIED, MISSING, CONFLICT = (

@@ -24,7 +24,7 @@ from llmnet.core.http import Headers, Meta
 from llmnet.core.resets import reset_in_body
 from llmnet.core.retry import RetryPolicy
 from llmnet.core.retry_after import LONGEST
-from llmnet.providers.faults import status_error
+from llmnet.providers.error_bodies import status_error
 from llmnet.providers.services import SERVICES
 from llmnet.testing import Reply
 

@@ -5,8 +5,8 @@ import dataclasses
 import random
 
 import llmnet
-from llmnet.transports.awaits import Awaits
-from llmnet.transports.waits import Waits
+from llmnet.transports.aio.wait import Awaits
+from llmnet.transports.sync.wait import Waits
 
 
 class VirtualTime:

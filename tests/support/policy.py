@@ -5,10 +5,10 @@ import random
 from collections.abc import Mapping
 
 import llmnet
+from llmnet.core.admission.gate import Bucket, Gate
 from llmnet.core.bounds import Bounds, Timeout
 from llmnet.core.call import Call
 from llmnet.core.errors import LLMNetError
-from llmnet.core.gate import Bucket, Gate
 from llmnet.core.http import Headers, Request
 from llmnet.core.outcome import Outcome
 from llmnet.core.retry import RetryPolicy

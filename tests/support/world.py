@@ -13,8 +13,8 @@ from collections.abc import Mapping
 import llmnet
 from llmnet.core.http import Headers
 from llmnet.core.outcome import Fault, Outcome
-from llmnet.transports.async_transport import Transport
-from llmnet.transports.awaits import Awaits
+from llmnet.transports.aio.transport import Transport
+from llmnet.transports.aio.wait import Awaits
 
 REPLY = b'{"id":"1","model":"m","choices":[{"index":0,"finish_reason":"stop","message":{"role":"assistant","content":"hi"}}]}'
 REFUSAL = b'{"error":{"message":"slow down","type":"requests","code":"rate_limit_exceeded"}}'

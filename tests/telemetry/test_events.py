@@ -17,7 +17,7 @@ from support.live import PROMPT, Work, at, eventually
 import llmnet
 from llmnet import CallFinished
 from llmnet.testing import fault
-from llmnet.transports.awaits import once
+from llmnet.transports.aio.wait import once
 
 pytestmark = pytest.mark.threads
 

@@ -23,7 +23,7 @@ from support.paths import CHECKOUT
 
 from llmnet.testing import FakeServer, Received, Reply, fault
 from llmnet.testing.dialects.common import Content, last_user_text, pieces
-from llmnet.testing.faults import Mark, steps
+from llmnet.testing.reply_steps import Mark, steps
 from llmnet.testing.script import Headers
 from llmnet.testing.wire import read_requests
 

@@ -10,8 +10,8 @@ from support.live import WORDS, at, at_port, content, no_leak
 from support.proxy import Proxy
 
 import llmnet
+from llmnet.net.sockets import MAX_AGE, Age
 from llmnet.testing import FakeServer, Reply
-from llmnet.transports.sockets import MAX_AGE, Age
 
 pytestmark = pytest.mark.threads
 

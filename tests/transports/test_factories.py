@@ -25,9 +25,9 @@ from support.proxy import Proxy
 
 from llmnet import ConfigurationError, create_async_client, create_session
 from llmnet.testing import FakeServer, Reply
-from llmnet.transports.awaits import Awaits
-from llmnet.transports.plain import PlainCall
-from llmnet.transports.waits import Waits
+from llmnet.transports.aio.wait import Awaits
+from llmnet.transports.generic import PlainCall
+from llmnet.transports.sync.wait import Waits
 
 STATUSES = [429, 500, 502, 503, 504]
 PAIR = (2, 0.15)  # a timeout of single waits, as both libraries know it

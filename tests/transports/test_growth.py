@@ -11,9 +11,9 @@ import trustme
 from support.live import at
 
 import llmnet
-from llmnet import jobs
+from llmnet.client import multi_request
+from llmnet.net import tls
 from llmnet.testing import Reply
-from llmnet.transports import tls
 
 
 def whole(front, client, name, *args):
@@ -61,7 +61,7 @@ def listing(server, **more):
 
 
 def test_pages_without_end_end(front, server, monkeypatch):
-    monkeypatch.setattr(jobs, "MAX_PAGES", 7)
+    monkeypatch.setattr(multi_request, "MAX_PAGES", 7)
     server.handler = lambda request: page("m", f"cursor {server.request_count}")
     with front.client(**listing(server)) as client, pytest.raises(llmnet.InvalidResponseError) as caught:
         whole(front, client, "list_models")

@@ -24,7 +24,7 @@ from support import hostile
 from support.live import PROMPT, at_port
 
 import llmnet
-from llmnet import jobs
+from llmnet.client import multi_request
 from llmnet.core.exchange import Exchange
 from llmnet.core.http import Headers, Request
 from llmnet.core.inflate import PIECE
@@ -517,7 +517,7 @@ def paging(front, page, **more):
 
 
 def test_models_without_end_are_ended(front, monkeypatch):
-    monkeypatch.setattr(jobs, "MAX_MODELS", 100)
+    monkeypatch.setattr(multi_request, "MAX_MODELS", 100)
     said, count = paging(front, lambda n: {"data": [{"id": "m"}] * 30, "has_more": True, "last_id": str(n)})
     assert "more than 100 models" in said
     assert count == 4

@@ -12,8 +12,12 @@ from support.live import BlockingClient, Work, at, eventually
 from support.proxy import Proxy
 
 import llmnet
+from llmnet.net import sockets
 from llmnet.testing import Reply
-from llmnet.transports import async_idle, async_pool, sockets, sync_idle, sync_pool
+from llmnet.transports.aio import idle as aio_idle
+from llmnet.transports.aio import pool as aio_pool
+from llmnet.transports.sync import idle as sync_idle
+from llmnet.transports.sync import pool as sync_pool
 
 FEW = 5
 
@@ -45,7 +49,7 @@ def opened(server):
 
 
 def set_everywhere(monkeypatch, name, value):
-    for module in (sockets, async_idle, async_pool, sync_idle, sync_pool):
+    for module in (sockets, aio_idle, aio_pool, sync_idle, sync_pool):
         if hasattr(module, name):
             monkeypatch.setattr(module, name, value)
 
@@ -116,7 +120,7 @@ def test_in_sync_what_is_idle_for_too_long_is_closed_and_a_host_that_nobody_asks
 
 
 def test_in_async_what_is_idle_for_too_long_is_given_back_to_be_closed():
-    idle, host, other = async_idle.Idle(), (b"http", b"h", 80), (b"http", b"o", 80)
+    idle, host, other = aio_idle.Idle(), (b"http", b"h", 80), (b"http", b"o", 80)
     old, young = Connection(), Connection()
     idle.keep(host, old)
     idle.keep(host, young)

@@ -8,12 +8,12 @@ import requests
 from support.live import PROMPT, Work, at
 
 import llmnet
+from llmnet.config.resolve import resolve
 from llmnet.core import secrets
-from llmnet.core.gate import MANY, Gate, Lanes
+from llmnet.core.admission.gate import MANY, Gate, Lanes
 from llmnet.core.secrets import MASK, Secrets
-from llmnet.environment import resolve
 from llmnet.testing import FakeServer, Reply
-from llmnet.transports.sync_pool import PlainPool, PoolAdapter
+from llmnet.transports.sync.pool import PlainPool, PoolAdapter
 
 pytestmark = pytest.mark.threads
 

@@ -1,0 +1,160 @@
+"""What has come of a batch, summed up: eight bytes for the latency of each row that is ok are all that grows."""
+
+import sys
+import time
+from array import array
+from collections import Counter
+from collections.abc import Iterator
+from typing import Any
+
+import msgspec
+
+from llmnet.batch.bar import minutes
+from llmnet.batch.rows import BatchResult
+from llmnet.cli.exit_codes import code_of
+from llmnet.cli.printing import tell
+from llmnet.cli.terminal import is_terminal, plain
+from llmnet.core.bounds import Clock
+from llmnet.core.errors import LLMNetError
+from llmnet.core.http import Meta
+from llmnet.core.outcome import cause_of
+
+_QUANTILES = (50, 95, 99)
+# So many causes are shown; of all others together, only how often they were.
+_CAUSES = 10
+
+
+class Summary:
+    """The sums of one batch.
+
+    Args:
+        total: rows in all.
+        clock: a monotonic clock.
+    """
+
+    def __init__(self, total: int, clock: Clock = time.monotonic) -> None:
+        self._total, self._clock, self._started = total, clock, clock()
+        self._ok = self._retries = self._throttled = self._input = self._output = 0
+        self._causes: Counter[str] = Counter()
+        self._codes: set[int] = set()
+        self._latencies, self._firsts = array("d"), array("d")
+
+    def add(self, result: BatchResult) -> None:
+        """Count a result."""
+        if result.error is not None:
+            self._causes[_cause(result.error)] += 1
+            self._codes.add(code_of(result.error))
+            self._count(getattr(result.error, "meta", None) or Meta())
+        if result.response is not None:
+            meta, usage = result.response.meta, result.response.usage
+            self._ok += 1
+            self._count(meta)
+            self._latencies.append(meta.elapsed)
+            if meta.time_to_first_token is not None:
+                self._firsts.append(meta.time_to_first_token)
+            self._input += usage.input_tokens or 0
+            self._output += usage.output_tokens or 0
+
+    def _count(self, meta: Meta) -> None:
+        self._retries += max(0, len(meta.attempts) - 1)
+        self._throttled += sum(attempt.throttled for attempt in meta.attempts)
+
+    @property
+    def exit_code(self) -> int:
+        """0 if all rows are ok; what all have failed with, if that has a code; else 1 if one has failed."""
+        if not self._causes:
+            return 0
+        return next(iter(self._codes)) if len(self._codes) == 1 and not self._ok else 1
+
+    def figures(self) -> dict[str, Any]:
+        """All figures, for machines."""
+        wall = self._clock() - self._started
+        failed = self._causes.total()
+        done = self._ok + failed
+        return {
+            "requests": self._total,
+            "ok": self._ok,
+            "failed": failed,
+            "failed_by_cause": dict(self._causes.most_common()),
+            "not_finished": self._total - done,
+            "retries": self._retries,
+            "throttled": self._throttled,
+            "input_tokens": self._input,
+            "output_tokens": self._output,
+            "latency": quantiles(self._latencies),
+            "time_to_first_token": quantiles(self._firsts),
+            "requests_per_second": done / wall if wall > 0 else 0.0,
+            "tokens_per_second": self._output / wall if wall > 0 else 0.0,
+            "wall_time": wall,
+        }
+
+
+def _cause(error: Exception) -> str:
+    return cause_of(error) if isinstance(error, LLMNetError) else type(error).__name__
+
+
+def quantiles(values: "array[float]") -> dict[str, float] | None:
+    """The 50th, 95th and 99th of a hundred, exactly: each is one of the values."""
+    if not values:
+        return None
+    ranked = sorted(values)
+    return {f"p{q}": ranked[-(-len(ranked) * q // 100) - 1] for q in _QUANTILES}
+
+
+def show(figures: dict[str, Any], *, as_json: bool) -> None:
+    """Write the figures to standard error: one JSON object, a table drawn by rich on a terminal, or plain text."""
+    if as_json:
+        tell(msgspec.json.encode(figures).decode())
+    elif not (is_terminal(sys.stderr) and _drawn(figures)):
+        clean = plain if is_terminal(sys.stderr) else str
+        rows = [(clean(label), value) for label, value in table(figures)]
+        width = max(len(label) for label, _ in rows)
+        tell("\n".join(f"{label:<{width}}  {value}" for label, value in rows))
+
+
+def _drawn(figures: dict[str, Any]) -> bool:
+    """Draw the table by rich, if that is installed."""
+    try:
+        from rich import box  # noqa: PLC0415 - an extra, loaded on use
+        from rich.console import Console  # noqa: PLC0415
+        from rich.table import Table  # noqa: PLC0415
+        from rich.text import Text  # noqa: PLC0415
+    except ImportError:
+        return False
+    drawn = Table(box=box.ROUNDED, show_header=False)
+    for label, value in table(figures):
+        drawn.add_row(Text(plain(label)), Text(value))
+    Console(stderr=True).print(drawn)
+    return True
+
+
+def table(figures: dict[str, Any]) -> Iterator[tuple[str, str]]:
+    """The figures for people: labels and what stands beside them."""
+    causes = list(figures["failed_by_cause"].items())
+    yield "requests", f"{figures['requests']:,}"
+    yield "  ok", f"{figures['ok']:,}"
+    yield "  failed", f"{figures['failed']:,}"
+    for cause, n in causes[:_CAUSES]:
+        yield f"    {cause}", f"{n:,}"
+    if more := sum(n for _, n in causes[_CAUSES:]):
+        yield "    other causes", f"{more:,}"
+    if figures["not_finished"]:
+        yield "  not finished", f"{figures['not_finished']:,}"
+    yield "retries", f"{figures['retries']:,}"
+    yield "throttled", f"{figures['throttled']:,}"
+    yield "tokens in", f"{figures['input_tokens']:,}"
+    yield "tokens out", f"{figures['output_tokens']:,}"
+    yield "latency", _spread(figures["latency"])
+    yield "first token", _spread(figures["time_to_first_token"])
+    yield "requests/s", f"{figures['requests_per_second']:,.1f}"
+    yield "tokens/s", f"{figures['tokens_per_second']:,.1f}"
+    yield "time", _time(figures["wall_time"])
+
+
+def _spread(found: dict[str, float] | None) -> str:
+    return "-" if found is None else ", ".join(f"{name} {_time(seconds)}" for name, seconds in found.items())
+
+
+def _time(seconds: float) -> str:
+    """To the millisecond where that says something."""
+    return minutes(seconds) if seconds >= 60 else f"{seconds:.2f} s" if seconds >= 1 else f"{seconds * 1000:.0f} ms"

@@ -1,0 +1,250 @@
+"""The async client; `sync.py` is the same text without `await`, and a test holds the two to that."""
+
+from collections.abc import AsyncIterable, Iterable, Mapping, Sequence
+from types import TracebackType
+from typing import TYPE_CHECKING, Any, Self, Unpack
+
+from llmnet.client.aio_stream import AsyncChatStream
+from llmnet.client.base import Caller, checked_callbacks
+from llmnet.client.multi_request import EmbedJob, Job, ModelsJob, T
+from llmnet.config.fields import ClientConfig, ClientFields
+from llmnet.core.bounds import Timeout
+from llmnet.core.call import Call
+from llmnet.core.chat import ChatResponse, EmbeddingResponse, ModelInfo, StreamCallbacks, StreamChunk
+from llmnet.core.errors import LLMNetError
+from llmnet.core.outcome import Fault
+from llmnet.transports.aio import wait
+from llmnet.transports.aio.transport import Transport
+
+if TYPE_CHECKING:
+    from llmnet.batch.progress import Progress
+    from llmnet.batch.tasks import AsyncBatch
+
+Messages = str | Sequence[Mapping[str, Any]]
+
+
+class AsyncClient(Caller):
+    """Talks to one provider; safe to share between threads.
+
+    Args:
+        model_or_config: a model string like `"openai:gpt-5.4-mini"`, or a `ClientConfig`.
+        **fields: the fields of `ClientConfig`; they override it.
+
+    Raises:
+        ConfigurationError: a field is wrong, or a key or address is missing.
+    """
+
+    check_plain = staticmethod(wait.check_plain)
+
+    def __init__(self, model_or_config: str | ClientConfig | None = None, /, **fields: Unpack[ClientFields]) -> None:
+        super().__init__(model_or_config, **fields)
+        queue, config = self._common.queue, self.config
+        self._transport = Transport(
+            queue, proxy=config.proxy, verify=config.verify, pool_size=config.max_concurrent, http2=config.http2
+        )
+
+    async def chat(
+        self,
+        messages: Messages,
+        *,
+        model: str | None = None,
+        temperature: float | None = None,
+        max_tokens: int | None = None,
+        tools: Sequence[Mapping[str, Any]] | None = None,
+        tool_choice: str | Mapping[str, Any] | None = None,
+        callbacks: StreamCallbacks | None = None,
+        timeout: float | Timeout | None = None,
+        extra_headers: Mapping[str, str | None] | None = None,
+        **params: Any,
+    ) -> ChatResponse:
+        """Ask, and wait for the whole reply.
+
+        Args:
+            messages: a text, or messages in the form of OpenAI's chat API.
+            model: the model, if not the client's.
+            temperature: sampling temperature; sent only if given.
+            max_tokens: limit of the reply in tokens.
+            tools: tools in OpenAI's form.
+            tool_choice: `"auto"`, `"required"`, `"none"` or a dict that names a tool.
+            callbacks: functions to call as the reply arrives; it is then streamed.
+            timeout: seconds or a `Timeout` for this call.
+            extra_headers: headers for this call; they replace ours, `None` removes one.
+            **params: more, in OpenAI's words or the vendor's; the dicts `extra_body` and `extra_query` go over all.
+
+        Raises:
+            ConfigurationError: an argument is wrong; nothing was sent.
+            LLMNetError: the call failed; the class says how, `.partial` holds what had arrived.
+        """
+        named = {"model": model, "tools": tools, "tool_choice": tool_choice, "timeout": timeout}
+        named |= {"temperature": temperature, "max_tokens": max_tokens, "extra_headers": extra_headers}
+        params |= {name: value for name, value in named.items() if value is not None}
+        if callbacks is None:
+            reply: ChatResponse = await self._run(self._chat_call(messages, params, stream=False))
+            return reply
+        checked_callbacks(callbacks, self.check_plain)
+        call = self._chat_call(messages, params, stream=True, whole=True)
+        return await self._told(AsyncChatStream(self._transport, call), callbacks)
+
+    def stream_chat(
+        self,
+        messages: Messages,
+        *,
+        model: str | None = None,
+        temperature: float | None = None,
+        max_tokens: int | None = None,
+        tools: Sequence[Mapping[str, Any]] | None = None,
+        tool_choice: str | Mapping[str, Any] | None = None,
+        timeout: float | Timeout | None = None,
+        extra_headers: Mapping[str, str | None] | None = None,
+        **params: Any,
+    ) -> AsyncChatStream:
+        """Ask, and hear the reply as it is made; arguments as in `chat`. Nothing is sent before the first iteration.
+
+        Raises:
+            ConfigurationError: an argument is wrong.
+        """
+        named = {"model": model, "tools": tools, "tool_choice": tool_choice, "timeout": timeout}
+        named |= {"temperature": temperature, "max_tokens": max_tokens, "extra_headers": extra_headers}
+        params |= {name: value for name, value in named.items() if value is not None}
+        return AsyncChatStream(self._transport, self._chat_call(messages, params, stream=True))
+
+    async def embed(
+        self,
+        inputs: str | Sequence[str] | Sequence[Sequence[int]],
+        *,
+        model: str | None = None,
+        timeout: float | Timeout | None = None,
+        extra_headers: Mapping[str, str | None] | None = None,
+        **params: Any,
+    ) -> EmbeddingResponse:
+        """Turn texts into vectors; more inputs than the vendor takes at once go in several requests.
+
+        Raises:
+            ConfigurationError: an argument is wrong, or the provider has no embeddings.
+            LLMNetError: a request failed.
+        """
+        return await self._all(EmbedJob(self, inputs, model, timeout, extra_headers, params))
+
+    async def list_models(self) -> list[ModelInfo]:
+        """List the models of the provider, all pages.
+
+        Raises:
+            ConfigurationError: the provider has no such list.
+            LLMNetError: a request failed.
+        """
+        return await self._all(ModelsJob(self))
+
+    def batch(
+        self,
+        requests: Iterable[Any] | AsyncIterable[Any],
+        *,
+        max_concurrent: int | None = None,
+        ordered: bool = False,
+        stop_after_errors: int | None = None,
+        progress: "Progress" = None,
+        **params: Any,
+    ) -> "AsyncBatch":
+        """Ask many times, with bounded concurrency and memory; a failure is a result like any other.
+
+        A row is what `chat` takes as `messages`, a dict of `chat`'s arguments (with `prompt` or `messages`, and a
+        `custom_id` of your own), or a line of an OpenAI Batch file. Throttles are waited out for up to an hour, unless
+        `retry=` or `timeout=` of the client says otherwise.
+
+        Args:
+            requests: the rows; they are taken one by one, as there is room for them.
+            max_concurrent: calls in flight, within those that the client allows.
+            ordered: give the results in the order of the rows, not as they come.
+            stop_after_errors: after so many failed rows take no more; those in flight are finished.
+            progress: `True` for a bar on the terminal, or a function that is given `BatchProgress`.
+            **params: arguments of `chat` for all rows; a row's own go before them.
+
+        Raises:
+            ConfigurationError: an argument is wrong.
+        """
+        from llmnet.batch import options, tasks  # noqa: PLC0415 - loaded on use
+
+        ledger, report = options.planned(
+            requests,
+            self.config.max_concurrent,
+            max_concurrent=max_concurrent,
+            ordered=ordered,
+            stop_after_errors=stop_after_errors,
+            progress=progress,
+        )
+        lasting = options.patience(self.config.policy, self.config.timeout)
+        patient = self.with_options(**lasting, on_event=report.hook(self.config.on_event))
+        engine = tasks.AsyncEngine(requests, ledger, make=patient.rows_with(params), run=patient._run)
+        return tasks.AsyncBatch(engine, report)
+
+    def with_options(self, **fields: Unpack[ClientFields]) -> Self:
+        """Make a cheap child that shares connections, queue, budget and counters; closing it closes nothing.
+
+        Raises:
+            ConfigurationError: a field is wrong, or is one that only the parent can have.
+        """
+        child = self._child(type(self).__new__(type(self)), fields)
+        child._transport = self._transport
+        return child
+
+    async def aclose(self) -> None:
+        """End all calls in flight with `APIConnectionError`, and close all connections.
+
+        Idempotent; what an interrupt has kept from being closed, the next one closes.
+        """
+        if not self._is_child:
+            self._common.close()
+            await self._transport.aclose()
+
+    async def __aenter__(self) -> Self:
+        return self
+
+    async def __aexit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        await self.aclose()
+
+    async def _all(self, job: Job[T]) -> T:
+        with job:
+            for call in job.calls():
+                await self._run(call)
+        return job.result()
+
+    async def _run(self, call: Call) -> Any:
+        """The driver: send, read, and on a fault ask the call what to do."""
+        try:
+            while True:
+                try:
+                    return await self._attempt(call)
+                except Fault as fault:
+                    call.judge(fault.outcome)
+        except BaseException as error:
+            self._transport.end(call, error)
+            raise
+
+    async def _attempt(self, call: Call) -> Any:
+        async with await self._transport.send(call) as raw:
+            exchange = call.under_way
+            async for data in raw:
+                exchange.feed(data)
+                if exchange.done:
+                    break
+            exchange.end()
+            return call.succeed()
+
+    async def _told(self, stream: AsyncChatStream, callbacks: StreamCallbacks) -> ChatResponse:
+        try:
+            while (chunk := await self._heard(stream, callbacks)) is not None:
+                await wait.tell(callbacks.on_chunk, chunk)
+            await wait.tell(callbacks.on_complete, stream.response)
+        except BaseException as error:
+            await stream._break_off(error)
+            raise
+        return stream.response
+
+    async def _heard(self, stream: AsyncChatStream, callbacks: StreamCallbacks) -> StreamChunk | None:
+        """The next chunk; only an error of the call itself is told, not one that a callback has raised."""
+        try:
+            return await anext(stream, None)
+        except LLMNetError as error:
+            await wait.tell(callbacks.on_error, error)
+            raise

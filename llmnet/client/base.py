@@ -1,0 +1,247 @@
+"""Turns the arguments of a method into calls: all that both clients share but the waiting."""
+
+import dataclasses
+import os
+import time
+import warnings
+import weakref
+from collections.abc import Callable, Mapping, Sequence
+from typing import Any, Self
+
+from llmnet.client.shared import Shared
+from llmnet.config.fields import FAKE_URL, ClientConfig, client_config
+from llmnet.config.resolve import CREDENTIALS, Resolved, resolve
+from llmnet.core.admission.gate import Same
+from llmnet.core.bounds import Bounds, Clock, Timeout, resolve_timeout
+from llmnet.core.call import Call
+from llmnet.core.chat import StreamCallbacks
+from llmnet.core.credentials import in_headers
+from llmnet.core.errors import ConfigurationError
+from llmnet.core.extras import take_extras
+from llmnet.core.headers import checked_headers
+from llmnet.core.http import Request, merged
+from llmnet.core.params import check_names
+from llmnet.core.request import chat_request, checked_model, checked_timeout
+from llmnet.core.secrets import Secrets
+from llmnet.providers import make_form
+from llmnet.providers.form import Form
+from llmnet.providers.model_names import disagreement
+from llmnet.telemetry import log
+from llmnet.telemetry.dispatch import Teller
+from llmnet.telemetry.stats import Stats
+
+# What a client shares with its children: giving one of these to a child would have to split it.
+_SHARED_FIELDS = ("max_concurrent", "proxy", "verify", "http2", "transport")
+
+
+class Caller:
+    """What a client is but for its waiting: settings, and the calls that its methods make.
+
+    Threads share it without a lock: what it holds is set when it is made, and never changes, but for `_form`. Two
+    threads that need that one first may both make it; both are alike, and a form holds nothing but its target. What
+    does change is `Shared`'s, and the secrets', which see to themselves.
+    """
+
+    clock: Clock = staticmethod(time.monotonic)
+    wall: Clock = staticmethod(time.time)
+    check_plain: Callable[[object, str], None]
+
+    def __init__(self, model_or_config: str | ClientConfig | None = None, /, **fields: Any) -> None:
+        self._shared: Shared | None = None
+        self._set_up(client_config(model_or_config, fields))
+        self._shared = Shared(self.config.max_concurrent)
+        self._is_child = False
+
+    def _set_up(self, config: ClientConfig) -> None:
+        self.check_plain(config.api_key, "api_key")
+        self.config = config
+        self.resolved: Resolved = resolve(config, os.environ)
+        self._policy = config.policy
+        log.set_up(os.environ)
+        self._form: Form | None = None
+        _CALLERS.add(self)
+        self._secrets = Secrets(self.resolved.secrets)
+
+    @property
+    def _common(self) -> Shared:
+        assert self._shared is not None  # noqa: S101 - set by __init__
+        return self._shared
+
+    def _renew(self) -> None:
+        """Begin anew in a forked child, which has an embedded server of its own; the transport does so by itself."""
+        self._form = None
+        self._secrets.renew()
+        if self._shared is not None:
+            self._shared.renew()
+
+    def _child(self, child: Self, fields: Mapping[str, Any]) -> Self:
+        """Make a child that shares all but what it is given."""
+        for name in _SHARED_FIELDS:
+            if name in fields:
+                raise ConfigurationError(f"{name} is shared with the parent; make a new client to change it")
+        config = self.config.over(fields)
+        if "provider" not in fields and config.provider != self.config.provider:  # the parent's key is not for it
+            raise disagreement(config.provider, self.config.provider)
+        child._set_up(config)
+        child._shared, child._is_child = self._shared, True
+        child.clock, child.wall = self.clock, self.wall  # gates that are shared hold moments of one clock
+        return child
+
+    @property
+    def request_count(self) -> int:
+        """HTTP requests sent so far, by this client and its children."""
+        return self._common.request_count
+
+    @property
+    def stats(self) -> Stats:
+        """What this client and its children have done so far: a snapshot, and `.prometheus()` is its text."""
+        return self._common.counters.snapshot()
+
+    def __repr__(self) -> str:
+        return f"{type(self).__name__}({self.config!r})"
+
+    def __del__(self) -> None:
+        # Without a transport an argument was refused, and there is nothing to close.
+        if hasattr(self, "_transport") and not self._is_child and not self._common.closed:
+            warnings.warn(f"unclosed {self!r}; use `with`, or close it", ResourceWarning, source=self, stacklevel=2)
+
+    # -- calls --------------------------------------------------------------------------------------------------------
+
+    def form(self) -> Form:
+        """The wire form at its address; the embedded server is started by the first call that needs it."""
+        if self._form is None:
+            target = self.resolved.target
+            if target.base_url == FAKE_URL:
+                from llmnet.testing.embedded import embedded_url  # noqa: PLC0415 - loaded on use
+
+                target = dataclasses.replace(target, base_url=embedded_url() + self.resolved.api.path)
+                return make_form(self.resolved.api.form, target)
+            self._form = make_form(self.resolved.api.form, target)
+        return self._form
+
+    def _chat_call(self, messages: Any, params: Mapping[str, Any], *, stream: bool, whole: bool = False) -> Call:
+        given = dict(params)
+        timeout, extra = (given.pop(name, None) for name in ("timeout", "extra_headers"))
+        headers = checked_headers(extra, "extra_headers")
+        checked_timeout(timeout)
+        extras = take_extras(given)
+        model = self.model_of(given.pop("model", None))
+        chat = chat_request(messages, model, given, stream=stream)
+        tier = chat.params.get("service_tier")
+        bounds = resolve_timeout(timeout, self.config.timeout, stream=stream and not whole, flex=tier == "flex")
+        form = self.form()
+        gate = (chat.model, str(tier))
+        request = extras.over(form.prepare(chat))
+        return self.make_call(form, request, bounds, headers=headers, gate=gate, stream=stream, secrets=extras.secrets)
+
+    def model_of(self, model: Any) -> str:
+        """The model of a call, by its own name: that which the call was given, or else the client's.
+
+        Raises:
+            ConfigurationError: there is none, or it is another provider's.
+        """
+        own = self.resolved.model if model is None else self.resolved.names.own(checked_model(model))
+        return checked_model(own)
+
+    def _row_call(self, row: Any, common: Mapping[str, Any]) -> Call:
+        """The call of one row of a batch.
+
+        Raises:
+            ConfigurationError: the row is wrong.
+        """
+        from llmnet.batch.rows import read_row  # noqa: PLC0415 - loaded on use
+
+        read = read_row(row, common)
+        return self._chat_call(read.messages, read.params, stream=False)
+
+    def rows_with(self, common: Mapping[str, Any]) -> Callable[[Any], Call]:
+        """What makes a call of each row of a batch, with these arguments of `chat` for all of them.
+
+        Raises:
+            ConfigurationError: one of them is wrong for every row.
+        """
+        check_names(common)
+        take_extras(dict(common))
+        if common.get("model") is not None:
+            self.model_of(common["model"])
+        return lambda row: self._row_call(row, common)
+
+    def check_row(self, row: Any) -> None:
+        """Check a row of a batch as its call would do, and send nothing.
+
+        Raises:
+            ConfigurationError: the row is wrong.
+        """
+        self._row_call(row, {})
+
+    def make_call(
+        self,
+        form: Form,
+        request: Request,
+        timeout: Timeout,
+        *,
+        since: float | None = None,
+        headers: Mapping[str, str | None],
+        gate: tuple[Any, ...],
+        stream: bool = False,
+        read: Callable[[Any], Any] | None = None,
+        secrets: Sequence[str] = (),
+    ) -> Call:
+        """One call to a host, under the policy, the gate and the budget that it shares with others.
+
+        Its own headers lie over all others, the credential too; *since* is when that began of which it is a part.
+        """
+        host, key = form.target.host, self.resolved.key
+        model, *_ = gate
+        # A callable is itself the credential: a token that it renews is no new one. Headers and query may hold one too.
+        given = merged(request.headers, headers)
+        lane = (host, Same(key) if callable(key) else key, *map(given.get, CREDENTIALS), *secrets)
+        now = self.clock()
+        call = Call(
+            form,
+            request,
+            authorise=lambda request, key: form.authorise(request, key).with_headers(headers),
+            policy=self._policy,
+            bounds=Bounds(timeout, self.clock, since),
+            rng=self._common.rng,
+            wall=self.wall,
+            gate=self._common.gate((*lane, *gate), now),
+            bucket=self._common.bucket(lane, self._policy.budget, now),
+            host=host,
+            secrets=self._secrets.also([*in_headers(headers), *secrets]),
+            key=key,
+            stream=stream,
+            read=read,
+            count=self._common.count,
+            model=model,
+            listener=Teller(self._common.counters, self._common.late, self.config.on_event),
+        )
+        return self._common.watch(call)
+
+
+# A client is added in one step of the interpreter, and they are listed in a forked child, where only one thread runs.
+_CALLERS: "weakref.WeakSet[Caller]" = weakref.WeakSet()
+
+
+def _in_child() -> None:
+    for caller in list(_CALLERS):
+        caller._renew()
+
+
+if hasattr(os, "register_at_fork"):
+    os.register_at_fork(after_in_child=_in_child)
+
+
+def checked_callbacks(callbacks: Any, check: Callable[[object, str], None]) -> None:
+    """Check callbacks before anything is sent.
+
+    Raises:
+        ConfigurationError: they are none, or cannot be called here.
+    """
+    if not isinstance(callbacks, StreamCallbacks):
+        raise ConfigurationError(f"callbacks must be a StreamCallbacks(on_chunk=…, …), not {type(callbacks).__name__}")
+    for name in StreamCallbacks.__struct_fields__:
+        callback = getattr(callbacks, name)
+        if callback is not None and not callable(callback):
+            raise ConfigurationError(f"callbacks.{name} must be a function, not {type(callback).__name__}")
+        check(callback, f"callbacks.{name}")

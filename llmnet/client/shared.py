@@ -1,0 +1,87 @@
+"""What a client and its children share: queue, gates, buckets, counters, and the calls in flight."""
+
+import random
+import threading
+import weakref
+from collections.abc import Hashable
+
+from llmnet.core.admission.gate import Bucket, Gate, Lanes
+from llmnet.core.admission.queue import FairQueue
+from llmnet.core.call import Call
+from llmnet.core.errors import APIConnectionError, ConfigurationError
+from llmnet.core.retry import RetryBudget
+from llmnet.telemetry.dispatch import Late
+from llmnet.telemetry.stats import Counters
+
+
+class Shared:
+    """One for a client and all its children.
+
+    Threads share it: `_lock` guards `request_count`, `closed`, the lanes and the calls in flight; `request_count` and
+    `closed` are read without. Queue, counters, gates and buckets have locks of their own; `rng` is asked for `random()`
+    alone, which is one step of the interpreter.
+    """
+
+    def __init__(self, max_concurrent: int) -> None:
+        self.queue = FairQueue(max_concurrent)
+        self.counters = Counters()
+        self.rng = random.Random()
+        self.request_count = 0
+        self.closed = False
+        self._gates: Lanes[Gate] = Lanes()
+        self._buckets: Lanes[Bucket] = Lanes()
+        self._begin()
+
+    def _begin(self) -> None:
+        # A signal handler may close the client on the very thread that is in here.
+        self._lock = threading.RLock()
+        self._live: weakref.WeakSet[Call] = weakref.WeakSet()
+        self.late = Late()
+
+    def renew(self) -> None:
+        """Begin anew in a forked child: slots and locks belong to threads that it lacks, calls to its parent."""
+        for call in list(self._live):
+            call.orphan(APIConnectionError("the process was forked while the call was under way", retryable=False))
+        self._begin()
+        self.queue.reset()
+        self.rng.seed()
+        self.counters.renew()
+        for lasting in (*self._gates, *self._buckets):
+            lasting.renew()
+
+    def count(self, n: int) -> None:
+        """So many more HTTP requests were sent; one less where a connection turns out to have been dead."""
+        with self._lock:
+            self.request_count += n
+
+    def gate(self, lane: Hashable, now: float) -> Gate:
+        """The gate of a (host, credential, model, tier)."""
+        with self._lock:
+            return self._gates.get(lane, Gate, now)
+
+    def bucket(self, lane: Hashable, budget: RetryBudget | None, now: float) -> Bucket | None:
+        """The retry bucket of a (host, credential)."""
+        if budget is None:
+            return None
+        with self._lock:
+            return self._buckets.get(lane, lambda: Bucket(budget.capacity), now)
+
+    def watch(self, call: Call) -> Call:
+        """Note a call, so that `close` can end it."""
+        with self._lock:
+            self._check_open()
+            self._live.add(call)
+            self._check_open()  # again: a handler that has closed it just now may not have seen the call
+        return call
+
+    def _check_open(self) -> None:
+        if self.closed:
+            raise ConfigurationError("the client is closed; make a new one, or call it inside its with block")
+
+    def close(self) -> None:
+        """End all calls; done again, it ends those that a Ctrl-C has left out."""
+        with self._lock:
+            self.closed = True
+            live = list(self._live)
+        for call in live:
+            call.stop(APIConnectionError("the client was closed while the call was under way", retryable=False))

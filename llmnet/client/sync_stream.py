@@ -1,0 +1,159 @@
+"""A reply as it is made, blocking; `aio_stream.py` is the same text, awaited, and a test holds the two to that."""
+
+import sys
+from collections import deque
+from types import TracebackType
+from typing import Self
+
+from llmnet.core.call import Call
+from llmnet.core.chat import ChatResponse, StreamChunk
+from llmnet.core.errors import StreamCancelledError, StreamError
+from llmnet.core.finalizer import surely
+from llmnet.core.http import Meta
+from llmnet.core.outcome import Fault
+from llmnet.core.turn import Turn
+from llmnet.transports.sync.reply import OpenReply
+from llmnet.transports.sync.transport import Transport
+
+
+class ChatStream:
+    """A reply as it is made: an iterator of `StreamChunk`, and a context manager that closes it.
+
+    One thread or task reads it at a time; another ends it by `cancel`, which goes through the call.
+    """
+
+    def __init__(self, transport: Transport, call: Call) -> None:
+        self._transport, self._call = transport, call
+        self._raw: OpenReply | None = None
+        self._ready: deque[StreamChunk] = deque()
+        self._response: ChatResponse | None = None
+        self._closed = False
+        # Whoever sends, reads or closes just now: threads and tasks may come at the same time.
+        self._turn = Turn()
+
+    def __iter__(self) -> Self:
+        return self
+
+    def __next__(self) -> StreamChunk:
+        while True:
+            while self._response is None and (not self._ready or self._closed or self._call.stopped is not None):
+                self._advance()
+            if self._closed or (self._response is not None and not self._ready):
+                raise StopIteration
+            try:
+                return self._ready.popleft()
+            except IndexError:  # another thread has taken it
+                continue
+
+    def _advance(self) -> None:
+        """Take one step; whatever ends the call closes the stream, so that nothing is ever sent again."""
+        mine = object()
+        try:
+            if self._closed or not self._turn.take(mine):
+                raise StreamError("the stream is closed" if self._closed else "another one reads the stream just now")
+            self._call.outer = id(sys.exception())
+            self._step()
+            self._turn.give(mine)
+        except BaseException as error:
+            if self._turn.has(mine):
+                self._shut(error, mine)
+            raise
+        if self._closed:  # by another one, who could do no more than say so
+            self._shut(None, mine)
+
+    def _step(self) -> None:
+        """Send or, where that is done, read once; a fault of either is judged."""
+        try:
+            self._call.go_on()
+            if self._raw is None:
+                self._raw = self._transport.send(self._call)
+            else:
+                self._read(self._raw)
+        except Fault as fault:
+            self._leave()
+            self._call.judge(fault.outcome)
+
+    def _read(self, raw: OpenReply) -> None:
+        exchange = self._call.under_way
+        data = None if exchange.done else next(raw, None)
+        self._ready.extend(exchange.end() if data is None else exchange.feed(data))
+        if self._ready:
+            self._call.shown()
+        if data is None:
+            if self._closed:  # by a hook of its own, just now
+                self._call.end()
+            self._response = self._call.succeed()
+            self._leave()
+
+    @property
+    def response(self) -> ChatResponse:
+        """The assembled reply, once the stream has ended.
+
+        Raises:
+            StreamError: it has not.
+        """
+        if self._response is None:
+            raise StreamError("the stream has not ended; `.partial` has what has arrived")
+        return self._response
+
+    @property
+    def partial(self) -> ChatResponse | None:
+        """The reply as far as it has arrived, or `None` where nothing of it has."""
+        return self._response or self._call.partial()
+
+    @property
+    def meta(self) -> Meta:
+        """How the call went so far."""
+        return self._call.meta
+
+    def cancel(self) -> None:
+        """End the stream from any thread: whoever queues, sleeps, connects or reads for it is woken."""
+        if self._response is None:
+            self._call.stop(StreamCancelledError("the stream was cancelled"))
+
+    def close(self) -> None:
+        """Stop listening and give the connection back; idempotent, and for any thread or task.
+
+        Whoever queues, sleeps, connects or reads for the stream is woken, gets a `StreamError`, and gives it back.
+        """
+        self._break_off(None)
+
+    def _break_off(self, error: BaseException | None) -> None:
+        """Close the stream, and say what made an end of it; whoever is at work for it is woken, and closes it then."""
+        self._closed = True
+        if not self._shut(error, object()):
+            self._call.stop(StreamError("the stream is closed"), "closed")
+
+    def _shut(self, error: BaseException | None, mine: object) -> bool:
+        """Give back what the stream holds, and be told what ended it; false where another is at work for it."""
+        try:
+            if not self._turn.take(mine):
+                return False
+            self._closed = True
+            try:
+                self._leave()
+            finally:
+                self._transport.end(self._call, error)
+        finally:
+            self._turn.give(mine)
+        return True
+
+    def _leave(self) -> None:
+        raw, self._raw = self._raw, None
+        if raw is not None:
+            raw.close()
+
+    def __enter__(self) -> Self:
+        while self._raw is None and self._response is None:
+            self._advance()
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self.close()
+
+    def __del__(self) -> None:
+        # Nobody listens any more; the open reply, if there is one, is closed by its own finalizer.
+        if hasattr(self, "_call"):  # a Ctrl-C may have come as it was made
+            surely(lambda: self._call.end(late=True))

@@ -1,0 +1,247 @@
+"""What a client is told, a model string and fields: each is checked when it is given; the environment adds the rest."""
+
+import dataclasses
+import functools
+import os
+import ssl
+from collections.abc import Awaitable, Callable, Mapping
+from enum import StrEnum
+from reprlib import repr as brief
+from typing import Any, Literal, TypedDict
+
+from llmnet.config import checks
+from llmnet.core.bounds import Timeout
+from llmnet.core.credentials import in_headers
+from llmnet.core.errors import ConfigurationError
+from llmnet.core.events import Hook
+from llmnet.core.headers import checked_headers
+from llmnet.core.request import model_text, plain_text
+from llmnet.core.retry import RetryPolicy, count
+from llmnet.providers.addresses import checked_url
+from llmnet.providers.model_names import check_move, nearest, split
+from llmnet.providers.services import NAMED, SERVICES
+
+ApiKey = str | Callable[[], str] | Callable[[], Awaitable[str]]
+FAKE_URL = "fake:"
+
+
+class Provider(StrEnum):
+    """The providers that have a name of their own; other services are named by their string."""
+
+    OPENAI = "openai"
+    ANTHROPIC = "anthropic"
+    AZURE = "azure"
+    DASHSCOPE = "dashscope"
+    QIANFAN = "qianfan"
+    FAKE = "fake"
+
+
+class ClientFields(TypedDict, total=False):
+    """The fields of `ClientConfig`, as keyword arguments of a client."""
+
+    provider: Provider | str
+    api: str | None
+    model: str | None
+    api_key: ApiKey | None
+    base_url: str | None
+    timeout: float | Timeout
+    max_retries: int
+    retry: RetryPolicy | None
+    max_concurrent: int
+    headers: Mapping[str, str | None] | None
+    proxy: str | None
+    verify: bool | str | ssl.SSLContext
+    http2: bool
+    api_version: str | None
+    on_event: Hook | None
+    transport: Literal["auto", "fast", "httpx"]
+
+
+class _Default(int):
+    """A number that nobody gave, which a `RetryPolicy` therefore overrules."""
+
+
+class _Unnamed(str):
+    """A provider that nobody gave."""
+
+    __slots__ = ()
+
+
+_UNNAMED = _Unnamed(Provider.OPENAI)
+
+
+class _Reading:
+    """How a config came by its provider and its model."""
+
+    __slots__ = ("is_named", "is_split")
+
+    is_named: bool  # the caller has named the provider, by its field or in the model string
+    is_split: bool  # the model is what a provider was split off from
+
+
+@dataclasses.dataclass(frozen=True, slots=True, kw_only=True)
+class ClientConfig(_Reading):
+    """All settings of a client; checked when it is made.
+
+    Attributes:
+        provider: a `Provider`, or the name of another service.
+        api: which of the provider's wire forms, if not its usual one.
+        model: default model of calls that name none; `"provider:model"` names the provider, too.
+        api_key: a string, or a callable (a plain one has a thread) asked each time; blank: the provider's variable.
+        base_url: where to send; `None`: the provider's variable, then its public address.
+        timeout: seconds, or a `Timeout`.
+        max_retries: retries after the first attempt (3); given beside `retry`, now or before, it wins.
+        retry: a whole `RetryPolicy`.
+        max_concurrent: calls in flight; more wait in a fair queue.
+        headers: extra headers; they replace ours whatever their case, `None` removes one.
+        proxy: the proxy to use, whatever the environment says; `""` for none.
+        verify: a CA file or folder, an `SSLContext`, on which nothing is set, or `False` (unsafe).
+        http2: HTTP/2 where the server has it (async, extra `http2`); an `SSLContext` given as `verify` has to offer it.
+        api_version: Azure's.
+        on_event: called with each event of a call as it happens (`llmnet.core.events`), where the call runs, or on a
+            thread of its own if a stream is dropped unclosed; it must be quick; its errors are only logged.
+        transport: the engine of the async client.
+
+    Raises:
+        ConfigurationError: a value is wrong; the message names the field and the fix.
+    """
+
+    provider: Provider | str = _UNNAMED  # becomes `Provider.OPENAI`
+    api: str | None = None
+    model: str | None = None
+    api_key: ApiKey | None = None
+    base_url: str | None = None
+    timeout: float | Timeout = dataclasses.field(default_factory=Timeout)
+    max_retries: int = _Default(3)
+    retry: RetryPolicy | None = None
+    max_concurrent: int = 100
+    headers: Mapping[str, str | None] | None = None
+    proxy: str | None = None
+    verify: bool | str | ssl.SSLContext = True
+    http2: bool = False
+    api_version: str | None = None
+    on_event: Hook | None = None
+    transport: Literal["auto", "fast", "httpx"] = "auto"
+
+    def __post_init__(self) -> None:
+        object.__setattr__(self, "is_named", not isinstance(self.provider, _Unnamed))
+        for name, check in _CHECKS.items():
+            value = getattr(self, name)
+            if value is not None or name not in _OPTIONAL:
+                object.__setattr__(self, name, check(value, name))
+        self._read_model()
+        _check_api(self.api, self.provider)
+        if isinstance(self.max_retries, _Default):
+            object.__setattr__(self, "max_retries", _Default((self.retry or RetryPolicy()).max_retries))
+
+    def _read_model(self) -> None:
+        """Split the provider off the model; that of another provider stays, for an address may make sense of it."""
+        service, model = split(self.model or "")
+        is_split = service is not None and (not self.is_named or service is SERVICES[self.provider])
+        object.__setattr__(self, "is_split", is_split)
+        if service is not None and is_split:
+            object.__setattr__(self, "is_named", True)
+            object.__setattr__(self, "provider", _provider(service.name, "provider"))
+            object.__setattr__(self, "model", model or None)
+
+    def __repr__(self) -> str:
+        shown = {name: getattr(self, name) for name in ("provider", "api", "model", "max_retries", "max_concurrent")}
+        shown["base_url"] = self.base_url and self.base_url.partition("?")[0]  # a query may hold a key
+        return f"ClientConfig({', '.join(f'{name}={value!r}' for name, value in shown.items())})"
+
+    def over(self, fields: Mapping[str, Any]) -> "ClientConfig":
+        """This config with other values in some fields.
+
+        Raises:
+            ConfigurationError: a value is wrong, or a credential that was given for one provider would go to another.
+            TypeError: there is no such field.
+        """
+        if unknown := [name for name in fields if name not in FIELDS]:
+            raise TypeError(f"unknown option {', '.join(unknown)}; the options are {', '.join(FIELDS)}")
+        config = ClientConfig(**{**self._as_given(fields.get("provider", self.provider)), **fields})
+        if config.provider != self.provider and config.base_url is None and (self.is_named or self.model):
+            held = {"api_key": self.api_key, "headers": in_headers(self.headers or {})}
+            check_move(self.provider, config.provider, {name: held[name] for name in held.keys() - fields.keys()})
+        return config
+
+    def _as_given(self, provider: object) -> dict[str, Any]:
+        """The fields that make this config again; a model that was read once is not read anew, whoever the provider."""
+        given = {name: getattr(self, name) for name in FIELDS if name != "provider" or self.is_named}
+        if self.is_split and self.model is not None:
+            given["model"] = f"{provider}:{self.model}"
+        return given
+
+    def __reduce__(self) -> Any:
+        return functools.partial(ClientConfig, **self._as_given(self.provider)), ()
+
+    @property
+    def policy(self) -> RetryPolicy:
+        """The retry policy, with `max_retries` where it was given on its own."""
+        return dataclasses.replace(self.retry or RetryPolicy(), max_retries=int(self.max_retries))
+
+    @property
+    def effective_base_url(self) -> str:
+        """Where calls will go, by this config and the environment.
+
+        Raises:
+            ConfigurationError: there is no address, or it is none.
+        """
+        from llmnet.config.resolve import address  # noqa: PLC0415 - it stands on this file
+
+        return address(self, os.environ).base_url
+
+
+FIELDS = tuple(field.name for field in dataclasses.fields(ClientConfig))
+
+
+def client_config(model_or_config: str | ClientConfig | None, fields: Mapping[str, Any]) -> ClientConfig:
+    """The config that a client's arguments make.
+
+    Raises:
+        ConfigurationError: a field is wrong, or the model is given twice.
+        TypeError: there is no such field.
+    """
+    if model_or_config is None or isinstance(model_or_config, ClientConfig):
+        return (model_or_config or ClientConfig()).over(fields)
+    model = plain_text(model_or_config, "the model")
+    if "model" in fields:
+        raise ConfigurationError("the model is given twice: as the first argument and as model=")
+    return ClientConfig().over({"model": model, **fields})
+
+
+# -- the checks: each takes a value and the name of its field, and gives what to keep ---------------------------------
+
+
+def _provider(value: Any, name: str) -> Provider | str:
+    service = NAMED.get(value.strip().lower()) if isinstance(value, str) else None
+    if service is None:
+        shown = f": {brief(value)}" if isinstance(value, str) and nearest(value.lower()) else ""  # it may be a key
+        raise ConfigurationError(f"{name} is unknown{shown}; known are {', '.join(sorted(SERVICES))}")
+    return Provider(service.name) if service.name in Provider.__members__.values() else service.name
+
+
+def _check_api(api: str | None, provider: str) -> None:
+    apis = SERVICES[provider].apis
+    if api is not None and api not in apis:
+        raise ConfigurationError(f"api must be one of {', '.join(apis)} for {provider}, not {brief(api)}")
+
+
+_CHECKS: dict[str, Callable[[Any, str], Any]] = {
+    "provider": _provider,
+    "api": plain_text,
+    "model": model_text,
+    "api_key": checks.key,
+    "base_url": checked_url,
+    "timeout": checks.timeout,
+    "max_retries": count,
+    "retry": checks.one_of(RetryPolicy, said="a RetryPolicy"),
+    "max_concurrent": checks.positive_count,
+    "headers": checked_headers,
+    "proxy": checks.one_of(str, said="an address like 'http://host:3128', or '' for none"),
+    "verify": checks.one_of(bool, str, ssl.SSLContext, said="the path of a CA file, an SSLContext or a bool"),
+    "http2": checks.one_of(bool, said="True or False"),
+    "api_version": plain_text,
+    "on_event": checks.hook,
+    "transport": checks.engine,
+}
+_OPTIONAL = ("api", "model", "api_key", "base_url", "retry", "headers", "proxy", "api_version", "on_event")

@@ -1,0 +1,62 @@
+"""What a client is told of the way to its host is checked when it is told, not when a call first goes that way."""
+
+import importlib.util
+import ssl
+from collections.abc import Mapping
+
+from llmnet.core.call import Call
+from llmnet.core.credentials import in_proxy
+from llmnet.core.errors import ConfigurationError
+from llmnet.core.local_servers import is_here
+from llmnet.net.proxy import Proxy, proxy_for
+from llmnet.net.tls import Use, ssl_context
+
+
+def check_way(proxy: str | None, verify: bool | str | ssl.SSLContext, use: Use) -> None:
+    """Check an explicit proxy and an explicit CA file; what the environment says harms only the calls that need it.
+
+    Raises:
+        ConfigurationError: the proxy is no address, or the file holds no certificate.
+    """
+    proxy_on_way("https://any", proxy, {})
+    if isinstance(verify, str):
+        ssl_context(verify, {}, use)
+
+
+def proxy_on_way(url: str, explicit: str | None, environ: Mapping[str, str]) -> Proxy | None:
+    """The proxy that a URL goes through, which can be spoken to.
+
+    Raises:
+        ConfigurationError: it cannot be used, or a package for it is missing; the message names who named it.
+    """
+    proxy = proxy_for(url, explicit=explicit, environ=environ)
+    if proxy is not None and proxy.speaks_socks:
+        named = "proxy" if proxy.source == "argument" else f"the environment variable {proxy.source}"
+        need("socksio", f"the SOCKS proxy in {named}", "socks")
+    return proxy
+
+
+def way_of(call: Call, explicit: str | None, environ: Mapping[str, str]) -> Proxy | None:
+    """The proxy that a call goes through now: noted in the call, and what it asks for among the call's secrets.
+
+    That of the environment, which may have been named since the client was made, is not for servers of this process.
+
+    Raises:
+        ConfigurationError: as `proxy_on_way` does.
+    """
+    url = call.request.url
+    proxy = proxy_on_way(url, explicit, {} if is_here(url) else environ)
+    call.proxy = proxy.url if proxy else ""
+    for secret in in_proxy(proxy.full_url) if proxy else ():
+        call.secrets.learn(secret)
+    return proxy
+
+
+def need(module: str, asked: str, extra: str) -> None:
+    """Check that the package behind an extra is there.
+
+    Raises:
+        ConfigurationError: it is not; the message says what to install.
+    """
+    if importlib.util.find_spec(module) is None:
+        raise ConfigurationError(f"{asked} needs a package that is not installed: pip install 'llmnet[{extra}]'")

@@ -1,0 +1,58 @@
+"""How a SOCKS5 proxy is asked for a connection (RFC 1928, 1929); the fronts carry the bytes, and wait."""
+
+from collections.abc import Generator
+from typing import TypeAlias
+
+from llmnet.net.proxy import Proxy
+
+# Gives what to send and how many bytes of the answer to wait for, and is sent these.
+Talk: TypeAlias = Generator[tuple[bytes, int], bytes, None]
+
+# The head of the last answer goes as far as the first byte of an address, whose kind tells what is left of it.
+_HEAD, _NAME = 5, b"\x03"
+_LEFT = {b"\x01": 3 + 2, b"\x04": 15 + 2}
+
+
+def talk(proxy: Proxy, host: str, port: int) -> Talk:
+    """Have a proxy connect to a host.
+
+    Raises:
+        OSError: it does not, or speaks another language.
+    """
+    import socksio  # noqa: PLC0415 - of an extra
+
+    try:
+        yield from _talk(proxy, host, port)
+    except OverflowError:
+        why = "SOCKS5 has no room for so long a name, user or password; authentication failed"
+    except socksio.ProtocolError:
+        why = "it speaks no SOCKS5"
+    else:
+        return
+    # Not where it was caught: the innermost cause is what is told.
+    raise OSError(why)
+
+
+def _talk(proxy: Proxy, host: str, port: int) -> Talk:
+    from socksio import socks5  # noqa: PLC0415 - of an extra
+
+    methods = socks5.SOCKS5AuthMethod
+    offered = [methods.NO_AUTH_REQUIRED, *([] if proxy.username is None else [methods.USERNAME_PASSWORD])]
+    chosen = socks5.SOCKS5AuthReply.loads((yield socks5.SOCKS5AuthMethodsRequest(offered).dumps(), 2)).method
+    if chosen not in offered:
+        raise OSError("authentication failed: it wants another kind, or a user and a password")
+    if chosen is methods.USERNAME_PASSWORD:
+        credentials = ((proxy.username or "").encode(), (proxy.password or "").encode())
+        answer = yield socks5.SOCKS5UsernamePasswordRequest(*credentials).dumps(), 2
+        if not socks5.SOCKS5UsernamePasswordReply.loads(answer).success:
+            raise OSError("authentication failed: user or password are wrong")
+    head = yield socks5.SOCKS5CommandRequest.from_address(socks5.SOCKS5Command.CONNECT, (host, port)).dumps(), _HEAD
+    left = head[4] + 2 if head[3:4] == _NAME else _LEFT.get(head[3:4], 0)
+    code = socks5.SOCKS5Reply.loads(head + (yield b"", left)).reply_code
+    if code is not socks5.SOCKS5ReplyCode.SUCCEEDED:
+        raise OSError(f"it makes no connection: {code.name.lower().replace('_', ' ')}")
+
+
+def ended() -> bytes:
+    """Say that the proxy has closed the connection while something was expected of it."""
+    raise ConnectionResetError("it closed the connection")

@@ -1,0 +1,195 @@
+"""A reply as a list of steps, which says all that happens on the socket; taking the steps is somebody else's work.
+
+The body runs through a row of stages, each a generator from steps to steps that touches only the bytes:
+pace, hold, cut or stall, split or drip, chunks. A reply without faults passes none of them.
+"""
+
+import dataclasses
+import zlib
+from collections.abc import Generator, Iterable, Iterator
+from enum import Enum
+from itertools import chain
+
+from llmnet.testing.dialects.common import Content
+from llmnet.testing.script import Reply
+from llmnet.testing.wire import render_head
+
+
+class Mark(Enum):
+    """A step that is neither bytes to write nor seconds to wait."""
+
+    HOLD = "wait for a release"
+    STALL = "do nothing more"
+    CLOSE = "close cleanly"
+    ABORT = "close without the good-byes of TLS"
+    RESET = "close with a TCP reset"
+
+
+Step = bytes | float | Mark
+Steps = Iterator[Step]
+Plan = Generator[Step, None, list[Step]]
+"""Yields all steps but the last ones, which it returns: with them the request is dealt with."""
+
+_ENDS = frozenset({Mark.CLOSE, Mark.ABORT, Mark.RESET})
+_PORTION = 65536
+_BODILESS = frozenset({204, 304})
+
+
+def steps(reply: Reply, content: Content, *, last: bool, head: bool = False) -> Plan:
+    """Say what happens after a request, in order.
+
+    Args:
+        reply: the scripted reply with its faults.
+        content: what it says in the wire form of the request.
+        last: whether the client asked to close the connection afterwards.
+        head: whether it asked for the head alone.
+    """
+    return _gather(_all_steps(reply, content, last=last, head=head))
+
+
+def greeting(reply: Reply) -> Plan:
+    """Say what happens on a connection that has made no request: no HTTP, and then the end."""
+    return steps(dataclasses.replace(reply, raw=reply.raw or b""), Content("", ()), last=True)
+
+
+def _all_steps(reply: Reply, content: Content, *, last: bool, head: bool) -> Steps:
+    end = Mark.RESET if reply.reset else Mark.CLOSE
+    if reply.delay:
+        yield float(reply.delay)
+    if reply.hold is True:
+        yield Mark.HOLD
+    if reply.silent:
+        yield Mark.STALL
+    if reply.drop:
+        yield end
+    if reply.raw is not None:
+        yield from _stages(reply, [reply.raw])
+        yield end
+    headers, parts = _framing(reply, content, last=last or reply.close)
+    yield from _drip([render_head(reply.status, headers)], 1, reply.drip_head)
+    if not head:
+        body = _stages(reply, parts)
+        yield from _chunk(body) if headers.get("transfer-encoding") == "chunked" else body
+    if reply.reset or reply.drop_idle or headers.get("connection") == "close":
+        yield end
+
+
+def _framing(reply: Reply, content: Content, *, last: bool) -> tuple[dict[str, str], Iterable[bytes]]:
+    """Decide the head, and by it how the client will know the end of the body."""
+    headers = {"content-type": content.type, **content.headers}
+    parts = content.parts
+    if reply.gzip:
+        headers["content-encoding"], parts = "gzip", _gzip(parts)
+    if reply.status in _BODILESS:
+        parts = []
+    elif content.stream if reply.chunked is None else reply.chunked:
+        headers["transfer-encoding"] = "chunked"
+    elif content.stream:
+        headers["connection"] = "close"
+    else:
+        parts = [b"".join(parts)]
+        headers["content-length"] = str(len(parts[0]))
+    if last:
+        headers["connection"] = "close"
+    own = {name.lower(): value for name, value in reply.headers.items()}
+    return {name: value for name, value in {**headers, **own}.items() if value is not None}, parts
+
+
+def _gzip(parts: Iterable[bytes]) -> Iterator[bytes]:
+    packer = zlib.compressobj(wbits=31)
+    for part in parts:
+        yield packer.compress(part) + packer.flush(zlib.Z_SYNC_FLUSH)
+    yield packer.flush()
+
+
+def _stages(reply: Reply, parts: Iterable[Step]) -> Steps:
+    body: Steps = iter(parts)
+    if reply.pace is not None:
+        body = _pause(body, reply.pace)
+    if reply.hold == "body":
+        body = _hold_half(list(body))
+    if reply.cut is not None or reply.stall is not None:
+        body = _limit(body, reply)
+    if reply.split or reply.drip is not None:
+        body = _drip(body, reply.split or 1, reply.drip or 0.0)
+    return body
+
+
+def _hold_half(body: list[Step]) -> Steps:
+    """Put the wait into the middle: between events, or inside the one part of a plain body."""
+    if len(body) == 1 and isinstance(body[0], bytes):
+        middle = len(body[0]) // 2
+        body = [body[0][:middle], body[0][middle:]]
+    return chain(body[: len(body) // 2], [Mark.HOLD], body[len(body) // 2 :])
+
+
+def _limit(body: Steps, reply: Reply) -> Steps:
+    left = reply.cut if reply.cut is not None else reply.stall or 0
+    for step in body:
+        size = len(step) if isinstance(step, bytes) else 0
+        yield step[:left] if isinstance(step, bytes) else step
+        left -= size
+        if left <= 0:
+            break
+    yield Mark.STALL if reply.cut is None else Mark.RESET if reply.reset else Mark.ABORT
+
+
+def _drip(body: Iterable[Step], size: int, seconds: float | None) -> Steps:
+    """Cut the bytes into pieces and pause between them; no pause at all is None."""
+    return iter(body) if seconds is None else _pause(_split(body, size), seconds)
+
+
+def _split(body: Iterable[Step], size: int) -> Steps:
+    """Cut at every *size* bytes, also across the events, and wherever something else happens."""
+    rest = b""
+    for step in body:
+        if isinstance(step, bytes):
+            data = rest + step
+            whole = len(data) - len(data) % size
+            yield from (data[at : at + size] for at in range(0, whole, size))
+            rest = data[whole:]
+        else:
+            yield from (rest, step)
+            rest = b""
+    yield rest
+
+
+def _pause(body: Steps, seconds: float) -> Steps:
+    started = False
+    for step in body:
+        if isinstance(step, bytes) and step:
+            if started:
+                yield float(seconds)
+            started = True
+        yield step
+
+
+def _chunk(body: Steps) -> Steps:
+    for step in body:
+        if not isinstance(step, bytes):
+            yield step
+        elif step:  # an empty chunk would be the last one
+            yield b"%x\r\n%b\r\n" % (len(step), step)
+    yield b"0\r\n\r\n"
+
+
+def _gather(body: Steps) -> Plan:
+    """Write together what nothing stands between, in portions, since events may be endless."""
+    pending: list[bytes] = []
+    size = 0
+    for step in body:
+        if isinstance(step, bytes):
+            pending.append(step)
+            size += len(step)
+            if size < _PORTION:
+                continue
+        elif step in _ENDS:
+            return [b"".join(pending), step]
+        if size:
+            yield b"".join(pending)
+        pending, size = [], 0
+        if not isinstance(step, bytes):
+            yield step
+        if step is Mark.STALL:
+            return []
+    return [b"".join(pending)]

@@ -1,0 +1,55 @@
+"""What serves each way that the requests of one event loop go; of very many only those in use and the newest stay."""
+
+from collections.abc import Callable
+from typing import Any, Generic, Protocol, TypeVar
+
+from llmnet.net.sockets import WAYS
+
+Way = tuple[str, bool, bool]
+"""The proxy, credentials included; whether TLS is spoken; whether each request must have a connection of its own."""
+
+
+class Closable(Protocol):
+    """What holds connections."""
+
+    async def aclose(self) -> None:
+        """Close them."""
+
+
+T = TypeVar("T", bound=Closable)
+
+
+def in_use(transport: Any) -> bool:
+    """Whether a request is under way on the connections of a transport of httpx, in a pool of ours or of httpcore."""
+    pool = transport._pool
+    return pool.in_use if hasattr(pool, "in_use") else not all(one.is_idle() for one in pool.connections)
+
+
+class Ways(Generic[T]):
+    """What serves each way.
+
+    Nothing is awaited between the look whether there is something and putting it there.
+
+    Args:
+        in_use: whether something serves a request right now.
+    """
+
+    def __init__(self, in_use: Callable[[T], bool]) -> None:
+        self._in_use = in_use
+        self.clients: dict[Way, T] = {}
+
+    async def get(self, way: Way, make: Callable[[], T]) -> T:
+        """What serves a way, made where there is nothing yet."""
+        found = self.clients.get(way)
+        if found is None:
+            found = self.clients[way] = make()
+            for old in list(self.clients)[:-WAYS]:
+                if not self._in_use(self.clients[old]):
+                    await self.clients.pop(old).aclose()
+                    break
+        return found
+
+    async def aclose(self) -> None:
+        """Close all of them."""
+        while self.clients:
+            await self.clients.popitem()[1].aclose()

@@ -1,0 +1,237 @@
+"""How the async front waits: clock, sleep, ticket, key and callback; the seam where tests put virtual time."""
+
+import asyncio
+import contextlib
+import functools
+import inspect
+import math
+import time
+import types
+from collections.abc import Awaitable, Callable, Coroutine, Generator
+from typing import Any, TypeVar, cast
+
+from llmnet.core.admission.queue import FairQueue, Ticket
+from llmnet.core.call import Call
+from llmnet.core.headers import checked_key, given_key
+from llmnet.core.outcome import Fault, Outcome
+from llmnet.core.request import is_async_callable
+from llmnet.transports.key_callable import ASKED, asked, loud
+
+T = TypeVar("T")
+
+# Turns of the loop that bytes take, through TLS and all layers of the library, from the socket to whoever waits.
+_TURNS = 16
+
+# Which wait each task is in. No context variable: timers that are cancelled, but not yet due, hold their context.
+_HERE: "dict[asyncio.Task[Any] | None, Scope]" = {}
+# Of all loops; a task is added and discarded in one step of the interpreter each, and nobody goes through them.
+_ENDING: set[asyncio.Task[None]] = set()
+
+
+class Awaits:
+    """Waits of tasks; every one ends early when its call is stopped, and passes a cancellation on at once."""
+
+    clock = staticmethod(time.monotonic)
+    wall = staticmethod(time.time)
+
+    async def sleep(self, seconds: float, call: Call) -> None:
+        """Wait, unless the call is stopped."""
+        await self._until(asyncio.Event(), seconds, call)
+
+    async def slot(self, queue: FairQueue, call: Call) -> None:
+        """Wait for a slot, first come, first served; whoever ends the call leaves with its ticket, slot or no slot.
+
+        Raises:
+            Fault: the bound expired, or the call was stopped.
+        """
+        turn, loop = asyncio.Event(), asyncio.get_running_loop()
+        # The call has the ticket before the queue does: there is no moment in which a Ctrl-C could lose it.
+        ticket = call.ticket = Ticket(lambda: call_soon(loop, turn.set))
+        queue.join(ticket)
+        while not ticket.granted:
+            await self._until(turn, call.left(), call)
+            if not ticket.granted and call.bounds.left()[1] <= 0:
+                raise Fault(Outcome(call.expired(f"in the queue, where {queue}")))
+
+    async def _until(self, event: asyncio.Event, seconds: float, call: Call) -> None:
+        loop = asyncio.get_running_loop()
+        call.wakes(lambda: wake(loop, event.set))
+        try:
+            async with asyncio.timeout(None if math.isinf(seconds) else max(seconds, 0.0)):
+                await event.wait()
+        except TimeoutError:
+            pass
+        finally:
+            call.wakes(None)
+        call.go_on()
+
+
+class Scope:
+    """A wait for a step of the HTTP library, under the nearest bound of the call, armed anew as phases change.
+
+    Args:
+        said: what the error of an expired bound says of the step, if anything.
+
+    Attributes:
+        at_proxy: it is the proxy that is waited for, not yet the server.
+        give_up: what breaks off the upload that the step is in, for something may have come meanwhile.
+    """
+
+    def __init__(self, call: Call, said: str = "") -> None:
+        self.at_proxy = False
+        self.give_up: Callable[[], object] | None = None
+        self._call, self._said = call, said
+        self._loop = asyncio.get_running_loop()
+        self._timeout: asyncio.Timeout | None = None
+        self._timer: asyncio.Handle | None = None
+
+    async def run(self, step: Awaitable[T]) -> T:
+        """Await a step.
+
+        Raises:
+            Fault: the bound expired, or the call was stopped.
+        """
+        task = asyncio.current_task()
+        outer, _HERE[task] = _HERE.get(task), self
+        try:
+            async with asyncio.timeout(None) as self._timeout:
+                self._call.wakes(lambda: wake(self._loop, self._end))
+                self.arm()
+                return await once(step)
+        except TimeoutError:
+            if not self._timeout or not self._timeout.expired():
+                raise
+            raise Fault(Outcome(self._call.expired(self._said))) from None
+        finally:
+            _leave(task, outer)
+            self._disarm()
+            self._timeout = None
+            self._call.wakes(None)
+            if inspect.iscoroutine(step):
+                step.close()
+
+    def arm(self) -> None:
+        """Move the deadline to the nearest bound; a phase of the call has begun."""
+        if self._timeout is not None:
+            self._disarm()
+            left = self._call.left()
+            if left <= 0 and not self._call.bounds.may_look():
+                self._end()
+            elif not math.isinf(left):
+                self._timer = self._loop.call_later(max(left, 0.0), self._look, _TURNS)
+
+    def _disarm(self) -> None:
+        if self._timer is not None:
+            self._timer.cancel()
+
+    def _look(self, turns: int) -> None:
+        """The bound has expired, perhaps while the loop was busy: what has come by now has a few turns to be read."""
+        if self.give_up is not None:
+            self.give_up()
+        if turns:
+            self._timer = self._loop.call_soon(self._look, turns - 1)
+        else:
+            self._end()
+
+    def _end(self) -> None:
+        if self._timeout is not None and not self._timeout.expired():
+            self._timeout.reschedule(self._loop.time())
+
+
+def _leave(task: asyncio.Task[Any] | None, outer: Scope | None) -> None:
+    """A task has left its wait, perhaps for one around it."""
+    if outer is None:
+        del _HERE[task]
+    else:
+        _HERE[task] = outer
+
+
+def scope_here() -> Scope | None:
+    """The wait that the running code is a step of."""
+    return _HERE.get(asyncio.current_task())
+
+
+@types.coroutine
+def once(step: Awaitable[T], *, ending: bool = False) -> Generator[Any, Any, T]:
+    """Await a step that hears of one cancellation at most, or, where it is *ending* something, of none until its end.
+
+    The HTTP library gives the loop a turn before it closes what was cancelled: whoever is cancelled again in that turn
+    would leave a connection open that nobody knows of. What it cancels itself, and takes back, is no end.
+    """
+    steps, task = step.__await__(), cast("asyncio.Task[Any]", asyncio.current_task())
+    go, late, heard = functools.partial(next, steps), None, math.inf
+    while True:
+        try:
+            waited = go()
+        except BaseException as end:
+            if late is not None:
+                raise late from None
+            if isinstance(end, StopIteration):
+                return cast(T, end.value)
+            raise
+        go = functools.partial(next, steps)
+        try:
+            yield waited
+        except BaseException as error:  # noqa: BLE001 - it is passed on
+            again = ending or task.cancelling() > heard
+            if again and waited is None and isinstance(error, asyncio.CancelledError):
+                late = error
+            else:
+                go, heard = functools.partial(steps.throw, error), task.cancelling()
+
+
+def call_soon(loop: asyncio.AbstractEventLoop, function: Callable[[], Any]) -> None:
+    """Call on the loop's own thread; RuntimeError if the loop is closed, on which the queue passes the slot on."""
+    loop.call_soon_threadsafe(function)
+
+
+def wake(loop: asyncio.AbstractEventLoop, function: Callable[[], Any]) -> None:
+    """Call on the loop's own thread; one that is closed has nobody left to wake."""
+    with contextlib.suppress(RuntimeError):
+        loop.call_soon_threadsafe(function)
+
+
+def finish(loop: asyncio.AbstractEventLoop, end: Callable[[], Coroutine[Any, Any, None]]) -> None:
+    """Have a loop run what nobody waits for; it would not itself keep the task alive."""
+
+    def start() -> None:
+        task = loop.create_task(end())
+        _ENDING.add(task)
+        task.add_done_callback(_ENDING.discard)
+
+    wake(loop, start)
+
+
+async def ask_key(call: Call) -> str | None:
+    """The key of an attempt: as given, or from a callable that is asked each time, under the call's bounds."""
+    source = call.key_source
+    return given_key(await Scope(call, ASKED).run(_said_by(source))) if callable(source) else checked_key(source)
+
+
+async def _said_by(source: Callable[[], Any]) -> Any:
+    """What a callable gives; a plain one is called in a thread of its own, for it may block."""
+    try:
+        said = source() if is_async_callable(source) else await _told_by(source)
+        return await said if inspect.isawaitable(said) else said
+    except StopAsyncIteration as error:  # of a StopIteration Python itself makes one
+        raise loud(error) from error
+
+
+async def _told_by(source: Callable[[], Any]) -> Any:
+    loop, over = asyncio.get_running_loop(), asyncio.Event()
+    answer = asked(source)
+    answer.add_done_callback(lambda _: wake(loop, over.set))
+    await over.wait()
+    return answer.result()
+
+
+async def tell(callback: Callable[[Any], Any] | None, value: Any) -> None:
+    """Call a callback, if there is one, and await what it gives."""
+    if callback is not None:
+        said = callback(value)
+        if inspect.isawaitable(said):
+            await said
+
+
+def check_plain(callback: object, name: str) -> None:
+    """Both plain functions and coroutine functions can be called here."""

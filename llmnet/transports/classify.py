@@ -1,0 +1,142 @@
+"""Tells from an exception and its causes what failed and in which phase, for both fronts; it judges nothing.
+
+The HTTP libraries wrap the operating system's errors several times over. What counts is found by walking all causes.
+"""
+
+import errno
+import re
+import socket
+import ssl
+
+from llmnet.core.call import Call
+from llmnet.core.errors import APIConnectionError, IncompleteStreamError, LLMNetError, Phase
+from llmnet.core.exception_graph import reachable
+from llmnet.core.outcome import Outcome
+from llmnet.core.preview import cut
+from llmnet.net.sockets import AT_ONCE
+from llmnet.net.tls import certificate_hint
+
+# What this machine lacks: nothing that the server or the network could mend; ports come back by themselves.
+_PORTS = errno.EADDRNOTAVAIL
+_LOCAL = frozenset({errno.EMFILE, errno.ENFILE, errno.ENOBUFS, errno.ENOMEM, _PORTS})
+_NO_SUCH_NAME = frozenset(
+    getattr(socket, name) for name in ("EAI_NONAME", "EAI_NODATA", "EAI_FAIL") if hasattr(socket, name)
+)
+# What the server said is no HTTP: a slip that another attempt may be spared, or a head that it would send again.
+_SLIPS = re.compile(r"BadStatusLine|illegal status line|illegal chunk header")
+_VIOLATIONS = (
+    *("LineTooLong", "InvalidHeader", "Receive buffer too long", "conflicting Content-Length"),
+    "without a pending proposal",  # to switch protocols, of a 101 that nobody asked for
+    "illegal request line",  # of a reply: its first byte is none of a text's, as when a server speaks TLS
+)
+# In HTTP/2 a stream ends by itself, and its code says whether the request was begun (RFC 9113, 8.7).
+_RESET = re.compile(r"StreamReset .*error_code:(?:ErrorCodes\.)?(\w+)")
+_REFUSED = ("7", "REFUSED_STREAM")
+# A proxy that refuses will refuse again; one that cannot reach the server may reach it later.
+_PROXY_REFUSES = re.compile(r"(failed|ProxyError): (?!50[234])\d{3}|authentication|not allowed", re.IGNORECASE)
+
+
+def outcome_of(error: BaseException, call: Call, *, proxied: bool = False) -> Outcome:
+    """What a failed attempt produced.
+
+    Args:
+        error: what the library raised.
+        call: the call that failed.
+        proxied: the library says that the proxy failed.
+    """
+    chain = [*reachable(error, call.outer)]
+    ours = call.stopped or next((e for e in chain if isinstance(e, LLMNetError)), None)
+    if ours is not None:
+        return Outcome(ours)
+    if _timed_out(chain, call):
+        return Outcome(_from(call.expired(), error))
+    text = said(error, chain)
+    slip, violation = _slip(text)
+    stale = _not_begun(text, call) and not (call.heard or slip or violation or proxied)
+    once = call.sent and (slip or _cut_short(call))
+    return Outcome(_from(_lost(error, chain, call, proxied=proxied), error), stale=stale, once=once)
+
+
+def _not_begun(text: str, call: Call) -> bool:
+    """Whether the server has not begun with the request: it says so, or the connection was dead before."""
+    reset = _RESET.search(text)
+    return reset[1] in _REFUSED if reset else call.reused and "inside the head" not in text
+
+
+def _cut_short(call: Call) -> bool:
+    """Whether the request was lost while it was sent; a small one is sent at once, whatever becomes of it."""
+    return call.uploading and len(call.request.body or b"") > AT_ONCE
+
+
+def _slip(text: str) -> tuple[bool, bool]:
+    """Whether the server has said what is no HTTP: a slip, or a head that it would send again."""
+    return _SLIPS.search(text) is not None, any(sign in text for sign in _VIOLATIONS)
+
+
+def _timed_out(chain: list[BaseException], call: Call) -> bool:
+    """A timeout of ours, told from the operating system's ETIMEDOUT by the bound that has expired."""
+    named = any("timed out" in str(e).lower() or isinstance(e, TimeoutError) for e in chain)
+    return named and call.bounds.left()[1] <= 0.001
+
+
+def _from(ours: LLMNetError, theirs: BaseException) -> LLMNetError:
+    ours.__cause__ = theirs
+    return ours
+
+
+def _lost(error: BaseException, chain: list[BaseException], call: Call, *, proxied: bool) -> LLMNetError:
+    text = said(error, chain)
+    known = _known(chain, text, call)
+    if proxied and (known is None or known.phase != "connect"):
+        final = not known.retryable if known else _PROXY_REFUSES.search(text) is not None
+        named = f"the proxy {call.proxy}".rstrip()
+        return _connection(f"{named} failed: {known.message if known else text}", "proxy", final=final)
+    return known or _broken(text, call)
+
+
+def _known(chain: list[BaseException], text: str, call: Call) -> APIConnectionError | None:
+    """What needs no guess from words: it has a class or a number of its own."""
+    for one in chain:
+        if isinstance(one, ssl.SSLCertVerificationError):
+            why = getattr(one, "verify_message", one)  # a program may have made the error by hand
+            text = f"the certificate is not trusted: {why}; {certificate_hint(one)}"
+            return _connection(text, "tls", final=True)
+        if isinstance(one, socket.gaierror):
+            return _connection(f"the name cannot be resolved: {one}", "dns", final=one.errno in _NO_SUCH_NAME)
+        if isinstance(one, OSError) and one.errno in _LOCAL:
+            text = f"this machine has run out of a resource: {one}"
+            return _connection(text, "connect", final=one.errno != _PORTS)
+    if any(isinstance(one, ssl.SSLError) for one in chain) and not call.sent:
+        return _connection(f"the TLS handshake failed: {text}", "tls", final=_no_tls(chain))
+    return None
+
+
+def _broken(text: str, call: Call) -> LLMNetError:
+    exchange = call.exchange
+    if not call.sent:
+        return _connection(f"the connection could not be made: {text}", "connect")
+    if exchange is None or exchange.kind is None:
+        if _cut_short(call):
+            return _connection(f"the connection was lost while the request was sent: {text}", "send")
+        _, broken = _slip(text)
+        return _connection(f"the connection was lost before the reply: {text}", "response", final=broken)
+    if exchange.kind == "events":
+        return IncompleteStreamError(f"the stream was lost after {exchange.arrived} bytes: {text}")
+    return _connection(f"the connection was lost after {exchange.arrived} bytes of the body: {text}", "body")
+
+
+def _connection(message: str, phase: Phase, *, final: bool = False) -> APIConnectionError:
+    return APIConnectionError(message, phase=phase, retryable=not final)
+
+
+def _no_tls(chain: list[BaseException]) -> bool:
+    """The server speaks no TLS at all: it will not learn it for the next attempt."""
+    signs = ("WRONG_VERSION_NUMBER", "HTTP_REQUEST", "RECORD_LAYER_FAILURE", "wrong version number")
+    return any(sign in str(one) for one in chain for sign in signs)
+
+
+def said(error: BaseException, chain: list[BaseException]) -> str:
+    """The root cause in its own words, with its class."""
+    root = next((one for one in chain if isinstance(one, OSError) and one.errno), error)
+    deepest = root if root is not error else chain[-1]
+    return f"{type(deepest).__name__}: {cut(str(deepest), 300)}"

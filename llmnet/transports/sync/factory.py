@@ -1,0 +1,141 @@
+"""`create_session`: a `requests.Session` for any HTTP API, under the same policy and bounds as our own calls."""
+
+import http.client
+from collections.abc import Mapping
+from typing import Any, Self
+
+import requests
+import urllib3
+from requests.utils import rewind_body
+from urllib3.exceptions import ConnectTimeoutError, MaxRetryError, ProtocolError, ReadTimeoutError
+
+from llmnet.core.call import Call
+from llmnet.core.errors import APITimeoutError, LLMNetError
+from llmnet.core.http import Headers, Request
+from llmnet.transports.classify import outcome_of
+from llmnet.transports.generic import Calls, PlainCall, spread
+from llmnet.transports.sync.pool import PoolAdapter
+from llmnet.transports.sync.retry import PolicyRetry, Resend, error_body, is_proxied
+from llmnet.transports.sync.wait import Waits
+
+_POOL_SIZE = 100
+
+
+def create_session(max_retries: int = 3, timeout: float = 30.0) -> requests.Session:
+    """Make a session that retries and times out as our clients do, for any HTTP API.
+
+    It raises requests' own exceptions, and returns the last response once retries are used up. Retried are lost
+    connections and the statuses of `RetryPolicy`, for POST too; a timeout only where the method is idempotent or the
+    request carries an `Idempotency-Key`. What fails while a body is read is not sent again.
+
+    Args:
+        max_retries: retries after the first attempt.
+        timeout: seconds for the whole of a request, its retries and its body included; with `stream=True` for each
+            wait, and ten minutes in all. A request's own `timeout=` takes its place; a pair (connect, read) bounds
+            single waits alone, as requests has it.
+
+    Raises:
+        ConfigurationError: a value is no such number.
+    """
+    adapter = ApiAdapter(Calls(max_retries, timeout, Waits()))
+    session = requests.Session()
+    session.mount("https://", adapter)
+    session.mount("http://", adapter)
+    return session
+
+
+class ApiRetry(PolicyRetry):
+    """Asks the call what to do; in the end the library's own error is raised, or its last response returned."""
+
+    call: PlainCall
+
+    def is_retry(self, method: str, status_code: int, has_retry_after: bool = False) -> bool:
+        """Error statuses are put to the call; a redirect is the session's to follow."""
+        return status_code >= 400
+
+    def increment(
+        self,
+        method: Any = None,
+        url: Any = None,
+        response: Any = None,
+        error: Any = None,
+        _pool: Any = None,
+        _stacktrace: Any = None,
+    ) -> Self:
+        """Put a failed attempt to the call; an error body is read only when it is not the caller's."""
+        call = self.call
+        if response is not None:
+            outcome = call.refused(response.status, Headers(response.headers.items()))
+        else:
+            outcome = outcome_of(error, call, proxied=is_proxied(error, call))
+        if not call.decide(outcome).retry:
+            raise _last(error, outcome.error, call, _pool, url)
+        if response is not None:
+            error_body(call, response)
+        return self.after(method, url, response)
+
+
+def _last(error: Any, ours: LLMNetError, call: Call, pool: Any, url: Any) -> urllib3.exceptions.HTTPError:
+    """What urllib3 is to end with: requests knows its own name for each; for a status it is the response itself."""
+    if isinstance(ours, APITimeoutError):
+        if call.sent:
+            return ReadTimeoutError(pool, url, ours.message)
+        error = ConnectTimeoutError(ours.message)
+    return error if isinstance(error, ReadTimeoutError | ProtocolError) else MaxRetryError(pool, url, error)
+
+
+class ApiAdapter(PoolAdapter):
+    """Makes a call of each request, and sends it."""
+
+    def __init__(self, calls: Calls[Waits]) -> None:
+        self.calls = calls
+        super().__init__(self._enter, _POOL_SIZE, ApiRetry)
+
+    def send(
+        self, request: Any, stream: bool = False, timeout: Any = None, *args: Any, **kwargs: Any
+    ) -> requests.Response:
+        """Send a request under bounds and policy."""
+        bounds = spread(self.calls.timeout if timeout is None else timeout, stream=stream)
+        plain = Request(method=request.method, url=request.url, headers=_texts(request.headers))
+        call = self.calls.new(plain, bounds, replayable=_replayable(request.body))
+        while True:
+            try:
+                with self.carrying(call):
+                    response = super().send(request, stream, None, *args, **kwargs)
+            except Resend:
+                _rewind(request)
+            else:
+                call.opened(response.status_code, Headers(response.headers.items()))
+                return response
+
+    def build_response(self, req: Any, resp: Any) -> requests.Response:
+        """Make a response without Set-Cookie2: nobody sends it, and `http.cookiejar` takes more than linear time."""
+        head = getattr(getattr(resp, "_original_response", None), "msg", None)
+        if isinstance(head, http.client.HTTPMessage):
+            del head["set-cookie2"]
+        return super().build_response(req, resp)
+
+    def _enter(self, call: Call) -> None:
+        try:
+            while (wait := call.hold()) > 0:
+                self.calls.waits.sleep(wait, call)
+        except APITimeoutError as error:  # an error body that came slowly has taken the rest of the time
+            raise ReadTimeoutError(None, call.request.url, error.message) from None  # type: ignore[arg-type]
+        call.begin(None)
+
+
+def _texts(headers: Mapping[str, str | bytes]) -> dict[str, str]:
+    return {name: value.decode("latin-1") if isinstance(value, bytes) else value for name, value in headers.items()}
+
+
+def _replayable(body: Any) -> bool:
+    """Whether a body can be sent more than once: bytes, or a file, which urllib3 rewinds."""
+    if body is None or isinstance(body, str | bytes | bytearray | memoryview):
+        return True
+    seekable = getattr(body, "seekable", None)
+    return seekable is not None and bool(seekable())
+
+
+def _rewind(request: requests.PreparedRequest) -> None:
+    if hasattr(request.body, "seek"):
+        rewind_body(request)

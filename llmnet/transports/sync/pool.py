@@ -1,0 +1,249 @@
+"""Pools in which attempts begin, and the adapters of a `requests.Session` that send through them.
+
+urllib3 re-enters the pool's `urlopen` for every attempt. That is where the call waits for its turn, when the failed
+connection is given back and nothing is held, and where headers and key of the new attempt are taken.
+"""
+
+import contextlib
+import threading
+import time
+from collections.abc import Callable, Iterator
+from typing import Any
+
+import requests
+import urllib3
+from requests.adapters import HTTPAdapter
+
+from llmnet.core.call import Call
+from llmnet.core.errors import ConfigurationError
+from llmnet.net.forks import abandon, renewed_after_fork
+from llmnet.net.proxy import Proxy
+from llmnet.net.proxy_route import proxy_on_way
+from llmnet.net.sockets import HOSTS, PATIENCE, WAYS
+from llmnet.transports.sync.connection import PlainConnection, SecureConnection
+from llmnet.transports.sync.idle import Idle, tidy
+from llmnet.transports.sync.retry import PolicyRetry
+
+Enter = Callable[[Call], None]
+
+# urllib3 adds these where they are missing, though the caller may have removed them.
+_NONE_OF_THEIRS = dict.fromkeys(("user-agent", "accept-encoding"), urllib3.util.SKIP_HEADER)
+
+
+class Attempts:
+    """What both kinds of pool add to urllib3's: each request goes through its call's turn, headers and bounds."""
+
+    closed: Callable[[], bool]
+    enter: Enter
+    here: threading.local
+    through: Proxy | None = None
+
+    def urlopen(
+        self,
+        method: str,
+        url: str,
+        body: Any = None,
+        headers: Any = None,
+        retries: Any = None,
+        *args: Any,
+        **kwargs: Any,
+    ) -> Any:
+        """Begin an attempt and send it."""
+        call: Call = retries.call
+        if call.exchange is None:
+            self.enter(call)
+        ours = {**_NONE_OF_THEIRS, **call.under_way.request.headers}
+        return super().urlopen(method, url, body, ours, retries, *args, **kwargs)  # type: ignore[misc]
+
+    def _get_conn(self, timeout: float | None = None) -> Any:
+        """Lend a connection to the call in hand; it must know whose it is before a proxy is told where to connect."""
+        conn = super()._get_conn(timeout)  # type: ignore[misc]
+        call = conn.call = self.here.call
+        conn.through = self.through
+        if call.wants_fresh or conn.too_old:
+            conn.close()
+        call.reused = conn.served and conn.sock is not None
+        return conn
+
+    def _put_conn(self, conn: Any) -> None:
+        """Take a connection back from its call; it is closed where the client is."""
+        if conn is not None:
+            conn.rest()
+        super()._put_conn(conn)  # type: ignore[misc]
+        if conn is not None and self.closed():  # perhaps just now, before it was back
+            conn.close()
+
+
+class PlainPool(Attempts, urllib3.HTTPConnectionPool):  # type: ignore[misc]
+    """Plain connections to one host."""
+
+    ConnectionCls = PlainConnection
+
+
+class SecurePool(Attempts, urllib3.HTTPSConnectionPool):  # type: ignore[misc]
+    """TLS connections to one host."""
+
+    ConnectionCls = SecureConnection
+
+
+class PoolAdapter(HTTPAdapter):
+    """Sends on behalf of the call that the thread carries, through pools in which attempts begin.
+
+    Threads share it: `_making` guards `proxy_manager`, into which only what is finished is put, so that it is read
+    without; urllib3's managers and pools have locks of their own; `_here` is each thread's own.
+    """
+
+    closed = False
+
+    def __init__(self, enter: Enter, pool_size: int, retry: Callable[[Call], urllib3.Retry] = PolicyRetry) -> None:
+        self._here = threading.local()
+        self._begin, self._retry = enter, retry
+        self._pool_size, self._tidy_at = pool_size, 0.0
+        self._set_up()
+        renewed_after_fork(self)
+
+    def _set_up(self) -> None:
+        self._making = threading.RLock()
+        # urllib3 fills each queue with as many empty places as it is told of here; how many are kept the queue knows.
+        super().__init__(pool_connections=HOSTS, pool_maxsize=1)
+
+    def renew(self) -> None:
+        """Begin with no connection, in a forked child."""
+        abandon((self.poolmanager, self.proxy_manager))
+        self._set_up()
+
+    def init_poolmanager(self, *args: Any, **kwargs: Any) -> None:
+        """Pools of ours."""
+        super().init_poolmanager(*args, **kwargs)
+        self.poolmanager.pool_classes_by_scheme = self._classes()
+
+    def _classes(self, through: Proxy | None = None) -> dict[str, Any]:
+        """The kinds of pool, by the scheme of what is requested."""
+        kept, closed = self._pool_size, staticmethod(lambda: self.closed)
+        ours = {"enter": staticmethod(self._begin), "here": self._here, "through": through, "closed": closed}
+        ours["QueueCls"] = staticmethod(lambda _: Idle(kept))
+        return {
+            "http": type("PlainPool", (PlainPool,), ours),
+            "https": type("SecurePool", (SecurePool,), ours),
+        }
+
+    def proxy_manager_for(self, proxy: str, **kwargs: Any) -> Any:
+        """Pools of ours behind a proxy, too; what urllib3 has for SOCKS would wait beyond our bounds."""
+        found = self.proxy_manager.get(proxy)
+        if found is None:
+            with self._making:
+                found = self.proxy_manager.get(proxy) or self._made(proxy, **kwargs)
+                self.proxy_manager[proxy] = found
+                for old in [*self.proxy_manager][:-WAYS]:
+                    del self.proxy_manager[old]
+        return found
+
+    def _made(self, proxy: str, **kwargs: Any) -> Any:
+        """A manager of pools behind a proxy; requests' own would be seen by other threads before its pools are ours."""
+        through = _socks_proxy(proxy)
+        if through is not None:
+            manager = urllib3.PoolManager(HOSTS, maxsize=1, **kwargs)
+        else:
+            headers = self.proxy_headers(proxy)
+            manager = urllib3.proxy_from_url(proxy, proxy_headers=headers, num_pools=HOSTS, maxsize=1, **kwargs)
+        manager.pool_classes_by_scheme = self._classes(through)
+        return manager
+
+    def _tidy(self) -> None:
+        """Once in a while close what has been idle for too long, and forget where nobody goes any more."""
+        now = time.monotonic()
+        if now < self._tidy_at:
+            return
+        self._tidy_at = now + PATIENCE
+        for manager in self._managers():
+            tidy(manager.pools)
+
+    def proxy_headers(self, proxy: str) -> dict[str, str]:
+        """The credentials of a proxy, in UTF-8 as the other front has them; requests would take Latin-1."""
+        user, password = (part.encode() for part in requests.utils.get_auth_from_url(proxy))
+        return {"Proxy-Authorization": requests.auth._basic_auth_str(user, password)} if user else {}
+
+    def close(self) -> None:
+        """Close all idle connections now; urllib3 leaves it to the garbage collector."""
+        for manager in self._managers():
+            for key in manager.pools.keys():  # noqa: SIM118 - no mapping: it refuses to be iterated
+                if (pool := manager.pools.get(key)) is not None:  # another thread may have put a newer one in its place
+                    pool.close()
+            manager.clear()
+
+    def _managers(self) -> list[Any]:
+        with self._making:
+            return [self.poolmanager, *self.proxy_manager.values()]
+
+    @contextlib.contextmanager
+    def carrying(self, call: Call) -> Iterator[None]:
+        """Have this thread's sends serve a call; a send within a send, as mocks make them, gives it back."""
+        self._tidy()
+        before, self._here.call = getattr(self._here, "call", None), call
+        try:
+            yield
+        finally:
+            self._here.call = before
+
+    @property
+    def max_retries(self) -> Any:
+        """A fresh `Retry` for the call in hand; requests reads this once for every send."""
+        call = getattr(self._here, "call", None)
+        return urllib3.Retry(0, read=False) if call is None else self._retry(call)
+
+    @max_retries.setter
+    def max_retries(self, value: object) -> None:
+        """HTTPAdapter sets its default here; the policy stands."""
+
+
+def _socks_proxy(address: str) -> Proxy | None:
+    """The proxy of an address, if it speaks SOCKS."""
+    if not address.lower().startswith("socks"):
+        return None
+    try:
+        return proxy_on_way("https://any", address, {})
+    except ConfigurationError as error:
+        raise requests.exceptions.InvalidProxyURL(error.message) from None
+
+
+class CallAdapter(PoolAdapter):
+    """The adapter of a client: one TLS context for all connections, made when the first of them needs it."""
+
+    def __init__(self, enter: Enter, tls: Callable[[], Any], pool_size: int) -> None:
+        self._tls = tls
+        super().__init__(enter, pool_size)
+
+    def send(self, request: Any, *args: Any, **kwargs: Any) -> requests.Response:
+        """Send on behalf of the call that the request belongs to."""
+        with self.carrying(request.call):
+            return super().send(request, *args, **kwargs)
+
+    def proxy_manager_for(self, proxy: str, **kwargs: Any) -> Any:
+        """TLS with a proxy, too, is as the client was told."""
+        if proxy.lower().startswith("https:") and proxy not in self.proxy_manager:
+            tls = self._tls()
+            kwargs.update(proxy_ssl_context=tls, ssl_context=tls)
+        return super().proxy_manager_for(proxy, **kwargs)
+
+    def close(self) -> None:
+        """Close all idle connections now, and those that come back, when they do."""
+        self.closed = True
+        super().close()
+
+    def build_response(self, req: Any, resp: Any) -> requests.Response:
+        """Make a response without a jar of its cookies: nobody asks for them, and to read them takes time."""
+        head, resp._original_response = resp._original_response, None
+        try:
+            return super().build_response(req, resp)
+        finally:
+            resp._original_response = head
+
+    def cert_verify(self, conn: Any, url: Any, verify: Any, cert: Any) -> None:
+        """Nothing: requests would add the roots of certifi to a caller's private context."""
+
+    def build_connection_pool_key_attributes(self, request: Any, verify: Any, cert: Any = None) -> Any:
+        """Say which pool a request belongs to; our context stands in for requests' own settings."""
+        host, pool = super().build_connection_pool_key_attributes(request, verify, cert)
+        pool.pop("ca_certs", None)
+        pool.pop("ca_cert_dir", None)
+        return host, {**pool, "ssl_context": self._tls()} if host["scheme"] == "https" else pool

@@ -1,0 +1,81 @@
+"""How a request goes out in the sync front: in pieces, each under the nearest bound, until all is sent or answered.
+
+A server may answer, as by 413, while it takes no more of an upload: whoever only sent would wait for the bound.
+"""
+
+import errno
+import math
+import selectors
+import socket
+import ssl
+from collections.abc import Callable
+from typing import Any
+
+from llmnet.core.call import Call
+from llmnet.core.http import answers
+from llmnet.transports.sync.reader import arm
+from llmnet.transports.sync.tls import lowest
+
+# What a TLS socket sends at once: each further record may take as long as the first.
+_RECORD = 16384
+_HEAD = 12  # as far as the status goes
+# It needs no descriptor of its own, and `select` takes none from 1024 on; Windows has that alone.
+_Selector = getattr(selectors, "PollSelector", selectors.SelectSelector)
+
+
+def upload(sock: Any, data: Any, call: Call, send: Callable[[Any], object]) -> None:
+    """Send what a request consists of.
+
+    Args:
+        sock: the socket that is sent on.
+        data: bytes; files and iterators go as they are.
+        call: whose bounds hold.
+        send: sends one piece.
+
+    Raises:
+        BrokenPipeError: the reply, or the end of the connection, has come first; urllib3 goes on to read it.
+        TimeoutError: the bound expired, and nothing has come.
+    """
+    pieces = _pieces(data)
+    # Of what comes over TLS nobody can tell whether it is a reply, before it is read.
+    watched = len(pieces) > 1 and type(sock) is socket.socket
+    try:
+        for piece in pieces:
+            watched = watched and not _heard(sock, call.left())
+            arm(sock, call.left())
+            send(piece)
+    except (ssl.SSLEOFError, ssl.SSLZeroReturnError) as error:
+        raise BrokenPipeError(errno.EPIPE, str(error)) from error
+    except TimeoutError as error:
+        if error.errno is None and _ready(lowest(sock), selectors.EVENT_READ, 0):
+            raise BrokenPipeError(errno.EPIPE, "something has come before all was sent") from error
+        raise
+
+
+def _heard(sock: socket.socket, seconds: float) -> bool:
+    """Wait until there is room for the next piece; whether something has come that is no reply yet.
+
+    Raises:
+        BrokenPipeError: the reply has come, or the end of the connection.
+    """
+    if not _ready(sock, selectors.EVENT_READ | selectors.EVENT_WRITE, seconds) & selectors.EVENT_READ:
+        return False
+    head = sock.recv(_HEAD, socket.MSG_PEEK)
+    if not head or answers(head):
+        raise BrokenPipeError(errno.EPIPE, "the reply has come before all was sent")
+    return True
+
+
+def _ready(sock: socket.socket, events: int, seconds: float) -> int:
+    """Which of some events there are, after so many seconds at most."""
+    with _Selector() as selector:
+        selector.register(sock, events)
+        return sum(seen for _, seen in selector.select(None if math.isinf(seconds) else max(0.0, seconds)))
+
+
+def _pieces(data: Any) -> list[Any]:
+    """Cut bytes, so that a peer that takes them slowly meets the bound; anything else goes as it is."""
+    if not isinstance(data, bytes) or len(data) <= _RECORD:
+        return [data]
+    whole = memoryview(data)
+    return [whole[at : at + _RECORD] for at in range(0, len(data), _RECORD)]

@@ -1,0 +1,117 @@
+"""Knows what the errors and responses of other libraries say: by names and attributes, so that none is imported."""
+
+import errno
+import socket
+import ssl
+from datetime import timedelta
+from typing import Any
+
+from llmnet.core.errors import APIStatusError, LLMNetError
+from llmnet.core.http import Headers
+from llmnet.core.retry_after import parse_retry_after
+from llmnet.transports.classify import outcome_of
+from llmnet.transports.generic import PlainCall
+
+# Top-level module: classes that, with their subclasses, say that the network failed.
+_NETWORK = {
+    "requests": {"ConnectionError", "Timeout", "ChunkedEncodingError"},
+    "urllib3": {"TimeoutError", "ProtocolError", "ProxyError", "SSLError", "MaxRetryError"},
+    "httpx": {"TransportError"},
+    "httpx2": {"TransportError"},
+    "httpcore": {"NetworkError", "TimeoutException", "RemoteProtocolError", "ProxyError"},
+    "aiohttp": {"ClientConnectionError", "ClientPayloadError"},
+    "openai": {"APIConnectionError"},
+    "anthropic": {"APIConnectionError"},
+    "urllib": {"URLError"},
+    "http": {"IncompleteRead"},
+    "asyncio": {"IncompleteReadError"},
+}
+# Those among them that blame the request.
+_REQUEST = {
+    "httpx": {"UnsupportedProtocol", "LocalProtocolError"},
+    "httpx2": {"UnsupportedProtocol", "LocalProtocolError"},
+}
+_PYTHONS_OWN = (ConnectionError, TimeoutError, socket.gaierror, ssl.SSLError)
+_UNREACHABLE = {errno.ENETUNREACH, errno.EHOSTUNREACH, errno.ENETDOWN, errno.ETIMEDOUT}
+
+
+def failure(error: Exception, call: PlainCall, *, listed: bool) -> LLMNetError | None:
+    """What an exception means, as an error that the call can judge; `None` where no repetition would help.
+
+    Args:
+        error: what a function raised; it is left as it is.
+        call: the judge; the headers that came with the error are noted there.
+        listed: the caller wants it to be repeated, whatever it says.
+    """
+    if isinstance(error, LLMNetError) and error.repeated:
+        return None
+    # What a server advises by `x-should-retry` outweighs a status, but not the caller.
+    call.meta.headers = Headers() if listed else headers_of(error)
+    if listed:
+        return _asked_for(error, call)
+    if isinstance(error, LLMNetError) and getattr(error, "status", True):
+        return _twin(error)
+    says_when = getattr(error, "retry_after", None) is not None
+    return refusal(error, call) or (_asked_for(error, call) if says_when else _network_error(error, call))
+
+
+def refusal(thing: object, call: PlainCall) -> LLMNetError | None:
+    """What the error status of a response means, or of an exception that tells of one."""
+    status = status_of(thing)
+    if status is None:
+        return None
+    call.meta.headers = headers_of(thing)
+    return APIStatusError(status=status, http_status=status, retry_after=_retry_after(thing, call))
+
+
+def _asked_for(error: Exception, call: PlainCall) -> LLMNetError:
+    """The repetition that the caller wants, or one who says no more than when to come back."""
+    return APIStatusError(throttled=True, retry_after=_retry_after(error, call))
+
+
+def _network_error(error: Exception, call: PlainCall) -> LLMNetError | None:
+    """What a network error means by the rules of our own transports."""
+    pythons_own = isinstance(error, _PYTHONS_OWN) or (isinstance(error, OSError) and error.errno in _UNREACHABLE)
+    if _listed(error, _REQUEST) or not (pythons_own or _listed(error, _NETWORK)):
+        return None
+    proxied = any(cls.__name__ == "ProxyError" for cls in type(error).__mro__)
+    ours = outcome_of(error, call, proxied=proxied).error
+    return None if ours.repeated else _twin(ours)
+
+
+def _twin(error: LLMNetError) -> LLMNetError:
+    """A copy to be judged, which completes it with facts of the judge; made without asking how a subclass is made."""
+    twin = type(error).__new__(type(error))
+    twin.__dict__.update(vars(error))
+    return twin
+
+
+def _listed(error: Exception, table: dict[str, set[str]]) -> bool:
+    return any(cls.__name__ in table.get(cls.__module__.partition(".")[0], ()) for cls in type(error).__mro__)
+
+
+def status_of(thing: object) -> int | None:
+    """The error status of a response, or of an exception that has one or holds a response."""
+    for place in (thing, getattr(thing, "response", None)):
+        for name in ("status_code", "status"):
+            value = getattr(place, name, None)
+            if isinstance(value, int) and 400 <= value <= 999:
+                return int(value)
+    return None
+
+
+def headers_of(thing: object) -> Headers:
+    """The headers of a response, or of an exception that has some or holds a response."""
+    for place in (getattr(thing, "response", None), thing, getattr(thing, "meta", None)):
+        headers: Any = getattr(place, "headers", None)
+        if headers is not None and hasattr(headers, "items"):
+            return Headers([(str(name), str(value)) for name, value in headers.items()])
+    return Headers()
+
+
+def _retry_after(thing: object, call: PlainCall) -> float | None:
+    """The wait that an exception asks for by its `retry_after`, whatever its form, or that a header does."""
+    own, now = getattr(thing, "retry_after", None), call.clocks.wall()
+    text = own.total_seconds() if isinstance(own, timedelta) else own
+    hint = None if own is None else parse_retry_after({"retry-after": str(text)}, now)
+    return parse_retry_after(headers_of(thing), now) if hint is None else hint
