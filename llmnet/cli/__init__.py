@@ -1,78 +1,11 @@
-"""The command line: arguments in, exit code out; what a command does stands in a file of its own.
+"""The command line: arguments in, exit code out; Ctrl-C is one line at any moment, while the program is loaded, too.
 
-Exit codes: 0 ok, 1 failed, 2 usage, 3 authentication, 4 quota or rate limit, 5 network, 130 and 143 by a signal.
+Exit codes: 0 ok, 1 failed, 2 usage, 3 authentication, 4 quota or rate limit, 5 network, 129, 130 and 143 by a signal.
 """
 
-import argparse
+import contextlib
+import sys
 from collections.abc import Sequence
-
-from llmnet import __version__
-from llmnet.cli import printing
-from llmnet.cli.exit_codes import code_of
-from llmnet.core.errors import LLMNetError
-
-_BATCH = """\
-Ask a model once for each line of INPUT, many at once, and write a line for each answer as soon as it is there.
-
-A line of INPUT is a JSON object: {"prompt": "…"} or {"messages": […]}, with further parameters beside it, or a line of
-an OpenAI Batch file; "custom_id" names it. What a line says goes before what the options say. All lines are checked
-before the first one is sent. A line of the output has the form of OpenAI's Batch output; a request that fails is a line
-with an error. Throttles are waited out for up to an hour. An OUTPUT that is not empty is not written over, unless by
---overwrite. Where the first 20 rows are all refused for the key or a spent quota, no more are sent. A summary goes to
-standard error at the end, and a progress bar while it runs, if that is a terminal.
-"""
-_BATCH_END = """\
-Ctrl-C ends the requests under way, and what had finished is in the output; once more, and nothing is waited for.
-
-exit codes: 0 all rows are ok, 1 some failed, 2 usage or wrong input (nothing was sent), 130 interrupted;
-  3 authentication, 4 quota or rate limit, 5 network: all rows failed with that
-
-examples:
-  llmnet batch prompts.jsonl -o results.jsonl -m openai:gpt-5.4-mini --max-concurrent 50
-  generate | llmnet batch - -m anthropic:claude-haiku-5-5 --max-tokens 200 | jq -r '.response.body.choices[0].message.content'
-"""  # noqa: E501 - a command is one line
-
-
-def parser() -> argparse.ArgumentParser:
-    """The grammar of the command line."""
-    top = argparse.ArgumentParser(prog="llmnet", description="Talk to language models over HTTP.")
-    top.add_argument("--version", action="version", version=f"llmnet {__version__}")
-    commands = top.add_subparsers(dest="command", required=True, metavar="COMMAND")
-    chat = commands.add_parser("chat", help="ask, and stream the reply to the terminal")
-    chat.add_argument(
-        "prompt", help='what to say; text on standard input, unless that is a terminal, follows it; "-" is that alone'
-    )
-    chat.add_argument("--system", metavar="TEXT", help="a system message to go before it")
-    chat.add_argument("--no-stream", action="store_true", help="wait for the whole reply")
-    batch = commands.add_parser(
-        "batch",
-        help="ask once for each line of a file",
-        description=_BATCH,
-        epilog=_BATCH_END,
-        formatter_class=argparse.RawDescriptionHelpFormatter,
-    )
-    batch.add_argument("input", metavar="INPUT", help='a file of JSON lines; "-" reads standard input')
-    batch.add_argument("-o", "--output", metavar="OUTPUT", default="-", help='where results go; "-", standard output')
-    batch.add_argument("--overwrite", action="store_true", help="write over an OUTPUT that is not empty")
-    batch.add_argument("--system", metavar="TEXT", help="a system message for rows that have none")
-    batch.add_argument("--max-concurrent", type=int, metavar="N", help="requests under way at once (100)")
-    batch.add_argument("--ordered", action="store_true", help="write results in the order of the input")
-    batch.add_argument("--stop-after-errors", type=int, metavar="N", help="send no more after so many failed rows")
-    batch.add_argument("--no-progress", action="store_true", help="show no bar")
-    models = commands.add_parser("models", help="list the models of a provider")
-    for command in (chat, batch):
-        command.add_argument("--max-tokens", type=int, metavar="N", help="limit of a reply in tokens")
-        command.add_argument("--temperature", type=float, metavar="T", help="sampling temperature")
-    for command, call, said in (
-        (chat, "the whole call", "print JSON for machines"),
-        (batch, "each request, throttles included", "write the summary as JSON"),
-        (models, "the whole call", "print JSON for machines"),
-    ):
-        command.add_argument("-m", "--model", metavar="PROVIDER:MODEL", help="which model, as in openai:gpt-5.4-mini")
-        command.add_argument("--base-url", metavar="URL", help="where to send, if not to the provider's own address")
-        command.add_argument("--timeout", type=float, metavar="SECONDS", help=f"seconds for {call}")
-        command.add_argument("--json", action="store_true", help=said)
-    return top
 
 
 def main(argv: Sequence[str] | None = None) -> int:
@@ -84,27 +17,11 @@ def main(argv: Sequence[str] | None = None) -> int:
     Returns:
         The exit code.
     """
-    printing.prepare()
     try:
-        code = _run(argv)
-        printing.flush()
-    except BrokenPipeError:  # the reader has left, as `head` does; nothing is wrong
-        return 0
-    except (LLMNetError, KeyboardInterrupt) as error:
-        printing.tell(f"llmnet: {str(error) or 'interrupted'}")
-        return code_of(error)
-    except Exception as error:  # noqa: BLE001 - a fault of ours, of whose frames the caller of a command makes nothing
-        printing.tell(f"llmnet: unexpected {type(error).__name__}: {error}")
-        return code_of(error)
-    return code
+        from llmnet.cli.run import run  # noqa: PLC0415 - loading it takes most of the time that a short command takes
 
-
-def _run(argv: Sequence[str] | None) -> int:
-    try:
-        options = parser().parse_args(argv)
-    except SystemExit:
-        printing.flush()  # of `--help`
-        raise
-    from llmnet.cli import commands  # noqa: PLC0415 - `--help` needs no client
-
-    return commands.COMMANDS[options.command](options) or 0
+        return run(argv)
+    except KeyboardInterrupt:  # before there was anything to end, or while the end was being told
+        with contextlib.suppress(AttributeError, OSError):  # nobody hears it
+            sys.stderr.write("llmnet: interrupted\n")
+        return 130

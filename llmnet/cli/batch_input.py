@@ -5,20 +5,26 @@ a temporary file.
 """
 
 import codecs
+import os
 import shutil
+import stat
 import tempfile
 from array import array
 from collections import Counter
 from collections.abc import Callable, Iterator, Mapping
+from contextlib import ExitStack
 from itertools import islice
 from typing import Any, BinaryIO
 
 from llmnet.batch.rows import read_row
+from llmnet.cli.stdin import make_blocking
 from llmnet.core.errors import ConfigurationError, LLMNetError
 from llmnet.core.json import decode
 
 # So many wrong lines are named.
 _NAMED = 20
+_LONGEST = 64 * 2**20
+"""Bytes of a line: what has no end of lines is no input, and would be read into memory."""
 Wrong = tuple[int, str]
 
 
@@ -28,17 +34,27 @@ def opened(path: str) -> BinaryIO:
     Raises:
         ConfigurationError: it cannot be read.
     """
+    name = "standard input" if path == "-" else path
     try:
         file = open(0 if path == "-" else path, "rb", closefd=path != "-")  # noqa: SIM115 - the caller closes it
-        if file.seekable():
-            return file
-        copy = tempfile.TemporaryFile()  # noqa: SIM115
-        with file:
-            shutil.copyfileobj(file, copy)
     except OSError as error:
-        raise ConfigurationError(f"cannot read {path}: {error.strerror or error}") from None
-    copy.seek(0)
-    return copy
+        raise ConfigurationError(f"cannot read {name}: {error.strerror or error}") from None
+    if stat.S_ISREG(os.fstat(file.fileno()).st_mode):
+        return file
+    try:
+        return _copied(file)
+    except OSError as error:
+        raise ConfigurationError(f"cannot copy {name} to a temporary file: {error.strerror or error}") from None
+
+
+def _copied(file: BinaryIO) -> BinaryIO:
+    make_blocking(file)
+    with file, ExitStack() as ours:
+        copy = ours.enter_context(tempfile.TemporaryFile())
+        shutil.copyfileobj(file, copy)
+        copy.seek(0)
+        ours.pop_all()  # it is the caller's now
+        return copy
 
 
 class Rows:
@@ -59,12 +75,20 @@ class Rows:
         return self._count
 
     def __iter__(self) -> Iterator[dict[str, Any]]:
-        """The rows that were checked, and none that was written to the file since."""
+        """The rows that were checked, and none that was written to the file since.
+
+        Raises:
+            LLMNetError: one of them is not there any more.
+        """
+        found = 0
         for number, line in islice(self._lines(), self._count):
             try:
                 yield self._row(number, line)
             except ConfigurationError as error:
                 raise LLMNetError(f"the input has changed: line {number}: {error}") from None
+            found += 1
+        if found < self._count:
+            raise LLMNetError(f"the input has changed: of {self._count:,} rows {found:,} are left")
 
     def check(self, check_row: Callable[[dict[str, Any]], object]) -> None:
         """Check all lines before any of them is sent, and count them.
@@ -96,7 +120,9 @@ class Rows:
     def _lines(self) -> Iterator[tuple[int, bytes]]:
         """All lines that are not blank, with their numbers."""
         self._file.seek(self._start)
-        for number, line in enumerate(self._file, 1):
+        for number, line in enumerate(iter(lambda: self._file.readline(_LONGEST), b""), 1):
+            if len(line) == _LONGEST:
+                raise ConfigurationError(f"line {number} of the input is longer than {_LONGEST:,} bytes")
             text = line.removeprefix(codecs.BOM_UTF8) if number == 1 else line
             if text.strip():
                 yield number, text

@@ -110,7 +110,7 @@ class Output:
         """Write a line.
 
         Raises:
-            BrokenPipeError: the reader has left.
+            BrokenPipeError: the reader of standard output has left.
             LLMNetError: it cannot be written, as on a full disk.
         """
         rest = memoryview(plain(line.decode()).encode() if self._terminal else line)
@@ -121,7 +121,7 @@ class Output:
                     rest = rest[self._some(rest) :]
             except OSError as error:
                 self._take_back(size - len(rest))
-                if error.errno == errno.EPIPE:
+                if error.errno == errno.EPIPE and self._descriptor == _STDOUT:
                     raise
                 raise LLMNetError(f"cannot write {self.name}: {error.strerror}; the batch was stopped") from None
 
@@ -139,10 +139,13 @@ class Output:
             return 0
 
     def _take_back(self, written: int) -> None:
-        """Cut off half a line, where that can be done."""
+        """Cut off half a line, where that can be done and nothing stands behind it."""
         state = os.fstat(self._descriptor)
         if written and stat.S_ISREG(state.st_mode):
-            os.ftruncate(self._descriptor, state.st_size - written)
+            end = os.lseek(self._descriptor, 0, os.SEEK_CUR)
+            if end == state.st_size:
+                os.ftruncate(self._descriptor, end - written)
+                os.lseek(self._descriptor, end - written, os.SEEK_SET)
 
 
 _STDOUT = 1

@@ -106,8 +106,7 @@ def show(figures: dict[str, Any], *, as_json: bool) -> None:
     if as_json:
         tell(msgspec.json.encode(figures).decode())
     elif not (is_terminal(sys.stderr) and _drawn(figures)):
-        clean = plain if is_terminal(sys.stderr) else str
-        rows = [(clean(label), value) for label, value in table(figures)]
+        rows = [(plain(label), value) for label, value in table(figures)]
         width = max(len(label) for label, _ in rows)
         tell("\n".join(f"{label:<{width}}  {value}" for label, value in rows))
 

@@ -11,6 +11,7 @@ from llmnet.cli.connect import connect
 from llmnet.cli.stdin import prompt_of
 from llmnet.cli.terminal import Plain, is_terminal
 from llmnet.client.sync import Client
+from llmnet.core.bounds import resolve_timeout
 from llmnet.core.chat import ChatResponse
 
 
@@ -21,21 +22,43 @@ def chat(options: argparse.Namespace) -> None:
     system = [{"role": "system", "content": options.system}] if options.system else []
     messages = [*system, {"role": "user", "content": prompt}]
     limits = {"max_tokens": options.max_tokens, "temperature": options.temperature}
-    with connect(options) as client:
+    seconds = options.timeout and resolve_timeout(options.timeout, None, stream=False, flex=False)
+    with connect(options, timeout=seconds) as client:
         whole = options.no_stream or options.json
         reply = client.chat(messages, **limits) if whole else _streamed(client, messages, limits)
     if options.json:
         printing.write_json(for_machines(reply))
     elif options.no_stream:
         printing.write(reply.content)
+    if not options.json and (remark := _remark(reply)):
+        printing.tell(f"llmnet: {remark}")
+
+
+_ENDS = {
+    "length": "the reply ended at its limit of tokens",
+    "content_filter": "the reply was ended by the vendor's content filter",
+    "refusal": "the model refused",
+}
+
+
+def _remark(reply: ChatResponse) -> str | None:
+    """What the text of a reply does not tell."""
+    if reply.refusal:
+        return f"the model refused: {reply.refusal}"
+    return _ENDS.get(reply.finish_reason or "") or (None if reply.content else "the reply has no text")
 
 
 def _streamed(client: Client, messages: list[dict[str, Any]], limits: dict[str, Any]) -> ChatResponse:
     shown = Plain() if is_terminal(sys.stdout) else str
+    begun = False
     with client.stream_chat(messages, **limits) as stream:
-        for chunk in stream:
-            printing.write(shown(chunk.content), end="")
-    printing.write("")
+        try:
+            for chunk in stream:
+                begun = True
+                printing.write(shown(chunk.content), end="")
+        finally:  # however it ends, what is said next begins a line
+            if begun:
+                printing.write("")
     return stream.response
 
 

@@ -8,7 +8,7 @@ from typing import Any
 from llmnet.cli import printing
 from llmnet.client.sync import Client
 from llmnet.core.errors import ConfigurationError
-from llmnet.providers.services import SERVICES, Service
+from llmnet.providers.services import NAMED, SERVICES
 
 # What is asked where the caller names no model, by provider; the first one with a key is taken.
 _MODELS = {
@@ -17,12 +17,14 @@ _MODELS = {
     "dashscope": "qwen-plus",
     "deepseek": "deepseek-chat",
 }
-_NO_KEY = "no key is configured (OPENAI_API_KEY, …): talking to the embedded server, which echoes what it hears"
+_NO_KEY = "no key is configured (OPENAI_API_KEY, …)"
 
 
 def connect(options: argparse.Namespace, **more: Any) -> Client:
     """The client that the options of a command, and more fields, ask for."""
     model = options.model or default_model(os.environ, options.command, has_base=options.base_url is not None)
+    if options.command == "models" and model.strip().lower() in NAMED:
+        model += ":"
     fields = {"base_url": options.base_url, "timeout": options.timeout, **more}
     return Client(model, **{name: value for name, value in fields.items() if value is not None})
 
@@ -31,24 +33,30 @@ def default_model(environ: Mapping[str, str], command: str, *, has_base: bool) -
     """The model of the first provider that has a key, else the embedded server's.
 
     Raises:
-        ConfigurationError: there are keys, but of none of them is it known which model to ask; it names them.
+        ConfigurationError: it is not known which model to ask at the services that the environment names, which it
+            tells; or it names none, and a batch would be answered by an echo.
     """
     if has_base:
         raise ConfigurationError("--base-url needs --model, to say what is spoken there")
-    keys = {name: key for name, service in SERVICES.items() if (key := _key_in(environ, service))}
+    keys = _set(environ, {name: [key for key, _ in service.key_vars] for name, service in SERVICES.items()})
     if known := next((f"{provider}:{model}" for provider, model in _MODELS.items() if provider in keys), None):
         return known
-    if command == "models" and keys:
-        return f"{next(iter(keys))}:"
-    if keys:
-        ways = ", ".join(f"{key} is set: -m {name}:MODEL" for name, key in keys.items())
+    bases = {name: [base.name for base in service.base_vars] for name, service in SERVICES.items()}
+    named = keys or _set(environ, bases)
+    if command == "models" and named:
+        return f"{next(iter(named))}:"
+    if named:
+        ways = ", ".join(f"{variable} is set: -m {name}:MODEL" for name, variable in named.items())
         raise ConfigurationError(
-            f'no model was named, and {ways}; "llmnet models -m {next(iter(keys))}:" lists what MODEL may be'
+            f'no model was named, and {ways}; "llmnet models -m {next(iter(named))}:" lists what MODEL may be'
         )
-    printing.tell(f"llmnet: {_NO_KEY}")
+    if command == "batch":  # a file of echoes, by a job whose environment lacks the key, looks like one of answers
+        raise ConfigurationError(f'{_NO_KEY}; nothing was sent: "-m fake:echo" asks the embedded server, which echoes')
+    printing.tell(f"llmnet: {_NO_KEY}: talking to the embedded server, which echoes what it hears")
     return "fake:echo"
 
 
-def _key_in(environ: Mapping[str, str], service: Service) -> str | None:
-    """The first variable of a service's key that is set."""
-    return next((variable for variable, _ in service.key_vars if environ.get(variable, "").strip()), None)
+def _set(environ: Mapping[str, str], variables: Mapping[str, list[str]]) -> dict[str, str]:
+    """The first variable that is set, of each name that has one."""
+    found = {name: [one for one in ones if environ.get(one, "").strip()] for name, ones in variables.items()}
+    return {name: ones[0] for name, ones in found.items() if ones}

@@ -14,6 +14,10 @@ class TerminatedError(KeyboardInterrupt):
     """SIGTERM asked the program to end."""
 
 
+class HungUpError(KeyboardInterrupt):
+    """SIGHUP said that the terminal is gone."""
+
+
 # The first class that fits says the code.
 _CODES: tuple[tuple[type[BaseException], int], ...] = (
     (ConfigurationError, 2),
@@ -23,6 +27,7 @@ _CODES: tuple[tuple[type[BaseException], int], ...] = (
     (APIConnectionError, 5),
     (IncompleteStreamError, 5),
     (TerminatedError, 143),
+    (HungUpError, 129),
     (KeyboardInterrupt, 130),
 )
 

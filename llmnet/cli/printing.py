@@ -1,7 +1,7 @@
 """What the commands write: results to standard output, or an error that says why not; all else to standard error.
 
 A terminal that lacks a character gets a question mark in its place, and a program that reads JSON an escape; control
-sequences of a server's reach no terminal.
+sequences of a server's reach no terminal, and no standard error.
 """
 
 import contextlib
@@ -66,7 +66,7 @@ def tell(text: str) -> None:
     if sys.stderr is None:  # `print` would take standard output
         return
     try:
-        print(_shown(text, sys.stderr), file=sys.stderr, flush=True)
+        print(plain(text), file=sys.stderr, flush=True)  # a log is shown on a terminal one day
     except OSError:
         let_go(sys.stderr)
 

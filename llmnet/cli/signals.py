@@ -1,4 +1,4 @@
-"""What SIGINT and SIGTERM do to a command: the first asks it to end, the second does not wait for that.
+"""What SIGINT, SIGTERM and SIGHUP do to a command: the first asks it to end, the second does not wait for that.
 
 Before there is anything to be ended in order, the first one ends the command at once.
 """
@@ -10,16 +10,17 @@ from contextlib import contextmanager
 from types import FrameType
 from typing import Any, Self
 
-from llmnet.cli.exit_codes import TerminatedError
+from llmnet.cli.exit_codes import HungUpError, TerminatedError
 
+_NAMED = (("SIGINT", KeyboardInterrupt), ("SIGTERM", TerminatedError), ("SIGHUP", HungUpError))
+# Windows has no SIGHUP.
 _ERRORS: dict[int, type[KeyboardInterrupt]] = {
-    signal.SIGINT: KeyboardInterrupt,
-    signal.SIGTERM: TerminatedError,
+    getattr(signal, name): error for name, error in _NAMED if hasattr(signal, name)
 }
 
 
 class Signals:
-    """Listens to both signals while it is entered.
+    """Listens to the signals while it is entered.
 
     Attributes:
         stop: asks the command to end, and returns at once; `None` as long as nobody can be asked.

@@ -8,10 +8,11 @@ import subprocess
 from typing import ClassVar
 
 import pytest
-from support.batches import results, said, started, to, written
+from support.batches import bytes_in, results, said, started, to, written
+from support.live import eventually
 
 from llmnet import ConfigurationError, LLMNetError
-from llmnet.cli import file_lock, main
+from llmnet.cli import batch_input, file_lock, main
 from llmnet.cli.batch_input import Rows, opened
 from llmnet.cli.batch_output import Output
 from llmnet.testing import Reply
@@ -69,7 +70,7 @@ BAD = [
     (b'{"messages": [{"role": "poet", "content": "a"}]}', "messages[0].role must be one of"),
     (b'{"prompt": "\\ud83d"}', "half a surrogate pair"),
     (b'{"prompt": "a", "temperature": "hot"}', "temperature must be a number"),
-    (b'{"prompt": "a", "stream": true}', "stream= is no parameter here"),
+    (b'{"prompt": "a", "stream": true}', "stream is no parameter of a row"),
     (b'{"prompt": "a", "custom_id": 5}', "custom_id must be a string"),
     (b'{"prompt": "a", "custom_id": "first"}', "custom_id 'first' is that of line 1 already"),
     (b'{"prompt": "a", "custom_id": "request-2"}', "custom_id 'request-2' is that of line 2 already"),
@@ -110,13 +111,30 @@ def test_wrong_use(server, tmp_path, capfd):
         "Is a directory": [tmp_path],
         "input and output are the same file": [rows, "-o", tmp_path / "link.jsonl"],
         "cannot write ": [rows, "-o", tmp_path / "missing" / "out.jsonl"],
-        "stop_after_errors must be at least 1": [rows, "--stop-after-errors", 0],
-        "max_concurrent must be at least 1": [rows, "--max-concurrent", 0],
     }
     for why, arguments in wrong.items():
         assert main(to(server, *arguments)) == 2
         assert why in capfd.readouterr().err
     assert (server.request_count, rows.read_text()) == (0, '{"prompt": "a"}\n')
+
+
+@pytest.mark.parametrize(
+    ("option", "value", "said"),
+    [
+        ("--stop-after-errors", "0", "must be a whole number, at least 1, not '0'"),
+        ("--max-concurrent", "0", "must be a whole number, at least 1, not '0'"),
+        ("--max-concurrent", "many", "must be a whole number, at least 1, not 'many'"),
+        ("--max-tokens", "-1", "must be a whole number of tokens, not '-1'"),
+        ("--temperature", "nan", "must be a number, not 'nan'"),
+        ("--timeout", "0", "must be a positive number of seconds, not '0'"),
+    ],
+)
+def test_a_wrong_value_is_named_once_by_its_option(server, tmp_path, capfd, option, value, said):
+    rows = written(tmp_path / "in.jsonl", [{"prompt": "a"}] * 3)
+    with pytest.raises(SystemExit) as stop:
+        main(to(server, rows, option, value))
+    assert stop.value.code == 2
+    assert capfd.readouterr().err.splitlines()[-1] == f"llmnet batch: error: argument {option}: {said}"
 
 
 def test_two_writers_of_one_output(server, tmp_path, capfd):
@@ -206,6 +224,42 @@ def test_an_input_that_changes(tmp_path):
         written(path, [{"prompt": long}, "none"])
         with pytest.raises(LLMNetError, match="the input has changed: line 2: "):
             list(rows)
+        written(path, [{"prompt": long}])
+        with pytest.raises(LLMNetError, match="the input has changed: of 2 rows 1 are left"):
+            list(rows)
+
+
+def test_a_line_that_does_not_end(server, tmp_path, capfd, monkeypatch):
+    """It is not read into memory; what is no file is not read as one, so that Ctrl-C is heard while it is copied."""
+    monkeypatch.setattr(batch_input, "_LONGEST", 1000)
+    (tmp_path / "in.jsonl").write_bytes(b'{"prompt": "a"}\n' + b"\0" * 5000)
+    assert main(to(server, tmp_path / "in.jsonl")) == 2
+    assert capfd.readouterr().err == "llmnet: line 2 of the input is longer than 1,000 bytes\n"
+    with opened(os.devnull) as file:
+        assert os.fstat(file.fileno()).st_mode != os.stat(os.devnull).st_mode
+
+
+def test_a_pipe_that_does_not_block_is_read_to_its_end(server):
+    reading, writing = os.pipe()
+    os.set_blocking(reading, False)
+    child = started(*to(server, "-"), stdin=reading)
+    os.write(writing, b'{"prompt": "a"}\n')
+    eventually(lambda: bytes_in(reading) == 0)
+    os.write(writing, b'{"prompt": "b"}\n')
+    os.close(writing)
+    os.close(reading)
+    out, _ = child.communicate(timeout=60)
+    assert (child.returncode, sorted(map(said, results(out.decode()).values()))) == (0, ["a", "b"])
+
+
+def test_no_temporary_file(server, capfd, monkeypatch):
+    def full(*_):
+        raise OSError(errno.ENOSPC, "No space left on device")
+
+    monkeypatch.setattr(batch_input.shutil, "copyfileobj", full)
+    assert main(to(server, os.devnull)) == 2
+    why = f"llmnet: cannot copy {os.devnull} to a temporary file: No space left on device\n"
+    assert capfd.readouterr().err == why
 
 
 # -- what comes out ---------------------------------------------------------------------------------------------------

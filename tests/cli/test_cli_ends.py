@@ -9,6 +9,7 @@ import sys
 import pytest
 
 from llmnet.cli import main
+from llmnet.cli import stdin as stdin_of_cli
 from llmnet.cli.connect import default_model
 from llmnet.providers.services import SERVICES
 from llmnet.testing import Reply
@@ -45,12 +46,12 @@ def streams(monkeypatch):
     return Streams(monkeypatch)
 
 
-def process(*arguments, shell="", stdout=subprocess.PIPE):
+def process(*arguments, shell="", stdout=subprocess.PIPE, **environment):
     """The command as a process of its own; what `shell` says is done to its streams."""
     command = ["sh", "-c", f'exec "$@" {shell}', "sh", *CLI, *map(str, arguments)]
     done = subprocess.run(
         command, stdin=subprocess.DEVNULL, stdout=stdout, stderr=subprocess.PIPE, timeout=60, check=False,
-        env={**os.environ, "PYTHONUNBUFFERED": ""},  # without a buffer nothing is left for the end of the process
+        env={**os.environ, "PYTHONUNBUFFERED": "", **environment},  # without a buffer nothing is left for the end of the process
     )  # fmt: skip
     assert b"Traceback" not in done.stderr
     assert b"Exception ignored" not in done.stderr
@@ -89,6 +90,39 @@ WRONG = [
 def test_input_that_cannot_be_read(server, streams, prompt, stdin, said):
     assert streams.run("chat", prompt, *at(server), stdin=stdin) == (2, b"", f"llmnet: {said}\n".encode())
     assert server.request_count == 0
+
+
+def test_standard_input_without_end(server, streams, monkeypatch):
+    monkeypatch.setattr(stdin_of_cli, "_LONGEST", 1000)
+    assert streams.run("chat", "Hi", *at(server), stdin=b"y\n" * 500)[0] == 0
+    said = b"llmnet: standard input is longer than 1,000 bytes; nothing was sent\n"
+    assert streams.run("chat", "Hi", *at(server), stdin=b"y\n" * 501) == (2, b"", said)
+    assert server.request_count == 1
+
+
+def test_standard_input_that_was_left_open(server):
+    """It says what it waits for, and a signal ends it."""
+    program = "import sys; from llmnet.cli import main, stdin; stdin._PATIENCE = 0.01; sys.exit(main())"
+    command = [sys.executable, "-c", program, "chat", "Hi", *at(server)]
+    with subprocess.Popen(command, stdin=subprocess.PIPE, stderr=subprocess.PIPE) as child:
+        assert child.stderr.readline() == stdin_of_cli._WAITING.encode() + b"\n"
+        child.terminate()
+        assert child.stderr.read() == b"llmnet: interrupted\n"
+    assert (child.returncode, server.request_count) == (143, 0)
+
+
+@pytest.mark.parametrize("utf8", ["0", "1"])
+def test_arguments_are_utf_8_in_any_locale(server, utf8):
+    """A bare `LC_ALL=C`, without Python's UTF-8 mode, reads the bytes of an argument as ASCII."""
+    done = process("chat", "你好", "--system", "五", *at(server), LC_ALL="C", PYTHONUTF8=utf8)
+    assert (done.returncode, done.stderr) == (0, b"")
+    assert [message["content"] for message in server.requests[0].json["messages"]] == ["五", "你好"]
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="arguments are bytes on Linux alone")
+def test_an_argument_that_is_no_utf_8(server):
+    done = process("chat", os.fsdecode(b"caf\xe9"), *at(server))
+    assert (done.returncode, done.stderr.splitlines()[-1]) == (2, b"llmnet chat: error: argument prompt: is no UTF-8")
 
 
 def test_standard_input_of_a_process(server):
@@ -150,6 +184,14 @@ def test_a_full_disk_of_a_process(server, tmp_path, arguments, said):
     assert (done.returncode, done.stderr.splitlines()[-1]) == (1, NO_SPACE + said)
 
 
+@FULL
+@pytest.mark.parametrize("buffered", ["", "1"])
+@pytest.mark.parametrize("option", ["--help", "--version"])
+def test_help_that_cannot_be_written(option, buffered):
+    done = process(option, shell=">/dev/full", PYTHONUNBUFFERED=buffered)
+    assert (done.returncode, done.stderr) == (1, NO_SPACE + b"\n")
+
+
 @pytest.mark.parametrize("arguments", [*TALK, ("batch", "in.jsonl")])
 def test_a_closed_standard_output(server, tmp_path, monkeypatch, capsys, arguments):
     (tmp_path / "in.jsonl").write_text('{"prompt": "a"}\n')
@@ -182,6 +224,20 @@ def test_standard_error_that_takes_nothing(server, shell):
     server.script(Reply(status=401))
     done = process("chat", "Hi", *at(server), shell=shell)
     assert (done.returncode, done.stdout) == (3, b"")
+
+
+@pytest.mark.parametrize("module", ["msgspec", "argparse", "llmnet.client"])
+def test_ctrl_c_while_the_program_is_loaded(module):
+    program = (
+        "import sys, llmnet.cli\n"
+        "class Finder:\n"
+        "    def find_spec(self, name, *_):\n"
+        f"        if name == {module!r}: raise KeyboardInterrupt\n"
+        "sys.meta_path.insert(0, Finder())\n"
+        "sys.exit(llmnet.cli.main(['chat', 'Hi']))"
+    )
+    done = subprocess.run([sys.executable, "-c", program], capture_output=True, timeout=60, check=False)
+    assert (done.returncode, done.stderr) == (130, b"llmnet: interrupted\n")
 
 
 def test_a_fault_of_ours_is_one_line(monkeypatch, capsys):
@@ -233,7 +289,25 @@ def test_models_of_a_service_whose_key_is_set(server, monkeypatch, capsys):
     assert "fake-1" in capsys.readouterr().out.splitlines()
 
 
+@pytest.mark.parametrize("variable", ["OPENAI_BASE_URL", "OLLAMA_BASE_URL", "AZURE_OPENAI_ENDPOINT"])
+def test_an_address_without_a_key_names_its_service(monkeypatch, capsys, variable):
+    monkeypatch.setenv(variable, "http://127.0.0.1:9")
+    name = variable.split("_")[0].lower()
+    assert main(["chat", "Hi"]) == 2
+    assert f"no model was named, and {variable} is set: -m {name}:MODEL;" in capsys.readouterr().err
+    assert default_model(os.environ, "models", has_base=False) == f"{name}:"
+
+
 def test_without_any_key_it_echoes_and_says_so(capsys):
     assert main(["chat", "Hi"]) == 0
     said = capsys.readouterr()
     assert (said.out, said.err.startswith("llmnet: no key is configured")) == ("Hi\n", True)
+
+
+def test_without_any_key_a_batch_is_answered_by_nobody(tmp_path, capsys):
+    (tmp_path / "in.jsonl").write_text('{"prompt": "a"}\n')
+    out = tmp_path / "out.jsonl"
+    assert main(["batch", str(tmp_path / "in.jsonl"), "-o", str(out)]) == 2
+    assert 'nothing was sent: "-m fake:echo" asks the embedded server' in capsys.readouterr().err
+    assert not out.exists()
+    assert main(["batch", str(tmp_path / "in.jsonl"), "-o", str(out), "-m", "fake:echo"]) == 0

@@ -71,6 +71,14 @@ def test_a_pipe_gets_all_of_it(server, options):
     assert run(server, "chat", "hi", *options).stdout == SAID + "\n"
 
 
+def test_a_log_gets_none_of_it_in_an_error(server):
+    """Standard error is read by people, sooner or later on a terminal."""
+    server.script(Reply(status=400, error={"message": SAID, "code": SAID}))
+    done = run(server, "chat", "hi")
+    assert "abcd" in done.stderr
+    assert not re.search("[\x1b\x07\x80-\x9f]", done.stderr)
+
+
 ON_TERMINAL = pytest.mark.skipif(importlib.util.find_spec("pty") is None, reason="needs a terminal")
 
 

@@ -1,5 +1,6 @@
 """How `llmnet batch` ends: by itself, by a signal at any moment, by a reader that leaves, on a full disk."""
 
+import contextlib
 import json
 import os
 import random
@@ -13,11 +14,13 @@ from support.live import eventually
 from support.terminals import COMMAND, PRELUDE
 
 from llmnet.cli import main
+from llmnet.cli.batch_output import Output
 from llmnet.testing import Reply
 
 pytestmark = pytest.mark.threads
 
 ROWS = 400
+SIGNALS = [(signal.SIGINT, 130), (signal.SIGTERM, 143), (signal.SIGHUP, 129)]
 
 
 def slowly(request):
@@ -78,7 +81,7 @@ def test_what_had_finished_is_written(server, source):
     assert child.returncode == 130
 
 
-@pytest.mark.parametrize(("number", "code"), [(signal.SIGINT, 130), (signal.SIGTERM, 143)])
+@pytest.mark.parametrize(("number", "code"), SIGNALS)
 def test_a_signal_while_nothing_finishes(server, source, tmp_path, number, code):
     server.handler = lambda request: Reply(hold=True)
     out = tmp_path / "out.jsonl"
@@ -91,7 +94,17 @@ def test_a_signal_while_nothing_finishes(server, source, tmp_path, number, code)
     assert b"Traceback" not in err
 
 
-@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
+@pytest.mark.parametrize(("number", "code"), SIGNALS)
+def test_a_signal_while_a_reply_is_waited_for(server, number, code):
+    server.handler = lambda request: Reply(hold=True)
+    child = started("chat", "Hi", *to(server)[1:])
+    server.wait_for_requests(1)
+    child.send_signal(number)
+    out, err = child.communicate(timeout=60)
+    assert (child.returncode, out, err) == (code, b"", b"llmnet: interrupted\n")
+
+
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM, signal.SIGHUP])
 def test_a_signal_while_the_input_is_read(server, tmp_path, number):
     out = tmp_path / "out.jsonl"
     out.write_text("yesterday\n")
@@ -104,6 +117,29 @@ def test_a_signal_while_the_input_is_read(server, tmp_path, number):
     assert child.stderr.read() == b"llmnet: interrupted\n"
     assert (server.request_count, out.read_text()) == (0, "yesterday\n")
     child.communicate()
+
+
+def test_a_reader_of_a_named_pipe_that_leaves(server, source, tmp_path, capfd):
+    """It is no filter that has seen enough: what was paid for has nowhere to go."""
+    os.mkfifo(tmp_path / "out")
+    reading = os.open(tmp_path / "out", os.O_RDONLY | os.O_NONBLOCK)
+    server.handler = lambda request: os.close(reading) if server.request_count == 1 else None
+    assert main(to(server, source, "-o", tmp_path / "out", "--max-concurrent", 1, "--ordered")) == 1
+    assert capfd.readouterr().err.endswith(f"cannot write {tmp_path / 'out'}: Broken pipe; the batch was stopped\n")
+
+
+def test_half_a_line_is_taken_back_from_the_end_alone(tmp_path):
+    """Where something stands behind it, as another program's lines, nothing is cut off."""
+    for behind in (b"", b"another's\n"):
+        path = tmp_path / f"{len(behind)}"
+        output = Output(str(path), contextlib.nullcontext)
+        output.write(b"whole\n")
+        path.write_bytes(b"whole\nha" + behind)
+        os.lseek(output._descriptor, 8, os.SEEK_SET)
+        output._take_back(2)
+        assert path.read_bytes() == (b"whole\nha" + behind if behind else b"whole\n")
+        assert os.lseek(output._descriptor, 0, os.SEEK_CUR) == (8 if behind else 6)
+        output.close()
 
 
 @pytest.mark.parametrize("stuck", [False, True])

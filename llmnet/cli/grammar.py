@@ -1,0 +1,116 @@
+"""The grammar of the command line; a value that cannot be right is refused by the name of its option."""
+
+import argparse
+import math
+import os
+import sys
+from collections.abc import Callable
+from typing import Any
+
+from llmnet import __version__
+
+_BATCH = """\
+Ask a model once for each line of INPUT, many at once, and write a line for each answer as soon as it is there.
+
+A line of INPUT is a JSON object: {"prompt": "…"} or {"messages": […]}, with further parameters beside it, or a line of
+an OpenAI Batch file; "custom_id" names it. What a line says goes before what the options say. All lines are checked
+before the first one is sent. A line of the output has the form of OpenAI's Batch output; a request that fails is a line
+with an error. Throttles are waited out for up to an hour. An OUTPUT that is not empty is not written over, unless by
+--overwrite. Where the first 20 rows are all refused for the key or a spent quota, no more are sent. A summary goes to
+standard error at the end, and a progress bar while it runs, if that is a terminal.
+"""
+_BATCH_END = """\
+Ctrl-C ends the requests under way, and what had finished is in the output; once more, and nothing is waited for.
+
+exit codes: 0 all rows are ok, 1 some failed, 2 usage or wrong input (nothing was sent);
+  3 authentication, 4 quota or rate limit, 5 network: all rows failed with that; 129, 130, 143: ended by a signal
+
+examples:
+  llmnet batch prompts.jsonl -o results.jsonl -m openai:gpt-5.4-mini --max-concurrent 50
+  generate | llmnet batch - -m anthropic:claude-haiku-5-5 --max-tokens 200 | jq -r '.response.body.choices[0].message.content'
+"""  # noqa: E501 - a command is one line
+
+
+_CODES = (
+    "exit codes: 0 ok, 1 failed, 2 usage (nothing was sent), 3 authentication, 4 quota or rate limit, 5 network; "
+    "129, 130, 143: ended by a signal"
+)
+
+
+def _text(given: str) -> str:
+    """An argument in UTF-8, whatever the locale that Python has read it by: a bare `LC_ALL=C` knows ASCII alone."""
+    try:
+        given.encode()
+    except UnicodeEncodeError:
+        try:
+            return os.fsencode(given).decode()
+        except UnicodeDecodeError:
+            raise argparse.ArgumentTypeError("is no UTF-8") from None
+    return given
+
+
+def _number(kind: type[int] | type[float], said: str, least: float, most: float = math.inf) -> Callable[[str], Any]:
+    """What reads a number that lies between two; `said` is what it must be."""
+
+    def read(given: str) -> Any:
+        try:
+            number = kind(given)
+        except ValueError:
+            number = math.nan
+        if not least <= number <= most:
+            raise argparse.ArgumentTypeError(f"must be {said}, not {given!r}")
+        return number
+
+    return read
+
+
+_TOKENS = _number(int, "a whole number of tokens", 0)
+_COUNT = _number(int, "a whole number, at least 1", 1)
+_SECONDS = _number(float, "a positive number of seconds", sys.float_info.min)
+_FINITE = _number(float, "a number", -sys.float_info.max, sys.float_info.max)
+
+
+def parser() -> argparse.ArgumentParser:
+    """The grammar of the command line."""
+    top = argparse.ArgumentParser(prog="llmnet", description="Talk to language models over HTTP.", epilog=_CODES)
+    top.add_argument("--version", action="version", version=f"llmnet {__version__}")
+    commands = top.add_subparsers(dest="command", required=True, metavar="COMMAND")
+    chat = commands.add_parser("chat", help="ask, and stream the reply to the terminal", epilog=_CODES)
+    chat.add_argument(
+        "prompt",
+        type=_text,
+        help='what to say; text on standard input, unless that is a terminal, follows it; "-" is that alone',
+    )
+    chat.add_argument("--system", type=_text, metavar="TEXT", help="a system message to go before it")
+    chat.add_argument("--no-stream", action="store_true", help="wait for the whole reply")
+    batch = commands.add_parser(
+        "batch",
+        help="ask once for each line of a file",
+        description=_BATCH,
+        epilog=_BATCH_END,
+        formatter_class=argparse.RawDescriptionHelpFormatter,
+    )
+    batch.add_argument("input", metavar="INPUT", help='a file of JSON lines; "-" reads standard input')
+    batch.add_argument("-o", "--output", metavar="OUTPUT", default="-", help='where results go; "-", standard output')
+    batch.add_argument("--overwrite", action="store_true", help="write over an OUTPUT that is not empty")
+    batch.add_argument("--system", type=_text, metavar="TEXT", help="a system message for rows that have none")
+    batch.add_argument("--max-concurrent", type=_COUNT, metavar="N", help="requests under way at once (100)")
+    batch.add_argument("--ordered", action="store_true", help="write results in the order of the input")
+    batch.add_argument("--stop-after-errors", type=_COUNT, metavar="N", help="send no more after so many failed rows")
+    batch.add_argument("--no-progress", action="store_true", help="show no bar")
+    models = commands.add_parser("models", help="list the models of a provider", epilog=_CODES)
+    for command in (chat, batch):
+        command.add_argument("--max-tokens", type=_TOKENS, metavar="N", help="limit of a reply in tokens")
+        command.add_argument("--temperature", type=_FINITE, metavar="T", help="sampling temperature")
+    for command, call, said in (
+        (chat, "the whole call", "print JSON for machines"),
+        (batch, "each request, throttles included", "write the summary as JSON"),
+        (models, "the whole call", "print JSON for machines"),
+    ):
+        command.add_argument(
+            "-m", "--model", type=_text, metavar="PROVIDER:MODEL", help="which model, as in openai:gpt-5.4-mini"
+        )
+        command.add_argument("--base-url", metavar="URL", help="where to send, if not to the provider's own address")
+        command.add_argument("--timeout", type=_SECONDS, metavar="SECONDS", help=f"seconds for {call}")
+        command.add_argument("--json", action="store_true", help=said)
+    return top
