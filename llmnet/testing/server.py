@@ -20,6 +20,14 @@ class FakeServer(Desk):
     by the end of the path, whatever comes before it. After a stop it can be started again, at the same address. One
     thread at a time starts and stops it.
 
+    Where neither script nor handler says what to reply, the request does. What its vendor would refuse is refused, in
+    the vendor's shape: an unknown path, another method, a body that is no JSON object, a missing field, a tool chosen
+    that is not there. The model `error-429`, or with any other status, fails with it; `fault-stream-reset` has that
+    fault of `FAULTS`. A tool that must be called is called with the least arguments that its schema accepts, in which
+    strings are the last user text and numbers are taken from it; the model `fake-tools` also calls the first one where
+    it may, until its result is in. A JSON schema as the format is filled in the same way. All else is an echo of the
+    last user text, up to a stop sequence.
+
     Args:
         host: the address to listen at.
         port: the port; 0 takes a free one.

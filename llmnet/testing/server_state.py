@@ -5,9 +5,10 @@ from collections import deque
 from collections.abc import Callable, Generator
 from itertools import count
 
-from llmnet.testing.dialects import render, unscripted
+from llmnet.testing.dialects import render
 from llmnet.testing.reply_steps import Step, greeting, steps
 from llmnet.testing.script import Moment, Received, Reply
+from llmnet.testing.unscripted import unscripted
 
 
 class Desk:
@@ -22,7 +23,7 @@ class Desk:
         connections: how many TCP connections were accepted so far.
         active: how many requests are being answered now; one is until its last byte is written or its client has left.
         peak: the most of them at once.
-        handler: asked for a reply when the script is empty; None means the echo. It runs in the server's loop.
+        handler: asked for a reply when the script is empty; None leaves it to the request. Runs in the server's loop.
         releases: how often the held replies were let go.
     """
 

@@ -50,6 +50,7 @@ def asking(path, text="Hello big world", stream=False, **more):
         body = {"model": "m-1", "input": {"messages": turns}, "parameters": parameters}
         return body, {"X-DashScope-SSE": "enable"} if stream else {}
     body = {"model": "m-1", ("input" if path == RESPONSES else "messages"): turns, **more}
+    body |= {"max_tokens": 99} if path == MESSAGES else {}
     return body | ({"stream": True} if stream else {}), {}
 
 
@@ -249,15 +250,24 @@ def test_a_reply_says_the_same_whole_and_streamed_in_every_form(server, path, re
         ("/a/b/openai/deployments/d/chat/completions?api-version=1", asking(CHAT)[0]),
         (
             "/v2/chat/completions",
-            {"messages": [{"role": "user", "content": [{"type": "text", "text": "Hello big world"}]}]},
+            {"model": "m", "messages": [{"role": "user", "content": [{"type": "text", "text": "Hello big world"}]}]},
         ),
-        (RESPONSES, {"input": "Hello big world"}),
-        (NATIVE, {"input": {"prompt": "Hello big world"}, "parameters": {"result_format": "message"}}),
+        (RESPONSES, {"model": "m", "input": "Hello big world"}),
+        (NATIVE, {"model": "m", "input": {"prompt": "Hello big world"}, "parameters": {"result_format": "message"}}),
         (
             MULTIMODAL,
-            {"input": {"messages": [{"role": "user", "content": [{"image": "x"}, {"text": "Hello big world"}]}]}},
+            {
+                "model": "m",
+                "input": {"messages": [{"role": "user", "content": [{"image": "x"}, {"text": "Hello big world"}]}]},
+            },
         ),
-        (CHAT, {"messages": [*asking(CHAT)[0]["messages"], {"role": "assistant", "content": "no"}, {"role": "tool"}]}),
+        (
+            CHAT,
+            {
+                "model": "m",
+                "messages": [*asking(CHAT)[0]["messages"], {"role": "assistant", "content": "no"}, {"role": "tool"}],
+            },
+        ),
     ],
 )
 def test_the_echo_finds_the_last_user_text(server, path, body):
@@ -326,7 +336,7 @@ def test_native_frames_are_written_without_spaces_and_repeat_unless_told_to_add(
 
 
 def test_native_without_a_result_format_answers_in_the_old_form_and_ignores_stream_in_the_body(server):
-    body = {"input": {"prompt": "hi"}, "stream": True}
+    body = {"model": "m", "input": {"prompt": "hi"}, "stream": True}
     assert json.loads(call(server, NATIVE, body)[2])["output"] == {"text": "hi", "finish_reason": "stop"}
 
 
@@ -437,13 +447,13 @@ def test_embeddings_are_deterministic_in_order_and_equal_in_both_encodings(serve
     assert vectors[0] != vectors[1]
     assert [row["index"] for row in plain["data"]] == [0, 1]
     assert plain["usage"] == {"prompt_tokens": 3, "total_tokens": 3}
-    alone = json.loads(call(server, "/v1/embeddings", {"input": "one two", "dimensions": 5})[2])["data"]
+    alone = json.loads(call(server, "/v1/embeddings", {"model": "e", "input": "one two", "dimensions": 5})[2])["data"]
     assert [row["embedding"] for row in alone] == vectors[:1]
 
 
 @pytest.mark.parametrize(("given", "count"), [("x", 1), (["x", "y"], 2), ([1, 2, 3], 1), ([[1], [2, 3]], 2), ([], 0)])
 def test_embeddings_take_every_kind_of_input(server, given, count):
-    rows = json.loads(call(server, "/v1/embeddings", {"input": given})[2])["data"]
+    rows = json.loads(call(server, "/v1/embeddings", {"model": "e", "input": given})[2])["data"]
     assert [len(row["embedding"]) for row in rows] == [8] * count
 
 
@@ -484,12 +494,12 @@ def test_received_requests_are_kept_as_they_came(server):
 
 
 def test_a_chunked_request_body_with_trailers_and_pipelining_is_read(server):
-    chunked = b'4;x=y\r\n{"in\r\n0A\r\nput": "hi"\r\n1\r\n}\r\n0\r\nTrailer: 1\r\n\r\n'
+    chunked = b'4;x=y\r\n{"in\r\n18\r\nput": "hi", "model": "m"\r\n1\r\n}\r\n0\r\nTrailer: 1\r\n\r\n'
     head = b"POST /v1/responses HTTP/1.1\r\nTransfer-Encoding: chunked\r\n"
     with connect(server) as sock:
         sock.sendall(head + b"\r\n" + chunked + head + b"Connection: close\r\n\r\n" + chunked)
         assert to_the_end(sock).count(b"HTTP/1.1 200 OK") == 2
-    assert [request.json for request in server.requests] == [{"input": "hi"}] * 2
+    assert [request.json for request in server.requests] == [{"input": "hi", "model": "m"}] * 2
 
 
 def test_every_cut_of_a_request_is_read_the_same():
@@ -700,7 +710,7 @@ EMBEDDED = """
 import json, os, threading, urllib.request
 from llmnet.testing import embedded, embedded_url
 def ask():
-    body = json.dumps({"messages": [{"role": "user", "content": "hi"}]}).encode()
+    body = json.dumps({"model": "m", "messages": [{"role": "user", "content": "hi"}]}).encode()
     with urllib.request.urlopen(embedded_url() + "/chat/completions", body, timeout=20) as reply:
         return json.load(reply)
 urls, threads = set(), [threading.Thread(target=lambda: urls.add(embedded_url())) for _ in range(8)]

@@ -1,4 +1,4 @@
-"""The official SDKs take `FakeServer` for the vendor: chat, streams, tool calls, errors, models, embeddings, responses."""
+"""The official SDKs take `FakeServer` for the vendor, scripted or not: chat, streams, tools, errors, models, embeddings."""
 
 import base64
 import json
@@ -15,6 +15,8 @@ anthropic = pytest.importorskip("anthropic")
 USER = [{"role": "user", "content": "Hello big world"}]
 CALL = {"id": "call_7", "name": "weather", "arguments": '{"city": "Hangzhou", "days": 3}'}
 CHAT_TOOL = {"type": "function", "function": {"name": "weather", "parameters": {"type": "object"}}}
+DAYS = {"type": "object", "properties": {"days": {"type": "integer"}}, "required": ["days"]}
+ASKED = [{"role": "user", "content": "for 3 days"}]
 BROKEN = {"type": "overloaded_error", "code": "busy", "message": "Overloaded"}
 
 
@@ -141,6 +143,76 @@ def test_openai_azure(server):
     assert server.requests[0].path == "/openai/deployments/deployed/chat/completions"
 
 
+def test_openai_choices(chat_gpt):
+    asked = {"model": "gpt", "messages": USER, "n": 2}
+    reply = chat_gpt.chat.completions.create(**asked)
+    with chat_gpt.chat.completions.stream(**asked, stream_options={"include_usage": True}) as stream:
+        streamed = stream.get_final_completion()
+    for one in (reply, streamed):
+        assert [choice.index for choice in one.choices] == [0, 1]
+        assert {choice.message.content for choice in one.choices} == {"Hello big world"}
+        assert {choice.finish_reason for choice in one.choices} == {"stop"}
+        assert (one.usage.completion_tokens, one.usage.total_tokens) == (6, 9)
+
+
+def test_openai_tools_without_a_script(chat_gpt):
+    tool = {"type": "function", "function": {"name": "forecast", "parameters": DAYS}}
+    asked = {"model": "gpt", "messages": ASKED, "tools": [CHAT_TOOL, tool]}
+    asked["tool_choice"] = {"type": "function", "function": {"name": "forecast"}}
+    message = chat_gpt.chat.completions.create(**asked).choices[0].message
+    with chat_gpt.chat.completions.stream(**asked) as stream:
+        streamed = stream.get_final_completion().choices[0].message
+    for one in (message, streamed):
+        assert [call.function.name for call in one.tool_calls] == ["forecast"]
+        assert json.loads(one.tool_calls[0].function.arguments) == {"days": 3}
+    flat = {"type": "function", "name": "forecast", "parameters": DAYS, "strict": None}
+    asked = {"model": "gpt", "input": ASKED, "tools": [flat], "tool_choice": "required"}
+    with chat_gpt.responses.stream(**asked) as stream:
+        list(stream)
+        streamed = stream.get_final_response()
+    for one in (chat_gpt.responses.create(**asked), streamed):
+        assert (one.output[0].name, json.loads(one.output[0].arguments)) == ("forecast", {"days": 3})
+        assert (one.tool_choice, one.tools[0].name) == ("required", "forecast")
+
+
+def test_openai_parses_what_it_asked_a_format_for(chat_gpt):
+    pydantic = pytest.importorskip("pydantic")
+    trip = pydantic.create_model("Trip", days=(int, ...), city=(str, ...))
+    parsed = (
+        chat_gpt.chat.completions.parse(model="gpt", messages=ASKED, response_format=trip).choices[0].message.parsed
+    )
+    assert parsed == trip(days=3, city="for 3 days")
+    assert chat_gpt.responses.parse(model="gpt", input="for 3 days", text_format=trip).output_parsed == parsed
+
+
+def test_openai_refusals(server, chat_gpt):
+    assert chat_gpt.models.retrieve("fake-7").id == "fake-7"
+    with pytest.raises(openai.NotFoundError, match="gpt-9") as caught:
+        chat_gpt.models.retrieve("gpt-9")
+    assert (caught.value.code, caught.value.type) == ("model_not_found", "invalid_request_error")
+    with pytest.raises(openai.NotFoundError, match="Unknown path"):
+        chat_gpt.files.list()
+    with pytest.raises(openai.BadRequestError, match="messages") as caught:
+        chat_gpt.chat.completions.create(model="gpt", messages=None)
+    assert caught.value.param == "messages"
+    server.script("next")  # only what is not scripted is refused
+    assert chat_gpt.chat.completions.create(model="gpt", messages=None).choices[0].message.content == "next"
+
+
+@pytest.mark.parametrize(
+    ("model", "error"),
+    [("error-401", "AuthenticationError"), ("error-429", "RateLimitError"), ("error-503", "InternalServerError")],
+)
+@pytest.mark.parametrize("stream", [False, True])
+def test_models_called_after_errors(chat_gpt, claude, model, error, stream):
+    for ask in (chat_gpt.chat.completions.create, chat_gpt.responses.create, claude.messages.create):
+        own = {"input": "Hi"} if ask == chat_gpt.responses.create else {"messages": USER}
+        own |= {"max_tokens": 9} if ask == claude.messages.create else {}
+        sdk = anthropic if ask == claude.messages.create else openai
+        with pytest.raises(getattr(sdk, error), match="The fake server"):
+            ask(model=model, stream=stream, **own)
+
+
 # ----------------------------------------------------------------------------------------------------------- anthropic
 
 
@@ -175,6 +247,40 @@ def test_anthropic_error_in_a_stream(server, claude):
 def test_anthropic_models_over_all_pages(server, claude):
     assert tuple(model.id for model in claude.models.list()) == MODEL_IDS
     assert server.request_count == 2
+
+
+def test_anthropic_counts_tokens(claude):
+    assert claude.messages.count_tokens(model="claude", messages=USER).input_tokens == 3
+
+
+def test_anthropic_tools_without_a_script(claude):
+    asked = {"model": "claude", "messages": ASKED, "max_tokens": 99, "tools": [{"name": "f", "input_schema": DAYS}]}
+    asked["tool_choice"] = {"type": "any"}
+    with claude.messages.stream(**asked) as stream:
+        streamed = stream.get_final_message()
+    for one in (claude.messages.create(**asked), streamed):
+        (block,) = one.content
+        assert (one.stop_reason, block.name, block.input) == ("tool_use", "f", {"days": 3})
+
+
+def test_anthropic_stops_where_it_was_told_to(claude):
+    asked = {"model": "claude", "messages": USER, "max_tokens": 99, "stop_sequences": ["big"]}
+    with claude.messages.stream(**asked) as stream:
+        streamed = stream.get_final_message()
+    for one in (claude.messages.create(**asked), streamed):
+        assert (one.content[0].text, one.stop_reason, one.stop_sequence) == ("Hello ", "stop_sequence", "big")
+
+
+def test_anthropic_refusals(claude):
+    assert claude.models.retrieve("fake-7").display_name == "Fake-7"
+    with pytest.raises(anthropic.NotFoundError, match="claude-9") as caught:
+        claude.models.retrieve("claude-9")
+    assert caught.value.body["error"]["type"] == "not_found_error"
+    with pytest.raises(anthropic.NotFoundError) as caught:
+        claude.messages.batches.list()
+    assert caught.value.body["request_id"] == caught.value.request_id
+    with pytest.raises(anthropic.BadRequestError, match="messages: Field required"):
+        claude.messages.create(model="claude", max_tokens=9, messages=None)
 
 
 async def test_anthropic_async(server):

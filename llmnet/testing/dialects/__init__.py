@@ -5,32 +5,13 @@ from typing import Any
 
 import msgspec
 
-from llmnet.testing.dialects import chat, listings, messages, native, responses
+from llmnet.testing.dialects import asked
 from llmnet.testing.dialects.common import Answer, Call, Content, Dialect, Frame, Part, Trouble, last_user_text, pieces
+from llmnet.testing.dialects.routes import route_of
 from llmnet.testing.script import Received, Reply
 
 EVENT_STREAM = "text/event-stream"
 MODEL = "fake"
-
-_PLAIN = Dialect(lambda answer, _: answer.text or "", chat.error, type="text/plain; charset=utf-8")
-_ROUTES = (
-    ("/chat/completions", chat.DIALECT),
-    ("/responses", responses.DIALECT),
-    ("/messages", messages.DIALECT),
-    ("/text-generation/generation", native.DIALECT),
-    ("/multimodal-generation/generation", native.DIALECT),
-    ("/text-embedding/text-embedding", listings.NATIVE_EMBEDDINGS),
-    ("/embeddings", listings.EMBEDDINGS),
-    ("/api/v1/models", listings.NATIVE_MODELS),
-    ("/models", listings.MODELS),
-)
-
-
-def unscripted(request: Received) -> Reply:
-    """Choose the reply where nobody has said one: an echo, or 404 for a path of no wire form."""
-    if _dialect(request) is not _PLAIN:
-        return Reply()
-    return Reply(404, error={"message": f"Unknown path: {request.method} {request.path}", "code": None})
 
 
 def render(reply: Reply, request: Received, number: int) -> Content:
@@ -41,16 +22,10 @@ def render(reply: Reply, request: Received, number: int) -> Content:
         request: what it answers.
         number: the number of the request, for the ids in the reply.
     """
-    dialect = _dialect(request)
+    dialect = route_of(request).dialect
     request_id = f"req_fake_{number}"
     kind, parts = _body(reply, dialect, request, request_id)
-    return Content(kind, parts, kind == EVENT_STREAM, {dialect.id_header: request_id})
-
-
-def _dialect(request: Received) -> Dialect:
-    found = next((dialect for suffix, dialect in _ROUTES if request.path.endswith(suffix)), _PLAIN)
-    # Anthropic's list of models lives at the same path; only its mandatory header tells.
-    return listings.ANTHROPIC_MODELS if found is listings.MODELS and "anthropic-version" in request.headers else found
+    return Content(kind, parts, kind == EVENT_STREAM, {dialect.vendor.id_header: request_id})
 
 
 def _body(reply: Reply, dialect: Dialect, request: Received, request_id: str) -> tuple[str, Any]:
@@ -59,7 +34,7 @@ def _body(reply: Reply, dialect: Dialect, request: Received, request_id: str) ->
     if reply.events is not None:
         return EVENT_STREAM, map(_encode, reply.events)
     if reply.status >= 400 or reply.error is not None:
-        return "application/json", [_encode(dialect.error(_trouble(reply.error, reply.status, request_id)))]
+        return "application/json", [_encode(dialect.vendor.error(_trouble(reply.error, reply.status, request_id)))]
     answer = _answer(reply, request, request_id)
     if dialect.stream and dialect.streamed(request):
         return EVENT_STREAM, _events(reply, dialect, answer, list(dialect.stream(answer, request)))
@@ -96,26 +71,37 @@ def _encode(value: Any) -> bytes:
 
 
 def _answer(reply: Reply, request: Received, request_id: str) -> Answer:
-    asked = last_user_text(request.fields)
+    said = last_user_text(request.fields)
+    name, choices = request_id.removeprefix("req_"), asked.choices(request)
     calls = [
-        Call(call.get("id", f"call_fake_{index}"), call["name"], call.get("arguments", ""))
+        Call(call.get("id", f"call_{name}_{index}"), call["name"], call.get("arguments", ""))
         for index, call in enumerate(reply.tool_calls or ())
     ]
-    echo = None if calls or reply.refusal is not None else asked
-    text = echo if reply.text is None else reply.text
-    said = (reply.reasoning, text, reply.refusal, *(call.arguments for call in calls))
+    text, stop = reply.text, None
+    if text is None and not calls and reply.refusal is None:
+        text, stop = _echo(said, asked.stops(request))
+    given = (reply.reasoning, text, reply.refusal, *(call.arguments for call in calls))
     return Answer(
-        id=request_id.removeprefix("req_"),
-        model=reply.model or request.fields.get("model") or MODEL,
+        id=name,
+        model=reply.model or asked.model(request) or MODEL,
         text=text,
         reasoning=reply.reasoning,
         refusal=reply.refusal,
         calls=calls,
         finish=reply.finish or ("tool_calls" if calls else "stop"),
-        usage=_usage(asked, said) if reply.usage is None else reply.usage,
+        usage=_usage(said, given, choices) if reply.usage is None else reply.usage,
+        stop=None if reply.finish else stop,
+        choices=choices,
     )
 
 
-def _usage(asked: str, said: Iterable[str | None]) -> dict[str, int]:
-    taken, given = len(pieces(asked)), sum(len(pieces(text)) for text in said)
+def _echo(text: str, stops: Sequence[str]) -> tuple[str, str | None]:
+    """Give the text up to the first of the stop sequences, and which that was."""
+    ends = [(text.find(stop), stop) for stop in stops if stop in text]
+    end, stop = min(ends, default=(len(text), None))
+    return text[:end], stop
+
+
+def _usage(heard: str, said: Iterable[str | None], choices: int) -> dict[str, int]:
+    taken, given = len(pieces(heard)), choices * sum(len(pieces(text)) for text in said)
     return {"input_tokens": taken, "output_tokens": given, "total_tokens": taken + given}

@@ -3,7 +3,21 @@
 from collections.abc import Iterator
 from typing import Any
 
-from llmnet.testing.dialects.common import CREATED, Answer, Call, Dialect, Frame, Part, Trouble, pieces, renamed, sse
+from llmnet.testing.dialects.common import (
+    CREATED,
+    Answer,
+    Call,
+    Dialect,
+    Frame,
+    Part,
+    Refusal,
+    Trouble,
+    Vendor,
+    mapping,
+    pieces,
+    renamed,
+    sse,
+)
 from llmnet.testing.script import Received
 
 USAGE = {"input_tokens": "prompt_tokens", "output_tokens": "completion_tokens"}
@@ -15,6 +29,17 @@ _ERRORS = {  # status: type, code
     429: ("requests", "rate_limit_exceeded"),
     503: ("service_unavailable_error", "server_is_overloaded"),
 }
+_REFUSALS = {
+    "path": Refusal(404, "Unknown path: {method} {path}", {"code": None}),
+    "method": Refusal(405, "Not allowed to {method} on {path}", {"code": "method_not_supported"}),
+    "json": Refusal(400, "We could not parse the JSON body of your request: it is no JSON object."),
+    "missing": Refusal(
+        400, "Missing required parameter: '{name}'.", {"param": "{name}", "code": "missing_required_parameter"}
+    ),
+    "wrong": Refusal(400, "Invalid type for '{name}'.", {"param": "{name}", "code": "invalid_type"}),
+    "model": Refusal(404, "The model '{name}' does not exist", {"param": "model"}),
+    "tool": Refusal(400, "Tool choice '{name}' not found in 'tools' parameter.", {"param": "tool_choice"}),
+}
 
 
 def whole(answer: Answer, _: Received) -> dict[str, Any]:
@@ -24,22 +49,25 @@ def whole(answer: Answer, _: Received) -> dict[str, Any]:
         message["reasoning_content"] = answer.reasoning
     if answer.calls:
         message["tool_calls"] = [call_of(call) for call in answer.calls]
-    choice = {"index": 0, "message": message, "logprobs": None, "finish_reason": answer.finish}
-    return _envelope(answer, "chat.completion", [choice]) | {"usage": renamed(answer.usage, USAGE)}
+    choice = {"message": message, "logprobs": None, "finish_reason": answer.finish}
+    choices = [{"index": index, **choice} for index in range(answer.choices)]
+    return _envelope(answer, "chat.completion", choices) | {"usage": renamed(answer.usage, USAGE)}
 
 
 def stream(answer: Answer, request: Received) -> Iterator[Frame]:
-    """Give the answer as chunks; the usage only if it was asked for."""
-    counted = (request.fields.get("stream_options") or {}).get("include_usage") is True
+    """Give the answer as chunks, those of several choices by turns; the usage only if it was asked for."""
+    counted = mapping(request.fields.get("stream_options")).get("include_usage") is True
     blank = {"usage": None} if counted else {}
 
-    def chunk(part: Part, delta: dict[str, Any], finish: str | None = None) -> Frame:
-        choice = {"index": 0, "delta": delta, "logprobs": None, "finish_reason": finish}
-        return Frame(part, sse(_envelope(answer, "chat.completion.chunk", [choice]) | blank))
+    def chunks(part: Part, delta: dict[str, Any], finish: str | None = None) -> Iterator[Frame]:
+        for index in range(answer.choices):
+            choice = {"index": index, "delta": delta, "logprobs": None, "finish_reason": finish}
+            yield Frame(part, sse(_envelope(answer, "chat.completion.chunk", [choice]) | blank))
 
-    yield chunk(Part.BODY, {"role": "assistant", "content": None if answer.text is None else ""})
-    yield from (chunk(Part.DELTA, delta) for delta in _deltas(answer))
-    yield chunk(Part.END, {}, answer.finish)
+    yield from chunks(Part.BODY, {"role": "assistant", "content": None if answer.text is None else ""})
+    for delta in _deltas(answer):
+        yield from chunks(Part.DELTA, delta)
+    yield from chunks(Part.END, {}, answer.finish)
     if counted:
         counts = {"usage": renamed(answer.usage, USAGE)}
         yield Frame(Part.END, sse(_envelope(answer, "chat.completion.chunk", []) | counts))
@@ -83,4 +111,5 @@ def _failure(trouble: Trouble, _: Answer, __: int) -> bytes:
     return sse(error(trouble))
 
 
-DIALECT = Dialect(whole, error, stream, _failure)
+VENDOR = Vendor(error, _REFUSALS)
+DIALECT = Dialect(whole, VENDOR, stream, _failure)

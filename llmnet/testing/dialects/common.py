@@ -36,6 +36,8 @@ class Answer:
     calls: Sequence[Call]
     finish: str
     usage: Mapping[str, Any]
+    stop: str | None = None  # the sequence that ended the text
+    choices: int = 1  # how often it is said; `usage` counts them all
 
 
 @dataclass(frozen=True, slots=True)
@@ -50,6 +52,30 @@ class Trouble:
     def message(self) -> str:
         """The scripted message, or one that says where it comes from."""
         return str(self.given.get("message", f"The fake server was told to answer {self.status}."))
+
+
+class Refusal(NamedTuple):
+    """How a vendor refuses a request; `message` and the texts of `facts` may name {method}, {path} and {name}."""
+
+    status: int
+    message: str
+    facts: Mapping[str, Any] = {}
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Vendor:
+    """In whose words errors are told, those of the paths that it does not know too.
+
+    Attributes:
+        error: an error as the value of a JSON body.
+        refusals: by what is wrong: the "path", the "method", no "json", a field "missing" or of the "wrong" type, a
+            "model" that is not listed, a "tool" that is not given.
+        id_header: the header that carries the request id.
+    """
+
+    error: Callable[[Trouble], Any]
+    refusals: Mapping[str, Refusal]
+    id_header: str = "x-request-id"
 
 
 @dataclass(frozen=True, slots=True)
@@ -78,26 +104,24 @@ class Frame(NamedTuple):
     data: bytes
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True, eq=False)
 class Dialect:
     """A wire form; each function is pure.
 
     Attributes:
         whole: the answer as the value of a JSON body.
-        error: an error as the value of a JSON body.
+        vendor: whose form it is.
         stream: the answer as events, where the form has streams.
         failure: an error as the last bytes of a stream that has sent so many events.
         streamed: whether the request asks for a stream.
-        id_header: the header that carries the request id.
         type: the content type of a whole reply.
     """
 
     whole: Callable[[Answer, Received], Any]
-    error: Callable[[Trouble], Any]
+    vendor: Vendor
     stream: Callable[[Answer, Received], Iterator[Frame]] | None = None
     failure: Callable[[Trouble, Answer, int], bytes] = lambda *_: b""
     streamed: Callable[[Received], bool] = lambda request: request.fields.get("stream") is True
-    id_header: str = "x-request-id"
     type: str = "application/json"
 
 
@@ -118,6 +142,16 @@ def renamed(usage: Mapping[str, Any], names: Mapping[str, str]) -> dict[str, Any
     return {names.get(name, name): count for name, count in usage.items()} or None
 
 
+def mapping(value: Any) -> dict[str, Any]:
+    """Give what is an object, an empty one for all else."""
+    return value if isinstance(value, dict) else {}
+
+
+def rows(value: Any) -> list[dict[str, Any]]:
+    """Give the objects of what is a list, none for all else."""
+    return [row for row in value if isinstance(row, dict)] if isinstance(value, list) else []
+
+
 def last_user_text(fields: Mapping[str, Any]) -> str:
     """Find what the user said last in the body of a request of any wire form."""
     said = fields.get("messages") or fields.get("input") or ""
@@ -125,16 +159,12 @@ def last_user_text(fields: Mapping[str, Any]) -> str:
         said = said.get("messages") or said.get("prompt") or ""
     if isinstance(said, str):
         return said
-    turns = reversed(said) if isinstance(said, list) else ()
-    return next(filter(None, (_plain(turn.get("content")) for turn in turns if _is_user(turn))), "")
-
-
-def _is_user(turn: Any) -> bool:
-    return isinstance(turn, dict) and turn.get("role") == "user"
+    said_by_user = (_plain(turn.get("content")) for turn in reversed(rows(said)) if turn.get("role") == "user")
+    return next(filter(None, said_by_user), "")
 
 
 def _plain(content: Any) -> str:
     if isinstance(content, str):
         return content
-    texts = [part.get("text") for part in content or () if isinstance(part, dict)]
+    texts = [part.get("text") for part in rows(content)]
     return "".join(text for text in texts if isinstance(text, str))

@@ -7,10 +7,11 @@ from collections.abc import Sequence
 from typing import Any
 
 from llmnet.testing.dialects import chat, messages, native
-from llmnet.testing.dialects.common import CREATED, Answer, Dialect, pieces
+from llmnet.testing.dialects.common import CREATED, Answer, Dialect, mapping, pieces
 from llmnet.testing.script import Received
 
-MODEL_IDS = tuple(f"fake-{number}" for number in range(1, 26))  # more than a page of each vendor that has pages
+TOOL_CALLER = "fake-tools"
+MODEL_IDS = (*(f"fake-{number}" for number in range(1, 26)), TOOL_CALLER)  # more than a page of each that has pages
 
 _DIMENSION = 8
 
@@ -22,17 +23,23 @@ def _vector(text: Any, size: int) -> list[float]:
 
 def _inputs(given: Any) -> list[Any]:
     """Give the list of inputs, which may be one text, texts, one list of tokens or lists of tokens."""
-    alone = not isinstance(given, list) or (given and isinstance(given[0], int))
+    alone = not isinstance(given, list) or (given and all(isinstance(item, int) for item in given))
     return [given] if alone else given
 
 
 def _tokens(inputs: Sequence[Any]) -> int:
-    return sum(len(pieces(item)) if isinstance(item, str) else len(item) for item in inputs)
+    return sum(len(item) if isinstance(item, list) else len(pieces(str(item))) for item in inputs)
+
+
+def _count(given: Any, usual: int) -> int:
+    """Read a positive number of a body or a query, of at most five digits."""
+    text = str(given)
+    return (int(text) if text.isdecimal() and len(text) <= 5 else 0) or usual
 
 
 def _embeddings(answer: Answer, request: Received) -> dict[str, Any]:
     inputs = _inputs(request.fields.get("input") or [])
-    vectors: list[Any] = [_vector(item, request.fields.get("dimensions") or _DIMENSION) for item in inputs]
+    vectors: list[Any] = [_vector(item, _count(request.fields.get("dimensions"), _DIMENSION)) for item in inputs]
     if request.fields.get("encoding_format") == "base64":
         vectors = [base64.b64encode(struct.pack(f"<{len(vector)}f", *vector)).decode() for vector in vectors]
     return {
@@ -44,39 +51,45 @@ def _embeddings(answer: Answer, request: Received) -> dict[str, Any]:
 
 
 def _native_embeddings(answer: Answer, request: Received) -> dict[str, Any]:
-    texts = (request.fields.get("input") or {}).get("texts") or []
-    size = native.parameters(request).get("dimension") or _DIMENSION
+    texts = _inputs(mapping(request.fields.get("input")).get("texts") or [])
+    size = _count(native.parameters(request).get("dimension"), _DIMENSION)
     found = [{"text_index": index, "embedding": _vector(text, size)} for index, text in enumerate(texts)]
     output, usage = {"embeddings": found}, {"total_tokens": _tokens(texts)}
     return {"output": output, "usage": usage, "request_id": f"req_{answer.id}"}
 
 
+def _row(name: str) -> dict[str, Any]:
+    return {"id": name, "object": "model", "created": CREATED, "owned_by": "fake"}
+
+
+def _anthropic_row(name: str) -> dict[str, Any]:
+    return {"type": "model", "id": name, "display_name": name.title(), "created_at": "2026-01-01T00:00:00Z"}
+
+
 def _models(_: Answer, __: Received) -> dict[str, Any]:
-    rows = [{"id": name, "object": "model", "created": CREATED, "owned_by": "fake"} for name in MODEL_IDS]
-    return {"object": "list", "data": rows}
+    return {"object": "list", "data": [_row(name) for name in MODEL_IDS]}
 
 
 def _anthropic_models(_: Answer, request: Received) -> dict[str, Any]:
-    after, limit = request.query.get("after_id"), int(request.query.get("limit", 20))
+    after, limit = request.query.get("after_id"), _count(request.query.get("limit"), 20)
     start = MODEL_IDS.index(after) + 1 if after in MODEL_IDS else 0
     page = MODEL_IDS[start : start + limit]
-    rows = [
-        {"type": "model", "id": name, "display_name": name.title(), "created_at": "2026-01-01T00:00:00Z"}
-        for name in page
-    ]
+    rows = [_anthropic_row(name) for name in page]
     more = start + limit < len(MODEL_IDS)
     return {"data": rows, "has_more": more, "first_id": next(iter(page), None), "last_id": (page or (None,))[-1]}
 
 
 def _native_models(answer: Answer, request: Received) -> dict[str, Any]:
-    number, size = int(request.query.get("page_no", 1)), int(request.query.get("page_size", 10))
+    number, size = _count(request.query.get("page_no"), 1), _count(request.query.get("page_size"), 10)
     rows = [{"model": name, "provider": "fake"} for name in MODEL_IDS[(number - 1) * size : number * size]]
     output = {"models": rows, "page_no": number, "page_size": size, "total": len(MODEL_IDS)}
     return {"output": output, "request_id": f"req_{answer.id}"}
 
 
-EMBEDDINGS = Dialect(_embeddings, chat.error)
-NATIVE_EMBEDDINGS = Dialect(_native_embeddings, native.error)
-MODELS = Dialect(_models, chat.error)
-ANTHROPIC_MODELS = Dialect(_anthropic_models, messages.error, id_header="request-id")
-NATIVE_MODELS = Dialect(_native_models, native.error)
+EMBEDDINGS = Dialect(_embeddings, chat.VENDOR)
+NATIVE_EMBEDDINGS = Dialect(_native_embeddings, native.VENDOR)
+MODELS = Dialect(_models, chat.VENDOR)
+MODEL = Dialect(lambda answer, _: _row(answer.model), chat.VENDOR)
+ANTHROPIC_MODELS = Dialect(_anthropic_models, messages.VENDOR)
+ANTHROPIC_MODEL = Dialect(lambda answer, _: _anthropic_row(answer.model), messages.VENDOR)
+NATIVE_MODELS = Dialect(_native_models, native.VENDOR)

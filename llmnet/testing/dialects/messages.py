@@ -3,7 +3,7 @@
 from collections.abc import Iterator
 from typing import Any
 
-from llmnet.testing.dialects.common import Answer, Dialect, Frame, Part, Trouble, pieces, sse
+from llmnet.testing.dialects.common import Answer, Dialect, Frame, Part, Refusal, Trouble, Vendor, pieces, sse
 from llmnet.testing.script import Received, decoded
 
 _FINISH = {"stop": "end_turn", "length": "max_tokens", "tool_calls": "tool_use", "content_filter": "refusal"}
@@ -23,6 +23,15 @@ _ERRORS = {
     429: "rate_limit_error",
     504: "timeout_error",
     529: "overloaded_error",
+}
+_REFUSALS = {
+    "path": Refusal(404, "Not Found: {method} {path}"),
+    "method": Refusal(405, "Method Not Allowed: {method} {path}"),
+    "json": Refusal(400, "The request body is no JSON object."),
+    "missing": Refusal(400, "{name}: Field required"),
+    "wrong": Refusal(400, "{name}: Input is of the wrong type"),
+    "model": Refusal(404, "model: {name}"),
+    "tool": Refusal(400, "tool_choice: Tool '{name}' not found in provided tools"),
 }
 SIGNATURE = "ZmFrZSBzaWduYXR1cmU="
 
@@ -49,6 +58,11 @@ def error(trouble: Trouble) -> dict[str, Any]:
     if code := trouble.given.get("code"):
         facts["details"] = {"error_code": code}
     return {"type": "error", "error": facts, "request_id": trouble.request_id}
+
+
+def _count(answer: Answer, _: Received) -> dict[str, Any]:
+    """Say how many tokens a reply to the same request would count as input."""
+    return {"input_tokens": answer.usage.get("input_tokens", 0)}
 
 
 def _blocks(answer: Answer) -> Iterator[tuple[dict[str, Any], str]]:
@@ -87,6 +101,8 @@ def _message(answer: Answer) -> dict[str, Any]:
 
 
 def _stop(answer: Answer) -> dict[str, Any]:
+    if answer.stop is not None:
+        return {"stop_reason": "stop_sequence", "stop_sequence": answer.stop}
     if answer.refusal is None:
         return {"stop_reason": _FINISH.get(answer.finish, answer.finish), "stop_sequence": None}
     details = {"type": "refusal", "category": None, "explanation": answer.refusal}
@@ -109,4 +125,6 @@ def _failure(trouble: Trouble, _: Answer, __: int) -> bytes:
     return sse(error(trouble), "error")
 
 
-DIALECT = Dialect(whole, error, stream, _failure, id_header="request-id")
+VENDOR = Vendor(error, _REFUSALS, id_header="request-id")
+DIALECT = Dialect(whole, VENDOR, stream, _failure)
+COUNT = Dialect(_count, VENDOR)

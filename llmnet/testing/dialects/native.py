@@ -7,7 +7,7 @@ from typing import Any
 import msgspec
 
 from llmnet.testing.dialects.chat import call_of
-from llmnet.testing.dialects.common import Answer, Dialect, Frame, Part, Trouble, pieces
+from llmnet.testing.dialects.common import Answer, Dialect, Frame, Part, Refusal, Trouble, Vendor, mapping, pieces
 from llmnet.testing.script import Received
 
 _ERRORS = {
@@ -18,6 +18,15 @@ _ERRORS = {
     429: "Throttling.RateQuota",
     503: "ModelUnavailable",
     504: "GatewayTimeout",
+}
+_REFUSALS = {
+    "path": Refusal(404, "url error, please check url: {method} {path}", {"code": "NotFound"}),
+    "method": Refusal(405, "Request method '{method}' is not supported.", {"code": "MethodNotAllowed"}),
+    "json": Refusal(400, "Required body invalid: it is no JSON object."),
+    "missing": Refusal(400, "Required parameter(s) missing: {name}"),
+    "wrong": Refusal(400, "Parameter of the wrong type: {name}"),
+    "model": Refusal(404, "Model not exist: {name}"),
+    "tool": Refusal(400, "tool_choice names no tool of tools: {name}"),
 }
 
 
@@ -53,7 +62,7 @@ def error(trouble: Trouble) -> dict[str, Any]:
 
 def parameters(request: Received) -> dict[str, Any]:
     """Give the object that holds all that is neither model nor input."""
-    return request.fields.get("parameters") or {}
+    return mapping(request.fields.get("parameters"))
 
 
 def _increments(answer: Answer) -> Iterator[dict[str, Any]]:
@@ -112,4 +121,5 @@ def _streamed(request: Received) -> bool:
     return bool(request.headers.get("x-dashscope-sse") == "enable")
 
 
-DIALECT = Dialect(whole, error, stream, _failure, _streamed)
+VENDOR = Vendor(error, _REFUSALS)
+DIALECT = Dialect(whole, VENDOR, stream, _failure, _streamed)

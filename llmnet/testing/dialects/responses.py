@@ -34,17 +34,29 @@ _STATUS = {
     "length": ("incomplete", {"reason": "max_output_tokens"}),
     "content_filter": ("incomplete", {"reason": "content_filter"}),
 }
+_SETTINGS: dict[str, Any] = {  # of the request, which the reply repeats
+    "instructions": None,
+    "metadata": {},
+    "parallel_tool_calls": True,
+    "text": {"format": {"type": "text"}},
+    "tool_choice": "auto",
+    "tools": [],
+}
 _DETAILS = {
     "input_tokens_details": {"cached_tokens": 0, "cache_write_tokens": 0},
     "output_tokens_details": {"reasoning_tokens": 0},
 }
 
 
-def whole(answer: Answer, _: Received) -> dict[str, Any]:
+def whole(answer: Answer, request: Received) -> dict[str, Any]:
     """Give the answer as one JSON value."""
     status, details = _STATUS.get(answer.finish, (answer.finish, None))
     usage = {**_DETAILS, **answer.usage} if answer.usage else None
-    return _response(answer, status) | {"incomplete_details": details, "output": _output(answer), "usage": usage}
+    return _response(answer, status, request.fields) | {
+        "incomplete_details": details,
+        "output": _output(answer),
+        "usage": usage,
+    }
 
 
 def stream(answer: Answer, request: Received) -> Iterator[Frame]:
@@ -53,8 +65,9 @@ def stream(answer: Answer, request: Received) -> Iterator[Frame]:
 
 
 def _events(answer: Answer, request: Received) -> Iterator[Event]:
-    yield Part.OPEN, {"type": "response.created", "response": _response(answer, "in_progress")}
-    yield Part.OPEN, {"type": "response.in_progress", "response": _response(answer, "in_progress")}
+    begun = _response(answer, "in_progress", request.fields)
+    yield Part.OPEN, {"type": "response.created", "response": begun}
+    yield Part.OPEN, {"type": "response.in_progress", "response": begun}
     for index, item in enumerate(_output(answer)):
         yield from _item_events(item, index)
     done = whole(answer, request)
@@ -103,7 +116,7 @@ def _parts(answer: Answer) -> Iterator[dict[str, Any]]:
         yield {"type": "refusal", "refusal": answer.refusal}
 
 
-def _response(answer: Answer, status: str) -> dict[str, Any]:
+def _response(answer: Answer, status: str, asked: dict[str, Any]) -> dict[str, Any]:
     return {
         "id": f"resp_{answer.id}",
         "object": "response",
@@ -111,14 +124,11 @@ def _response(answer: Answer, status: str) -> dict[str, Any]:
         "status": status,
         "error": None,
         "incomplete_details": None,
-        "instructions": None,
-        "metadata": {},
         "model": answer.model,
         "output": [],
-        "parallel_tool_calls": True,
-        "tool_choice": "auto",
-        "tools": [],
         "usage": None,
+        **_SETTINGS,
+        **{name: asked[name] for name in _SETTINGS if asked.get(name) is not None},
     }
 
 
@@ -129,9 +139,9 @@ def _frame(part: Part, payload: dict[str, Any], number: int) -> Frame:
 def _failure(trouble: Trouble, answer: Answer, sent: int) -> bytes:
     """Send the error event and the failed response, both, as the vendor does."""
     facts = chat.error(trouble)["error"]
-    failed = _response(answer, "failed") | {"error": {name: facts[name] for name in ("code", "message")}}
+    failed = _response(answer, "failed", {}) | {"error": {name: facts[name] for name in ("code", "message")}}
     events = ({"type": "error", "error": facts}, {"type": "response.failed", "response": failed})
     return b"".join(_frame(Part.END, event, number).data for number, event in enumerate(events, sent))
 
 
-DIALECT = Dialect(whole, chat.error, stream, _failure)
+DIALECT = Dialect(whole, chat.VENDOR, stream, _failure)

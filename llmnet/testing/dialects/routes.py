@@ -1,0 +1,78 @@
+"""Which wire form a path stands for, what a request of that form must have, and in whose words it is refused."""
+
+from collections.abc import Mapping
+from functools import lru_cache
+from typing import NamedTuple
+
+from llmnet.testing.dialects import chat, listings, messages, native, responses
+from llmnet.testing.dialects.common import Dialect, Vendor
+from llmnet.testing.script import Received
+
+Kinds = type | tuple[type, ...]
+
+
+class Route(NamedTuple):
+    """How requests to a path are answered.
+
+    Attributes:
+        dialect: the wire form.
+        method: the one HTTP method, GET with HEAD; None for a path that nobody knows.
+        needs: the fields that the body must have, with their types; of names with a bar between them one will do.
+        listed: whether the model must be one of the list.
+    """
+
+    dialect: Dialect
+    method: str | None = "POST"
+    needs: Mapping[str, Kinds] = {}
+    listed: bool = False
+
+
+def _unknown(vendor: Vendor) -> Route:
+    return Route(Dialect(lambda answer, _: answer.text or "", vendor, type="text/plain; charset=utf-8"), method=None)
+
+
+_NATIVE = {"model": str, "input": dict}
+_ROUTES = (
+    # the end of the path, whatever comes before it
+    ("/chat/completions", Route(chat.DIALECT, needs={"model": str, "messages": list})),
+    (
+        "/responses",
+        Route(
+            responses.DIALECT,
+            needs={"model|prompt": (str, dict), "input|prompt|previous_response_id|conversation": (str, list, dict)},
+        ),
+    ),
+    ("/messages", Route(messages.DIALECT, needs={"model": str, "max_tokens": int, "messages": list})),
+    ("/messages/count_tokens", Route(messages.COUNT, needs={"model": str, "messages": list})),
+    ("/text-generation/generation", Route(native.DIALECT, needs=_NATIVE)),
+    ("/multimodal-generation/generation", Route(native.DIALECT, needs=_NATIVE)),
+    ("/text-embedding/text-embedding", Route(listings.NATIVE_EMBEDDINGS, needs=_NATIVE)),
+    ("/embeddings", Route(listings.EMBEDDINGS, needs={"model": str, "input": (str, list)})),
+    ("/api/v1/models", Route(listings.NATIVE_MODELS, "GET")),
+    ("/models", Route(listings.MODELS, "GET")),
+)
+_PARTS = (
+    # a part of those that end in none of these
+    ("/api/v1/", _unknown(native.VENDOR)),
+    ("/models/", Route(listings.MODEL, "GET", listed=True)),
+    ("/messages", _unknown(messages.VENDOR)),
+    ("", _unknown(chat.VENDOR)),
+)
+_ANTHROPIC = {
+    # only its mandatory header tells
+    listings.MODELS: Route(listings.ANTHROPIC_MODELS, "GET"),
+    listings.MODEL: Route(listings.ANTHROPIC_MODEL, "GET", listed=True),
+    _PARTS[-1][1].dialect: _PARTS[-2][1],
+}
+
+
+def route_of(request: Received) -> Route:
+    """Find how a request is to be answered; there is always a way."""
+    found = _by_path(request.path)
+    return _ANTHROPIC.get(found.dialect, found) if "anthropic-version" in request.headers else found
+
+
+@lru_cache(maxsize=64)
+def _by_path(path: str) -> Route:
+    ends = (route for end, route in _ROUTES if path.endswith(end))
+    return next(ends, None) or next(route for part, route in _PARTS if part in path)
