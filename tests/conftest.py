@@ -83,6 +83,11 @@ def _running():
     front.stop()
 
 
+def pytest_ignore_collect(collection_path, config):
+    """LangChain takes seconds to import, in every worker: not where its tests, all of them slow, are left out anyway."""
+    return True if collection_path.name == "test_langchain.py" and "not slow" in config.getoption("markexpr") else None
+
+
 def pytest_collection_modifyitems(config, items):
     """Where `-m` names other marks, as `-m threads`, what takes minutes is left out as it is without `-m`."""
     named = config.getoption("markexpr")
