@@ -62,7 +62,7 @@ class Received:
         """The decoded body, or None where it is no JSON."""
         return decoded(self.body)
 
-    @property
+    @cached_property
     def fields(self) -> dict[str, Any]:
         """The decoded body where it is an object, else an empty dict."""
         return self.json if isinstance(self.json, dict) else {}

@@ -25,10 +25,9 @@ def unscripted(request: Received) -> Reply:
         return _refused(route, request, *objection)
     if failure := _failure(asked.model(request)):
         return failure
-    text = last_user_text(request.fields)
-    if (call := _call(request, text)) is not None:
+    if (call := _call(request)) is not None:
         return Reply(tool_calls=[call])
-    return Reply(text=_shaped(request, text))
+    return Reply(text=_shaped(request))
 
 
 def _objection(route: Route, request: Received) -> tuple[str, str] | None:
@@ -40,11 +39,12 @@ def _objection(route: Route, request: Received) -> tuple[str, str] | None:
     if route.needs and not isinstance(request.json, dict):
         return "json", ""
     model = asked.model(request)
-    fields = request.fields if model is None else {**request.fields, "model": model}
-    for names, kinds in route.needs.items():
-        found = [fields[name] for name in names.split("|") if fields.get(name) is not None]
+    for names, kinds in route.needs:
+        found = [
+            value for name in names if (value := model if name == "model" else request.fields.get(name)) is not None
+        ]
         if not found or not isinstance(found[0], kinds):
-            return "wrong" if found else "missing", names.partition("|")[0]
+            return "wrong" if found else "missing", names[0]
     if _unlisted(model) or (route.listed and model not in MODEL_IDS):
         return "model", model
     return _missing_tool(request)
@@ -57,10 +57,11 @@ def _unlisted(model: Any) -> bool:
 
 def _missing_tool(request: Received) -> tuple[str, str] | None:
     mode, names = asked.tool_choice(request)
-    missing = [name for name in names if name not in asked.tools(request)]
-    if mode != "any" or (asked.brings_tools(request) and not missing):
+    if mode != "any":
         return None
-    return "tool", next(iter(missing), "any")
+    known = asked.tools(request)
+    missing = [name for name in names if name not in known] if asked.brings_tools(request) else [*names, "any"]
+    return ("tool", missing[0]) if missing else None
 
 
 def _refused(route: Route, request: Received, kind: str, name: str) -> Reply:
@@ -81,30 +82,32 @@ def _failure(model: Any) -> Reply | None:
     return fault if fault is not None and fault.at == "request" else None
 
 
-def _call(request: Received, text: str) -> dict[str, str] | None:
+def _call(request: Received) -> dict[str, str] | None:
     """Call the first tool that may be: where one must be, or where that is the model's habit and no result is in."""
-    tools, (mode, names) = asked.tools(request), asked.tool_choice(request)
+    if not (tools := asked.tools(request)):
+        return None
+    mode, names = asked.tool_choice(request)
     eager = asked.model(request) == TOOL_CALLER and mode == "auto" and not asked.results_in(request)
     name = next((name for name in names or tools if name in tools), None)
     if name is None or not (mode == "any" or eager):
         return None
-    return {"name": name, "arguments": _object(tools[name], text)}
+    return {"name": name, "arguments": _object(tools[name], request)}
 
 
-def _shaped(request: Received, text: str) -> str | None:
+def _shaped(request: Received) -> str | None:
     """Write the text as JSON where that was asked for; None leaves the echo as it is."""
     wanted = asked.shape(request)
     if wanted.get("type") == "json_schema":
-        return _object(wanted.get("schema"), text)
-    if wanted.get("type") == "json_object" and not isinstance(decoded(text), dict):
-        named = dict.fromkeys(
-            _QUOTED.findall(text), text
-        )  # whoever wants JSON without a schema names its fields in words
-        return msgspec.json.encode(named or {"text": text}).decode()
-    return None
+        return _object(wanted.get("schema"), request)
+    if wanted.get("type") != "json_object" or isinstance(decoded(text := last_user_text(request.fields)), dict):
+        return None
+    # Whoever wants JSON without a schema names its fields in words.
+    named = dict.fromkeys(_QUOTED.findall(text), text)
+    return msgspec.json.encode(named or {"text": text}).decode()
 
 
-def _object(schema: Any, text: str) -> str:
+def _object(schema: Any, request: Received) -> str:
     """Write an object that the schema accepts."""
     known = schema if isinstance(schema, dict) else {}
-    return msgspec.json.encode(instance({"type": "object", **known}, text) or {}).decode()
+    value = instance({"type": "object", **known}, last_user_text(request.fields))
+    return msgspec.json.encode(value or {}).decode()

@@ -78,8 +78,6 @@ class TestOpenAI(Fake, suite.ChatModelIntegrationTests):
 
 
 class TestOpenAIResponses(TestOpenAI):
-    supports_audio_inputs = False  # LangChain has no such part for it
-
     @property
     def chat_model_params(self):
         return {**super().chat_model_params, "use_responses_api": True}

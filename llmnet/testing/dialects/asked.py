@@ -14,6 +14,7 @@ _DEPLOYMENT = re.compile(r"/deployments/([^/]+)/")
 _ROW = re.compile(r".*/models/(.+)")
 _MODES: dict[str, Mode] = {"none": "none", "required": "any", "any": "any"}
 _MOST_CHOICES = 128
+_FORMATS = ("response_format", "text", "output_config", "output_format")
 _FUNCTIONS = (None, "function", "tool")
 _RESULTS = frozenset({"tool", "tool_result", "function_call_output"})
 
@@ -49,13 +50,8 @@ def stops(request: Received) -> list[str]:
 def shape(request: Received) -> Mapping[str, Any]:
     """Give the format wanted: "type" and, under "schema", a JSON schema; empty where none is."""
     options = _options(request)
-    places = (
-        options.get("response_format"),
-        mapping(options.get("text")).get("format"),
-        mapping(options.get("output_config")).get("format"),
-        options.get("output_format"),
-    )
-    found = next((one for one in map(mapping, places) if one), {})
+    places = (options[place] for place in _FORMATS if place in options)
+    found = next((mapping(mapping(given).get("format")) or mapping(given) for given in places), {})
     return {**found, **mapping(found.get("json_schema"))}
 
 
@@ -77,7 +73,8 @@ def brings_tools(request: Received) -> bool:
 
 def tool_choice(request: Received) -> ToolChoice:
     """Read the choice of a tool; a word that nobody knows leaves it to the model."""
-    given = _options(request).get("tool_choice")
+    if not (given := _options(request).get("tool_choice")):
+        return ToolChoice("auto")
     facts = mapping(given)
     if facts.get("type") == "allowed_tools":
         facts = mapping(facts.get("allowed_tools")) or facts
@@ -100,7 +97,8 @@ def results_in(request: Received) -> bool:
 
 def _options(request: Received) -> dict[str, Any]:
     """Give the fields of the body, and among them those that the native form has in a room of their own."""
-    return {**request.fields, **mapping(request.fields.get("parameters"))}
+    fields = request.fields
+    return {**fields, **mapping(fields["parameters"])} if "parameters" in fields else fields
 
 
 def _mode(word: Any) -> Mode:

@@ -17,37 +17,40 @@ class Route(NamedTuple):
     Attributes:
         dialect: the wire form.
         method: the one HTTP method, GET with HEAD; None for a path that nobody knows.
-        needs: the fields that the body must have, with their types; of names with a bar between them one will do.
+        needs: the fields that the body must have, with their types; of several names one will do.
         listed: whether the model must be one of the list.
     """
 
     dialect: Dialect
     method: str | None = "POST"
-    needs: Mapping[str, Kinds] = {}
+    needs: tuple[tuple[tuple[str, ...], Kinds], ...] = ()
     listed: bool = False
+
+
+def _post(dialect: Dialect, needs: Mapping[str, Kinds]) -> Route:
+    """Make a route of which a field may have several names, with a bar between them."""
+    return Route(dialect, needs=tuple((tuple(names.split("|")), kinds) for names, kinds in needs.items()))
 
 
 def _unknown(vendor: Vendor) -> Route:
     return Route(Dialect(lambda answer, _: answer.text or "", vendor, type="text/plain; charset=utf-8"), method=None)
 
 
-_NATIVE = {"model": str, "input": dict}
+_NATIVE: dict[str, Kinds] = {"model": str, "input": dict}
+_RESPONSES: dict[str, Kinds] = {
+    "model|prompt": (str, dict),
+    "input|prompt|previous_response_id|conversation": (str, list, dict),
+}
 _ROUTES = (
     # the end of the path, whatever comes before it
-    ("/chat/completions", Route(chat.DIALECT, needs={"model": str, "messages": list})),
-    (
-        "/responses",
-        Route(
-            responses.DIALECT,
-            needs={"model|prompt": (str, dict), "input|prompt|previous_response_id|conversation": (str, list, dict)},
-        ),
-    ),
-    ("/messages", Route(messages.DIALECT, needs={"model": str, "max_tokens": int, "messages": list})),
-    ("/messages/count_tokens", Route(messages.COUNT, needs={"model": str, "messages": list})),
-    ("/text-generation/generation", Route(native.DIALECT, needs=_NATIVE)),
-    ("/multimodal-generation/generation", Route(native.DIALECT, needs=_NATIVE)),
-    ("/text-embedding/text-embedding", Route(listings.NATIVE_EMBEDDINGS, needs=_NATIVE)),
-    ("/embeddings", Route(listings.EMBEDDINGS, needs={"model": str, "input": (str, list)})),
+    ("/chat/completions", _post(chat.DIALECT, {"model": str, "messages": list})),
+    ("/responses", _post(responses.DIALECT, _RESPONSES)),
+    ("/messages", _post(messages.DIALECT, {"model": str, "max_tokens": int, "messages": list})),
+    ("/messages/count_tokens", _post(messages.COUNT, {"model": str, "messages": list})),
+    ("/text-generation/generation", _post(native.DIALECT, _NATIVE)),
+    ("/multimodal-generation/generation", _post(native.DIALECT, _NATIVE)),
+    ("/text-embedding/text-embedding", _post(listings.NATIVE_EMBEDDINGS, _NATIVE)),
+    ("/embeddings", _post(listings.EMBEDDINGS, {"model": str, "input": (str, list)})),
     ("/api/v1/models", Route(listings.NATIVE_MODELS, "GET")),
     ("/models", Route(listings.MODELS, "GET")),
 )
