@@ -12,6 +12,8 @@ from llmnet.core.errors import ConfigurationError
 from llmnet.core.json import fault
 from llmnet.core.params import check_names
 
+# Parts that are nothing but their text.
+_TEXTS = ("text", "input_text", "output_text")
 ROLES = ("system", "developer", "user", "assistant", "tool", "function")
 
 
@@ -125,6 +127,10 @@ def _check_content(message: dict[str, Any], role: str, path: str) -> None:
             raise ConfigurationError(
                 f"{path}.content[{i}].type must name the kind of the part, like 'text', not {brief(part.get('type'))}"
             )
+        if part.get("type") in _TEXTS and not isinstance(part.get("text"), str):
+            raise ConfigurationError(
+                f"{path}.content[{i}].text must be a string, not {type(part.get('text')).__name__}"
+            )
 
 
 def _check_calls(calls: Any, path: str) -> None:
@@ -175,9 +181,21 @@ def _choice(value: Any, name: str) -> None:
     fault_free(value, name)
 
 
+def _options(value: Any, name: str) -> None:
+    if not isinstance(value, Mapping):
+        raise ConfigurationError(f"{name} must be a dict like {{'include_usage': True}}, not {brief(value)}")
+    fault_free(value, name)
+
+
+def _flag(value: Any, name: str) -> None:
+    if not isinstance(value, bool):
+        raise ConfigurationError(f"{name} must be True or False, not {brief(value)}")
+
+
 _CHECKS: dict[str, Callable[[Any, str], object]] = {
     "temperature": _number, "top_p": _number, "max_tokens": _limit, "max_completion_tokens": _limit,
-    "tools": _tools, "tool_choice": _choice, "service_tier": plain_text,
+    "tools": _tools, "tool_choice": _choice, "service_tier": plain_text, "stream_options": _options,
+    "parallel_tool_calls": _flag,
 }  # fmt: skip
 
 

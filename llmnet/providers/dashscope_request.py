@@ -9,7 +9,7 @@ from typing import Any
 
 from llmnet.core.errors import ConfigurationError
 from llmnet.core.request import ChatRequest
-from llmnet.providers.writing import REFUSED, VENDOR, Rule, kept_as, params_of, translated, without_options
+from llmnet.providers.writing import REFUSED, VENDOR, Rule, kept_as, params_of, tidy, translated, without_options
 
 MEDIA = frozenset({"image", "audio", "video"})
 _OWN = MEDIA | {"text"}
@@ -69,7 +69,7 @@ def _read(message: Mapping[str, Any], path: str) -> dict[str, Any]:
         content = [_part(part, f"{path}.content[{i}]") for i, part in enumerate(content)]
     if role == "tool" and _has_media(content):
         raise ConfigurationError(f"{path}.content: DashScope's native form takes only text as the answer of a tool")
-    kept = {name: value for name, value in message.items() if name != VENDOR}
+    kept = tidy({name: value for name, value in message.items() if name != VENDOR})
     return {**kept, "role": _ROLES.get(role, role), "content": content}
 
 

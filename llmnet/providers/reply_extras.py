@@ -11,7 +11,7 @@ from llmnet.core.draft import MAX_ITEMS, Draft
 from llmnet.core.growing_text import Text, check_count
 from llmnet.core.json import mended
 from llmnet.providers.reading import dict_of, dicts_of, text_of
-from llmnet.providers.writing import VENDOR
+from llmnet.providers.writing import VENDOR, tidy
 
 FORM = "chat-completions"
 _LISTS = ("reasoning_details", "thinking_blocks")
@@ -97,7 +97,7 @@ def with_beside(message: dict[str, Any], provider: str, draft: Draft) -> dict[st
 
 def sent_back(message: Mapping[str, Any], provider: str) -> dict[str, Any]:
     """The message as it goes out: what lies beside it to the service that it came from, and each call with its own."""
-    plain = {name: value for name, value in message.items() if name != VENDOR}
+    plain = tidy({name: value for name, value in message.items() if name != VENDOR})
     own = dict_of(message.get(VENDOR))
     if own.get("form") != FORM or own.get("service") != provider:
         return plain

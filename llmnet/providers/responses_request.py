@@ -5,16 +5,16 @@ from typing import Any
 
 from llmnet.core.errors import ConfigurationError
 from llmnet.providers.reading import text_of
-from llmnet.providers.tool_calls import arguments_text
-from llmnet.providers.writing import REFUSED, VENDOR, Rule, items_in, without_usage
+from llmnet.providers.writing import REFUSED, VENDOR, Rule, items_in, sent_arguments, without_usage
 
 FORM = "responses"
 CALL, CUSTOM_CALL, REASONING = "function_call", "custom_tool_call", "reasoning"
 
 # Keys of a message that are translated; further ones, such as `phase`, are the vendor's own and go out as they are.
 _TRANSLATED = {"role", "content", "refusal", "tool_calls", "tool_call_id"}
-# What a reply brings beside what was said. Reasoning counts only as an item that the vendor itself made.
-_UNSAID = {VENDOR, "reasoning_content", "reasoning", "reasoning_details", "annotations"}
+# What a reply brings beside what was said. Reasoning counts only as an item that the vendor itself made; that a tool
+# has failed is told by its text.
+_UNSAID = {VENDOR, "reasoning_content", "reasoning", "reasoning_details", "annotations", "is_error"}
 _WITHOUT_COUNTERPART = {"name", "audio", "function_call"}
 _OWN_PARTS = ("input_", "output_", "refusal", "summary_text", "reasoning_text", "computer_screenshot")
 
@@ -80,9 +80,14 @@ def _said(message: Mapping[str, Any], path: str, place: int) -> list[dict[str, A
         content.append({"type": "refusal", "refusal": refusal})
     if role == "assistant" and not content:
         return []
-    known = _TRANSLATED | _UNSAID | _WITHOUT_COUNTERPART
     own = {"type": "message", "id": f"msg_{place}", "status": "completed"} if role == "assistant" else {}
-    return [{**own, "role": role, "content": content, **{name: v for name, v in message.items() if name not in known}}]
+    return [{**own, "role": role, "content": content, **_further(message)}]
+
+
+def _further(message: Mapping[str, Any]) -> dict[str, Any]:
+    """What else a message says, in the vendor's own words."""
+    known = _TRANSLATED | _UNSAID | _WITHOUT_COUNTERPART
+    return {name: value for name, value in message.items() if name not in known and value is not None}
 
 
 def _answer(message: Mapping[str, Any], path: str, before: list[dict[str, Any]]) -> dict[str, Any]:
@@ -90,7 +95,12 @@ def _answer(message: Mapping[str, Any], path: str, before: list[dict[str, Any]])
     call_id, content = message["tool_call_id"], message["content"]
     custom = any(item.get("type") == CUSTOM_CALL and item.get("call_id") == call_id for item in before)
     output = content if isinstance(content, str) else _parts(content, "tool", path)
-    return {"type": f"{CUSTOM_CALL if custom else CALL}_output", "call_id": call_id, "output": output}
+    return {
+        "type": f"{CUSTOM_CALL if custom else CALL}_output",
+        "call_id": call_id,
+        "output": output,
+        **_further(message),
+    }
 
 
 def _call(call: Mapping[str, Any]) -> dict[str, Any]:
@@ -100,7 +110,7 @@ def _call(call: Mapping[str, Any]) -> dict[str, Any]:
     item = {"call_id": text_of(call.get("id")), "name": text_of(said.get("name"))}
     if kind == "custom":
         return {"type": CUSTOM_CALL, **item, "input": text_of(said.get("input"))}
-    return {"type": CALL, **item, "arguments": arguments_text(said.get("arguments")) or "{}"}
+    return {"type": CALL, **item, "arguments": sent_arguments(said.get("arguments"))}
 
 
 def _parts(content: Any, role: str, path: str) -> list[dict[str, Any]]:

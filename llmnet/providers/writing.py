@@ -7,6 +7,7 @@ from urllib.parse import urlencode, urlsplit, urlunsplit
 from llmnet.core.errors import ConfigurationError
 from llmnet.core.json import mended
 from llmnet.core.request import ChatRequest
+from llmnet.providers.tool_calls import arguments_text
 
 # What a parameter becomes: another name, what to merge into the body, or REFUSED where the vendor has no counterpart.
 Rule = str | Callable[[Any], dict[str, Any]] | None
@@ -63,8 +64,6 @@ def params_of(chat: ChatRequest) -> dict[str, Any]:
 
 def without_usage(options: Any) -> dict[str, Any]:
     """The options of a stream that always tells its usage, and knows no word that asks for it."""
-    if not isinstance(options, Mapping):
-        raise ConfigurationError(f"stream_options must be a dict like {{'include_usage': True}}, not {options!r}")
     left = {name: value for name, value in options.items() if name != "include_usage"}
     return {"stream_options": left} if left else {}
 
@@ -89,6 +88,29 @@ def merge(body: dict[str, Any], more: Mapping[str, Any]) -> None:
 
 
 VENDOR = "vendor"
+
+
+def tidy(message: Mapping[str, Any]) -> dict[str, Any]:
+    """A message of the chat form without what says nothing, which vendors refuse: null and empty lists, but as content.
+
+    The arguments of its calls are JSON text.
+    """
+    said = {name: value for name, value in message.items() if name == "content" or value not in (None, [], ())}
+    calls = {"tool_calls": [_with_text(call) for call in said["tool_calls"]]} if "tool_calls" in said else {}
+    return {**said, **calls}
+
+
+def _with_text(call: Mapping[str, Any]) -> dict[str, Any]:
+    function = call.get("function")
+    if not isinstance(function, Mapping):
+        return dict(call)
+    return {**call, "function": {**function, "arguments": sent_arguments(function.get("arguments"))}}
+
+
+def sent_arguments(arguments: Any) -> str:
+    """The arguments of a call as they go out: JSON text, and none are an empty object."""
+    text = arguments_text(arguments)
+    return text if text.strip() else "{}"
 
 
 def with_items(message: dict[str, Any], form: str, items: list[dict[str, Any]]) -> dict[str, Any]:

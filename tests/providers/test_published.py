@@ -1,5 +1,6 @@
 """The body of every form against what its vendor publishes, and what asks for nothing: it goes nowhere as a word."""
 
+import copy
 import json
 
 import pytest
@@ -144,6 +145,59 @@ def test_an_assistants_words_are_an_item_of_their_own_kind():
 def test_an_image_says_how_closely_it_is_looked_at(part, detail):
     [message] = sent("responses", [{"role": "user", "content": [part]}])["input"]
     assert message["content"][0]["detail"] == detail
+
+
+# As the vendors' own clients dump a message, and as a hand makes one.
+DUMPED = [
+    {"role": "user", "content": "Hi", "name": None},
+    {"role": "assistant", "content": "Yes?", "refusal": None, "annotations": [], "audio": None, "function_call": None,
+     "tool_calls": None},
+    {"role": "user", "content": "Go on", "further": None},
+    {"role": "assistant", "content": "", "tool_calls": []},
+    {"role": "user", "content": "Go on"},
+]  # fmt: skip
+
+
+@pytest.mark.parametrize("form", FORMS)
+def test_what_is_null_or_empty_in_a_message_goes_nowhere(form):
+    given = copy.deepcopy(DUMPED)
+    assert problems(sent(form, DUMPED), published(form, stream=False)) == []
+    assert given == DUMPED
+    assert sent("native", DUMPED)["input"]["messages"] == [
+        {"role": message["role"], "content": message["content"]} for message in DUMPED
+    ]
+
+
+@pytest.mark.parametrize(
+    ("function", "text"),
+    [
+        ({"arguments": ""}, "{}"),
+        ({"arguments": " "}, "{}"),
+        ({"arguments": None}, "{}"),
+        ({}, "{}"),
+        ({"arguments": {}}, "{}"),
+        ({"arguments": {"city": "北京"}}, '{"city": "北京"}'),
+        ({"arguments": '{"a":'}, '{"a":'),
+    ],
+)
+def test_the_arguments_of_a_call_are_json_text(function, text):
+    call = {"id": "c", "type": "function", "function": {"name": "f", **function}}
+    said = [
+        {"role": "user", "content": "Hi"},
+        {"role": "assistant", "content": None, "tool_calls": [call]},
+        {"role": "tool", "tool_call_id": "c", "content": "x"},
+    ]
+    made = {"name": "f", "arguments": text}
+    assert sent("chat-completions", said)["messages"][1]["tool_calls"] == [{**call, "function": made}]
+    assert sent("native", said)["input"]["messages"][1]["tool_calls"] == [{**call, "function": made}]
+    assert sent("responses", said)["input"][1] == {"type": "function_call", "call_id": "c", **made}
+
+
+def test_what_a_tool_says_beside_its_answer_is_not_dropped():
+    answer = {"role": "tool", "tool_call_id": "c", "content": "x", "name": "f", "is_error": True, "status": "completed"}
+    assert sent("responses", [answer])["input"] == [
+        {"type": "function_call_output", "call_id": "c", "output": "x", "status": "completed"}
+    ]
 
 
 def test_an_id_of_another_vendor_is_put_in_anthropics_letters():
