@@ -215,7 +215,8 @@ def client_config(model_or_config: str | ClientConfig | None, fields: Mapping[st
 def _provider(value: Any, name: str) -> Provider | str:
     service = NAMED.get(value.strip().lower()) if isinstance(value, str) else None
     if service is None:
-        shown = f": {brief(value)}" if isinstance(value, str) and nearest(value.lower()) else ""  # it may be a key
+        hint = nearest(value) if isinstance(value, str) else None
+        shown = f": {brief(value)} (did you mean {hint!r}?)" if hint else ""  # without a hint it may be a key
         raise ConfigurationError(f"{name} is unknown{shown}; known are {', '.join(sorted(SERVICES))}")
     return Provider(service.name) if service.name in Provider.__members__.values() else service.name
 

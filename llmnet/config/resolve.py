@@ -9,7 +9,7 @@ from llmnet.core.credentials import in_headers, in_proxy, in_query
 from llmnet.core.errors import ConfigurationError
 from llmnet.core.headers import checked_headers, checked_key
 from llmnet.core.request import plain_text
-from llmnet.providers.addresses import azure_address, checked_url, completed, extended, host_url
+from llmnet.providers.addresses import azure_address, checked_base, checked_url, completed, extended, host_url
 from llmnet.providers.form import Target
 from llmnet.providers.model_names import ModelNames
 from llmnet.providers.services import AZURE, DASHSCOPE, FAKE, MESSAGES, QIANFAN, SERVICES, Api, Service
@@ -136,6 +136,8 @@ def _address(config: ClientConfig, environ: Mapping[str, str]) -> Address:
         _refuse_v1(base, "base_url" if config.base_url else service.base_vars[0].name)
     if service is AZURE:  # its variable names an address of the vendor's
         return Address(*azure_address(base, config.api, service.apis), own=config.base_url is not None, placed=True)
+    if config.base_url:
+        checked_base(config.base_url, "base_url")
     whole = completed(base, service.apis[api].path) if service.bare_host else base
     return Address(whole, api, own=named is not None, placed=named is not None)
 
@@ -145,7 +147,8 @@ def _variable(service: Service, api: str, environ: Mapping[str, str]) -> str | N
     for variable in service.base_vars:
         value = _read(environ, variable.name)
         if value and (not variable.apis or api in variable.apis):
-            return extended(checked_url(value, variable.name), variable.suffix)
+            url = checked_url(value, variable.name)
+            return extended(url if service is AZURE else checked_base(url, variable.name), variable.suffix)
     if service is QIANFAN:
         _refuse_v1(_read(environ, "QIANFAN_BASE_URL"), "QIANFAN_BASE_URL")
     return None

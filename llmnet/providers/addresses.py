@@ -13,6 +13,10 @@ _LABEL = re.compile(r"[A-Za-z0-9_]([A-Za-z0-9_-]{0,61}[A-Za-z0-9_])?")
 
 # What people copy from Azure's portal stands for its base (PROTOCOLS 3.1).
 _AZURE_CALLS = re.compile(r"(?<=.)/(chat/completions|completions|responses|embeddings|models)$")
+# What people copy from examples of a request.
+_CALLS = re.compile(
+    r"(/v1)?/messages$|/(chat/completions|completions|responses|embeddings|services/aigc/[a-z-]+/generation)$"
+)
 _AZURE_DEPLOYMENT = re.compile(r"/deployments(?:/([^/]+))?$")
 
 
@@ -22,10 +26,24 @@ def checked_url(url: Any, name: str) -> str:
     Raises:
         ConfigurationError: it is no http(s) URL; the address is not shown, it may hold a password or be a key.
     """
-    text = plain_text(url, name).strip()
+    text = plain_text(url.strip() if isinstance(url, str) else url, name)
     if problem := _problem(text):
         raise ConfigurationError(f"{name} {problem}")
     return text
+
+
+def checked_base(base: str, name: str) -> str:
+    """Check that an address is a base and not that of a call, behind which the path of a call would stand twice.
+
+    Raises:
+        ConfigurationError: it is one; the message says what to cut.
+    """
+    if call := _CALLS.search(urlsplit(base).path.rstrip("/")):
+        raise ConfigurationError(
+            f"{name} ends in {call[0]}, the path of a call: give it without that, which is appended; the wire form is "
+            "chosen by api="
+        )
+    return base
 
 
 def host_url(host: str, name: str) -> str:

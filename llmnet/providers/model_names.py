@@ -14,6 +14,15 @@ from llmnet.providers.services import NAMED, SERVICES, Service
 _NO_WORDS = ("", "ft")
 # The second is what a Chinese keyboard writes.
 _COLONS = (":", "\N{FULLWIDTH COLON}")
+# What people call a service, though it is no name of it here.
+_CALLED: Mapping[str, str] = {
+    **dict.fromkeys(("通义", "千问", "百炼", "灵积", "阿里", "aliyun", "alibaba", "bailian"), "dashscope"),
+    **dict.fromkeys(("文心", "千帆", "百度"), "qianfan"),
+    **dict.fromkeys(("智谱", "清言", "bigmodel"), "zhipu"),
+    **dict.fromkeys(("豆包", "火山", "方舟", "bytedance"), "volcengine"),
+    "月之暗面": "moonshot", "深度求索": "deepseek", "硅基流动": "siliconflow", "魔搭": "modelscope", "海螺": "minimax",
+    "谷歌": "gemini", "微软": "azure",
+}  # fmt: skip
 
 
 def split(model: str) -> tuple[Service | None, str]:
@@ -146,4 +155,9 @@ def nearest(word: str) -> str | None:
     """The name of a service that a word may have been meant for."""
     import difflib  # noqa: PLC0415 - an error is all that needs it
 
-    return next(iter(difflib.get_close_matches(word[:40], NAMED, n=1, cutoff=0.65)), None)
+    known = {**{name: name for name in NAMED}, **_CALLED}
+    word = word[:40].lower()
+    # A name in Chinese is part of a longer one; one in letters is not looked for in what may be a key.
+    called = next((part for part in _CALLED if not part.isascii() and part in word), None)
+    found = called or next(iter(difflib.get_close_matches(word, known, n=1, cutoff=0.65)), None)
+    return found and known[found]

@@ -487,6 +487,42 @@ def test_a_base_is_used_as_given_and_its_query_kept(server, fields, path):
     assert (request.path, request.query) == (path, {"tenant": "a b"})
 
 
+CALLS = [
+    ({}, "/v1/chat/completions", "/chat/completions"),
+    ({}, "/v1/chat/completions/", "/chat/completions"),
+    ({"provider": "deepseek"}, "/chat/completions?a=b", "/chat/completions"),
+    ({"api": "responses"}, "/v1/responses", "/responses"),
+    ({}, "/v1/responses", "/responses"),
+    ({}, "/v1/completions", "/completions"),
+    ({}, "/v1/embeddings", "/embeddings"),
+    ({"provider": "anthropic"}, "/v1/messages", "/v1/messages"),
+    ({"provider": "anthropic"}, "/proxy/messages", "/messages"),
+    ({"provider": "dashscope"}, "/compatible-mode/v1/chat/completions", "/chat/completions"),
+    (
+        {"provider": "dashscope", "api": "native"},
+        "/api/v1/services/aigc/multimodal-generation/generation",
+        "/services/aigc/multimodal-generation/generation",
+    ),
+]
+
+
+@pytest.mark.parametrize("front", FRONTS)
+@pytest.mark.parametrize(("fields", "path", "cut"), CALLS)
+def test_an_address_of_a_call_is_no_base(server, front, monkeypatch, fields, path, cut):
+    url = f"{server.url}{path}"
+    with pytest.raises(ConfigurationError, match=f"^base_url ends in {cut}, .*without that"):
+        sent(server, front, **{**fields, "base_url": url})
+    name = f"{fields.get('provider', 'openai').upper()}_BASE_URL"
+    monkeypatch.setenv(name, url)
+    with pytest.raises(ConfigurationError, match=f"^{name} ends in {cut}, .*without that"):
+        sent(server, front, **{"api_key": "k", **fields, "base_url": None})
+    assert server.requests == []
+
+
+def test_blanks_and_line_ends_around_a_base_are_taken_away(server):
+    assert sent(server, "sync", base_url=f" {server.url}/v1\r\n").path == "/v1/chat/completions"
+
+
 def test_the_fake_provider_starts_a_server_of_its_own():
     config = ClientConfig(provider="fake", model="m")
     assert config.effective_base_url == "fake:"

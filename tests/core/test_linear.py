@@ -31,7 +31,7 @@ from llmnet.core.outcome import Fault
 from llmnet.core.retry_after import hint_in_body, parse_reset, parse_retry_after
 from llmnet.core.secrets import Secrets
 from llmnet.core.sse import SSEDecoder
-from llmnet.providers import error_phrases
+from llmnet.providers import addresses, error_phrases
 from llmnet.providers.error_bodies import find_error, status_error
 from llmnet.providers.error_codes import Codes, meaning
 from llmnet.providers.json_scan import Scan
@@ -402,6 +402,7 @@ PATTERNS = {
     ("providers/addresses.py", r"[A-Za-z0-9_]([A-Za-z0-9_-]{0,61}[A-Za-z0-9_])?"): OURS,
     ("providers/anthropic_params.py", r"claude-(3-|(opus|sonnet|haiku)-4(-[015])?(-20\d{6}|-latest|@|$))"): OURS,
     ("providers/anthropic_params.py", r"[^a-zA-Z0-9_-]"): ("split", lambda n: ":" * n),
+    ("providers/addresses.py", addresses._CALLS.pattern): OURS,
     ("providers/error_phrases.py", error_phrases._USED_UP.pattern): ("search", lambda n: "daily a b c " * (n // 12)),
     ("providers/openai_chat.py", r"/deployments/[^/?]*"): OURS,
     ("providers/error_bodies.py", "[45][0-9]{2}"): ("fullmatch", lambda n: "4" * n),

@@ -36,6 +36,7 @@ FAMILIES = {
 UNKNOWN = {
     "opnai:gpt": "openai", "antropic:claude": "anthropic", "gogle:gemini": "google", "dash-scope:m": "dashscope",
     "llama3:8b": "ollama", "llama3\uff1a8b": "ollama", "azureopenai:x": "azure-openai", "qwen2.5:7b": "qwen", "grok-5:x": "grok", f"{SECRET}:x": "openrouter",
+    "通义千问:qwen-plus": "dashscope", "文心一言\uff1aernie-5": "qianfan", "火山引擎:x": "volcengine", "aliyun:qwen": "dashscope",
 }  # fmt: skip
 
 
@@ -102,7 +103,20 @@ def test_a_word_that_names_nobody(front, monkeypatch, model, hint):
 @pytest.mark.parametrize("front", FRONTS)
 def test_a_key_in_the_place_of_a_provider_is_not_shown(front):
     refusal(front, "provider", "openrouter", provider=SECRET)
-    refusal(front, "provider", "opnai", provider="opnai")
+    refusal(front, "provider", "openrouter", provider=f"{SECRET}-aliyun-{SECRET}")
+    refusal(front, "provider", "'opnai'", "did you mean 'openai'?", provider="opnai")
+
+
+CALLED = {
+    "通义千问": "dashscope", "阿里云百炼": "dashscope", "文心一言": "qianfan", "百度": "qianfan", "智谱AI": "zhipu",
+    "豆包": "volcengine", "月之暗面": "moonshot", "深度求索": "deepseek", "硅基流动": "siliconflow", "bailian": "dashscope",
+}  # fmt: skip
+
+
+@pytest.mark.parametrize("front", FRONTS)
+@pytest.mark.parametrize(("called", "name"), CALLED.items())
+def test_what_people_call_a_service_is_told_its_name(front, called, name):
+    refusal(front, f"'{called}'", f"did you mean '{name}'?", provider=called)
 
 
 @pytest.mark.parametrize(
