@@ -9,11 +9,11 @@ from collections.abc import Iterator, Mapping
 from typing import Any
 
 from llmnet.core.errors import APIStatusError
-from llmnet.core.json import decode
+from llmnet.core.json import decode, encode
 from llmnet.core.preview import SHOWN, cut, kept, shown
 from llmnet.core.resets import reset_in_body
 from llmnet.core.retry_after import hint_in_body, parse_retry_after
-from llmnet.providers.error_codes import STATUSES, WORDS, Codes, class_of, meaning
+from llmnet.providers.error_codes import PERMANENT, STATUSES, WORDS, Codes, class_of, meaning
 from llmnet.providers.error_phrases import word_of
 
 # An error inside a success may be as large as a reply: of its message so much is kept.
@@ -115,7 +115,7 @@ def status_error(
         body=kept(payload),
         request_id=detail.request_id,
         throttled=word in ("rate", "overloaded") or (word is None and status in (429, 529)),
-        **({"final": True} if word == "too large" else {}),
+        **({"final": True} if word in PERMANENT and (status == 429 or status >= 500) else {}),
     )
 
 
@@ -158,7 +158,7 @@ def detail_of(payload: Any, headers: Mapping[str, str]) -> Detail:
         request_id=_text_at(whole, "request_id", "id"),
         names=tuple(name.lower() for name in (*_names_in(details), code, kind) if name),
         number=_number(error) or _number(whole),
-        behind=raw if isinstance(raw, str) else "",
+        behind=raw if isinstance(raw, str) else encode(raw).decode() if isinstance(raw, dict) else "",
     )
     nested = _nested(detail.message) or _nested(detail.behind)
     return _together(detail, detail_of(nested, headers)) if nested else detail

@@ -41,14 +41,17 @@ WORDS: dict[str, tuple[type[APIStatusError], int]] = {
     "server": (ServerError, 500),
 }
 
+# Nobody mends these by waiting, even where they come as a 429 or a 503.
+PERMANENT = ("bad", "key", "forbidden", "missing", "too large")
+
 # Names that say more than the status they come with, in lower case, `*` for anything (PROTOCOLS 1.8–6.1).
 CORRECTIONS: dict[str, str] = {
     **dict.fromkeys((
         "insufficient_quota", "organization_usage_limit_exceeded", "quota_exceeded", "quotaexceeded", "quota_exhausted",
         "insufficient_user_quota", "insufficient_token_quota", "pre_consume_token_quota_failed", "dailylimitexceeded",
         "servicequotaexceededexception", "*insufficient*balance*", "*insufficient*credit*", "*insufficient*fund*",
-        "*credit*exhausted*", "*billing*", "*payment*required*", "*overdue*", "*arrear*", "*spend*limit*",
-        "*budget*exceeded*", "*exceeded*budget*", "*usage_limit*", "*daily*limit*",
+        "*credit*exhausted*", "*credit_limit*", "*billing*", "*payment*required*", "*overdue*", "*arrear*",
+        "*spend*limit*", "*budget*exceeded*", "*exceeded*budget*", "*usage_limit*", "*daily*limit*",
         "*per_day*", "*per-day*",
         "*perday*",  # the quotaId of a Google quota that comes back tomorrow
     ), "quota"),
@@ -61,23 +64,23 @@ CORRECTIONS: dict[str, str] = {
         "rate_limit_exceeded", "ratelimitreached", "slow_down", "resource_exhausted", "too_many_requests",
         "toomanyrequests*", "throttl*", "*rate_limit*", "*ratelimit*",
     ), "rate"),
-    "*overloaded*": "overloaded",
+    **dict.fromkeys(("*overloaded*", "capacity_exceeded"), "overloaded"),
     "api_key_invalid": "key",
     "model_not_found": "missing",
     "deploymentnotfound": "missing",
 }  # fmt: skip
 
-# How vendors without a code for it say that a conversation is too long, in lower case.
+# How vendors without a code say that a conversation is too long, in lower case; `error_phrases` has the patterns.
 TOO_LONG = (
     "maximum context length", "maximum prompt length", "maximum model length", "maximum allowed length",
-    "exceeds the context window", "context window exceed", "exceed context limit", "exceed the context",
-    "exceeds the context", "exceeds the available context", "exceeded the context", "context size has been exceeded",
-    "context length exceeded", "context length is only", "context length of only", "context the overflows",
+    "exceed the context", "exceeds the context", "exceeded the context", "context length is only",
+    "context length of only", "reached context length of", "context the overflows", "max context size",
     "model's context length", "model's maximum context", "greater than the context length", "prompt is too long",
     "input is too long", "prompt too long", "contextwindowexceeded", "exceeded model token limit",
     "exceed max message tokens", "range of input length should be", "exceeds the maximum number of tokens allowed",
-    "number of tokens in the prompt cannot exceed", "`inputs` must have less than",
-    "`inputs` tokens + `max_new_tokens`",
+    "number of tokens in the prompt cannot exceed", "`inputs` must have less than", "too many input tokens",
+    "`inputs` tokens + `max_new_tokens`", "too many tokens: ", "too long to fit into the model", "max_seq_len",
+    "max_num_tokens", "too large to process", "最大上下文",
 )  # fmt: skip
 
 # How a rate limit says that one request alone is more than it, in lower case.

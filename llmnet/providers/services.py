@@ -177,7 +177,7 @@ DASHSCOPE = Service(
             "unsupportedoperation": "bad",
             "badrequest": "bad",
         },
-        messages={"Free allocated quota exceeded": "quota"},
+        messages={f"{span} allocated quota exceeded": "quota" for span in ("Free", "hour", "week", "month")},
     ),
 )
 

@@ -404,6 +404,14 @@ PATTERNS = {
     ("providers/anthropic_params.py", r"[^a-zA-Z0-9_-]"): ("split", lambda n: ":" * n),
     ("providers/addresses.py", addresses._CALLS.pattern): OURS,
     ("providers/error_phrases.py", error_phrases._USED_UP.pattern): ("search", lambda n: "daily a b c " * (n // 12)),
+    ("providers/error_phrases.py", error_phrases._QUOTED.pattern): ("split", lambda n: '"' + "\\\"'a " * (n // 5)),
+    ("providers/error_phrases.py", error_phrases._TOLD.pattern): ("search", lambda n: "error" + " " * 27),  # never more
+    ("providers/error_phrases.py", error_phrases._TELLING.pattern): ("search", lambda n: '\\"error' * (n // 7)),
+    ("providers/error_phrases.py", error_phrases._LONG.pattern): (
+        "search",
+        lambda n: "exceed input tokens 输入" * (n // 22),
+    ),
+    ("providers/error_phrases.py", error_phrases._SPENT_CHINESE.pattern): ("search", lambda n: "余额" * (n // 2)),
     ("providers/openai_chat.py", r"/deployments/[^/?]*"): OURS,
     ("providers/error_bodies.py", "[45][0-9]{2}"): ("fullmatch", lambda n: "4" * n),
     ("providers/error_bodies.py", "error|fail|exception|unavailable|overload"): ("search", lambda n: "erro" * n),
@@ -426,7 +434,10 @@ PATTERNS = {
     ("transports/sync/reader.py", rb"\n\r?\n"): ("search", lambda n: b"\n\r" * n),
     ("net/tls.py", r"[0-9a-f]{8}\.[0-9]+"): OURS,
 }
-COMPILED = {("core/escapes.py", ESCAPE): escapes._ESCAPE}
+COMPILED = {
+    ("core/escapes.py", ESCAPE): escapes._ESCAPE,
+    ("providers/error_phrases.py", error_phrases._QUOTED.pattern): error_phrases._QUOTED,
+}
 PACKAGE = pathlib.Path(llmnet.__file__).parent
 
 

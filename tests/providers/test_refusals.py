@@ -1,5 +1,6 @@
 """Permanent refusals and throttles, told apart by codes, by words and by what is said of their end; both fronts."""
 
+import json
 import time
 from datetime import UTC, datetime
 
@@ -101,7 +102,42 @@ PERMANENT = [
     ("zhipu", 400, said("Prompt 超长", "1261"), LONG),
     ("openrouter", 400, {"error": {"message": "Provider returned error", "code": 400, "metadata": {
         "raw": '{"error":{"message":"This endpoint\'s maximum context length is 4 tokens.","code":400}}'}}}, LONG),
+    *(("openai", 400, said(words), LONG) for words in (
+        "Input token length too long", "Input length 9 exceeds the maximum length 4. Request id: x",
+        "length of prompt_tokens (9) must be less than max_seq_len (4).", "Input length exceeds the limit",
+        "Unable to submit request because the input token count is 9 but model only supports up to 4.",
+        "Reached context length of 4 tokens with this model", "Requested tokens (9) exceed context window of 4",
+        "prompt token count of 9 exceeds the limit of 4", "Input tokens exceed the configured limit of 4 tokens.",
+        "too many tokens: size limit exceeded by 5 tokens.", "Number of input tokens exceeds maximum length.",
+        "The prompt (total length 9) is too long to fit into the model", "input (9 tokens) is larger than the max context size",
+        "输入长度超过限制", "token数量超过上限", "Prompt超长", "提示词过长", "消息过长，超出上下文窗口", "模型最大上下文长度为 4",
+    )),
+    ("openai", 500, said("input (9 tokens) is too large to process. increase the physical batch size"), LONG),
+    ("openrouter", 502, {"error": {"message": "Provider returned error", "code": 502, "metadata": {
+        "raw": {"detail": "Insufficient balance"}}}}, QUOTA),
+    *(("openai", 403, said(words), QUOTA) for words in (
+        "额度用尽", "您的套餐额度已用完", "账户余额为0", "账户可用余额不足", "资源包已用完", "您的免费试用次数已用完", "配额已用尽",
+        "Account balance too low", "Negative balance. Please add funds",
+    )),
+    ("together", 429, said("Credit limit exceeded, please navigate to https://x/billing", None, "credit_limit"), QUOTA),
+    ("gemini", 429, said("Your prepayment credits are depleted.", 429), QUOTA),
+    *(("dashscope", 429, said(f"{span} allocated quota exceeded.", "insufficient_quota", "insufficient_quota"), QUOTA)
+      for span in ("hour", "week", "month")),
+    # what a server behind says, in whatever quotes
+    ("openai", 400, said("Error code: 400 - {'error': {'message': \"This model's maximum context length is 4 tokens\"}}"), LONG),
+    ("openai", 500, said('x: AnthropicException - {"error":{"message":"Your credit balance is too low"}}. Handle'), QUOTA),
+    ("openai", 500, said('upstream error: {"error":"Insufficient Balance"}'), QUOTA),
+    ("openai", 500, said('bad body "{\\"error\\":{\\"message\\":\\"Insufficient balance\\"}}"'), QUOTA),
+    ("openai", 403, said("Your team's credit balance is spent, and the model's 'x' too"), QUOTA),
+    # nobody waits for what is wrong in the request
+    ("openai", 503, said("当前分组 default 下对于模型 m 无可用渠道", "model_not_found", "new_api_error"), NotFoundError),
+    ("openai", 429, said("m", "model_not_found"), NotFoundError),
+    ("openai", 500, said("m", "api_key_invalid"), AuthenticationError),
     # and what only looks like one of these
+    ("openai", 400, said("max_tokens 超过上限"), BAD),
+    ("openai", 400, said("输入参数 temperature 超出范围"), BAD),
+    ("openai", 400, said("max_tokens is too large: 9. This model supports at most 4 completion tokens"), BAD),
+    ("openai", 400, said("The value is too long: a string with maximum length 4"), BAD),
     ("openai", 403, said("Project does not have access to model", "model_not_found"), NotFoundError),
     ("openai", 403, said("The request is blocked by our content policy"), DENIED),
     ("openai", 401, said("Incorrect API key provided", "invalid_api_key"), AuthenticationError),
@@ -115,6 +151,39 @@ def test_permanent_refusals(service, status, body, cls):
     assert type(error) is cls
     assert not error.throttled
     assert not RetryPolicy().repeats(error)
+
+
+WORDS = "My invoice is overdue. Rate limit exceeded, it's said; the prompt is too long for today's quota: 余额不足"
+ITEM = {"type": "missing", "loc": ["body"], "msg": "Field required", "input": {"messages": [{"content": WORDS}]}}
+QUOTING = [
+    (400, said(f"messages[0].content: invalid value '{WORDS}'"), BAD),
+    (400, said(f'messages[0].content: invalid value "{WORDS}"'), BAD),
+    (400, said(f"内容“{WORDS}”不合法"), BAD),
+    (400, said(f"{[ITEM]}"), BAD),
+    (400, said(f"1 error [type=value_error, input_value={{'messages': [{WORDS!r}]}}, input_type=dict]"), BAD),
+    (422, {"detail": [ITEM]}, BAD),
+    (500, said(f"Failed to parse messages: no 'content'; messages = {json.dumps([{'text': WORDS}])}"), ServerError),
+    (500, said(f"Failed to parse messages: messages = {json.dumps([{'text': 'x' * 3900 + WORDS * 9}])}"), ServerError),
+    (400, said("Invalid schema for function 'list_overdue': in context=('properties', 'unpaid_per_day')"), BAD),
+    (403, said("The prompt 'what is the daily quota for fish' was flagged"), DENIED),
+]
+
+
+@pytest.mark.parametrize(("status", "body", "cls"), QUOTING, ids=lambda value: str(value)[:70])
+def test_what_the_caller_has_said_is_no_word_of_the_vendors(status, body, cls):
+    error = read("openai", status, body)
+    assert type(error) is cls
+    assert not error.throttled
+
+
+@pytest.mark.parametrize(
+    "quote", ["' ", " '", " 'a", '"', ' "', "a'", "\\'", '\\"', "“", "'…", "exceed context input tokens "]
+)
+def test_quotes_are_read_in_time_that_grows_as_a_message_does(quote):
+    started = time.perf_counter()
+    for _ in range(20):
+        read("openai", 400, said(quote * 4096))
+    assert time.perf_counter() - started < 2
 
 
 THROTTLES = [
@@ -138,6 +207,9 @@ THROTTLES = [
     ("volcengine", 429, said("m", "ServerOverloaded", "TooManyRequests"), RATE),
     ("volcengine", 429, said("m", "ModelAccountTpmRateLimitExceeded", "TooManyRequests"), RATE),
     ("azure", 429, said("m", "too_many_requests"), RATE),
+    ("groq", 498, said("Flex tier capacity exceeded", "capacity_exceeded", "flex_error"), RATE),
+    *(("openai", 400, said(words), RATE) for words in ("请求频率过高", "并发数超过限制", "Open api qps request limit reached")),
+    ("openai", 500, said("input tokens per minute exceeded: rate limit exceeded"), RATE),
 ]  # fmt: skip
 
 
