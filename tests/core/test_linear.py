@@ -419,6 +419,11 @@ PATTERNS = {
     ("providers/reading.py", r"HTTP_STATUS/(\d{3})"): ("search", lambda n: "HTTP_STATUS/12" * n),
     ("telemetry/log.py", r"[\w.:/@+\[\]-]+"): ("fullmatch", lambda n: "a" * n + "!"),
     ("testing/dialects/common.py", r"\s*\S{1,16}|\s+"): OURS,
+    ("testing/dialects/asked.py", r"/deployments/([^/]+)/"): OURS,
+    ("testing/dialects/asked.py", r".*/models/(.+)"): OURS,
+    ("testing/schema.py", r"(?<!\w)-?\d{1,15}(?:\.\d{1,9})?"): OURS,
+    ("testing/unscripted.py", r"error-([45]\d\d)"): OURS,
+    ("testing/unscripted.py", r"""['"`](\w+)['"`]"""): OURS,
     ("transports/classify.py", r"(failed|ProxyError): (?!50[234])\d{3}|authentication|not allowed"): SHORT,
     ("transports/classify.py", r"BadStatusLine|illegal status line|illegal chunk header"): SHORT,
     ("transports/classify.py", r"StreamReset .*error_code:(?:ErrorCodes\.)?(\w+)"): SHORT,
@@ -432,6 +437,7 @@ PATTERNS = {
     ): OURS,
     ("net/proxy.py", r"[\s,]+"): OURS,
     ("transports/sync/reader.py", rb"\n\r?\n"): ("search", lambda n: b"\n\r" * n),
+    ("cli/words.py", "said"): OURS,
     ("net/tls.py", r"[0-9a-f]{8}\.[0-9]+"): OURS,
 }
 COMPILED = {

@@ -44,7 +44,8 @@ def stops(request: Received) -> list[str]:
     """Give the sequences that end the text."""
     options = _options(request)
     given = options.get("stop") or options.get("stop_sequences") or ()
-    return [one for one in ([given] if isinstance(given, str) else given) if isinstance(one, str) and one]
+    several = given if isinstance(given, list | tuple) else [given]
+    return [one for one in several if isinstance(one, str) and one]
 
 
 def shape(request: Received) -> Mapping[str, Any]:
