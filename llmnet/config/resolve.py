@@ -17,7 +17,7 @@ from llmnet.providers.services import AZURE, DASHSCOPE, FAKE, MESSAGES, QIANFAN,
 # Headers that may stand in for the key.
 CREDENTIALS = ("authorization", "x-api-key", "api-key")
 
-# What belongs to Qianfan's old interface (PROTOCOLS 5.3).
+# What belongs to Qianfan's old interface (docs/vendors.md, Addresses and keys).
 _V1_HOSTS = ("aip.baidubce.com", "wenxinworkshop")
 _V1_KEYS = (
     ("QIANFAN_ACCESS_KEY", "QIANFAN_SECRET_KEY"),
@@ -155,7 +155,7 @@ def _variable(service: Service, api: str, environ: Mapping[str, str]) -> str | N
 
 
 def _workspace(service: Service, environ: Mapping[str, str]) -> str | None:
-    """DashScope's workspace and region name a host of their own (PROTOCOLS 4.1)."""
+    """DashScope's workspace and region name a host of their own (docs/vendors.md, Variables)."""
     workspace = _read(environ, "DASHSCOPE_WORKSPACE") or _read(environ, "DASHSCOPE_WORKSPACE_ID")
     region = _read(environ, "DASHSCOPE_REGION") or _read(environ, "DASHSCOPE_API_REGION")
     if service is not DASHSCOPE or not (workspace and region):

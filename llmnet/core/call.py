@@ -34,7 +34,7 @@ class Call:
         exchange: the attempt under way, or `None` between attempts.
         key: the key of the attempt under way.
         delivered: a chunk was handed out; from then on the call is never sent again.
-        outer: the `id` of the exception that the caller was handling when it last asked, see `core.graph`.
+        outer: the `id` of the exception that the caller was handling when it last asked, see `core.exception_graph`.
         proxy: the address, without credentials, of the proxy that the attempt goes through.
         stopped: the error that ends the call, once somebody has called `stop`.
     """

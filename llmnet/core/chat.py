@@ -23,7 +23,7 @@ class Message(TypedDict, total=False):
 
 
 class FinishReason(StrEnum):
-    """Why a reply ended (PROTOCOLS 7.1); the vendor's own word is in `native_finish_reason`."""
+    """Why a reply ended (docs/vendors.md, Finish reasons); the vendor's own word is in `native_finish_reason`."""
 
     STOP = "stop"
     LENGTH = "length"

@@ -10,7 +10,7 @@ from llmnet.core.retry_after import parse_reset
 
 Pairs = Iterable[tuple[str, str]]
 
-# Where the vendors put the id of a request (PROTOCOLS 7.4), the most telling first.
+# Where the vendors put the id of a request (docs/vendors.md, Request ids), the most telling first.
 REQUEST_ID_HEADERS = (
     "x-request-id", "request-id", "apim-request-id", "x-ms-request-id", "x-ds-trace-id", "x-generation-id",
     "x-bce-request-id", "x-baidu-request-id",

@@ -35,7 +35,7 @@ ELSEWHERE = {
     "default_headers": "headers",
     "default_query": "extra_query",
 }  # fmt: skip
-# What a slip may be meant for: arguments of our own, and the parameters of PROTOCOLS 7.7 by all their names there.
+# What a slip may be meant for: arguments of our own, and what docs/vendors.md, Translation, names.
 ARGUMENTS = frozenset({
     "callbacks", "extra_body", "extra_headers", "extra_query", "messages", "model", "stream", "timeout",
 })  # fmt: skip

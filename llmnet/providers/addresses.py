@@ -11,7 +11,7 @@ from llmnet.core.request import plain_text
 
 _LABEL = re.compile(r"[A-Za-z0-9_]([A-Za-z0-9_-]{0,61}[A-Za-z0-9_])?")
 
-# What people copy from Azure's portal stands for its base (PROTOCOLS 3.1).
+# What people copy from Azure's portal stands for its base (docs/vendors.md, Azure addresses).
 _AZURE_CALLS = re.compile(r"(?<=.)/(chat/completions|completions|responses|embeddings|models)$")
 # What people copy from examples of a request.
 _CALLS = re.compile(

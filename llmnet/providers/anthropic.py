@@ -1,4 +1,7 @@
-"""Anthropic's Messages: a chat goes out as one body, a reply comes back as blocks, whole or by events (PROTOCOLS 2)."""
+"""Anthropic's Messages: a chat goes out as one body, a reply comes back as blocks, whole or by events.
+
+The facts: docs/vendors.md, Messages.
+"""
 
 from collections.abc import Callable, Mapping
 from typing import Any

@@ -1,4 +1,7 @@
-"""The parameters of a chat in Anthropic's words: one table, and what several of them say together (PROTOCOLS 7.7)."""
+"""The parameters of a chat in Anthropic's words: one table, and what several of them say together.
+
+The facts: docs/vendors.md, Translation.
+"""
 
 import re
 from collections.abc import Mapping

@@ -1,4 +1,7 @@
-"""The blocks of a Messages reply: each opens, grows and stops, and goes back in the next turn as it came (2.3)."""
+"""The blocks of a Messages reply: each opens, grows and stops, and goes back in the next turn as it came.
+
+The facts: docs/vendors.md, Messages.
+"""
 
 from collections.abc import Callable, Iterable
 from typing import Any
@@ -20,7 +23,7 @@ USAGE: Paths = {
     "cache_write_tokens": (("cache_creation_input_tokens",),),
     "reasoning_tokens": (("output_tokens_details", "thinking_tokens"),),
 }
-# Anthropic counts what it read from and wrote to the cache apart (PROTOCOLS 2.5).
+# Anthropic counts what it read from and wrote to the cache apart (docs/vendors.md, Usage).
 _INPUT = ("input_tokens", "cache_creation_input_tokens", "cache_read_input_tokens")
 _COUNTED = {place[0] for places in USAGE.values() for place in places}
 # How Anthropic wants tool input that broke off: as text, in an object of one's own.

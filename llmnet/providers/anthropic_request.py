@@ -1,6 +1,8 @@
-"""A conversation in OpenAI's chat form as Anthropic's `system` and `messages`: pure translation by PROTOCOLS 7.7.
+"""A conversation in OpenAI's chat form as Anthropic's `system` and `messages`: pure translation.
 
 Blocks in Anthropic's own form pass as they are; what has no counterpart is an error that names its path.
+
+The facts: docs/vendors.md, Translation.
 """
 
 import base64
@@ -24,7 +26,7 @@ IMAGES = ("image/jpeg", "image/png", "image/gif", "image/webp")
 _ALIASES = {"image/jpg": "image/jpeg"}
 _RESULT_KEYS = ("is_error", "cache_control", "toolset_name")
 # What a message may hold beside role and content: what is translated, and what says nothing to the next turn.
-# Reasoning goes back as signed blocks alone (PROTOCOLS 7.7).
+# Reasoning goes back as signed blocks alone (docs/vendors.md, Translation).
 _KEYS: dict[str, tuple[str, ...]] = {
     "assistant": ("tool_calls", "refusal", "annotations", "reasoning", "reasoning_content", "reasoning_details"),
     "tool": ("tool_call_id", "name", *_RESULT_KEYS),

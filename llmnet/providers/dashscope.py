@@ -1,4 +1,7 @@
-"""DashScope's native API: streams by header, frames that may repeat, an end without `[DONE]` (PROTOCOLS 4.3)."""
+"""DashScope's native API: streams by header, frames that may repeat, an end without `[DONE]`.
+
+The facts: docs/vendors.md, DashScope native.
+"""
 
 from collections.abc import Mapping
 from typing import Any

@@ -1,7 +1,9 @@
-"""Translates what a caller asks, from OpenAI's chat form into new objects in DashScope's native one (PROTOCOLS 7.7).
+"""Translates what a caller asks, from OpenAI's chat form into new objects in DashScope's native one.
 
 Text models take strings, multimodal ones lists of parts: one image, audio or video anywhere makes the whole
 conversation multimodal, and sends it to another address.
+
+The facts: docs/vendors.md, Translation.
 """
 
 from collections.abc import Callable, Mapping, Sequence
@@ -29,7 +31,7 @@ def _thinking(effort: Any) -> dict[str, Any]:
     return {"enable_thinking": True, "thinking_budget": BUDGETS[effort]}
 
 
-# The native column of PROTOCOLS 7.7; what it does not name goes out as it is.
+# The native column of docs/vendors.md, Translation; what it does not name goes out as it is.
 RULES: dict[str, Rule] = {
     "max_completion_tokens": "max_tokens",
     "reasoning_effort": _thinking,

@@ -1,4 +1,4 @@
-"""Reads what went wrong from an error of any vendor, whatever shape its body has; `codes` says what the names mean.
+"""Reads what went wrong from an error of any vendor, whatever shape its body has; `error_codes` has the names.
 
 The class comes from the status, corrected by the vendor's code; inside a success the body's own words give the status.
 """

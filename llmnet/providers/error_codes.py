@@ -44,7 +44,7 @@ WORDS: dict[str, tuple[type[APIStatusError], int]] = {
 # Nobody mends these by waiting, even where they come as a 429 or a 503.
 PERMANENT = ("bad", "key", "forbidden", "missing", "too large")
 
-# Names that say more than the status they come with, in lower case, `*` for anything (PROTOCOLS 1.8–6.1).
+# Names that say more than the status they come with, in lower case, `*` for anything (docs/vendors.md, Errors).
 CORRECTIONS: dict[str, str] = {
     **dict.fromkeys((
         "insufficient_quota", "organization_usage_limit_exceeded", "quota_exceeded", "quotaexceeded", "quota_exhausted",
@@ -117,7 +117,7 @@ class Codes:
         return said or next((word for name in names for table in tables if (word := meaning(name, table))), None)
 
 
-# What the codes of the compatible services say, by service (PROTOCOLS 6.1; numbers as their pages list them).
+# What the codes of the compatible services say, by service (docs/vendors.md, Errors of the services).
 _ZHIPU = Codes(
     corrections={
         **dict.fromkeys(("1113", "1304", "1308", "1309", "1310", "1313"), "quota"),

@@ -78,7 +78,7 @@ _VAGUE = (None, "bad", "forbidden")
 
 
 def word_of(said: str | None, message: str, status: int | None, *, hinted: bool) -> str | None:
-    """The word of `codes.WORDS` that a message stands for; the one that was said by a name where it adds nothing.
+    """The word of `error_codes.WORDS` that a message stands for; the one that was said by a name where it adds nothing.
 
     Args:
         said: what a name has said.

@@ -1,9 +1,11 @@
 """Turns frames into increments, whether a server adds to what it said or repeats all of it in each frame.
 
-DashScope's native API repeats unless it is asked for increments, and some models repeat all the same (PROTOCOLS 4.3).
+DashScope's native API repeats unless it is asked for increments, and some models repeat all the same.
 The frames themselves give it away: a text that begins with all that was said before it is a repetition once it grows
 again, and one that does not is an increment. The first frame that could be either waits for the next one. The verdict
 is about the stream; text, reasoning and each tool's arguments are kept apart.
+
+The facts: docs/vendors.md, DashScope native.
 """
 
 import io

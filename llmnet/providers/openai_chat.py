@@ -30,7 +30,7 @@ from llmnet.providers.reply_extras import gather, sent_back, with_beside
 from llmnet.providers.tool_calls import Calls, Frames, rows_of, whole_calls
 from llmnet.providers.writing import Rule, is_neutral, params_of, translated, without_usage
 
-# Hosts that refuse a history without its reasoning, by whatever name they are reached (PROTOCOLS 6.1).
+# Hosts that refuse a history without its reasoning, by whatever name they are reached (docs/vendors.md, Services).
 _WANT_REASONING = (".deepseek.com", ".moonshot.ai", ".moonshot.cn")
 _DEPLOYMENT = re.compile(r"/deployments/[^/?]*")
 

@@ -22,7 +22,7 @@ FINISH: dict[str, FinishReason] = {
     "error": FinishReason.ERROR,
     "insufficient_system_resource": FinishReason.ERROR,
 }
-# Qianfan marks content that is not to be shown by a flag beside an ordinary finish (PROTOCOLS 5.1).
+# Qianfan marks content that is not to be shown by a flag beside an ordinary finish (docs/vendors.md, Chat completions).
 _UNSAFE_FLAG = 2
 _REASONING = ("reasoning_content", "reasoning", "thinking")
 # Parts of a content that are reasoning, and the names of the text in parts of all kinds.

@@ -129,7 +129,7 @@ def retirement(item: Mapping[str, Any]) -> str | None:
 
 
 def vector_of(value: Any) -> list[float]:
-    """A vector from numbers or from base64 of little-endian float32 (PROTOCOLS 1.5)."""
+    """A vector from numbers or from base64 of little-endian float32 (docs/vendors.md, Embeddings)."""
     try:
         if isinstance(value, list):
             return [float(x) for x in value]
@@ -155,7 +155,7 @@ Paths = Mapping[str, Iterable[tuple[str, ...]]]
 # A count beyond it is none, and could not be added up by whoever takes it for a float.
 LARGEST = 2**53
 
-# Where each figure stands (PROTOCOLS 7.2); the first place that holds a number wins.
+# Where each figure stands (docs/vendors.md, Usage); the first place that holds a number wins.
 CHAT_USAGE: Paths = {
     "input_tokens": (("prompt_tokens",), ("input_tokens",)),
     "output_tokens": (("completion_tokens",), ("output_tokens",)),

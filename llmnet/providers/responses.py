@@ -1,7 +1,9 @@
-"""OpenAI's Responses API, as OpenAI, Azure and DashScope speak it: a reply is a list of items (PROTOCOLS 1.4).
+"""OpenAI's Responses API, as OpenAI, Azure and DashScope speak it: a reply is a list of items.
 
 A stream tells each item twice, in pieces and then whole, and some servers leave one of the two out: what was handed out
 stands, and a whole item only adds what goes beyond it.
+
+The facts: docs/vendors.md, Responses.
 """
 
 from collections.abc import Callable

@@ -1,4 +1,7 @@
-"""Turns a chat in OpenAI's chat form into the body of the Responses API; pure, and told by tables (PROTOCOLS 7.7)."""
+"""Turns a chat in OpenAI's chat form into the body of the Responses API; pure, and told by tables.
+
+The facts: docs/vendors.md, Translation.
+"""
 
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any

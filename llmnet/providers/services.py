@@ -1,6 +1,6 @@
 """A row a service: where it is, how it is paid for and named, which wire forms it speaks, what it does in its own way.
 
-Addresses and variables: PROTOCOLS 6.1 and 7.6; codes: PROTOCOLS 1.8, 2.7, 4.4, 5.2, 6.
+Addresses and variables: docs/vendors.md, Addresses and keys; codes: docs/vendors.md, Errors.
 """
 
 import dataclasses
@@ -9,7 +9,7 @@ from typing import Any
 
 from llmnet.providers.error_codes import CODES, Codes
 
-# Whose embeddings come in base64 (PROTOCOLS 1.5), and who refuses `stream_options`, whatever `provider` says.
+# Whose embeddings come in base64 (docs/vendors.md, Embeddings), who refuses `stream_options`, whatever `provider` says.
 BASE64 = ("openai.com", "openai.azure.com", "cognitiveservices.azure.com", "aliyuncs.com")
 NO_STREAM_OPTIONS = ("mistral.ai",)
 
@@ -154,7 +154,7 @@ DASHSCOPE = Service(
     embed_limits={"": 10, "text-embedding-v1": 25, "text-embedding-v2": 25},
     codes=Codes(
         corrections={
-            "insufficient_quota": "rate",  # money at OpenAI, tokens a minute here (PROTOCOLS 4.4)
+            "insufficient_quota": "rate",  # money at OpenAI, here a throttle (docs/vendors.md, Errors of DashScope)
             "throttling": "rate",
             "limit_requests": "rate",
             "limit_burst_rate": "rate",

@@ -1,4 +1,4 @@
-"""A conversation with tools through every wire form: the body that the server receives, line by line (PROTOCOLS 7.7)."""
+"""A conversation with tools through every wire form: the body that the server receives, line by line (docs/vendors.md, Translation)."""
 
 import asyncio
 

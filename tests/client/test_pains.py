@@ -1,4 +1,4 @@
-"""What users of today's clients suffer from and no other test here would notice (PAINS.md, by its numbers)."""
+"""What users of today's clients suffer from and no other test here would notice."""
 
 import contextlib
 import contextvars
@@ -21,7 +21,7 @@ from llmnet.transports import logs
 KEY = "sk-planted/0123456789abcdef"
 QUICK = llmnet.RetryPolicy(max_retries=1, base_delay=0.001, max_delay=0.001)
 
-# -- 3: errors inside a success ---------------------------------------------------------------------------------------
+# -- errors inside a success ------------------------------------------------------------------------------------------
 
 HALF = 'data: {"choices": [{"delta": {"content": "half"}}]}\n\n'
 DONE = "data: [DONE]\n\n"
@@ -51,7 +51,7 @@ def test_an_event_that_is_named_an_error_is_one_whatever_it_says(front, server, 
     assert (error.status, error.http_status, error.partial.content) == (status, 200, "half")
 
 
-# -- 7: keepalive on every socket -------------------------------------------------------------------------------------
+# -- keepalive on every socket ----------------------------------------------------------------------------------------
 
 
 @contextlib.contextmanager
@@ -91,7 +91,7 @@ def test_every_connection_is_kept_alive(front, proxied, secure):
     assert all(values == [value for _, _, value in TCP_OPTIONS] for values in told)
 
 
-# -- 22: keys leak in logs --------------------------------------------------------------------------------------------
+# -- keys leak in logs ------------------------------------------------------------------------------------------------
 
 ENDS = {
     "reply": Reply(),
@@ -133,7 +133,7 @@ def test_every_logger_of_theirs_is_heard(caplog, name):
     ]
 
 
-# -- 23: netrc replaces the key ---------------------------------------------------------------------------------------
+# -- netrc replaces the key -------------------------------------------------------------------------------------------
 
 
 @pytest.mark.parametrize("key", [KEY, None])
@@ -146,7 +146,7 @@ def test_netrc_is_nobodys_key(front, server, tmp_path, monkeypatch, key):
     assert server.requests[0].headers.get("authorization") == (key and f"Bearer {key}")
 
 
-# -- 26: an error says through whom it went ---------------------------------------------------------------------------
+# -- an error says through whom it went -------------------------------------------------------------------------------
 
 
 @pytest.mark.parametrize("address", ["http://user:secret-word@127.0.0.1:9", "http://127.0.0.1:9"])

@@ -222,7 +222,7 @@ ADDRESSES = [
     ({"provider": "fake", "base_url": HOST}, {}, f"{HOST}/v1"),
     ({"provider": "fake", "base_url": HOST, "api": "messages"}, {}, HOST),
     ({"provider": "fake", "base_url": HOST, "api": "native"}, {}, f"{HOST}/api/v1"),
-    # DashScope: a bare host is completed by the wire form (PROTOCOLS 4.1)
+    # DashScope: a bare host is completed by the wire form (docs/vendors.md, Addresses and keys)
     ({"provider": "dashscope", "api": "native"}, {}, "https://dashscope.aliyuncs.com/api/v1"),
     ({"provider": "dashscope", "api": "responses"}, {}, "https://dashscope.aliyuncs.com/compatible-mode/v1"),
     ({"provider": "dashscope", "api": "anthropic"}, {}, "https://dashscope.aliyuncs.com/apps/anthropic"),

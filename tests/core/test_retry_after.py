@@ -111,7 +111,7 @@ PAIRS = [
     ({"x-ms-retry-after-ms": "1000"}, 1.0),
     ({"retry-after-ms": "1500", "retry-after": "20"}, 1.5),
     ({"retry-after-ms": "30000", "retry-after": "20"}, 30.0),
-    ({"Retry-After": "1", "Retry-After-Ms": "0"}, 1.0),  # recorded from Azure: PROTOCOLS 3.4
+    ({"Retry-After": "1", "Retry-After-Ms": "0"}, 1.0),  # recorded from Azure (docs/vendors.md, Retry hints)
     ({"retry-after-ms": "0", "retry-after": "0"}, 0.0),
     ({"retry-after-ms": "0"}, 0.0),
     ({"retry-after-ms": "0", "retry-after": "soon"}, 0.0),

@@ -1,4 +1,4 @@
-"""Anthropic's Messages: what goes out, line by line of PROTOCOLS 7.7, and what is read from replies, made up and recorded."""
+"""Anthropic's Messages: what goes out, line by line (docs/vendors.md, Translation), and what is read from replies, made up and recorded."""
 
 import copy
 import json

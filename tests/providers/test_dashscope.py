@@ -1,4 +1,4 @@
-"""DashScope's native form: what goes out by PROTOCOLS 7.7, what comes of recorded and of troubled replies."""
+"""DashScope's native form: what goes out (docs/vendors.md, Translation), what comes of recorded and of troubled replies."""
 
 import copy
 import itertools

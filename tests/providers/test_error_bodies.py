@@ -1,4 +1,4 @@
-"""Every row of the vendors' error tables (PROTOCOLS 1.8, 2.7, 3.3, 4.4, 5.2, 6), and every shape that a body may have."""
+"""Every row of the vendors' error tables (docs/vendors.md, Errors), and every shape that a body may have."""
 
 import json
 import pickle
@@ -82,7 +82,7 @@ def qianfan(code, kind="invalid_request_error", message="m"):
 # -- the tables: service, status, body → class, throttled, retried ----------------------------------------------------------
 
 TABLE = [
-    # OpenAI, PROTOCOLS 1.8
+    # docs/vendors.md, Errors of OpenAI
     ("openai", 400, openai("context_length_exceeded"), LONG, False, False),
     ("openai", 400, openai("unsupported_parameter"), BAD, False, False),
     ("openai", 400, openai("unsupported_value"), BAD, False, False),

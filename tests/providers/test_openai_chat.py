@@ -1,4 +1,4 @@
-"""OpenAI's chat form as everybody speaks it: what goes out to whom, and every quirk of PROTOCOLS 1.3, 3.2, 4.2, 5.1, 6 and 8."""
+"""OpenAI's chat form as everybody speaks it: what goes out to whom, and every quirk (docs/vendors.md, Chat completions)."""
 
 import copy
 import json

@@ -1,4 +1,4 @@
-"""The rows of PROTOCOLS 6.1, 7.6 and 1.5: addresses, variables, what each service does in its own way."""
+"""Addresses, variables, what each service does in its own way (docs/vendors.md, Addresses and keys)."""
 
 from urllib.parse import urlsplit
 
@@ -7,7 +7,7 @@ import pytest
 from llmnet.providers.form import Target
 from llmnet.providers.services import SERVICES, Api, BaseVariable, Service
 
-# name: address, variables of the key, quirks (PROTOCOLS 6.1)
+# name: address, variables of the key, quirks (docs/vendors.md, Services)
 TABLE = {
     "deepseek": ("https://api.deepseek.com", ["DEEPSEEK_API_KEY"], {"returns_reasoning": True}),
     "moonshot": ("https://api.moonshot.ai/v1", ["MOONSHOT_API_KEY"], {"returns_reasoning": True}),
@@ -107,7 +107,7 @@ def test_address_variables_of_the_five(name, variables):
     assert [(v.name, v.suffix, v.apis) for v in SERVICES[name].base_vars] == variables
 
 
-# DESIGN 3: wire forms by provider, the usual one first, and what completes a bare host (PROTOCOLS 3.1, 4.1).
+# Wire forms by provider, the usual one first, and what completes a bare host (docs/vendors.md, Addresses and keys).
 @pytest.mark.parametrize(
     ("name", "apis"),
     [
@@ -158,7 +158,7 @@ def test_variables_that_go_out_as_headers():
     }
 
 
-# PROTOCOLS 1.5
+# docs/vendors.md, Embeddings
 @pytest.mark.parametrize(
     ("name", "model", "limit"),
     [
