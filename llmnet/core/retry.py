@@ -1,7 +1,6 @@
 """The figures of retrying and the arithmetic of its waits; `Call.decide` is the only judge that uses them.
 
-Sources: full and equal jitter, the budget's figures and the Retry-After grammar are argued in AWS's builders' library
-and in botocore's standard mode; RFC 9110, 10.2.3 has the header.
+Why these figures: docs/resilience.md, Backoff, and docs/resilience.md, Budget.
 """
 
 import dataclasses

@@ -1,4 +1,4 @@
-"""The properties of the policy, P1 to P12 of RESILIENCE, each as one test; P8, that both fronts do the same, is in test_parity."""
+"""The properties of the policy, P1 to P12 (docs/resilience.md, Properties), each as one test; P8 is in test_parity."""
 
 import asyncio
 import contextlib

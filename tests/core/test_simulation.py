@@ -1,6 +1,6 @@
 """Many callers and one overloaded server on virtual time: what the policy makes of them, counted in requests.
 
-The servers are those of RESILIENCE 2.3 and 2.6. A refusal takes a moment to come, too: what is sent meanwhile is lost.
+The servers are those of docs/resilience.md, Simulations. A refusal takes a moment to come, too: what is sent meanwhile is lost.
 """
 
 import asyncio

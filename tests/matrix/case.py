@@ -80,7 +80,7 @@ class Row:
     """One fault, as the matrix numbers it; a number may have several rows.
 
     Attributes:
-        number: of RESILIENCE, section 4.
+        number: of docs/resilience.md, Fault matrix.
         phase, fault: its words.
         script: replies of the fake server, or names of its fault kit.
         scene: a context manager `(server) → fields of the client`, for faults that are no reply of the fake server.

@@ -1,4 +1,7 @@
-"""The fault matrix of RESILIENCE, section 4, as one table: every row on each front it applies to, over real sockets."""
+"""The fault matrix (docs/resilience.md, Fault matrix) as one table: every row on each front it applies to, over real sockets."""
+
+import pathlib
+import re
 
 import pytest
 from matrix import (
@@ -82,6 +85,15 @@ def test_row(server, front, row, stream):
 
 def test_numbers_are_of_the_matrix():
     assert {row.number for row in ROWS} <= set(range(1, 137)) - set(LEFT_OUT)
+
+
+def test_the_page_has_all_rows():
+    """Their numbers, and the phases by which they are known here."""
+    page = (pathlib.Path(__file__).parents[2] / "docs" / "resilience.md").read_text().split("## Fault matrix\n")[1]
+    listed = {int(number): phase for number, phase in re.findall(r"^\| (\d+) \| (\w+) \|", page, re.MULTILINE)}
+    phases = {number: {row.phase for row in ROWS if row.number == number} for number in {row.number for row in ROWS}}
+    assert list(listed) == list(range(1, 137))
+    assert {number: listed[number] for number in phases if listed[number] not in phases[number]} == {}
 
 
 def test_an_unknown_fault_names_its_neighbours():
