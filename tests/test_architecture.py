@@ -1,4 +1,4 @@
-"""The house as DESIGN draws it: which room may look into which, who may touch a library, how large a file may be."""
+"""The house as docs/architecture.md draws it: which room may look into which, who may touch a library, how large a file may be."""
 
 import ast
 import pathlib
@@ -14,7 +14,7 @@ import llmnet
 ROOT = pathlib.Path(llmnet.__file__).parent
 FILES = sorted(ROOT.rglob("*.py"))
 
-# What each room may import of llmnet, itself aside: the arrows of DESIGN, section 4. On use means inside a function.
+# What each room may import of llmnet, itself aside: docs/architecture.md, Arrows. On use means inside a function.
 MAY = {
     "core": set(),
     "providers": {"core"},
@@ -89,6 +89,18 @@ def imports(path):
             below = [f"{name}.{a.name}" for a in node.names if is_module(f"{name}.{a.name}")]
             for one in below if below and len(below) == len(node.names) else [name]:
                 yield one, id(node) in inside, id(node) in typing_only
+
+
+def test_the_page_has_these_arrows():
+    page = (ROOT.parent / "docs" / "architecture.md").read_text().split("## Arrows\n")[1].split("\n## ")[0]
+    said = {}
+    for line in re.findall(r"^\| `.*$", page, re.MULTILINE):
+        here, always, on_use = (
+            {*re.findall(r"`(\w+)`", cell), *([""] if "the package itself" in cell else [])}
+            for cell in line.strip("|").split("|")
+        )
+        said[here.pop()] = always, on_use
+    assert said == {room: (rooms, ON_USE.get(room, set())) for room, rooms in MAY.items()}
 
 
 def is_module(name):
