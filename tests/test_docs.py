@@ -1,0 +1,133 @@
+"""The pages of `docs/` are true: what cites them finds its heading, the paths on them exist, their tables are the code's."""
+
+import dataclasses
+import pathlib
+import re
+
+import pytest
+
+from llmnet.core.bounds import Timeout
+from llmnet.core.retry import RetryBudget, RetryPolicy
+from llmnet.providers import anthropic, responses
+from llmnet.providers import openai_chat_reply as chat
+from llmnet.providers.services import SERVICES
+
+HERE = pathlib.Path(__file__)
+ROOT = HERE.parents[1]
+PAGES = {path.name: path.read_text() for path in sorted((ROOT / "docs").glob("*.md"))}
+CITING = [
+    *(path for folder in ("llmnet", "tests", "benchmarks") for path in sorted((ROOT / folder).rglob("*.py"))),
+    *(ROOT / name for name in ("README.md", "CHANGELOG.md", *(f"docs/{name}" for name in PAGES))),
+]
+CITED = re.compile(r"\bdocs/([\w-]+\.md)(?=(?:, ([A-Z][\w -]*\w))?)")
+HEADING = re.compile(r"^#+ (.+)$", re.MULTILINE)
+
+
+def headings(page):
+    return set(HEADING.findall(re.sub(r"```.*?```", "", PAGES[page], flags=re.DOTALL)))
+
+
+def missing(text):
+    """The citations of a text that nobody can look up; a heading may go on in the next line."""
+    joined = re.sub(r"\n[# ]*", " ", text)
+    for (page, heading), (_, whole) in zip(CITED.findall(text), CITED.findall(joined), strict=True):
+        if page not in PAGES or not {heading, whole} & {"", *headings(page)}:
+            yield f"docs/{page}, {whole}"
+
+
+def test_what_is_cited_is_there():
+    found = {path.relative_to(ROOT).as_posix(): list(missing(path.read_text())) for path in CITING if path != HERE}
+    assert {path: cites for path, cites in found.items() if cites} == {}
+
+
+def test_what_is_cited_and_not_there_is_found():
+    text = "docs/vendors.md, Usage\nand (docs/vendors.md, Finish\n# reasons), docs/vendors.md says. {}"
+    assert list(missing(text)) == []
+    for wrong in ("docs/vendors.md, Usages", "docs/vendors.md, Errors of nobody", "docs/none.md, "):
+        assert list(missing(text.format(wrong))) == [wrong]
+
+
+def test_names_of_pages_that_nobody_can_open_are_gone():
+    outside = re.compile(r"\b(PROTOCOLS|RESILIENCE|PAINS|DESIGN)(\.md)?\b")
+    assert [str(path) for path in CITING if path != HERE and outside.search(path.read_text())] == []
+
+
+def braced(path):
+    """`tests/{net,core}/` as the paths that it stands for."""
+    found = re.fullmatch(r"(.*)\{(.*)\}(.*)", path)
+    return [found[1] + word + found[3] for word in found[2].split(",")] if found else [path]
+
+
+@pytest.mark.parametrize("page", PAGES)
+def test_paths_on_a_page_exist(page):
+    told = re.findall(r"`((?:llmnet|tests|docs|benchmarks|\.ci)/[^`,]*|\w+\.(?:md|toml))[`,]", PAGES[page])
+    assert told or page == "vendors.md"
+    here = [path for one in told for path in braced(one) if (ROOT / ".ci").exists() or not path.startswith(".ci/")]
+    assert [path for path in here if not (ROOT / path).exists()] == []
+
+
+@pytest.mark.parametrize("page", PAGES)
+def test_links_within_a_page_lead_to_a_heading(page):
+    anchors = {heading.lower().replace(" ", "-") for heading in headings(page)}
+    assert set(re.findall(r"\]\(#([^)]*)\)", PAGES[page])) <= anchors
+
+
+def rows(page, heading):
+    """The cells of the first table below a heading."""
+    below = PAGES[page].split(f" {heading}\n", 1)[1]
+    table = re.search(r"(?:^\|.*\n)+", below, re.MULTILINE)[0]
+    return [[cell.strip() for cell in line.strip("|\n").split("|")] for line in table.splitlines()[2:]]
+
+
+def ticked(cell):
+    return re.findall(r"`([^`]*)`", cell)
+
+
+def test_the_services_are_those_of_the_code():
+    listed = {
+        name: (*ticked(base), *([] if key == "none" else key.split(", ")))
+        for name, base, key, _ in rows("vendors.md", "Services")
+    }
+    five = ("openai", "anthropic", "azure", "dashscope", "qianfan", "fake")
+    assert listed == {
+        name: (service.base_url, *(variable for variable, _ in service.key_vars))
+        for name, service in sorted(SERVICES.items())
+        if name not in five
+    }
+
+
+def test_wire_forms_and_variables_are_those_of_the_code():
+    provider, forms, keys = "", {}, {}
+    for name, form, *_ in rows("vendors.md", "Addresses and keys"):
+        provider = name or provider
+        forms.setdefault(provider, []).extend(ticked(form))
+    assert forms == {name: list(SERVICES[name].apis) for name in forms}
+    for name, key, base, _ in rows("vendors.md", "Variables")[:-1]:
+        keys[name] = re.findall(r"[A-Z_]{5,}", key), re.findall(r"[A-Z_]{5,}", base)
+    assert keys == {
+        name: ([key for key, _ in SERVICES[name].key_vars], [base.name for base in SERVICES[name].base_vars])
+        for name in keys
+    }
+    assert forms.keys() == keys.keys()
+
+
+def test_finish_reasons_are_those_of_the_code():
+    listed = rows("vendors.md", "Finish reasons")
+    for column, table in ((1, chat.FINISH), (2, responses.FINISH), (3, anthropic.FINISH)):
+        for word, finish in table.items():
+            assert word in next(ticked(row[column]) for row in listed if row[0] == f"`{finish.value}`"), word
+
+
+@pytest.mark.parametrize(
+    ("heading", "values"),
+    [("Backoff", RetryPolicy()), ("Budget", RetryBudget()), ("Bounds", Timeout())],
+    ids=["policy", "budget", "bounds"],
+)
+def test_figures_are_those_of_the_code(heading, values):
+    fields = dataclasses.asdict(values)
+    below = PAGES["resilience.md"].split(f"## {heading}\n", 1)[1].split("\n## ")[0]
+    listed = dict(re.findall(r"^\| `(\w+)` \| ([\d.]+|–) \|", below, re.MULTILINE))
+    assert listed
+    assert {name: None if figure == "–" else float(figure) for name, figure in listed.items()} == {
+        name: fields[name] for name in listed
+    }
