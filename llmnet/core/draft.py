@@ -3,6 +3,8 @@
 from collections.abc import Callable, Sequence
 from typing import Any, TypeVar
 
+import msgspec
+
 from llmnet.core.chat import ChatResponse, FinishReason, StreamChunk, ToolCall, ToolCallDelta, Usage
 from llmnet.core.growing_text import Text, check_count
 from llmnet.core.json import encodable, mended, nodes
@@ -75,6 +77,7 @@ class Draft:
         done: the terminal event was seen, the reply is whole.
         may_end: the stream may end here although no terminal event has come (OpenAI's chat form after a finish).
         silent: an output block or item is open of which nothing can be shown yet; silence may last then.
+        unseen: audio or images came, which the chunks have in `raw` alone.
         spoken: there was a place for what the model says, be it empty; without one there was no reply at all.
         words: the last event that gave nothing, and
         failure: the first one that looks like a failure in words nobody knows; both as they are shown in an error.
@@ -90,7 +93,7 @@ class Draft:
         self.finish_reason: FinishReason | None = None
         self.native_finish_reason: str | None = None
         self.usage: Usage | None = None
-        self.begun = self.done = self.silent = self.may_end = self.spoken = False
+        self.begun = self.done = self.silent = self.may_end = self.spoken = self.unseen = False
         self.words: Any = None
         self.failure: Any = None
         self.items: list[dict[str, Any]] = []
@@ -115,13 +118,19 @@ class Draft:
 
     def name(self, *, id: object = None, model: object = None) -> None:  # noqa: A002 - the vendor's word
         """Note id and model, where they are given for the first time."""
-        self.id = self.id or (id if isinstance(id, str) else "")
+        self.id = self.id or label_of(id)
         self.model = self.model or (model if isinstance(model, str) else "")
 
     def finish(self, reason: FinishReason | None, native: str | None) -> None:
-        """Note why the reply ended."""
-        if native:
+        """Note why the reply ended; an ordinary end that is said behind a special one does not take it back."""
+        special = self.finish_reason not in (None, FinishReason.STOP, FinishReason.OTHER)
+        if native and not (special and reason is FinishReason.STOP):
             self.finish_reason, self.native_finish_reason = reason, native
+
+    def count(self, usage: Usage | None) -> None:
+        """Take a count, which replaces the one before; some servers end with a part of it, or with zeros."""
+        if usage is not None:
+            self.usage = usage if self.usage is None else _together(self.usage, usage)
 
     def add(
         self,
@@ -146,13 +155,14 @@ class Draft:
             return None
         self.begun, self.silent = True, False
         self.spoken = self.spoken or bool(content or reasoning or refusal or pieces or unseen)
+        self.unseen = self.unseen or unseen
         for delta in tools:
             self.tools.setdefault(delta.index, ToolDraft()).add(delta)
         if pieces:
             check_count(len(self.tools), MAX_CALLS, "tool calls")
         if finish:
             self.finish(*finish)
-        self.usage = usage or self.usage
+        self.count(usage)
         return StreamChunk(
             content=self.content.add(content) if content else "",
             reasoning=self.reasoning.add(reasoning) if reasoning else None,
@@ -163,6 +173,11 @@ class Draft:
             usage=usage,
             raw=raw,
         )
+
+    @property
+    def said(self) -> bool:
+        """Whether the model has said anything; a reply may be whole and empty."""
+        return bool(self.content or self.reasoning or self.refusal or self.tools or self.unseen)
 
     @property
     def whole(self) -> bool:
@@ -189,6 +204,24 @@ class Draft:
             raw=raw,
             message=message,
         )
+
+
+def label_of(value: object) -> str:
+    """An id as text; some servers number their replies and calls."""
+    return str(value) if isinstance(value, str | int) and not isinstance(value, bool) else ""
+
+
+def _together(before: Usage, after: Usage) -> Usage:
+    """Two counts of one reply: the later one holds, but what it leaves out, and zeros alone, take nothing back."""
+    old, new = msgspec.structs.asdict(before), msgspec.structs.asdict(after)
+    if not any(new.values()):
+        return before
+    found = {name: old[name] if value is None else value for name, value in new.items()}
+    found["input_tokens"] = new["input_tokens"] or old["input_tokens"] or new["input_tokens"]
+    parts = (found["input_tokens"], found["output_tokens"])
+    if None not in parts and not (new["input_tokens"] and new["total_tokens"]):
+        found["total_tokens"] = sum(parts)
+    return Usage(**found)
 
 
 def chat_message(draft: Draft) -> dict[str, Any]:

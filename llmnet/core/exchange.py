@@ -186,30 +186,26 @@ class Exchange:
     def _end_events(self, chunks: list[StreamChunk]) -> None:
         last = None if self.draft.done else self._decoder.end()
         if last is not None:
-            self._take_last(last, chunks)
+            # Without its blank line it counts if it is whole; half of one is what a cut stream looks like.
+            with contextlib.suppress(InvalidResponseError):
+                self._take([last], chunks)
         held = self.form.close(self.draft)
         chunks += [held] if held else []
         if not self.draft.whole:
             raise self._incomplete()
         self.value = self._response(None)
 
-    def _take_last(self, last: ServerSentEvent, chunks: list[StreamChunk]) -> None:
-        """An event without its blank line counts if it is whole; half of one is what a cut stream looks like."""
-        with contextlib.suppress(InvalidResponseError):
-            self._take([last], chunks)
-            return
-        raise self._incomplete()
-
     def _incomplete(self) -> LLMNetError:
         """The stream ended too early; some servers say why in a bare line that the event-stream grammar ignores."""
-        for line in self._decoder.comments:
+        for line in (lines := self._decoder.comments):
             payload = readable(line.encode())
             if self.form.find_error(payload):
                 return self.form.parse_error(self.status or 0, self.headers, payload)
         if self.draft.failure is not None:
             return self.form.parse_error(self.status or 0, self.headers, self.draft.failure)
-        words = f"; its last words: {glimpse(self.draft.words, 200)}" if self.draft.words else ""
-        return IncompleteStreamError(f"the stream ended before its terminal event, after {self.arrived} bytes{words}")
+        words = "\n".join(lines).strip() or self.draft.words
+        last = f"; its last words: {glimpse(words, 200)}" if words else ""
+        return IncompleteStreamError(f"the stream ended before its terminal event, after {self.arrived} bytes{last}")
 
     def _end_json(self, chunks: list[StreamChunk]) -> None:
         body = self._body

@@ -14,7 +14,7 @@ from llmnet.core.http import Request
 from llmnet.core.request import ChatRequest
 from llmnet.core.sse import ServerSentEvent
 from llmnet.providers.anthropic_params import parameters
-from llmnet.providers.anthropic_reply import PIECES, Shown, blocks_in, reply_of, sendable
+from llmnet.providers.anthropic_reply import PIECES, Shown, blocks_in, kind_of, reply_of, sendable
 from llmnet.providers.anthropic_request import conversation
 from llmnet.providers.form import Form
 from llmnet.providers.reading import dict_of, models_in, text_of
@@ -74,7 +74,7 @@ class Messages(Form):
         draft.name(id=whole.get("id"), model=whole.get("model"))
         reply = reply_of(draft)
         blocks = blocks_in(whole.get("content"))
-        shown = reply.read(blocks) | {"usage": reply.count(whole.get("usage"))}
+        shown = reply.read(blocks) | {"usage": reply.counts.add(whole.get("usage"))}
         draft.spoken = whole.get("content") == [] or any(blocks)
         self.check(payload, draft, "content blocks")
         return draft.add(**shown, **ending_of(whole), raw=payload)
@@ -129,9 +129,9 @@ def _message_start(payload: dict[str, Any], draft: Draft) -> StreamChunk | None:
     if reply.started:
         _check_repeated(text_of(message.get("id")), draft.id)
         return None
-    reply.started = True
+    reply.started, reply.ending = True, ending_of(message)
     draft.name(id=message.get("id"), model=message.get("model"))
-    draft.usage = reply.count(_usage_in(payload))
+    draft.usage = reply.counts.add(_usage_in(payload))
     blocks = blocks_in(message.get("content"))
     draft.spoken = any(blocks)
     return draft.add(**reply.read(blocks), raw=payload)
@@ -155,7 +155,7 @@ def _block_delta(payload: dict[str, Any], draft: Draft) -> StreamChunk | None:
 
 
 def _is_piece(payload: dict[str, Any]) -> bool:
-    return text_of(dict_of(payload.get("delta")).get("type")) in PIECES
+    return kind_of(dict_of(payload.get("delta"))) in PIECES
 
 
 def _block_stop(payload: dict[str, Any], draft: Draft) -> StreamChunk | None:
@@ -169,12 +169,14 @@ def _message_delta(payload: dict[str, Any], draft: Draft) -> StreamChunk | None:
     reply = reply_of(draft)
     ending = ending_of(dict_of(payload.get("delta")))
     draft.spoken = draft.spoken or bool(ending)
-    return draft.add(**reply.stop_all(), **ending, usage=reply.count(_usage_in(payload)), raw=payload)
+    return draft.add(**reply.stop_all(), **ending, usage=reply.counts.add(_usage_in(payload)), raw=payload)
 
 
 def _message_stop(payload: dict[str, Any], draft: Draft) -> StreamChunk | None:
     draft.done = True
-    return draft.add(usage=reply_of(draft).count(_usage_in(payload)), raw=payload)
+    reply = reply_of(draft)
+    ending = {} if draft.native_finish_reason else reply.ending
+    return draft.add(**ending, **reply.stop_all(), usage=reply.counts.add(_usage_in(payload)), raw=payload)
 
 
 def _usage_in(payload: dict[str, Any]) -> dict[str, Any] | None:

@@ -6,26 +6,17 @@ The facts: docs/vendors.md, Messages.
 from collections.abc import Callable, Iterable
 from typing import Any
 
-from llmnet.core.chat import ToolCallDelta, Usage
+from llmnet.core.chat import ToolCallDelta
 from llmnet.core.draft import MAX_ITEMS, Draft
 from llmnet.core.growing_text import Text, check_count
 from llmnet.core.json import decode
-from llmnet.providers.reading import Paths, dicts_of, text_of, usage_of
-from llmnet.providers.tool_calls import arguments_text
+from llmnet.providers.anthropic_usage import Counts
+from llmnet.providers.reading import dicts_of, text_of
+from llmnet.providers.tool_rows import arguments_text
 
 # What an event shows, as arguments of `Draft.add`.
 Shown = dict[str, Any]
 
-USAGE: Paths = {
-    "input_tokens": (("input_tokens",),),
-    "output_tokens": (("output_tokens",),),
-    "cached_tokens": (("cache_read_input_tokens",),),
-    "cache_write_tokens": (("cache_creation_input_tokens",),),
-    "reasoning_tokens": (("output_tokens_details", "thinking_tokens"),),
-}
-# Anthropic counts what it read from and wrote to the cache apart (docs/vendors.md, Usage).
-_INPUT = ("input_tokens", "cache_creation_input_tokens", "cache_read_input_tokens")
-_COUNTED = {place[0] for places in USAGE.values() for place in places}
 # How Anthropic wants tool input that broke off: as text, in an object of one's own.
 BROKEN_INPUT = "INVALID_JSON"
 
@@ -87,16 +78,20 @@ class Reply:
     Attributes:
         blocks: its blocks, in the order in which they opened.
         started: whether its head was seen.
+        ending: why it ended, where its head says so.
+        counts: its usage.
     """
 
     def __init__(self) -> None:
         self.blocks: list[Block] = []
         self.started = False
         self._open: dict[int, Block] = {}
+        self._at: dict[int, Block] = {}  # the last one of each index, for what comes when it has stopped
+        self.ending: Shown = {}
         self._latest = 0
         self._thinking: Block | None = None
         self._calls = 0
-        self._usage: dict[str, Any] = {}
+        self.counts = Counts()
 
     def read(self, content: Iterable[dict[str, Any]]) -> Shown:
         """Take blocks that are whole."""
@@ -112,21 +107,23 @@ class Reply:
         known = self._open.get(self._latest)
         if is_call and opened.get("id") and known is not None and known.opened.get("id") == opened["id"]:
             return {}
-        block = self._open[self._latest] = Block(opened, self._calls if is_call else None)
+        ended = self.stop(self._latest).get("tools", [])  # nobody stopped the block that was there before
+        block = self._open[self._latest] = self._at[self._latest] = Block(opened, self._calls if is_call else None)
         self._calls += is_call
         self.blocks.append(block)
         check_count(len(self.blocks), MAX_ITEMS, "blocks")
         shown = _OPENING.get(text_of(opened.get("type")))
-        return self._parted(block, shown(block)) if shown else {}
+        news = self._parted(block, shown(block)) if shown else {}
+        return news | {"tools": [*ended, *news.get("tools", ())]} if ended else news
 
     def grow(self, index: int | None, delta: dict[str, Any]) -> Shown:
         """Take a delta; text is not lost where nobody opened its block."""
-        kind = text_of(delta.get("type"))
+        kind = kind_of(delta)
         index = self._latest if index is None else index
         if index not in self._open and kind in _IMPLIED:
             self.open(index, _IMPLIED[kind])
             self._thinking = None  # it may go on with the one before
-        grow, block = _DELTAS.get(kind), self._open.get(index)
+        grow, block = _DELTAS.get(kind), self._open.get(index) or self._at.get(index)
         return self._parted(block, grow(block, delta)) if grow and block else {}
 
     def _parted(self, block: Block, shown: Shown) -> Shown:
@@ -145,15 +142,6 @@ class Reply:
         """The message ends, and with it each block that is still open."""
         rests = [self.stop(index) for index in list(self._open)]
         return {"tools": [piece for rest in rests for piece in rest.get("tools", ())]}
-
-    def count(self, usage: Any) -> Usage | None:
-        """Take a count: it is cumulative and replaces the one before, but null says nothing."""
-        if not isinstance(usage, dict):
-            return None
-        self._usage |= {name: usage[name] for name in _COUNTED if usage.get(name) is not None}
-        counts = [value for name in _INPUT if isinstance(value := self._usage.get(name), int)]
-        known = isinstance(self._usage.get("input_tokens"), int)
-        return usage_of(self._usage | ({"input_tokens": sum(counts)} if known else {}), USAGE)
 
 
 def reply_of(draft: Draft) -> Reply:
@@ -184,7 +172,15 @@ def blocks_in(content: Any) -> list[dict[str, Any]]:
 def typed(block: dict[str, Any]) -> dict[str, Any]:
     """A block with its type, which what it holds says where it does not."""
     kind = next((name for name in ("text", "thinking") if isinstance(block.get(name), str)), None)
+    if kind is None and "input" in block and "name" in block:
+        kind = "tool_use"
     return block if block.get("type") or kind is None else {"type": kind, **block}
+
+
+def kind_of(delta: dict[str, Any]) -> str:
+    """The type of a delta, which what it holds says where it does not."""
+    kind = text_of(delta.get("type"))
+    return kind if kind in _DELTAS else next((_HOLDS[name] for name in _HOLDS if delta.get(name)), kind)
 
 
 def _input_of(text: str) -> dict[str, Any]:
@@ -198,7 +194,7 @@ def _input_of(text: str) -> dict[str, Any]:
 
 _OPENING: dict[str, Callable[[Block], Shown]] = {
     "text": lambda block: {"content": text_of(block.opened.get("text"))},
-    "thinking": lambda block: {"reasoning": text_of(block.opened.get("thinking"))},
+    "thinking": lambda block: {"reasoning": text_of(block.opened.get("thinking") or block.opened.get("text"))},
     "tool_use": lambda block: block.piece(id=text_of(block.opened.get("id")), name=text_of(block.opened.get("name"))),
 }
 _IMPLIED: dict[str, dict[str, Any]] = {
@@ -218,7 +214,7 @@ def _thinking(block: Block, delta: dict[str, Any]) -> Shown:
 
 
 def _input(block: Block, delta: dict[str, Any]) -> Shown:
-    block.add("input", piece := text_of(delta.get("partial_json")))
+    block.add("input", piece := arguments_text(delta.get("partial_json")))
     return block.piece(arguments=piece) if piece else {}
 
 
@@ -241,5 +237,7 @@ _DELTAS: dict[str, Callable[[Block, dict[str, Any]], Shown]] = {
     "signature_delta": _set,
     "compaction_delta": _set,
 }
+# What a delta without a type that is known holds.
+_HOLDS = {"text": "text_delta", "thinking": "thinking_delta", "partial_json": "input_json_delta"}
 # Deltas of which nothing is kept but their text.
 PIECES = ("text_delta", "thinking_delta", "input_json_delta")

@@ -37,7 +37,8 @@ from llmnet.providers.reading import (
     usage_of,
     vector_of,
 )
-from llmnet.providers.tool_calls import Frames, rows_of, whole_calls
+from llmnet.providers.tool_calls import Frames, whole_calls
+from llmnet.providers.tool_rows import rows_of
 from llmnet.providers.writing import REFUSED, Rule, translated
 
 PAGE_SIZE = 100

@@ -22,7 +22,8 @@ UNKNOWN_IN_SUCCESS = 500
 _ERROR_STATUS = re.compile("[45][0-9]{2}")
 _FINE = ("0", "200", "success", "ok")
 _NOTHING = (*_FINE, "", "none", "null")
-_FAILURE = re.compile("error|fail|exception|unavailable|overload", re.IGNORECASE)
+_FAILURE = re.compile("error|fail|exception|unavailable|overload|^err|^fault|^<html|^<!doctype", re.IGNORECASE)
+_KINDS = ("status", "type", "__type", "state")
 _REPLY = ("choices", "output", "content", "data")
 _CODES = ("code", "error_code", "status_code", "statusCode")
 _MESSAGES = ("message", "msg", "error_msg", "status_msg", "error_description", "detail")
@@ -71,6 +72,7 @@ def looks_failed(payload: Any) -> bool:
     if not isinstance(whole, dict) or any(whole.get(name) for name in _REPLY):
         return False
     named = any(_FAILURE.search(name) and not is_hollow(value) for name, value in whole.items())
+    named = named or any(_FAILURE.search(_text_at(whole, name) or "") for name in _KINDS)
     failed = any(whole.get(name) is False for name in ("success", "ok", "succeeded"))
     return named or failed or bool(whole.get("detail")) or bool(_number(whole)) or has_code(whole)
 

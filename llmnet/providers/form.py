@@ -149,7 +149,7 @@ class Form:
                 self._note_silent(readable(line), draft)
         if not data:
             return None
-        if data.startswith("[DONE]"):
+        if data.removeprefix('"').startswith("[DONE]"):  # some servers write it as JSON
             self.done(draft)
             return None
         payload = payload_of(data)
@@ -174,11 +174,11 @@ class Form:
         """A stream has ended: what was still held of it.
 
         Raises:
-            LLMNetError: its terminal event came, and there was no reply before it, or a failure and no finish.
+            LLMNetError: its terminal event came, and there was no reply before it, or a failure and no finish or word.
         """
         chunk = self.end(draft)
         if draft.whole:
-            if draft.failure is not None and draft.native_finish_reason is None:
+            if draft.failure is not None and (draft.native_finish_reason is None or not draft.said):
                 raise self.parse_error(200, {}, draft.failure)
             self.check(draft.words if draft.failure is None else draft.failure, draft, "choice or content")
         return chunk

@@ -15,6 +15,7 @@ from llmnet.providers.increments import Increments, news_of
 from llmnet.providers.openai_chat_reply import (
     Choices,
     choice_in,
+    failure_in,
     finish_of,
     has_place,
     has_unseen,
@@ -27,7 +28,8 @@ from llmnet.providers.openai_chat_reply import (
 )
 from llmnet.providers.reading import dict_of, joined, rest
 from llmnet.providers.reply_extras import gather, sent_back, with_beside
-from llmnet.providers.tool_calls import Calls, Frames, rows_of, whole_calls
+from llmnet.providers.tool_calls import Calls, Frames, whole_calls
+from llmnet.providers.tool_rows import rows_of
 from llmnet.providers.writing import Rule, is_neutral, params_of, translated, without_usage
 
 # Hosts that refuse a history without its reasoning, by whatever name they are reached (docs/vendors.md, Services).
@@ -137,7 +139,10 @@ class ChatCompletions(Form):
         draft.may_end = draft.may_end or finish is not None or choice.get("is_end") is True
         draft.spoken = draft.spoken or has_place(choice, finish)
         usage = usage_in(payload, choice)
-        return draft.add(**facts, finish=finish, usage=usage, raw=payload, unseen=has_unseen(said))
+        chunk = draft.add(**facts, finish=finish, usage=usage, raw=payload, unseen=has_unseen(said))
+        if (failure := failure_in(choice)) is not None:
+            raise self.parse_error(200, {}, failure)
+        return chunk
 
     def message(self, draft: Draft) -> dict[str, Any]:
         """Some services want their reasoning back in the next turn, or what lay beside the calls."""

@@ -4,6 +4,7 @@ from collections.abc import Iterable
 from typing import Any
 
 from llmnet.core.chat import FinishReason, Usage
+from llmnet.providers.error_bodies import is_hollow
 from llmnet.providers.reading import CHAT_USAGE, dict_of, dicts_of, text_of, usage_of
 
 Object = dict[str, Any]
@@ -21,13 +22,20 @@ FINISH: dict[str, FinishReason] = {
     "sensitive": FinishReason.CONTENT_FILTER,
     "error": FinishReason.ERROR,
     "insufficient_system_resource": FinishReason.ERROR,
+    "network_error": FinishReason.ERROR,  # Zhipu, and the next one
+    "model_context_window_exceeded": FinishReason.LENGTH,
+    # Words of Anthropic and Google, which gateways hand on as they are.
+    "end_turn": FinishReason.STOP,
+    "max_tokens": FinishReason.LENGTH,
+    "tool_use": FinishReason.TOOL_CALLS,
+    "safety": FinishReason.CONTENT_FILTER,
 }
 # Qianfan marks content that is not to be shown by a flag beside an ordinary finish (docs/vendors.md, Chat completions).
 _UNSAFE_FLAG = 2
-_REASONING = ("reasoning_content", "reasoning", "thinking")
+_REASONING = ("reasoning_content", "reasoning", "thinking", "reasoning_text")
 # Parts of a content that are reasoning, and the names of the text in parts of all kinds.
 _THOUGHTS = ("thinking", "reasoning", "reasoning_text", "summary_text")
-_WORDS = ("text", "thinking", "reasoning", "summary", "content")
+_WORDS = ("text", "thinking", "reasoning", "summary", "content", "value")
 _NO_FINISH = ("", "null")
 # Ends that explain why nothing was said.
 _SPEECHLESS = (FinishReason.LENGTH, FinishReason.CONTENT_FILTER, FinishReason.ERROR)
@@ -58,7 +66,8 @@ class Choices:
     def pick(self, payload: Object, rows: Any) -> Object | None:
         """The choice of a chunk that counts, an empty one where it has none; `None` where it must wait for the end."""
         choices = dicts_of(rows)
-        first = next((row for row in choices if not row.get("index")), None)
+        firsts = [row for row in choices if not row.get("index")]
+        first = choice_in(firsts) if firsts else None
         if first is not None:
             self.first()
         elif choices and not self._found:
@@ -152,25 +161,43 @@ def refusal_of(said: Object) -> str:
 
 def finish_of(choice: Object) -> Finish | None:
     """Why a choice ended; null, an absent key, `""` and the word `null` all mean that it has not."""
-    native = text_of(choice.get("finish_reason"))
+    native = _reason_in(choice.get("finish_reason"))
     if native in _NO_FINISH and (native := _finish_elsewhere(choice)) in _NO_FINISH:
         return None
     flag = choice.get("flag")
     unsafe = isinstance(flag, int) and flag >= _UNSAFE_FLAG
-    return FinishReason.CONTENT_FILTER if unsafe else FINISH.get(native, FinishReason.OTHER), native
+    return FinishReason.CONTENT_FILTER if unsafe else FINISH.get(native.lower(), FinishReason.OTHER), native
 
 
 def _finish_elsewhere(choice: Object) -> str:
     for place in ("delta", "message"):
         said = choice.get(place)
         if isinstance(said, dict) and "finish_reason" in said:
-            return text_of(said["finish_reason"])
-    return text_of(dict_of(choice.get("finish_details")).get("type"))
+            return _reason_in(said["finish_reason"])
+    return _reason_in(choice.get("finish_details"))
+
+
+def _reason_in(value: Any) -> str:
+    """A reason that is a text, or the type of an object, as SGLang has it."""
+    return text_of(value.get("type") if isinstance(value, dict) else value)
+
+
+def failure_in(choice: Object) -> Any:
+    """What went wrong in a choice, as OpenRouter says it: beside its finish, or where the model's words belong."""
+    places = (choice, dict_of(choice.get("delta")), dict_of(choice.get("message")))
+    return next((place for place in places if not is_hollow(place.get("error"))), None)
 
 
 def usage_in(payload: Object, choice: Object) -> Usage | None:
     """The usage of a reply or chunk: its own, Groq's, or that of a choice, as Moonshot has it."""
-    places = (payload.get("usage"), dict_of(payload.get("x_groq")).get("usage"), choice.get("usage"))
+    wholes = (
+        payload,
+        dict_of(payload.get("x_groq")),
+        choice,
+        dict_of(choice.get("message")),
+        dict_of(choice.get("delta")),
+    )
+    places = (whole.get("usage") for whole in wholes)
     found = [usage for place in places if place and (usage := usage_of(place, CHAT_USAGE))]
     return next((usage for usage in found if usage.total_tokens), found[0] if found else None)
 
@@ -192,6 +219,13 @@ def text_alone(payload: Object) -> Object:
 
 def has_unseen(said: Object) -> bool:
     """Whether there is audio or an image; the last word on an audio only says when it expires."""
-    audio = said.get("audio")
+    audio, content = said.get("audio"), said.get("content")
     heard = isinstance(audio, dict) and any(audio.get(name) for name in ("data", "transcript"))
-    return heard or bool(said.get("images"))
+    parts = dicts_of(content if isinstance(content, list) else [content])
+    return heard or bool(said.get("images")) or any(map(_is_unseen, parts))
+
+
+def _is_unseen(part: Object) -> bool:
+    """Whether a part of a content is neither text nor reasoning nor a refusal."""
+    silent = part.get("type") in ("text", "output_text", *_THOUGHTS) or words_of(part) or part.get("refusal")
+    return not silent and any(value for name, value in part.items() if name != "type")

@@ -191,12 +191,18 @@ def usage_of(payload: Any, paths: Paths) -> Usage | None:
     return Usage(**found) if any(value is not None for value in found.values()) else None
 
 
+def _whole(value: Any) -> Any:
+    """A whole number, however it is written; anything else as it is."""
+    digits = isinstance(value, str) and value.isascii() and value.isdigit() and len(value) <= 16
+    return int(value) if digits or (isinstance(value, float) and value.is_integer()) else value
+
+
 def _number_at(payload: Any, places: Iterable[tuple[str, ...]]) -> int | None:
     for place in places:
         value = payload
         for name in place:
             value = value.get(name) if isinstance(value, dict) else None
-        number = int(value) if isinstance(value, float) and value.is_integer() else value
+        number = _whole(value)
         if isinstance(number, int) and not isinstance(number, bool) and abs(number) <= LARGEST:
             return number
     return None

@@ -20,6 +20,7 @@ from llmnet.providers.openai_chat_reply import words_of
 from llmnet.providers.reading import CHAT_USAGE, dict_of, dicts_of, text_of, usage_of
 from llmnet.providers.responses_reply import Output, texts_beyond, texts_in
 from llmnet.providers.responses_request import FORM, RULES, input_items, sendable
+from llmnet.providers.tool_rows import arguments_text
 from llmnet.providers.writing import params_of, translated, with_items
 
 # What a text is, by the stem of its events, and what kind of it: two kinds may tell one reasoning.
@@ -102,12 +103,13 @@ class Responses(Form):
             raise self.parse_error(200, {}, reply)
         output = draft.own(Output, draft)
         items = [row for row in enumerate(dicts_of(reply.get("output"))) if row[1]] or output.items()
-        draft.items, draft.done = [item for _, item in items], True
+        tools, draft.items = output.pair(items)
+        draft.done = True
         draft.extra["stored"] = reply.get("store") is not False
         news = texts_beyond(texts_in(draft.items), draft)
         if not (draft.content or any(news.values())):
-            news["content"] = text_of(reply.get("output_text"))
-        tools = output.calls_beyond(items)
+            news |= texts_in(output.opened())
+            news["content"] = news["content"] or text_of(reply.get("output_text"))
         usage = usage_of(reply.get("usage"), CHAT_USAGE) or usage_of(raw.get("usage"), CHAT_USAGE)
         empty = reply.get("output") == [] and (usage is not None or reply.get("status") not in (None, "completed"))
         draft.spoken = draft.spoken or bool(items) or empty
@@ -125,7 +127,7 @@ def _piece(payload: dict[str, Any], stem: str, whole: bool, draft: Draft) -> dic
     if stem in ARGUMENTS:
         named = payload.get(ARGUMENTS[stem]) if whole else payload.get("delta")
         if not whole:
-            return output.call_piece(payload, text_of(named))
+            return output.call_piece(payload, arguments_text(named))
         return output.call(payload, {"arguments": named, "name": payload.get("name")})
     what, kind = TEXTS[stem]
     piece = payload.get("refusal" if what == "refusal" else "text") if whole else payload.get("delta")
@@ -147,6 +149,16 @@ def _close_item(payload: dict[str, Any], draft: Draft) -> StreamChunk | None:
     return draft.add(**news, raw=payload, unseen=image)
 
 
+def _close_part(payload: dict[str, Any], draft: Draft) -> StreamChunk | None:
+    """The whole of a part of a message, for servers that tell no text in pieces."""
+    output, part = draft.own(Output, draft), dict_of(payload.get("part"))
+    what, kind = TEXTS.get(f"response.{text_of(part.get('type'))}", ("", ""))
+    if output.in_pieces or what not in ("content", "refusal"):
+        return None
+    said = words_of(part.get("refusal" if what == "refusal" else "text"))
+    return draft.add(**output.text(payload, what, kind, said, whole=True), raw=payload)
+
+
 def _begin_part(_: dict[str, Any], draft: Draft) -> None:
     draft.own(Output, draft).begin_part()
 
@@ -154,6 +166,7 @@ def _begin_part(_: dict[str, Any], draft: Draft) -> None:
 _ITEMS: dict[str, Callable[[dict[str, Any], Draft], StreamChunk | None]] = {
     "response.output_item.added": _open_item,
     "response.output_item.done": _close_item,
+    "response.content_part.done": _close_part,
     "response.reasoning_summary_part.added": _begin_part,
 }
 

@@ -8,13 +8,14 @@ from collections.abc import Hashable, Iterable, Mapping
 from typing import Any
 
 from llmnet.core.chat import ToolCallDelta
-from llmnet.core.draft import MAX_ITEMS, Draft, ToolDraft
+from llmnet.core.draft import MAX_CALLS, MAX_ITEMS, Draft
 from llmnet.core.growing_text import check_count
 from llmnet.providers.openai_chat_reply import words_of
 from llmnet.providers.reading import dict_of, dicts_of, rest, text_of
+from llmnet.providers.responses_calls import ARGUMENTS, arguments_in, is_call, news_of_call, numbers_of
 from llmnet.providers.responses_reasoning import BLANK_LINE, Thoughts
-from llmnet.providers.responses_request import CALL, CUSTOM_CALL
-from llmnet.providers.tool_calls import LAST, Calls, arguments_text, index_of, new_name
+from llmnet.providers.tool_calls import Calls
+from llmnet.providers.tool_rows import LAST, index_of
 
 Object = dict[str, Any]
 # An item with its place in the output.
@@ -22,8 +23,8 @@ Item = tuple[int, Object]
 
 _SAME = ("item_id", "output_index", "content_index", "summary_index")
 KINDS = ("content", "refusal", "reasoning")
-_SPEAKING = (None, "message", "reasoning")
-ARGUMENTS = {CALL: "arguments", CUSTOM_CALL: "input"}
+_TEXTS = ("output_text", "text")
+_SPEAKING = (None, "message", "reasoning", *_TEXTS)
 
 
 class Output:
@@ -38,11 +39,14 @@ class Output:
         self._shared: set[Hashable] = set()  # ids or places that several items were given
         self._last = self._count = 0
         self._closed: list[Item] = []
+        self._opened: dict[int, Object] = {}
+        self._open_calls: set[int] = set()  # the numbers of calls whose item has opened and is not whole yet
         self._whole = dict.fromkeys(KINDS, "")  # the texts of all that is closed
         self._foremost = -1
         self._begun_parts = 0
         self._same: tuple[Any, ...] = ()  # where the piece before belonged: the next one nearly always goes on with it
         self._told: set[Hashable] = set()  # parts of which a delta came
+        self.in_pieces = False  # whether any text came by deltas
 
     def number(self, payload: Object, *, opens: bool = False) -> int:
         """The number of an event's item: by its id or its place, whichever is its own, else it is the last one."""
@@ -79,6 +83,7 @@ class Output:
         if whole and (number, kind, part) in self._told:
             return {}
         self._told.add((number, kind, part))
+        self.in_pieces = self.in_pieces or not whole
         check_count(len(self._told), 4 * MAX_ITEMS, "parts")
         return {what: self.thoughts.add(number, kind, part, piece) if what == "reasoning" else piece}
 
@@ -90,7 +95,7 @@ class Output:
 
     def _call(self, item: Object, places: tuple[Hashable, ...], names: tuple[Hashable, ...]) -> list[ToolCallDelta]:
         call_id, said = text_of(item.get("call_id")), text_of(item.get("name"))
-        whole = arguments_text(item.get(ARGUMENTS.get(text_of(item.get("type")), "arguments")))
+        whole = arguments_in(item)
         number, name = self.calls.number(call_id, said, whole, places, names)
         return news_of_call(self.draft, number, {**item, "name": name, "arguments": whole})
 
@@ -104,10 +109,20 @@ class Output:
         """An item opens; a call already tells its name, others show nothing yet."""
         item = dict_of(payload.get("item"))
         if is_call(item):
-            return self.call(payload, {**item, ARGUMENTS[item["type"]]: ""}, opens=True)
-        self.quiet.add(self.number(payload, opens=True))
+            news = self.call(payload, {**item, ARGUMENTS[item["type"]]: ""}, opens=True)
+            self._open_calls.update(piece.index for piece in news["tools"])
+            return news
+        number = self.number(payload, opens=True)
+        self.quiet.add(number)
         check_count(len(self.quiet), MAX_ITEMS, "open items")
+        if any(texts_in([item]).values()):
+            self._opened[number] = item
+            check_count(len(self._opened), MAX_ITEMS, "items")
         return {}
+
+    def opened(self) -> list[Object]:
+        """Items that opened with their texts; they count where a stream tells of nothing else."""
+        return list(self._opened.values())
 
     def close(self, payload: Object) -> Object:
         """An item is whole: it is kept, and adds what no delta has told."""
@@ -117,8 +132,20 @@ class Output:
         self._closed.append((number if at is None else at, item))
         check_count(len(self._closed), MAX_ITEMS, "items")
         if is_call(item):
-            return self.call(payload, item)
+            return self._close_call(payload, item)
         return texts_beyond(self._told_whole(), self.draft) if item.get("type") in _SPEAKING else {}
+
+    def _close_call(self, payload: Object, item: Object) -> Object:
+        """A call is whole: the one that is open under its item, even if it is told by a new `call_id` now."""
+        numbers = [self.calls.places[name] for name in names_of(payload) if name in self.calls.places]
+        name = text_of(item.get("name"))
+        opened = next((n for n in numbers if n in self._open_calls and self.draft.tools[n].name == name), None)
+        if opened is None or self.calls.knows(text_of(item.get("call_id"))):
+            news = self.call(payload, item)
+        else:
+            news = {"tools": news_of_call(self.draft, opened, {**item, "arguments": arguments_in(item)})}
+        self._open_calls.difference_update(numbers)
+        return news
 
     def _told_whole(self) -> dict[str, str]:
         """The texts of all items that are closed, in their order; nearly always the last one comes last."""
@@ -137,42 +164,26 @@ class Output:
         """The items that the stream has told whole, in their order."""
         return sorted(self._closed, key=lambda row: row[0])
 
-    def calls_beyond(self, items: Iterable[Item]) -> list[ToolCallDelta]:
-        """What the calls of a whole output say beyond the draft; one without any id is known by its order."""
-        numbers, told = sorted(self.draft.tools), []
-        calls = [(at, item) for at, item in items if is_call(item)]
-        for order, (at, item) in enumerate(calls):
-            if not item.get("call_id") and not item.get("id") and order < len(numbers):
-                whole = arguments_text(item.get(ARGUMENTS[item["type"]]))
-                told += news_of_call(self.draft, numbers[order], {**item, "arguments": whole})
-            else:
-                names = names_of({"item": item})
-                told += self._call(item, names or (("order", order),), (at,))
-        return told
+    def pair(self, items: Iterable[Item]) -> tuple[list[ToolCallDelta], list[Object]]:
+        """What the calls of a whole output say beyond the draft, and its items, each call by the id handed out."""
+        whole = [item for _, item in items]
+        calls = [item for item in whole if is_call(item)]
+        check_count(len(calls), MAX_CALLS, "tool calls")
+        numbers = iter(numbers_of(calls, self.draft, self.calls.places))
+        news: list[ToolCallDelta] = []
+        for at, item in enumerate(whole):
+            if is_call(item):
+                number = next(numbers)
+                news += news_of_call(self.draft, number, {**item, "arguments": arguments_in(item)})
+                known = self.draft.tools[number].id
+                whole[at] = {**item, "call_id": known} if known and known != item.get("call_id") else item
+        return news, whole
 
 
 def names_of(payload: Object) -> tuple[Hashable, ...]:
     """By what an event names its item: the item's id, its place in the output."""
     item_id = text_of(payload.get("item_id")) or text_of(dict_of(payload.get("item")).get("id"))
     return tuple(name for name in (item_id or None, index_of(payload.get("output_index"))) if name is not None)
-
-
-def is_call(item: Object) -> bool:
-    """Whether an item calls a tool of the caller's; hosted tools are called by the vendor itself."""
-    return text_of(item.get("type")) in ARGUMENTS
-
-
-def news_of_call(draft: Draft, number: int, item: Object) -> list[ToolCallDelta]:
-    """What a call's item says beyond the draft."""
-    known = draft.tools.get(number) or ToolDraft()
-    piece = ToolCallDelta(
-        index=number,
-        id="" if known.id else text_of(item.get("call_id")),
-        name=new_name(known.name, text_of(item.get("name"))),
-        arguments=rest(item["arguments"], known.arguments),
-    )
-    draft.tools.setdefault(number, known).custom |= item.get("type") == CUSTOM_CALL
-    return [piece] if piece.id or piece.name or piece.arguments else []
 
 
 def texts_in(items: Iterable[Object]) -> dict[str, str]:
@@ -193,12 +204,14 @@ def texts_beyond(whole: Mapping[str, str], draft: Draft) -> Object:
 
 def content_in(item: Object) -> str:
     """The text of a message; some servers leave out its type, or write it as one text."""
+    if item.get("type") in _TEXTS:  # a part where its message belongs
+        return words_of(item)
     if item.get("type", "message") != "message":
         return ""
     content = item.get("content")
     if not isinstance(content, list):
         return words_of(content)
-    kinds = (None, "output_text", "text")
+    kinds = (None, *_TEXTS)
     return "".join(words_of(part) for part in content if not isinstance(part, dict) or part.get("type") in kinds)
 
 
@@ -212,9 +225,10 @@ def reasoning_in(item: Object) -> str:
     """The reasoning of an item: its summary and its text, or the longer one where they say the same."""
     if item.get("type") != "reasoning":
         return ""
-    summary, content = (
-        BLANK_LINE.join(filter(None, map(words_of, parts_in(item.get(n))))) for n in ("summary", "content")
+    summary, content, text = (
+        BLANK_LINE.join(filter(None, map(words_of, parts_in(item.get(n))))) for n in ("summary", "content", "text")
     )
+    content = content or text
     if summary.startswith(content):
         return summary
     return content if content.startswith(summary) else summary + BLANK_LINE + content

@@ -7,7 +7,7 @@ from urllib.parse import urlencode, urlsplit, urlunsplit
 from llmnet.core.errors import ConfigurationError
 from llmnet.core.json import mended
 from llmnet.core.request import ChatRequest
-from llmnet.providers.tool_calls import arguments_text
+from llmnet.providers.tool_rows import arguments_text
 
 # What a parameter becomes: another name, what to merge into the body, or REFUSED where the vendor has no counterpart.
 Rule = str | Callable[[Any], dict[str, Any]] | None

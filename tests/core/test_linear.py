@@ -414,7 +414,10 @@ PATTERNS = {
     ("providers/error_phrases.py", error_phrases._SPENT_CHINESE.pattern): ("search", lambda n: "余额" * (n // 2)),
     ("providers/openai_chat.py", r"/deployments/[^/?]*"): OURS,
     ("providers/error_bodies.py", "[45][0-9]{2}"): ("fullmatch", lambda n: "4" * n),
-    ("providers/error_bodies.py", "error|fail|exception|unavailable|overload"): ("search", lambda n: "erro" * n),
+    ("providers/error_bodies.py", "error|fail|exception|unavailable|overload|^err|^fault|^<html|^<!doctype"): (
+        "search",
+        lambda n: "erro" * n,
+    ),
     ("providers/json_scan.py", r'\\.?|["\[\]{}]'): ("findall", lambda n: "\\" * n),
     ("providers/reading.py", r"HTTP_STATUS/(\d{3})"): ("search", lambda n: "HTTP_STATUS/12" * n),
     ("telemetry/log.py", r"[\w.:/@+\[\]-]+"): ("fullmatch", lambda n: "a" * n + "!"),

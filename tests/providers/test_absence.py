@@ -25,7 +25,7 @@ from support.replies import (
 )
 
 import llmnet
-from llmnet.core.errors import IncompleteStreamError, InvalidResponseError, LLMNetError, ServerError
+from llmnet.core.errors import APIStatusError, IncompleteStreamError, InvalidResponseError, LLMNetError, ServerError
 
 CHAT, RESPONSES, MESSAGES, NATIVE = "chat-completions", "responses", "messages", "native"
 WORDS = "upstream is asleep"
@@ -126,10 +126,58 @@ def test_what_looks_like_a_failure_takes_nothing_from_a_reply_that_has_finished(
     assert streamed(form(), SAID, payload, chunk(finish="stop"), DONE).content == "Hi"
 
 
-def test_the_last_words_of_a_stream_that_breaks_off():
-    error = streamed(form(), "queue position 7")
+@pytest.mark.parametrize(
+    "last", ["queue position 7", b"queue position 7", b": queue position 7", b"<p>\nqueue position 7</p>\n"]
+)
+@pytest.mark.parametrize("before", [[], [ROLE], [SAID]])
+def test_the_last_words_of_a_stream_that_breaks_off(before, last):
+    error = streamed(form(), *before, last)
     assert isinstance(error, IncompleteStreamError)
     assert "queue position 7" in str(error)
+
+
+BROKEN = {"code": 502, "message": WORDS}
+IN_A_CHOICE = [
+    {"choices": [{"index": 0, "message": {"content": ""}, "finish_reason": "error", "error": BROKEN}]},
+    {"choices": [{"index": 0, "delta": {"content": ""}, "finish_reason": "error", "error": BROKEN}]},
+    {"choices": [{"index": 0, "delta": {"error": BROKEN}}]},
+    {"choices": [{"index": 0, "message": {"error": BROKEN}}]},
+]
+
+
+@pytest.mark.parametrize("payload", IN_A_CHOICE, ids=range(len(IN_A_CHOICE)))
+def test_a_failure_inside_a_choice(payload):
+    """As OpenRouter tells what has gone wrong behind it."""
+    mid = streamed(form(), SAID, payload, DONE)
+    for error in (whole(form(), payload), streamed(form(), payload, DONE), mid):
+        assert isinstance(error, ServerError)
+        assert (error.status, WORDS in str(error)) == (502, True)
+
+
+def test_a_hollow_failure_inside_a_choice():
+    for hollow in ({}, None, "", {"code": 0, "message": "success"}):
+        payload = completion({"content": "Hi", "error": hollow}, choice={"error": hollow})
+        assert whole(form(), payload).content == streamed(form(), payload, DONE).content == "Hi"
+
+
+SPOKEN = [
+    {"status": "error", "message": WORDS}, {"__type": "ThrottlingException", "message": WORDS}, {"err": WORDS},
+    {"fault": {"faultstring": WORDS}}, f"<html>{WORDS}</html>",
+]  # fmt: skip
+
+
+@pytest.mark.parametrize("payload", [*FAILURES, *SPOKEN], ids=range(len(FAILURES) + len(SPOKEN)))
+@pytest.mark.parametrize("end", [[DONE], [chunk(finish="stop"), DONE]])
+def test_a_failure_in_a_stream_that_has_said_nothing(payload, end):
+    error = streamed(form(), chunk({"role": "assistant", "content": ""}), payload, *end)
+    assert isinstance(error, APIStatusError)
+    assert WORDS in str(error)
+
+
+@pytest.mark.parametrize("payload", SPOKEN, ids=range(len(SPOKEN)))
+def test_a_failure_behind_words_that_have_not_finished(payload):
+    assert WORDS in str(streamed(form(), SAID, payload, DONE))
+    assert streamed(form(), SAID, payload, chunk(finish="stop"), DONE).content == "Hi"
 
 
 EMPTY = [
@@ -177,3 +225,14 @@ def test_on_both_fronts(front, name, stream):
 
 def _at(port, fields):
     return {**fields, "base_url": f"http://127.0.0.1:{port}/v1"}
+
+
+def test_a_failure_inside_a_choice_on_both_fronts(front):
+    said = STREAM_HEAD + chunked(events(SAID, IN_A_CHOICE[1], DONE)) + b"0\r\n\r\n"
+    with (
+        peer(lambda connection: connection.sendall(said)) as port,
+        front.client(**_at(port, {**at_port(0), "max_retries": 0, "timeout": 20})) as client,
+        pytest.raises(llmnet.ServerError, match=WORDS) as caught,
+    ):
+        list(client.stream_chat("hi"))
+    assert (caught.value.partial.content, caught.value.status, caught.value.http_status) == ("Hi", 502, 200)

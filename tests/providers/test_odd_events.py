@@ -155,6 +155,8 @@ ENDS = {
     "chunked, EOF inside a chunk": STREAM_HEAD + b"FFF\r\n" + BODY,
     "a length that is not reached": HEAD % b"text/event-stream" + b"Content-Length: 9999\r\n\r\n" + BODY,
     "no length": HEAD % b"text/event-stream" + b"\r\n" + BODY,
+    "EOF inside an event": HEAD % b"text/event-stream" + b"\r\n" + BODY + b'data: {"id": "c-1", "usa',
+    "chunked, EOF inside an event": STREAM_HEAD + chunked(BODY + b'data: {"id": "c-1", "usa'),
     "gzip without its last bytes": (
         STREAM_HEAD.replace(b"\r\n\r\n", b"\r\nContent-Encoding: gzip\r\n\r\n") + chunked(gzip.compress(BODY)[:-8])
     ),

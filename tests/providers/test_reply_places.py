@@ -1,15 +1,21 @@
 """Every fact of a reply in every place where a service or a known server puts it, whole and streamed: what is read."""
 
+import json
+
 import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
 from support.replies import (
     DONE,
     block,
     chunk,
     completed,
     completion,
+    events,
     form,
     message,
     output,
+    receive,
     response,
     started,
     stopped,
@@ -36,6 +42,11 @@ HI, LO = chunk({"content": "Hel"}), chunk({"content": "lo"})
 
 def delta(kind, piece, **more):
     return {"type": f"response.{kind}.delta", "delta": piece, **more}
+
+
+def done_part(text):
+    part = {"type": "output_text", "text": text}
+    return {"type": "response.content_part.done", "item_id": "i", "output_index": 0, "content_index": 0, "part": part}
 
 
 def both(said, **more):
@@ -79,11 +90,21 @@ TEXT = {
     "behind an empty choice": (CHAT, {"choices": [{"index": 0}, {"index": 1, "message": {"content": "Hello"}}]}, None, "Hello"),
     "beside a hollow error": (CHAT, *both({"content": "Hello"}, error={"message": "", "code": None}), "Hello"),
     "beside an error that is none": (CHAT, *both({"content": "Hello"}, error={"code": 0, "message": "success"}), "Hello"),
+    "behind an empty choice of a stream": (CHAT, None, [{"choices": [{}, {"delta": {"content": "Hello"}}]}, END, DONE], "Hello"),
+    "an object with a value, as in Assistants": (CHAT, *both({"content": [{"type": "text", "text": {"value": "Hello", "annotations": []}}]}), "Hello"),
+    "[DONE] as JSON": (CHAT, None, [HI, LO, '"[DONE]"'], "Hello"),
     "items": (RESPONSES, response(text_item("Hello")), [delta("output_text", "Hel"), delta("output_text", "lo"), completed()], "Hello"),
     "items whole": (RESPONSES, None, [{"type": "response.output_item.done", "output_index": 0, "item": text_item("Hello")}, completed()], "Hello"),
     "items at the end": (RESPONSES, None, [completed(text_item("Hello"))], "Hello"),
     "a text that is done": (RESPONSES, None, [{"type": "response.output_text.done", "text": "Hello", "content_index": 0}, completed()], "Hello"),
     "pieces, then a text that is done": (RESPONSES, None, [delta("output_text", "Hello"), {"type": "response.output_text.done", "text": "Hello"}, completed()], "Hello"),
+    "a part that is done": (RESPONSES, None, [done_part("Hello"), completed()], "Hello"),
+    "a part that is done, told before without its place": (RESPONSES, None, [delta("output_text", "Hello"), done_part("Hello"), completed()], "Hello"),
+    "an item that opens whole": (RESPONSES, None, [{"type": "response.output_item.added", "output_index": 0, "item": text_item("Hello")}, completed()], "Hello"),
+    "an item that opens with what its deltas tell": (
+        RESPONSES, None, [{"type": "response.output_item.added", "output_index": 0, "item": text_item("Hello")}, delta("output_text", "Hello"), completed()], "Hello",
+    ),
+    "a part without its message": (RESPONSES, response({"type": "output_text", "text": "Hello"}), [completed({"type": "output_text", "text": "Hello"})], "Hello"),
     "a message of one text": (RESPONSES, response({"type": "message", "content": "Hello"}), [completed({"type": "message", "content": "Hello"})], "Hello"),
     "a message without type": (RESPONSES, response({"role": "assistant", "content": [{"type": "text", "text": "Hello"}]}), None, "Hello"),
     "output_text of the SDKs": (RESPONSES, response(output_text="Hello"), [completed(output_text="Hello")], "Hello"),
@@ -93,6 +114,7 @@ TEXT = {
     "blocks": (MESSAGES, message({"type": "text", "text": "Hello"}), [started(), *block(0, {"type": "text_delta", "text": "Hello"}, type="text", text=""), *stopped()], "Hello"),
     "blocks without index": (MESSAGES, None, [started(), *block(None, {"type": "text_delta", "text": "Hello"}, type="text", text=""), *stopped()], "Hello"),
     "a block without type": (MESSAGES, message({"text": "Hello"}), [started(), *block(0, text="Hello"), *stopped()], "Hello"),
+    "deltas without type": (MESSAGES, None, [started(), *block(0, {"text": "Hel"}, {"type": "text", "text": "lo"}, type="text", text=""), *stopped()], "Hello"),
     "one text for all blocks": (MESSAGES, {**message(), "content": "Hello"}, None, "Hello"),
     "a lone block": (MESSAGES, {**message(), "content": {"type": "text", "text": "Hello"}}, None, "Hello"),
     "native": (NATIVE, output({"content": "Hello"}), [output({"content": "Hel"}, "null"), output({"content": "lo"})], "Hello"),
@@ -109,6 +131,7 @@ REASONING = {
     "reasoning, as OpenRouter, Ollama and Groq": (CHAT, *both({"reasoning": "hm"}), "hm"),
     "thinking": (CHAT, *both({"thinking": "hm"}), "hm"),
     "an empty one beside": (CHAT, *both({"reasoning_content": "", "reasoning": "hm"}), "hm"),
+    "reasoning_text, as Copilot": (CHAT, *both({"reasoning_text": "hm"}), "hm"),
     "two spellings at once": (CHAT, *both({"reasoning_content": "hm", "reasoning": "hm", "reasoning_details": [DETAIL]}), "hm"),
     "reasoning_details alone": (CHAT, *both({"reasoning_details": [DETAIL]}), "hm"),
     "a summary in reasoning_details": (CHAT, *both({"reasoning_details": [{"type": "reasoning.summary", "summary": "hm"}]}), "hm"),
@@ -125,11 +148,14 @@ REASONING = {
     "a text": (RESPONSES, response({"type": "reasoning", "content": [{"type": "reasoning_text", "text": "hm"}]}), [delta("reasoning_text", "hm"), completed()], "hm"),
     "older names": (RESPONSES, None, [delta("reasoning", "h"), delta("reasoning", {"text": "m"}), completed()], "hm"),
     "a text that is done": (RESPONSES, None, [{"type": "response.reasoning_text.done", "text": "hm"}, completed()], "hm"),
+    "a text of the item itself": (RESPONSES, response({"type": "reasoning", "text": "hm"}), [completed({"type": "reasoning", "text": "hm"})], "hm"),
     "summary and text that are one": (
         RESPONSES, response({**SUMMARY, "content": [{"type": "reasoning_text", "text": "hm"}]}),
         [delta("reasoning_text", "h"), delta("reasoning_summary_text", "h"), delta("reasoning_text", "m"), delta("reasoning_summary_text", "m"), completed()], "hm",
     ),
     "blocks": (MESSAGES, message({"type": "thinking", "thinking": "hm"}), [started(), *block(0, {"type": "thinking_delta", "thinking": "hm"}, type="thinking", thinking=""), *stopped()], "hm"),
+    "a block whose thinking is its text": (MESSAGES, message({"type": "thinking", "text": "hm"}), [started(), *block(0, type="thinking", text="hm"), *stopped()], "hm"),
+    "deltas without type": (MESSAGES, None, [started(), *block(0, {"thinking": "hm"}, type="thinking", thinking=""), *stopped()], "hm"),
     "two blocks": (
         MESSAGES, message({"type": "thinking", "thinking": "hm"}, {"type": "thinking", "thinking": "so"}),
         [started(), *block(0, {"type": "thinking_delta", "thinking": "hm"}, type="thinking", thinking=""), *block(1, type="thinking", thinking="so"), *stopped()], "hm\n\nso",
@@ -153,6 +179,10 @@ TOOLS = {
     "arguments as an object, as Ollama": (
         CHAT, *both({"tool_calls": [{"id": "a", "function": {"name": "f", "arguments": {"x": 1}}}]}), [ToolCall(id="a", name="f", arguments='{"x": 1}')],
     ),
+    "a number for an id, as TGI": (CHAT, *both({"tool_calls": [{"index": 0, **CALL, "id": 0}]}), [ToolCall(id="0", name="f", arguments='{"x":1}')]),
+    "parameters": (CHAT, *both({"tool_calls": [{"id": "a", "function": {"name": "f", "parameters": {"x": 1}}}]}), [ToolCall(id="a", name="f", arguments='{"x": 1}')]),
+    "the list as a text": (CHAT, *both({"tool_calls": json.dumps([CALL])}), CALLED),
+    "a number for arguments": (CHAT, *both({"tool_calls": [{"id": "a", "function": {"name": "f", "arguments": 5}}]}), [ToolCall(id="a", name="f", arguments="5")]),
     "legacy function_call": (CHAT, *both({"function_call": {"name": "f", "arguments": '{"x":1}'}}), [ToolCall(id="", name="f", arguments='{"x":1}')]),
     "in a message of a stream": (CHAT, None, [completion({"content": None, "tool_calls": [CALL]}, "tool_calls"), DONE], CALLED),
     "deltas, and all of it at the end": (CHAT, None, [chunk({"tool_calls": [{"index": 0, **CALL}]}), completion({"tool_calls": [CALL]}, "tool_calls"), DONE], CALLED),
@@ -166,6 +196,22 @@ TOOLS = {
         MESSAGES, message({"type": "tool_use", "id": "a", "name": "f", "input": {"x": 1}}),
         [started(), *block(0, type="tool_use", id="a", name="f", input={"x": 1}), *stopped()], [ToolCall(id="a", name="f", arguments='{"x": 1}')],
     ),
+    "a block without type": (
+        MESSAGES, message({"id": "a", "name": "f", "input": {"x": 1}}), [started(), *block(0, id="a", name="f", input={"x": 1}), *stopped()],
+        [ToolCall(id="a", name="f", arguments='{"x": 1}')],
+    ),
+    "deltas without type": (
+        MESSAGES, None, [started(), *block(0, {"partial_json": '{"x":1}'}, type="tool_use", id="a", name="f", input={}), *stopped()], CALLED,
+    ),
+    "an object in a delta": (
+        MESSAGES, None, [started(), *block(0, {"type": "input_json_delta", "partial_json": {"x": 1}}, type="tool_use", id="a", name="f", input={}), *stopped()],
+        [ToolCall(id="a", name="f", arguments='{"x": 1}')],
+    ),
+    "an object in a delta of items": (
+        RESPONSES, None,
+        [{"type": "response.output_item.added", "item": {**ITEM, "arguments": ""}}, {"type": "response.function_call_arguments.delta", "item_id": "fc", "delta": {"x": 1}}, completed()],
+        [ToolCall(id="a", name="f", arguments='{"x": 1}')],
+    ),
     "native": (NATIVE, output({"content": "", "tool_calls": [CALL]}), [output({"content": "", "tool_calls": [{"index": 0, **CALL}]})], CALLED),
     "native without ids, one index for all": (
         NATIVE, output({"tool_calls": [{"index": 0, "function": {"name": n, "arguments": "{}"}} for n in "fg"]}), None,
@@ -178,6 +224,14 @@ COUNTS = {
     "running totals": (CHAT, None, [chunk({"content": "a"}, usage={**USAGE, "completion_tokens": 1}), chunk(finish="stop", usage=USAGE), DONE], COUNTED),
     "in the choice, as Moonshot": (CHAT, completion({"content": "a"}, choice={"usage": USAGE}), [HI, chunk(finish="stop", choice={"usage": USAGE}), DONE], COUNTED),
     "in the choice beside an empty one": (CHAT, completion({"content": "a"}, choice={"usage": USAGE}, usage={"total_tokens": 0}), None, COUNTED),
+    "in the message": (CHAT, *both({"content": "a", "usage": USAGE}), COUNTED),
+    "numbers as texts": (CHAT, *both({"content": "a"}, usage={name: str(n) for name, n in USAGE.items()}), COUNTED),
+    "in parts": (CHAT, None, [chunk({"content": "a"}, usage={"prompt_tokens": 19}), chunk(finish="stop", usage={"completion_tokens": 21}), DONE], COUNTED),
+    "zeros at the end": (CHAT, None, [chunk({"content": "a"}, usage=USAGE), chunk(finish="stop", usage=dict.fromkeys(USAGE, 0)), DONE], COUNTED),
+    "zeros at first": (CHAT, None, [chunk({"content": "a"}, usage=dict.fromkeys(USAGE, 0)), chunk(finish="stop", usage=USAGE), DONE], COUNTED),
+    "a prompt of 0 at the end": (
+        CHAT, None, [chunk({"content": "a"}, usage={**USAGE, "completion_tokens": 1}), chunk(finish="stop", usage={**USAGE, "prompt_tokens": 0}), DONE], COUNTED,
+    ),
     "x_groq": (CHAT, completion({"content": "a"}, x_groq={"usage": USAGE}), [HI, chunk(finish="stop", x_groq={"usage": USAGE}), DONE], COUNTED),
     "newer names": (CHAT, *both({"content": "a"}, usage=NEWER), COUNTED),
     "numbers with a point": (CHAT, *both({"content": "a"}, usage={name: float(n) for name, n in USAGE.items()}), COUNTED),
@@ -200,6 +254,9 @@ COUNTS = {
     "in the delta": (
         MESSAGES, None, [started(), *block(0, type="text", text="a"), {"type": "message_delta", "delta": {"stop_reason": "end_turn", "usage": NEWER}}, {"type": "message_stop"}], COUNTED,
     ),
+    "an input of 0 in the last delta": (
+        MESSAGES, None, [started(usage={"input_tokens": 19}), *block(0, type="text", text="a"), *stopped(usage={"input_tokens": 0, "output_tokens": 21})], COUNTED,
+    ),
     "in the last event": (MESSAGES, None, [started(), *block(0, type="text", text="a"), stopped()[0], {"type": "message_stop", "usage": NEWER}], COUNTED),
     "native": (NATIVE, output({"content": "a"}, usage=NEWER), [output({"content": "a"}, usage=NEWER)], COUNTED),
     "native, in the output": (NATIVE, {"output": {"text": "a", "finish_reason": "stop", "usage": NEWER}}, None, COUNTED),
@@ -209,18 +266,26 @@ FINISH = {
     "OpenAI": (CHAT, completion({"content": "a"}, "length"), [HI, chunk(finish="length"), DONE], LENGTH),
     "in the delta or message": (CHAT, completion({"content": "a", "finish_reason": "length"}, None), [HI, chunk({"finish_reason": "length"}), DONE], LENGTH),
     "finish_details, as GPT-4V": (CHAT, completion({"content": "a"}, None, {"finish_details": {"type": "stop"}}), [HI, chunk(choice={"finish_details": {"type": "stop"}}), DONE], STOP),
+    "an object, as SGLang": (CHAT, completion({"content": "a"}, {"type": "length", "length": 9}), [HI, chunk(finish={"type": "length", "length": 9}), DONE], LENGTH),
+    "words of Google": (CHAT, completion({"content": "a"}, "MAX_TOKENS"), [HI, chunk(finish="MAX_TOKENS"), DONE], LENGTH),
+    "words of Anthropic": (CHAT, completion({"content": "a"}, "end_turn"), [HI, chunk(finish="end_turn"), DONE], STOP),
+    "an ordinary end behind a special one": (CHAT, None, [HI, chunk(finish="length"), END, DONE], LENGTH),
+    "a special end behind an ordinary one": (CHAT, None, [chunk({"content": "a"}, "stop"), chunk(finish="length"), DONE], LENGTH),
+    "a word in each chunk": (CHAT, None, [chunk({"content": "a"}, "incomplete"), END, DONE], STOP),
     "the word null": (CHAT, completion({"content": "a"}, "null"), [chunk({"content": "a"}, "null"), DONE], None),
     "eos, as Together": (CHAT, completion({"content": "a"}, "eos"), [HI, chunk(finish="eos"), DONE], STOP),
     "eos_token, as TGI": (CHAT, completion({"content": "a"}, "eos_token"), [HI, chunk(finish="eos_token"), DONE], STOP),
     "no message, but a reason": (CHAT, {"choices": [{"finish_reason": "content_filter"}]}, [{"choices": [{"finish_reason": "content_filter"}]}, DONE], FILTERED),
     "items": (RESPONSES, response(text_item("a")), [completed(text_item("a"))], STOP),
     "blocks": (MESSAGES, message({"type": "text", "text": "a"}, stop_reason="max_tokens"), [started(), *stopped("max_tokens")], LENGTH),
+    "the head of the message": (MESSAGES, None, [started(stop_reason="max_tokens"), *block(0, type="text", text="a"), {"type": "message_stop"}], LENGTH),
     "native": (NATIVE, output({"content": "a"}, "length"), [output({"content": "a"}, "length")], LENGTH),
     "native, in the output": (NATIVE, {"output": {"text": "a", "finish_reason": "length"}}, [{"output": {"text": "a", "finish_reason": "length"}}], LENGTH),
 }  # fmt: skip
 STUB = {"id": "stub", "model": "stub"}
 NAMES = {
     "OpenAI": (CHAT, completion({"content": "a"}), [HI, END, DONE], ("c-1", "m-1")),
+    "a number": (CHAT, completion({"content": "a"}, id=7), [{**HI, "id": 7}, {**END, "id": 7}, DONE], ("7", "m-1")),
     "empty at first, as Azure": (CHAT, None, [{"choices": [], "id": "", "model": ""}, HI, END, DONE], ("c-1", "m-1")),
     "a stub at the end": (CHAT, None, [HI, {**END, **STUB}, {"choices": [], **STUB}, DONE], ("c-1", "m-1")),
     "items": (RESPONSES, response(text_item("a")), [{"type": "response.created", "response": response()}, completed(text_item("a"), **STUB)], ("c-1", "m-1")),
@@ -273,3 +338,122 @@ LISTS = [
 def test_lists_of_models(provider, name, payload, ids):
     models, _ = form(name, provider).parse_models(payload)
     assert [model.id for model in models] == ids
+
+
+@pytest.mark.parametrize("part", [{"type": "image_url", "image_url": {"url": "x"}}, {"image": "x"}])
+def test_a_part_that_is_no_text_is_handed_out_in_raw(part):
+    said = chunk({"content": [part]})
+    chunks, reply = receive(form(), events(said, END, DONE), stream=True, kind="text/event-stream")
+    assert (chunks[0].raw, len(chunks), reply.content) == (said, 2, "")
+    texts = ({"type": "text", "text": ""}, {"type": "text", "text": "", "annotations": [1]}, {"text": ""}, {})
+    said = [chunk({"content": [text]}) for text in texts]
+    chunks, _ = receive(form(), events(*said, END, DONE), stream=True, kind="text/event-stream")
+    assert len(chunks) == 1
+
+
+# -- a reply is the same whole and in pieces ----------------------------------------------------------------------
+
+WORDS = st.text("ab \n{}\u00e9\U0001f600", min_size=1, max_size=12)
+REPLIES = st.fixed_dictionaries(
+    {
+        "content": st.none() | WORDS,
+        "reasoning": st.none() | WORDS,
+        "calls": st.lists(st.tuples(st.sampled_from("fg"), st.dictionaries(WORDS, WORDS, max_size=2)), max_size=3),
+        "by_index": st.booleans(),
+    }
+)
+
+
+def in_pieces(text, size=5):
+    return [text[at : at + size] for at in range(0, len(text or ""), size)]
+
+
+def told_by_chat(content, reasoning, calls, by_index):
+    rows = [
+        {"id": f"c{i}", "type": "function", "function": {"name": name, "arguments": text}}
+        for i, (name, text) in enumerate(calls)
+    ]
+    deltas = [{"reasoning_content": piece} for piece in in_pieces(reasoning)]
+    deltas += [{"content": piece} for piece in in_pieces(content)]
+    for i, row in enumerate(rows):
+        at = {"index": i if by_index else 0}
+        deltas.append({"tool_calls": [{**at, **row, "function": {**row["function"], "arguments": ""}}]})
+        deltas += [
+            {"tool_calls": [{**at, "function": {"arguments": piece}}]}
+            for piece in in_pieces(row["function"]["arguments"])
+        ]
+    said = {"role": "assistant", "content": content, "reasoning_content": reasoning, "tool_calls": rows}
+    end = [chunk(finish="stop"), {"choices": [], "usage": USAGE}, DONE]
+    return completion(said, usage=USAGE), [*map(chunk, deltas), *end]
+
+
+def told_by_items(content, reasoning, calls, by_index):
+    items = [{"type": "reasoning", "id": "r", "summary": [{"type": "summary_text", "text": reasoning}]}] * bool(
+        reasoning
+    )
+    items += [{**text_item(content), "id": "t"}] * bool(content)
+    items += [
+        {"type": "function_call", "id": f"i{i}", "call_id": f"c{i}", "name": name, "arguments": text}
+        for i, (name, text) in enumerate(calls)
+    ]
+    told = []
+    for at, item in enumerate(items):
+        place = {"output_index": at if by_index else 0, "item_id": item["id"]}
+        name = {"reasoning": "reasoning_summary_text", "message": "output_text"}.get(
+            item["type"], "function_call_arguments"
+        )
+        text = {"reasoning": reasoning, "message": content}.get(item["type"], item.get("arguments"))
+        opened = {"type": item["type"], "id": item["id"]} | ({**item, "arguments": ""} if "call_id" in item else {})
+        told.append({"type": "response.output_item.added", "output_index": place["output_index"], "item": opened})
+        told += [delta(name, piece, **place) for piece in in_pieces(text)]
+        told.append({"type": "response.output_item.done", "output_index": place["output_index"], "item": item})
+    return response(*items, usage=NEWER), [*told, completed(*items, usage=NEWER)]
+
+
+def told_by_blocks(content, reasoning, calls, by_index):
+    blocks = [{"type": "thinking", "thinking": reasoning}] * bool(reasoning)
+    blocks += [{"type": "text", "text": content}] * bool(content)
+    blocks += [
+        {"type": "tool_use", "id": f"c{i}", "name": name, "input": json.loads(text)}
+        for i, (name, text) in enumerate(calls)
+    ]
+    told = []
+    for at, one in enumerate(blocks):
+        kind = {"thinking": "thinking_delta", "text": "text_delta"}.get(one["type"], "input_json_delta")
+        field = {"input_json_delta": "partial_json"}.get(kind, one["type"])
+        text = json.dumps(one["input"], ensure_ascii=False) if "input" in one else one[field]
+        empty = {name: {} if name == "input" else "" for name in ("thinking", "text", "input") if name in one}
+        deltas = [{"type": kind, field: piece} for piece in in_pieces(text)]
+        told += block(at if by_index else None, *deltas, **{**one, **empty})
+    return message(*blocks, usage=NEWER), [started(), *told, *stopped(usage=NEWER)]
+
+
+def told_by_frames(content, reasoning, calls, by_index):
+    rows = [
+        {"id": f"c{i}", "index": i, "type": "function", "function": {"name": name, "arguments": text}}
+        for i, (name, text) in enumerate(calls)
+    ]
+    said = {"content": content or "", "reasoning_content": reasoning or "", "tool_calls": rows}
+    frames, told = [], {"content": "", "reasoning_content": ""}
+    for name in ("reasoning_content", "content"):
+        for piece in in_pieces(said[name]):
+            told = {**told, name: told[name] + piece}
+            frames.append(output(told, "null", usage=NEWER))
+    return output(said, usage=NEWER), [*frames, output(said, usage=NEWER)]
+
+
+TELLERS = {CHAT: told_by_chat, RESPONSES: told_by_items, MESSAGES: told_by_blocks, NATIVE: told_by_frames}
+ALIKE = ("content", "reasoning", "tool_calls", "finish_reason", "native_finish_reason", "usage", "id", "model")
+
+
+@settings(max_examples=60)
+@given(name=st.sampled_from([*TELLERS]), said=REPLIES)
+def test_a_reply_is_the_same_whole_and_streamed(name, said):
+    calls = [(tool, json.dumps(value, ensure_ascii=False)) for tool, value in said["calls"]]
+    payload, told = TELLERS[name](**{**said, "calls": calls})
+    once, pieces = whole(form(name), payload), streamed(form(name), *told)
+    assert {fact: getattr(once, fact) for fact in ALIKE} == {fact: getattr(pieces, fact) for fact in ALIKE}
+    assert (once.content, once.reasoning) == (said["content"] or "", said["reasoning"])
+    assert [(call.id, call.name, call.arguments) for call in once.tool_calls] == [
+        (f"c{i}", *call) for i, call in enumerate(calls)
+    ]

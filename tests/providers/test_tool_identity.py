@@ -5,7 +5,22 @@ import json
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from support.replies import DONE, block, chunk, completed, events, form, output, receive, started, stopped, streamed
+from support.replies import (
+    DONE,
+    block,
+    chunk,
+    completed,
+    events,
+    form,
+    output,
+    receive,
+    response,
+    sent,
+    started,
+    stopped,
+    streamed,
+    whole,
+)
 
 CHAT, RESPONSES, MESSAGES, NATIVE = "chat-completions", "responses", "messages", "native"
 
@@ -58,6 +73,10 @@ STREAMS = {
     ),
     "indexes as texts": (
         [[piece('{"x"', "f", index="0", id="a")], [piece('{"y"', "g", index="1", id="b")], [piece(":1}", index="0")], [piece(":2}", index="1")]], [A, B],
+    ),
+    "one id for all, in pieces": (
+        [[piece("", "f", index=0, id="k")], [piece('{"x"', index=0, id="k")], [piece(":1}", index=0)], [piece("", "f", index=1, id="k")], [piece('{"x"', index=1, id="k")], [piece(":2}", index=1)]],
+        [("k", "f", '{"x":1}'), ("k", "f", '{"x":2}')],
     ),
     "arguments as a list": ([[piece([1], "f", index=0, id="a")]], [("a", "f", "[1]")]),
 }  # fmt: skip
@@ -215,6 +234,86 @@ def test_ids_of_items_that_change_with_each_event():
     ]
     calls = streamed(form(RESPONSES), *said, completed()).tool_calls
     assert [(call.id, call.name, call.arguments) for call in calls] == [("c0", *F[1:]), ("c1", *G[1:])]
+
+
+def item(call_id="a", item_id="i", name="f", arguments='{"x":1}'):
+    return {"type": "function_call", "call_id": call_id, "id": item_id, "name": name, "arguments": arguments}
+
+
+def of_items(*said):
+    reply = streamed(form(RESPONSES), *said)
+    return [(call.id, call.name, call.arguments) for call in reply.tool_calls]
+
+
+def test_each_item_of_a_whole_output_is_a_call():
+    for first, second in (("a", "a"), ("a", "b"), ("", ""), (None, None)):
+        for name, text in (("f", '{"x":1}'), ("f", '{"x":2}'), ("g", "{}")):
+            payload = response(item(first), item(second, name=name, arguments=text))
+            reply = whole(form(RESPONSES), payload)
+            expected = [(first or "", *F[1:]), (second or "", name, text)]
+            assert [(call.id, call.name, call.arguments) for call in reply.tool_calls] == expected
+            assert of_items({"type": "response.completed", "response": payload}) == expected
+
+
+NEW_IDS = [
+    {"call_id": "new"},
+    {"item_id": "new"},
+    {"call_id": "new", "item_id": "new"},
+]  # fmt: skip
+
+
+@pytest.mark.parametrize("last", [{}, {"call_id": "newest", "item_id": "newest"}, None])
+@pytest.mark.parametrize("closed", [{}, *NEW_IDS, None])
+@pytest.mark.parametrize("second", ['{"x":1}', '{"x":2}'])
+def test_a_call_whose_ids_change_is_told_once_and_goes_back_by_its_first_id(second, closed, last):
+    """As vLLM has it, which makes up an id each time that it tells a call."""
+    calls = [{"call_id": "a", "item_id": "i"}, {"call_id": "b", "item_id": "j", "arguments": second}]
+    said = []
+    for at, call in enumerate(calls):
+        said.append(
+            {"type": "response.output_item.added", "output_index": at, "item": item(**{**call, "arguments": ""})}
+        )
+        text = call.get("arguments", '{"x":1}')
+        delta = {"type": "response.function_call_arguments.delta", "output_index": at, "item_id": call["item_id"]}
+        said += [{**delta, "delta": text[:3]}, {**delta, "delta": text[3:]}]
+        if closed is not None:
+            new = {name: f"{text}{at}" for name, text in closed.items()}
+            said.append({"type": "response.output_item.done", "output_index": at, "item": item(**{**call, **new})})
+    new = [{name: f"{text}{at}" for name, text in (last or {}).items()} for at in range(2)]
+    items = [] if last is None else [item(**{**call, **ids}) for call, ids in zip(calls, new, strict=True)]
+    reply = streamed(form(RESPONSES), *said, completed(*items, usage={"input_tokens": 1}))
+    assert [(call.id, call.arguments) for call in reply.tool_calls] == [("a", '{"x":1}'), ("b", second)]
+    answers = [{"role": "tool", "tool_call_id": call, "content": "1"} for call in "ab"]
+    body = sent(form(RESPONSES), reply.message, *answers)
+    assert [row["call_id"] for row in body["input"]] == ["a", "b", "a", "b"]
+
+
+def test_one_call_id_for_all_items():
+    said = []
+    for at, text in enumerate(('{"x":1}', '{"x":2}')):
+        one = item("k", f"i{at}", arguments=text)
+        said += [
+            {"type": "response.output_item.added", "output_index": at, "item": {**one, "arguments": ""}},
+            {"type": "response.function_call_arguments.delta", "output_index": at, "item_id": one["id"], "delta": text},
+            {"type": "response.output_item.done", "output_index": at, "item": one},
+        ]
+    expected = [("k", "f", '{"x":1}'), ("k", "f", '{"x":2}')]
+    assert of_items(*said, completed(usage={"input_tokens": 1})) == expected
+    assert of_items(*said, completed(item("k", "i0"), item("k", "i1", arguments='{"x":2}'))) == expected
+
+
+def test_blocks_of_one_index_that_nobody_stopped():
+    use = {"type": "tool_use", "name": "f"}
+    opened = [block(0, **use, id="a", input={"x": 1})[0], block(0, **use, id="b", input={})[0]]
+    calls = streamed(form(MESSAGES), started(), *opened, *stopped()).tool_calls
+    assert [(call.id, call.arguments) for call in calls] == [("a", '{"x": 1}'), ("b", "{}")]
+
+
+def test_arguments_behind_the_end_of_their_block():
+    use = {"type": "tool_use", "id": "a", "name": "f", "input": {}}
+    late = {"type": "content_block_delta", "index": 0, "delta": {"type": "input_json_delta", "partial_json": '{"x":1}'}}
+    calls = streamed(form(MESSAGES), started(), *block(0, **use), late, *stopped()).tool_calls
+    assert [(call.id, call.arguments) for call in calls] == [("a", '{"x":1}')]
 
 
 def test_calls_of_blocks():
