@@ -38,7 +38,7 @@ class AsyncChatStream:
         while True:
             while self._response is None and (not self._ready or self._closed or self._call.stopped is not None):
                 await self._advance()
-            if self._closed or (self._response is not None and not self._ready):
+            if self._response is not None and (self._closed or not self._ready):
                 raise StopAsyncIteration
             try:
                 return self._ready.popleft()

@@ -38,7 +38,7 @@ class ChatStream:
         while True:
             while self._response is None and (not self._ready or self._closed or self._call.stopped is not None):
                 self._advance()
-            if self._closed or (self._response is not None and not self._ready):
+            if self._response is not None and (self._closed or not self._ready):
                 raise StopIteration
             try:
                 return self._ready.popleft()

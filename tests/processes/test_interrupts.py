@@ -12,7 +12,7 @@ import pytest
 import urllib3
 from support.events_heard import Heard
 from support.interrupts import Trace, interrupt, interrupted, interruptible
-from support.live import WORDS, Work, at, eventually, slots
+from support.live import WORDS, Work, at, content, eventually, slots
 
 import llmnet
 from llmnet.batch import progress, threads
@@ -215,6 +215,25 @@ def test_a_thread_that_takes_a_chunk_from_another_ends_nothing_for_that_one(serv
         if not trace.done:
             assert n > 50
             return
+
+
+def test_a_close_from_another_thread_is_no_end_of_the_stream(server):
+    """Between any two steps of the one that reads: it gets all, or it hears that the stream is closed."""
+    with llmnet.Client(**at(server)) as client:
+        for n in itertools.count(1):
+            server.script(Reply(text="one two"))
+            stream, refused = client.stream_chat("hi"), []
+            chunks = [next(stream)]
+            with Trace((stream_module,), lambda stream=stream: Work(stream.close).result(), n) as trace:
+                try:
+                    chunks += stream
+                except llmnet.StreamError as error:
+                    refused.append(error)
+            assert content(chunks) == "one two" or "the stream is closed" in str(refused), trace.at
+            assert slots(client) == 0, trace.at
+            if not trace.done:
+                assert n > 30
+                return
 
 
 MAKING = {

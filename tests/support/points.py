@@ -15,6 +15,7 @@ import llmnet
 from llmnet.testing import FakeServer, Reply, full_peer, mute_peer
 
 LATER = Reply(status=429, headers={"retry-after": "30"})
+BEFORE_THE_HOLD = "one two three four"
 
 
 class Point:
@@ -29,6 +30,14 @@ def waiting(client):
     with client._common._lock:
         calls = list(client._common._live)
     return sum(call._wake is not None for call in calls)
+
+
+def reads_on(stream):
+    """Whether a stream's reader has handed out all that comes before a hold, and is in a step again, which waits."""
+    if stream.meta.status == 200 and getattr(stream.partial, "content", None) != BEFORE_THE_HOLD:
+        return False
+    # In this order: what a step has read is handed out after it.
+    return not stream._ready and stream._turn.taken
 
 
 @contextlib.contextmanager

@@ -86,8 +86,11 @@ def by_client(at_point, front):
 
 
 def by_signal(at_point, front):
-    with interruptible(), points.interrupted(at_point, signal.SIGINT):
-        list(at_point.client.stream_chat(at_point.message))
+    """In the wait itself: a Ctrl-C between two chunks may be one in the caller's loop, one in a hook is the hook's."""
+    stream = at_point.client.stream_chat(at_point.message)
+    in_the_wait = points.Point(at_point.client, lambda: at_point.reached() and points.reads_on(stream))
+    with interruptible(), points.interrupted(in_the_wait, signal.SIGINT):
+        list(stream)
 
 
 POINTS = {
