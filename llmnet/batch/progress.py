@@ -86,7 +86,8 @@ class Reporter:
     """Sums up the results of one batch, and shows the figures now and then; entered for each result.
 
     Several threads may take results of one batch, and calls are told of on others: `_counting` guards the counters and
-    the start, `_closed` is taken by the one who ends it. What is shown is read without a lock: each figure was right a
+    the start, `_throttling` that of throttles, so that no worker waits for who takes results; `_closed` is taken by the
+    one who ends it. What is shown is read without a lock: each figure was right a
     moment ago, and two who take results at one time may show at one time. The marks of the pace are a deque, whose
     `append` and `[]` are one step of the interpreter each.
 
@@ -106,7 +107,7 @@ class Reporter:
         self._pace = Pace(0.0)
         self._shown = -1.0
         self._done = self._failed = self._tokens = self._throttled = 0
-        self._counting = threading.RLock()
+        self._counting, self._throttling = threading.RLock(), threading.RLock()
         # No event, whose lock the display may hold as the garbage collector comes to end it, on the very thread.
         self._ended, self._closed = threading.Lock(), threading.Lock()
         self._ended.acquire()
@@ -119,7 +120,7 @@ class Reporter:
 
         def heard(event: CallEvent) -> None:
             if isinstance(event, Throttled):
-                with self._counting:
+                with self._throttling:
                     self._throttled += 1
             if own is not None:
                 own(event)

@@ -66,6 +66,15 @@ class Ledger:
         return self.taken - self.finished
 
     @property
+    def mine(self) -> bool:
+        """Whether this very thread holds the lock, as one does that a signal handler has interrupted in here."""
+        try:
+            threading.Condition(self._lock).notify(0)
+        except RuntimeError:  # what it raises of a lock that the thread has not
+            return False
+        return True
+
+    @property
     def over(self) -> bool:
         """Whether there will be no more results."""
         with self._lock:

@@ -50,7 +50,8 @@ class Engine(Generic[C]):
     """The workers of one batch.
 
     They share the ledger, which has a lock, the bells, which are locks, and the source of rows, which whoever has been
-    given leave by `Ledger.take` asks alone, until `took`.
+    given leave by `Ledger.take` asks alone, until `took`. `_driving` has the threads that drive a call just now, each of
+    which adds and discards itself in one step of the interpreter.
 
     Args:
         rows: where rows come from; it is asked by one worker at a time.
@@ -73,6 +74,7 @@ class Engine(Generic[C]):
         self._rows, self.ledger = iterator(rows), ledger
         self._make, self._run = make, run
         self._room, self._news, self._calm = Bell(), Bell(), Bell()
+        self._driving: set[int] = set()
 
     def next(self) -> BatchResult | None:
         """Wait for the next result; `None` after the last one.
@@ -100,8 +102,10 @@ class Engine(Generic[C]):
         self._news.ring()
 
     def close(self) -> None:
-        """Stop, and wait until no call is in flight."""
+        """Stop, and wait until no call is in flight; who interrupts one that they wait for themselves does not wait."""
         self.stop()
+        if self.ledger.mine or threading.get_ident() in self._driving:
+            return
         while self.ledger.in_flight:
             self._calm.wait()
         self._calm.ring()
@@ -145,6 +149,7 @@ class Engine(Generic[C]):
             return
         call = name = None
         try:
+            self._driving.add(threading.get_ident())
             self._grow()
             self._room.ring()
             name = custom_id_of(row)
@@ -154,6 +159,7 @@ class Engine(Generic[C]):
         except Exception as error:  # noqa: BLE001 - one row's failure is a result like any other
             self.ledger.hold(BatchResult(index=index, custom_id=name, error=bare(error)))
         finally:
+            self._driving.discard(threading.get_ident())
             self.ledger.leave(call)
             self._news.ring()
             self._calm.ring()
@@ -191,7 +197,11 @@ class Batch:
         self._engine.stop()
 
     def close(self) -> None:
-        """Stop, and wait until no call is in flight; idempotent. A signal handler must not wait: it may `stop`."""
+        """Stop, and wait until no call is in flight; idempotent.
+
+        A hook of its calls, and a signal handler that comes inside the books of the batch, do not wait: the calls would
+        wait for them. A handler does better to `stop`.
+        """
         self._engine.close()
         self._report.close()
 

@@ -158,8 +158,9 @@ class Caller:
         """What makes a call of each row of a batch, with these arguments of `chat` for all of them.
 
         Raises:
-            ConfigurationError: one of them is wrong for every row.
+            ConfigurationError: one of them is wrong for every row, or the client is closed.
         """
+        self._common.check_open()
         check_names(common)
         take_extras(dict(common))
         if common.get("model") is not None:

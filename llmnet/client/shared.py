@@ -69,12 +69,17 @@ class Shared:
     def watch(self, call: Call) -> Call:
         """Note a call, so that `close` can end it."""
         with self._lock:
-            self._check_open()
+            self.check_open()
             self._live.add(call)
-            self._check_open()  # again: a handler that has closed it just now may not have seen the call
+            self.check_open()  # again: a handler that has closed it just now may not have seen the call
         return call
 
-    def _check_open(self) -> None:
+    def check_open(self) -> None:
+        """Refuse a call of a client that is closed.
+
+        Raises:
+            ConfigurationError: it is.
+        """
         if self.closed:
             raise ConfigurationError("the client is closed; make a new one, or call it inside its with block")
 

@@ -1,5 +1,6 @@
 """What a header may carry: names, values and keys, checked when they are given, and never shown in an error."""
 
+import inspect
 import re
 from collections.abc import Mapping
 from typing import Any
@@ -59,12 +60,19 @@ def checked_key(key: Any, name: str = "api_key") -> str | None:
     return key or None
 
 
+def drop(said: object) -> None:
+    """Close a coroutine that nobody will await; Python would warn of it where nobody knows whose it was."""
+    if inspect.iscoroutine(said):
+        said.close()
+
+
 def given_key(said: Any) -> str:
     """What a callable `api_key` gave for an attempt, which must be a key.
 
     Raises:
         ConfigurationError: it is none.
     """
+    drop(said)
     key = checked_key(said, "what the callable api_key gave")
     if key is None:
         raise ConfigurationError("the callable api_key gave no key")

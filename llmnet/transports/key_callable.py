@@ -1,19 +1,27 @@
 """Asks a plain function of the caller's on a daemon thread of its own, for both fronts; who waits for it is bounded.
 
 The function may block for as long as it likes. An executor would starve on a few of those, and is joined when the
-interpreter exits; a daemon thread is left behind.
+interpreter exits; a daemon thread is left behind. Of one function's so many may be: it is not asked again before one ends.
 """
 
 import contextvars
+import os
 import threading
 from collections.abc import Callable
 from concurrent.futures import Future
 from typing import Any
 
+from llmnet.core.admission.gate import Same
 from llmnet.core.errors import APIConnectionError
+from llmnet.core.headers import drop
 from llmnet.core.outcome import Fault, Outcome
 
 ASKED = "while the callable api_key was asked"
+MOST_LEFT = 64
+"""Threads of one function for which nobody waits any more."""
+
+# Each answer that nobody waits for, and whose it is; added and taken out in one step of the interpreter each.
+_LEFT: dict["Future[Any]", Same] = {}
 
 
 def asked(function: Callable[[], Any]) -> "Future[Any]":
@@ -23,8 +31,11 @@ def asked(function: Callable[[], Any]) -> "Future[Any]":
         What will have come of it: its value, or the very exception that it raised.
 
     Raises:
-        Fault: the system has no thread left.
+        Fault: the system has no thread left, or too many of this function's were left behind.
     """
+    if [*_LEFT.values()].count(Same(function)) >= MOST_LEFT:
+        said = f"the callable api_key has not answered {MOST_LEFT} earlier calls yet, and is not asked again before it does"
+        raise Fault(Outcome(APIConnectionError(said)))
     answer: Future[Any] = Future()
     answer.set_running_or_notify_cancel()  # from here on nobody can cancel it
     work = contextvars.copy_context().run
@@ -33,6 +44,18 @@ def asked(function: Callable[[], Any]) -> "Future[Any]":
     except RuntimeError as error:
         raise Fault(Outcome(APIConnectionError(f"no thread to ask the callable api_key: {error}"))) from error
     return answer
+
+
+def forgo(function: Callable[[], Any], answer: "Future[Any]") -> None:
+    """Note that nobody waits for an answer any more; its thread lives until it comes."""
+    _LEFT[answer] = Same(function)
+    answer.add_done_callback(_came_late)
+
+
+def _came_late(answer: "Future[Any]") -> None:
+    _LEFT.pop(answer, None)
+    if answer.exception() is None:
+        drop(answer.result())
 
 
 def _ask(function: Callable[[], Any], answer: "Future[Any]") -> None:
@@ -49,3 +72,7 @@ def loud(error: StopIteration | StopAsyncIteration) -> RuntimeError:
     said = RuntimeError(f"the callable api_key raised {type(error).__name__}")
     said.__cause__ = error
     return said
+
+
+if hasattr(os, "register_at_fork"):
+    os.register_at_fork(after_in_child=_LEFT.clear)  # a forked child lacks these threads

@@ -7,7 +7,7 @@ import threading
 
 import pytest
 from support.endless_batches import LIMIT, endless, held, underway, workers
-from support.live import PROMPT, Work, at, eventually, slots
+from support.live import PROMPT, Sync, Work, at, eventually, slots
 
 import llmnet
 from llmnet.core.events import CallFinished
@@ -130,6 +130,23 @@ def test_a_stop_from_a_hook_of_the_calls(front, server):
         batch = client.batch(endless(), max_concurrent=LIMIT)
         hooks.append(lambda event: isinstance(event, CallFinished) and batch.stop())
         assert {one.index for one in batch} <= {0, 1}
+
+
+def test_a_close_from_a_hook_of_the_calls(server):
+    """It does not wait for the very call that tells it."""
+    hooks = []
+    with underway(Sync(), server, on_event=lambda event: [hook(event) for hook in hooks]) as client:
+        batch = client.batch(endless(), max_concurrent=LIMIT)
+        hooks.append(lambda event: isinstance(event, CallFinished) and batch.close())
+        assert {one.index for one in Work(list, batch).result()} <= {0, 1}
+
+
+def test_a_closed_client_takes_no_batch(front, server):
+    with front.client(**at(server)) as client:
+        child = client.with_options()
+    for closed in (client, child):
+        with pytest.raises(llmnet.ConfigurationError, match="the client is closed"):
+            closed.batch(["hi"])
 
 
 def test_a_client_that_is_closed_fails_the_rows_of_its_batch(front, server):

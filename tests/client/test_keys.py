@@ -8,6 +8,7 @@ import dataclasses
 import functools
 import gc
 import threading
+import warnings
 import weakref
 
 import pytest
@@ -16,6 +17,7 @@ from support.live import PROMPT, BlockingClient, Work, at, content, eventually, 
 import llmnet
 from llmnet.core.admission.gate import Same
 from llmnet.testing import Reply
+from llmnet.transports import key_callable
 
 pytestmark = pytest.mark.threads
 
@@ -149,6 +151,61 @@ def test_where_no_thread_can_be_had_the_error_says_so(front, server, monkeypatch
             client.chat("hi")
         monkeypatch.undo()
         assert client.chat("hi").content == "hi"
+
+
+def test_a_function_that_never_answers_leaves_no_more_threads_than_so_many(front, server, hanging, monkeypatch):
+    monkeypatch.setattr(key_callable, "MOST_LEFT", 3)
+    with front.client(**at(server, api_key=hanging, max_retries=0)) as client:
+        for _ in range(3):
+            with pytest.raises(llmnet.APITimeoutError, match="callable api_key was asked"):
+                client.chat("hi", timeout=0.01)
+        with pytest.raises(llmnet.APIConnectionError, match="has not answered 3 earlier calls"):
+            client.chat("hi")
+        assert sum(thread.name == "llmnet-key" for thread in threading.enumerate()) == 3
+        with child(front, client, api_key=lambda: "sk-1") as other:
+            assert other.chat("hi").content == "hi"  # another function is asked
+        hanging.over.set()
+        eventually(lambda: not key_callable._LEFT)
+        assert client.chat("hi").content == "hi"
+
+
+async def key_of_a_coroutine():
+    return "sk-1"
+
+
+def test_a_coroutine_that_nobody_can_await_is_closed(server):
+    with (
+        warnings.catch_warnings(record=True) as warned,
+        llmnet.Client(**at(server, api_key=lambda: key_of_a_coroutine())) as client,  # noqa: PLW0108
+    ):
+        warnings.simplefilter("always")
+        with pytest.raises(llmnet.ConfigurationError, match="must be a string, not coroutine"):
+            client.chat("hi")
+        gc.collect()
+    assert [str(one.message) for one in warned] == []
+
+
+def test_a_coroutine_that_comes_when_nobody_waits_is_closed(front, server):
+    asked, over = threading.Event(), threading.Event()
+
+    def key():
+        asked.set()
+        over.wait(PROMPT)
+        return key_of_a_coroutine()
+
+    with warnings.catch_warnings(record=True) as warned, front.client(**at(server, api_key=key)) as client:
+        warnings.simplefilter("always")
+        stream = client.stream_chat("hi")
+        work = Work(list, stream)
+        assert asked.wait(PROMPT)
+        stream.cancel()
+        with pytest.raises(llmnet.StreamCancelledError):
+            work.result()
+        over.set()
+        eventually(lambda: not key_callable._LEFT)
+        eventually(lambda: all(thread.name != "llmnet-key" for thread in threading.enumerate()))
+        gc.collect()
+    assert [str(one.message) for one in warned] == []
 
 
 # -- what it raises -------------------------------------------------------------------------------------------------------

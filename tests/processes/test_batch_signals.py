@@ -7,10 +7,13 @@ import signal
 
 import pytest
 from support.endless_batches import LIMIT, endless, held, underway
+from support.interrupts import Trace
 from support.live import PROMPT, Sync, Work, at, eventually, no_leak
 
 import llmnet
+from llmnet.batch import progress, state
 from llmnet.batch.state import WINDOW
+from llmnet.testing import Reply
 
 pytestmark = pytest.mark.threads
 
@@ -46,6 +49,33 @@ def test_a_signal_handler_that_stops_it(server):
         with handler(signal.SIGINT, lambda *_: batch.stop()):
             signalled(signal.SIGINT, lambda: server.active == LIMIT)
             assert sorted(one.index for one in batch) == [0, 1]
+
+
+def test_a_signal_handler_that_closes_it_inside_its_books(server):
+    """The calls in flight need the lock that is held by whom it interrupts, and are not waited for."""
+    server.handler = lambda _: Reply(delay=0.004)
+    trace, done = Trace((state,), lambda: batch.close()), False  # noqa: PLW0108 - each time another one
+
+    def consume():
+        with trace:
+            list(batch)
+        return not trace.done
+
+    with llmnet.Client(**at(server)) as client:
+        while not done:
+            batch = client.batch([str(number) for number in range(3)], max_concurrent=2)
+            done = Work(consume).result()
+            batch.close()
+            assert batch._engine.ledger.in_flight == 0
+    assert len(trace.seen) > 20
+
+
+def test_who_counts_results_keeps_no_call_from_telling_of_a_throttle():
+    report = progress.Reporter(state.Ledger(1), None, print)
+    throttled = llmnet.Throttled(1, "fake", "host", "m", False, 0.0, 1, None, None, True, "")
+    with report._counting:
+        Work(report.hook(None), throttled).result()
+    assert report._throttled == 1
 
 
 def test_a_signal_handler_that_stops_it_on_a_loop(server):

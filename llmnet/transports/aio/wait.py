@@ -15,7 +15,7 @@ from llmnet.core.call import Call
 from llmnet.core.headers import checked_key, given_key
 from llmnet.core.outcome import Fault, Outcome
 from llmnet.core.request import is_async_callable
-from llmnet.transports.key_callable import ASKED, asked, loud
+from llmnet.transports.key_callable import ASKED, asked, forgo, loud
 
 T = TypeVar("T")
 
@@ -221,7 +221,11 @@ async def _told_by(source: Callable[[], Any]) -> Any:
     loop, over = asyncio.get_running_loop(), asyncio.Event()
     answer = asked(source)
     answer.add_done_callback(lambda _: wake(loop, over.set))
-    await over.wait()
+    try:
+        await over.wait()
+    except BaseException:
+        forgo(source, answer)
+        raise
     return answer.result()
 
 

@@ -12,7 +12,7 @@ from llmnet.core.errors import ConfigurationError
 from llmnet.core.headers import checked_key, given_key
 from llmnet.core.outcome import Fault, Outcome
 from llmnet.core.request import is_async_callable
-from llmnet.transports.key_callable import ASKED, asked
+from llmnet.transports.key_callable import ASKED, asked, forgo
 
 # On Windows Ctrl-C does not end the wait for a lock, elsewhere it may come the moment before one.
 _SLICE = 1.0
@@ -96,14 +96,17 @@ def _said_by(source: Callable[[], Any], call: Call) -> Any:
     """
     answer, over = asked(source), Latch()
     answer.add_done_callback(lambda _: over.set())
-    call.wakes(over.set)
     try:
+        call.wakes(over.set)
         wait_for(over, call.left())
+        call.go_on()
+        if not answer.done():
+            raise Fault(Outcome(call.expired(ASKED)))
+    except BaseException:
+        forgo(source, answer)
+        raise
     finally:
         call.wakes(None)
-    call.go_on()
-    if not answer.done():
-        raise Fault(Outcome(call.expired(ASKED)))
     return answer.result()
 
 
