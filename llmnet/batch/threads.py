@@ -50,8 +50,8 @@ class Engine(Generic[C]):
     """The workers of one batch.
 
     They share the ledger, which has a lock, the bells, which are locks, and the source of rows, which whoever has been
-    given leave by `Ledger.take` asks alone, until `took`. `_driving` has the threads that drive a call just now, each of
-    which adds and discards itself in one step of the interpreter.
+    given leave by `Ledger.take` asks alone, until `took`. `_driving` has the threads that drive a call just now: each
+    adds and discards itself, in one step of the interpreter.
 
     Args:
         rows: where rows come from; it is asked by one worker at a time.

@@ -1,7 +1,8 @@
 """Asks a plain function of the caller's on a daemon thread of its own, for both fronts; who waits for it is bounded.
 
 The function may block for as long as it likes. An executor would starve on a few of those, and is joined when the
-interpreter exits; a daemon thread is left behind. Of one function's so many may be: it is not asked again before one ends.
+interpreter exits; a daemon thread is left behind. A function that has left too many behind is not asked again before
+one of them ends.
 """
 
 import contextvars
@@ -34,7 +35,7 @@ def asked(function: Callable[[], Any]) -> "Future[Any]":
         Fault: the system has no thread left, or too many of this function's were left behind.
     """
     if [*_LEFT.values()].count(Same(function)) >= MOST_LEFT:
-        said = f"the callable api_key has not answered {MOST_LEFT} earlier calls yet, and is not asked again before it does"
+        said = f"the callable api_key has not answered {MOST_LEFT} earlier calls, and is not asked again before it does"
         raise Fault(Outcome(APIConnectionError(said)))
     answer: Future[Any] = Future()
     answer.set_running_or_notify_cancel()  # from here on nobody can cancel it

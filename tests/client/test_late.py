@@ -259,6 +259,33 @@ def test_an_early_reply_ends_the_upload(front, before):
             assert peer.connections == count, "what was not sent whole leaves no connection that serves again"
 
 
+INFORMATIONAL = b"HTTP/1.1 103 X\r\n\r\n"
+EARLY = {
+    "whole": ([TOO_BIG], 60),
+    "in pieces": ([TOO_BIG[:5], TOO_BIG[5:]], BOUND),
+    "after": ([INFORMATIONAL + TOO_BIG], BOUND),
+}
+
+
+@pytest.mark.parametrize(("records", "response"), EARLY.values(), ids=EARLY)
+def test_over_tls_an_early_reply_ends_the_upload_of_a_thread(certified, trusting, records, response):
+    """At once, where its first bytes are those of a reply; else at the bound."""
+
+    def act(peer, sock):
+        head_of(sock)
+        for record in records:
+            sock.sendall(record)
+        peer.over.wait(PROMPT)
+
+    fields = {"timeout": timeout(response=response), "verify": trusting}
+    with Peer(act, certified) as peer, llmnet.Client(**at_port(peer.port, "https", **fields)) as client:
+        for count in (1, 2):
+            error = big(client)
+            assert isinstance(error, llmnet.BadRequestError)
+            assert [attempt.status for attempt in error.meta.attempts] == [413]
+            assert peer.connections == count
+
+
 def test_over_tls_an_early_reply_is_seen_at_the_bound(front, certified, trusting):
     def act(peer, sock):
         head_of(sock)

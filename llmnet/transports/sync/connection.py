@@ -35,6 +35,7 @@ class Bounded:
     through: Proxy | None = None
     debuglevel = 0  # whatever `http.client` is told: it would print the credentials
     served = _cut = False
+    early = b""  # of the reply, read while the request was still being sent
     reply: Reply | None = None
     sock: socket.socket | None
     _handle: socket.socket | None = None
@@ -173,12 +174,16 @@ class Bounded:
         if not self._tunnelling():
             self.call.sending()
         self.call.uploading = self._cut = True
-        upload(self.sock, data, self.call, super().send)  # type: ignore[misc]
+        upload(self.sock, data, self.call, super().send, self._keep)  # type: ignore[misc]
         self.call.uploading = self._cut = False
+
+    def _keep(self, early: bytes) -> None:
+        self.early = early
 
     def close(self) -> None:
         """Close the connection, which nobody is blocked on any more."""
         self._let_be()
+        self.early = b""
         super().close()  # type: ignore[misc]
 
     def _tunnelling(self) -> bool:

@@ -33,8 +33,8 @@ class BoundedReader(io.RawIOBase):
 
     _kept: Any = None
 
-    def __init__(self, sock: socket.socket, call: Call) -> None:
-        self._sock, self._call = sock, call
+    def __init__(self, sock: socket.socket, call: Call, early: bytes = b"") -> None:
+        self._sock, self._call, self._early = sock, call, early
         self.in_head, self.over = True, False
         self.head = 0  # bytes that have come since a head began
         # Keeps the socket open until the response is closed, as `http.client` expects of its file.
@@ -66,6 +66,11 @@ class BoundedReader(io.RawIOBase):
         return n
 
     def _receive(self, buffer: Any) -> int:
+        """Receive, after what had come early, which is shorter than any buffer."""
+        if self._early:
+            early, self._early = self._early, b""
+            buffer[: len(early)] = early
+            return len(early)
         left = self._call.left()
         while left > 0:
             arm(self._sock, min(left, SLICE))
@@ -104,7 +109,8 @@ class Reply(http.client.HTTPResponse):
 
     def __init__(self, connection: Any, sock: socket.socket, *args: Any, **kwargs: Any) -> None:
         self._connection, self._sock = connection, sock
-        self._reader = BoundedReader(sock, connection.call)
+        self._reader = BoundedReader(sock, connection.call, connection.early)
+        connection.early = b""
         super().__init__(self._reader, *args, **kwargs)  # type: ignore[arg-type]
         connection.reply = self
 

@@ -23,7 +23,7 @@ _HEAD = 12  # as far as the status goes
 _Selector = getattr(selectors, "PollSelector", selectors.SelectSelector)
 
 
-def upload(sock: Any, data: Any, call: Call, send: Callable[[Any], object]) -> None:
+def upload(sock: Any, data: Any, call: Call, send: Callable[[Any], object], keep: Callable[[bytes], object]) -> None:
     """Send what a request consists of.
 
     Args:
@@ -31,28 +31,29 @@ def upload(sock: Any, data: Any, call: Call, send: Callable[[Any], object]) -> N
         data: bytes; files and iterators go as they are.
         call: whose bounds hold.
         send: sends one piece.
+        keep: takes what of the reply had to be read to be known, and is still to be read as such.
 
     Raises:
         BrokenPipeError: the reply, or the end of the connection, has come first; urllib3 goes on to read it.
         TimeoutError: the bound expired, and nothing has come.
     """
     pieces = _pieces(data)
-    # Of what comes over TLS nobody can tell whether it is a reply, before it is read.
-    watched = len(pieces) > 1 and type(sock) is socket.socket
+    # Where TLS is spoken within TLS, there is no receive that does not wait.
+    watched, heard = len(pieces) > 1 and isinstance(sock, socket.socket), False
     try:
         for piece in pieces:
-            watched = watched and not _heard(sock, call.left())
+            heard = heard or (watched and _heard(sock, call.left(), keep))
             arm(sock, call.left())
             send(piece)
     except (ssl.SSLEOFError, ssl.SSLZeroReturnError) as error:
         raise BrokenPipeError(errno.EPIPE, str(error)) from error
     except TimeoutError as error:
-        if error.errno is None and _ready(lowest(sock), selectors.EVENT_READ, 0):
+        if error.errno is None and (heard or _ready(lowest(sock), selectors.EVENT_READ, 0)):
             raise BrokenPipeError(errno.EPIPE, "something has come before all was sent") from error
         raise
 
 
-def _heard(sock: socket.socket, seconds: float) -> bool:
+def _heard(sock: socket.socket, seconds: float, keep: Callable[[bytes], object]) -> bool:
     """Wait until there is room for the next piece; whether something has come that is no reply yet.
 
     Raises:
@@ -60,10 +61,23 @@ def _heard(sock: socket.socket, seconds: float) -> bool:
     """
     if not _ready(sock, selectors.EVENT_READ | selectors.EVENT_WRITE, seconds) & selectors.EVENT_READ:
         return False
-    head = sock.recv(_HEAD, socket.MSG_PEEK)
+    head = _begun(sock, keep) if isinstance(sock, ssl.SSLSocket) else sock.recv(_HEAD, socket.MSG_PEEK)
+    if head is None:
+        return False
     if not head or answers(head):
         raise BrokenPipeError(errno.EPIPE, "the reply has come before all was sent")
     return True
+
+
+def _begun(sock: ssl.SSLSocket, keep: Callable[[bytes], object]) -> bytes | None:
+    """What has come of the reply; `None` where it is TLS's own, as are tickets. TLS lets nobody look without taking."""
+    sock.settimeout(0.0)
+    try:
+        head = sock.recv(_HEAD)
+    except (ssl.SSLWantReadError, ssl.SSLWantWriteError):
+        return None
+    keep(head)
+    return head
 
 
 def _ready(sock: socket.socket, events: int, seconds: float) -> int:
