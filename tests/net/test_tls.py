@@ -312,6 +312,36 @@ def test_a_forked_child_keeps_the_contexts_but_not_the_lock():
     assert done.returncode == 0
 
 
+WHILE_ONE_IS_MADE = """
+import os, sys, threading
+from llmnet.net import tls
+made, begun, forked = [], threading.Event(), threading.Event()
+built = tls._built
+def slowly(trust):
+    begun.set()
+    assert forked.wait(20)
+    made.append(1)
+    return built(trust)
+tls._built = slowly
+maker = threading.Thread(target=tls.ssl_context, args=(True, {}, "sync"))
+maker.start()
+assert begun.wait(20)
+os.register_at_fork(before=forked.set)  # runs before those that were registered earlier
+child = os.fork()
+if child == 0:
+    os._exit(0 if made and tls.ssl_context(True, {}, "async") else 1)
+maker.join()
+sys.exit(os.waitstatus_to_exitcode(os.waitpid(child, 0)[1]))
+"""
+
+
+@pytest.mark.skipif(not hasattr(os, "fork"), reason="no fork here")
+def test_a_fork_waits_for_a_context_that_another_thread_makes():
+    """What OpenSSL has locked meanwhile would stay so in the child, which would hang at its first context."""
+    done = subprocess.run([sys.executable, "-W", "ignore", "-c", WHILE_ONE_IS_MADE], timeout=60, check=False)
+    assert done.returncode == 0
+
+
 # -- the fronts ---------------------------------------------------------------------------------------------------------
 
 
