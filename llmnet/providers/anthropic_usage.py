@@ -1,4 +1,4 @@
-"""The usage of a Messages reply: counted in several events, each of which replaces what it names (docs/vendors.md, Usage)."""
+"""The usage of a Messages reply, counted in several events; each replaces what it names (docs/vendors.md, Usage)."""
 
 from typing import Any
 
