@@ -1,4 +1,4 @@
-"""What tests of programs that talk to language models need: a real server whose answers and faults are scripted."""
+"""For tests of programs that call language models: a real server whose replies and faults are scripted."""
 
 from llmnet.testing.embedded import embedded_url
 from llmnet.testing.faults import FAULTS, fault

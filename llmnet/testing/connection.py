@@ -1,4 +1,4 @@
-"""One connection of a client: feeds what arrives to the reader, takes the steps of the reply; decides nothing."""
+"""One connection of a client: feeds what arrives to the reader, takes the steps of the reply; makes no decisions."""
 
 import asyncio
 import socket
@@ -7,8 +7,8 @@ import sys
 from collections.abc import Generator
 from typing import cast
 
-from llmnet.testing.reply_steps import Mark, Step
-from llmnet.testing.server_state import Desk
+from llmnet.testing.reply_steps import Action, Step
+from llmnet.testing.server_state import FakeServerState
 from llmnet.testing.wire import BAD_REQUEST, read_requests
 
 # SO_LINGER of zero seconds makes a close a reset; its two numbers are shorts on Windows.
@@ -16,15 +16,15 @@ _LINGER_ZERO = struct.pack("hh" if sys.platform == "win32" else "ii", 1, 0)
 
 
 class Connection(asyncio.Protocol):
-    """Plays one reply at a time and needs no task for it: each kind of waiting ends in a call of `_play`."""
+    """Plays one reply at a time, without a task: whatever a step waits for calls `_play` at its end."""
 
-    def __init__(self, desk: Desk, members: set["Connection"]) -> None:
-        self._desk = desk
+    def __init__(self, state: FakeServerState, members: set["Connection"]) -> None:
+        self._state = state
         self._members = members
         self._buffer = bytearray()
         self._steps: Generator[Step, None, None] | None = None
         self._since = 0
-        self._heard = False
+        self._received_any = False
         self._paused = False
         self._blocked = False
         self._timer: asyncio.TimerHandle | None = None
@@ -33,12 +33,12 @@ class Connection(asyncio.Protocol):
         """Begin to read; a step is done when the kernel has its bytes, so the transport must not keep any."""
         self._transport = cast("asyncio.Transport", transport)
         self._transport.set_write_buffer_limits(high=1)
-        self._requests = read_requests(self._buffer, self._desk.accept())
+        self._requests = read_requests(self._buffer, self._state.accept())
         self._members.add(self)
-        self._begin(self._desk.greet("accept"))
+        self._begin(self._state.before_request("accept"))
 
     def connection_lost(self, exc: Exception | None) -> None:
-        """Forget what was not yet said."""
+        """Drop the rest of the reply."""
         self._members.discard(self)
         if self._timer:
             self._timer.cancel()
@@ -48,18 +48,18 @@ class Connection(asyncio.Protocol):
 
     def data_received(self, data: bytes) -> None:
         """Keep the bytes, and begin with the next request unless one is being answered."""
-        if not self._heard and not self._steps:
-            self._heard = True
-            self._begin(self._desk.greet("hello"))
+        if not self._received_any and not self._steps:
+            self._received_any = True
+            self._begin(self._state.before_request("hello"))
         self._buffer += data
         self._next()
 
     def pause_writing(self) -> None:
-        """Note that the client reads slower than we write."""
+        """Wait before the next write: the client reads more slowly than the server writes."""
         self._paused = True
 
     def resume_writing(self) -> None:
-        """Go on, if a step had to wait."""
+        """Continue the reply, if a step had to wait."""
         self._paused = False
         if self._blocked:
             self._blocked = False
@@ -80,10 +80,10 @@ class Connection(asyncio.Protocol):
             self._transport.close()
             return
         if found:
-            self._begin(self._desk.answer(found))
+            self._begin(self._state.answer(found))
 
     def _begin(self, steps: Generator[Step, None, None]) -> None:
-        self._since = self._desk.releases
+        self._since = self._state.releases
         self._steps = steps
         self._play()
 
@@ -94,29 +94,29 @@ class Connection(asyncio.Protocol):
                 case bytes():
                     self._transport.write(step)
                     if self._transport.is_closing():
-                        return  # the client has left; an endless reply would never let the loop say so
+                        return  # the client has left; an endless reply would not let the loop report it
                     if self._paused:
                         self._blocked = True
                         return
                 case float():
                     self._timer = asyncio.get_running_loop().call_later(step, self._play)
                     return
-                case Mark.HOLD if self._desk.hold(self._play, self._since):
+                case Action.HOLD if self._state.hold(self._play, self._since):
                     return
-                case Mark.STALL:
+                case Action.STALL:
                     return
-                case Mark.CLOSE | Mark.ABORT | Mark.RESET:
-                    self._hang_up(step)
+                case Action.CLOSE | Action.ABORT | Action.RESET:
+                    self._disconnect(step)
                     return
         self._steps = None
         if self._buffer:
             asyncio.get_running_loop().call_soon(self._next)
 
-    def _hang_up(self, how: Mark) -> None:
-        if how is Mark.RESET:
+    def _disconnect(self, action: Action) -> None:
+        if action is Action.RESET:
             raw: socket.socket = self._transport.get_extra_info("socket")
             raw.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, _LINGER_ZERO)
-        if how is Mark.CLOSE:
+        if action is Action.CLOSE:
             self._transport.close()
         else:
             self._transport.abort()

@@ -1,4 +1,4 @@
-"""The fault kit: what can go wrong between a client and a server, by name; each fault is a `Reply` like any other."""
+"""What can go wrong between a client and a server, by name; each fault is a `Reply` like any other."""
 
 import dataclasses
 import difflib
@@ -17,30 +17,30 @@ _GZIP = {"content-type": "application/json", "content-encoding": "gzip"}
 
 
 def _status(status: int, code: str, kind: str = "requests", **headers: str) -> Reply:
-    named = {name.replace("_", "-"): value for name, value in headers.items()}
-    return Reply(status=status, headers=named, error={"code": code, "type": kind, "message": code})
+    fields = {name.replace("_", "-"): value for name, value in headers.items()}
+    return Reply(status=status, headers=fields, error={"code": code, "type": kind, "message": code})
 
 
 def _chunks(size: bytes) -> Reply:
-    """A reply whose one chunk has that size."""
+    """A reply with one chunk, whose size is written as *size*."""
     return Reply(raw=_JSON + b"transfer-encoding: chunked\r\n\r\n" + size + b"\r\n{}\r\n0\r\n\r\n")
 
 
 def _bomb() -> bytes:
-    """Half a megabyte of gzip that becomes 512: blocks that are all alike, with a checksum that nobody should see."""
+    """Half a megabyte of gzip that decompresses to 512 megabytes: equal blocks, and a wrong checksum at the end."""
     packer = zlib.compressobj(wbits=31)
     first, other = (packer.compress(bytes(1 << 20)) + packer.flush(zlib.Z_FULL_FLUSH) for _ in range(2))
     return first + other * 511 + packer.flush()
 
 
 def _google(quota: str) -> Reply:
-    """A quota of Gemini's, which names the wait in its body alone."""
+    """A spent quota of Gemini, which names the wait in the body only."""
     details = [
         {"@type": "type.googleapis.com/google.rpc.QuotaFailure", "violations": [{"quotaId": quota}]},
         {"@type": "type.googleapis.com/google.rpc.RetryInfo", "retryDelay": "38s"},
     ]
-    said = {"code": 429, "message": "You exceeded your current quota", "status": "RESOURCE_EXHAUSTED"}
-    return Reply(status=429, body=[{"error": {**said, "details": details}}])
+    error = {"code": 429, "message": "You exceeded your current quota", "status": "RESOURCE_EXHAUSTED"}
+    return Reply(status=429, body=[{"error": {**error, "details": details}}])
 
 
 _HI = b'{"choices": [{"message": {"role": "assistant", "content": "Hi"}, "finish_reason": "stop"}]}'
@@ -49,21 +49,21 @@ _HEAD_413 = b"HTTP/1.1 413 Content Too Large\r\ncontent-type: application/json\r
 _HI_EVENTS = 'data: {"choices": [{"delta": {"content": "Hi"}, "finish_reason": "stop"}]}\n\ndata: [DONE]\n\n'
 
 FAULTS: Mapping[str, Reply] = {
-    # on a connection, before there is a request: with an https:// address in the handshake
+    # on a connection, before there is a request: with an https:// address in the TLS handshake
     "eof-at-accept": Reply(at="accept"),
     "reset-at-accept": Reply(at="accept", reset=True),
     "silent-at-accept": Reply(at="accept", silent=True),
     "eof-at-hello": Reply(at="hello"),
     "reset-at-hello": Reply(at="hello", reset=True),
     "tls-alert": Reply(at="hello", raw=b"\x15\x03\x03\x00\x02\x02\x0a"),
-    # of a proxy, in answer to its CONNECT
+    # of a proxy, in answer to CONNECT
     "proxy-403": Reply(status=403, body="Forbidden"),
     "proxy-407": Reply(status=407, headers={"proxy-authenticate": 'Basic realm="proxy"'}, body=""),
     "proxy-502": Reply(status=502, body="Bad gateway"),
     "proxy-503": Reply(status=503, body="No server"),
     "proxy-504": Reply(status=504, body="Too late"),
     "proxy-cut": Reply(raw=b"HTTP/1.1 200 Connection est"),
-    # while the request is sent: hung up after the first of its bytes
+    # while the request is sent: the server closes after its first bytes
     "early-413": Reply(at="hello", raw=_HEAD_413 + b'content-length: 20\r\n\r\n{"error": "too big"}'),
     "early-200": Reply(at="hello", raw=_JSON + _LENGTH + _HI),
     # in place of a reply
@@ -168,18 +168,18 @@ FAULTS: Mapping[str, Reply] = {
     "stream-bad-chunk": Reply(raw=_CHUNKED + b"%x\r\n%b\r\n-5\r\n{}\r\n0\r\n\r\n" % (len(_EVENT), _EVENT)),
     "stream-endless-line": Reply(events=["data: " + "x" * 9_000_000], chunked=True),
 }
-"""The names, each with the reply that it stands for."""
+"""The reply of each fault, by name."""
 
 
 def fault(name: str, **changes: Any) -> Reply:
-    """A fault of the kit, to put into a server's script.
+    """A fault, to put into a server's script.
 
     Args:
         name: one of `FAULTS`.
-        **changes: fields of `Reply` that shall be otherwise.
+        **changes: fields of `Reply` to change.
 
     Raises:
-        KeyError: there is no such fault; the message names those that look like it.
+        KeyError: there is no such fault; the message names similar ones.
     """
     if name not in FAULTS:
         near = difflib.get_close_matches(name, FAULTS) or sorted(FAULTS)

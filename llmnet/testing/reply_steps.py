@@ -1,7 +1,7 @@
-"""A reply as a list of steps, which says all that happens on the socket; taking the steps is somebody else's work.
+"""A reply as a sequence of steps: all that happens on the socket, in order; `connection.py` performs them.
 
-The body runs through a row of stages, each a generator from steps to steps that touches only the bytes:
-pace, hold, cut or stall, split or drip, chunks. A reply without faults passes none of them.
+The body passes through stages, each a generator from steps to steps: pace, hold, cut or stall, split or drip, chunks.
+A reply without faults passes none of them but the last.
 """
 
 import dataclasses
@@ -15,51 +15,51 @@ from llmnet.testing.script import Reply
 from llmnet.testing.wire import render_head
 
 
-class Mark(Enum):
-    """A step that is neither bytes to write nor seconds to wait."""
+class Action(Enum):
+    """A step other than bytes to write (`bytes`) or seconds to wait (`float`)."""
 
     HOLD = "wait for a release"
     STALL = "do nothing more"
     CLOSE = "close cleanly"
-    ABORT = "close without the good-byes of TLS"
+    ABORT = "close without the closing alert of TLS"
     RESET = "close with a TCP reset"
 
 
-Step = bytes | float | Mark
+Step = bytes | float | Action
 Steps = Iterator[Step]
-Plan = Generator[Step, None, list[Step]]
-"""Yields all steps but the last ones, which it returns: with them the request is dealt with."""
+ReplySteps = Generator[Step, None, list[Step]]
+"""Yields all steps but the last ones, which it returns: the request no longer counts as active while they are taken."""
 
-_ENDS = frozenset({Mark.CLOSE, Mark.ABORT, Mark.RESET})
-_PORTION = 65536
+_ENDS = frozenset({Action.CLOSE, Action.ABORT, Action.RESET})
+_BLOCK = 65536  # bytes written at once, at least
 _BODILESS = frozenset({204, 304})
 
 
-def steps(reply: Reply, content: Content, *, last: bool, head: bool = False) -> Plan:
-    """Say what happens after a request, in order.
+def steps(reply: Reply, content: Content, *, last: bool, head: bool = False) -> ReplySteps:
+    """Give the steps after a request, in order.
 
     Args:
-        reply: the scripted reply with its faults.
-        content: what it says in the wire form of the request.
+        reply: the scripted reply, with its faults.
+        content: its body and headers, in the wire form of the request.
         last: whether the client asked to close the connection afterwards.
-        head: whether it asked for the head alone.
+        head: whether only the head is sent, as for HEAD.
     """
     return _gather(_all_steps(reply, content, last=last, head=head))
 
 
-def greeting(reply: Reply) -> Plan:
-    """Say what happens on a connection that has made no request: no HTTP, and then the end."""
+def steps_before_request(reply: Reply) -> ReplySteps:
+    """Give the steps on a connection without a request: raw bytes if there are any, no HTTP, and the end."""
     return steps(dataclasses.replace(reply, raw=reply.raw or b""), Content("", ()), last=True)
 
 
 def _all_steps(reply: Reply, content: Content, *, last: bool, head: bool) -> Steps:
-    end = Mark.RESET if reply.reset else Mark.CLOSE
+    end = Action.RESET if reply.reset else Action.CLOSE
     if reply.delay:
         yield float(reply.delay)
     if reply.hold is True:
-        yield Mark.HOLD
+        yield Action.HOLD
     if reply.silent:
-        yield Mark.STALL
+        yield Action.STALL
     if reply.drop:
         yield end
     if reply.raw is not None:
@@ -75,7 +75,7 @@ def _all_steps(reply: Reply, content: Content, *, last: bool, head: bool) -> Ste
 
 
 def _framing(reply: Reply, content: Content, *, last: bool) -> tuple[dict[str, str], Iterable[bytes]]:
-    """Decide the head, and by it how the client will know the end of the body."""
+    """Choose the headers, and with them how the client recognises the end of the body."""
     headers = {"content-type": content.type, **content.headers}
     parts = content.parts
     if reply.gzip:
@@ -116,38 +116,38 @@ def _stages(reply: Reply, parts: Iterable[Step]) -> Steps:
 
 
 def _hold_half(body: list[Step]) -> Steps:
-    """Put the wait into the middle: between events, or inside the one part of a plain body."""
+    """Insert the wait in the middle: between events, or inside the only part of a body that is not a stream."""
     if len(body) == 1 and isinstance(body[0], bytes):
         middle = len(body[0]) // 2
         body = [body[0][:middle], body[0][middle:]]
-    return chain(body[: len(body) // 2], [Mark.HOLD], body[len(body) // 2 :])
+    return chain(body[: len(body) // 2], [Action.HOLD], body[len(body) // 2 :])
 
 
 def _limit(body: Steps, reply: Reply) -> Steps:
-    left = reply.cut if reply.cut is not None else reply.stall or 0
+    remaining = reply.cut if reply.cut is not None else reply.stall or 0
     for step in body:
         size = len(step) if isinstance(step, bytes) else 0
-        yield step[:left] if isinstance(step, bytes) else step
-        left -= size
-        if left <= 0:
+        yield step[:remaining] if isinstance(step, bytes) else step
+        remaining -= size
+        if remaining <= 0:
             break
-    yield Mark.STALL if reply.cut is None else Mark.RESET if reply.reset else Mark.ABORT
+    yield Action.STALL if reply.cut is None else Action.RESET if reply.reset else Action.ABORT
 
 
 def _drip(body: Iterable[Step], size: int, seconds: float | None) -> Steps:
-    """Cut the bytes into pieces and pause between them; no pause at all is None."""
+    """Cut the bytes into pieces of *size* and pause between them; None leaves them as they are."""
     return iter(body) if seconds is None else _pause(_split(body, size), seconds)
 
 
 def _split(body: Iterable[Step], size: int) -> Steps:
-    """Cut at every *size* bytes, also across the events, and wherever something else happens."""
+    """Cut after every *size* bytes, also across events, and at each step that is not bytes."""
     rest = b""
     for step in body:
         if isinstance(step, bytes):
             data = rest + step
-            whole = len(data) - len(data) % size
-            yield from (data[at : at + size] for at in range(0, whole, size))
-            rest = data[whole:]
+            end = len(data) - len(data) % size
+            yield from (data[at : at + size] for at in range(0, end, size))
+            rest = data[end:]
         else:
             yield from (rest, step)
             rest = b""
@@ -173,15 +173,15 @@ def _chunk(body: Steps) -> Steps:
     yield b"0\r\n\r\n"
 
 
-def _gather(body: Steps) -> Plan:
-    """Write together what nothing stands between, in portions, since events may be endless."""
+def _gather(body: Steps) -> ReplySteps:
+    """Join bytes with no other step between them, into blocks, since events may be endless."""
     pending: list[bytes] = []
     size = 0
     for step in body:
         if isinstance(step, bytes):
             pending.append(step)
             size += len(step)
-            if size < _PORTION:
+            if size < _BLOCK:
                 continue
         elif step in _ENDS:
             return [b"".join(pending), step]
@@ -190,6 +190,6 @@ def _gather(body: Steps) -> Plan:
         pending, size = [], 0
         if not isinstance(step, bytes):
             yield step
-        if step is Mark.STALL:
+        if step is Action.STALL:
             return []
     return [b"".join(pending)]

@@ -1,4 +1,4 @@
-"""The values of an exchange: what the server received and what a script has it reply; they only hold facts."""
+"""The values of an exchange: the request as received, and the reply as scripted; they only hold data."""
 
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
@@ -28,7 +28,7 @@ class Headers(Mapping[str, str]):
 
 
 def decoded(text: bytes | str) -> Any:
-    """Decode JSON; None where it is none."""
+    """Decode JSON; None where it is not valid."""
     try:
         return msgspec.json.decode(text)
     except (msgspec.DecodeError, ValueError, RecursionError):  # the former was no ValueError before msgspec 0.20
@@ -42,9 +42,9 @@ class Received:
     Attributes:
         method: the HTTP method.
         path: the target up to its query, as sent.
-        query: the decoded query; of a repeated name the last value.
+        query: the decoded query; the last value of a repeated name.
         headers: lower-case names, repeated fields joined by a comma.
-        body: the body, freed of any chunking.
+        body: the body, without chunk framing.
         connection: the number of the TCP connection it came on, from 1.
         version: the HTTP version of the request line.
     """
@@ -59,7 +59,7 @@ class Received:
 
     @cached_property
     def json(self) -> Any:
-        """The decoded body, or None where it is no JSON."""
+        """The decoded body, or None where it is not JSON."""
         return decoded(self.body)
 
     @cached_property
@@ -70,52 +70,52 @@ class Received:
     @property
     def last(self) -> bool:
         """Whether the client wants the connection closed after the reply."""
-        wish = self.headers.get("connection", "").lower()
-        return "close" in wish or (self.version == "HTTP/1.0" and "keep-alive" not in wish)
+        option = self.headers.get("connection", "").lower()
+        return "close" in option or (self.version == "HTTP/1.0" and "keep-alive" not in option)
 
 
 Moment = Literal["accept", "hello", "request"]
-"""When a reply is played: on a new connection at once, on its first bytes whatever they are, or after a request."""
+"""When a reply is sent: at once on a new connection, on its first bytes whatever they are, or after a request."""
 
 
 @dataclass(frozen=True)
 class Reply:
-    """One scripted reply: what is said, in the words of any wire form, and what goes wrong while it is said.
+    """One scripted reply: its content, independent of the wire form, and what goes wrong while it is sent.
 
     Attributes:
         status: the HTTP status; from 400 on the body is an error in the wire form's own shape.
         headers: replace the server's own of that name, None removes one.
-        body: sent as given, a dict or list as JSON.
+        body: sent unchanged; a dict or list as JSON.
         text: what the model says; by default the last user text of the request, unless it refuses or calls tools.
-        reasoning: what the model thinks before.
+        reasoning: the model's reasoning, before the text.
         tool_calls: dicts with "id", "name" and "arguments" (JSON text).
         refusal: why the model refuses.
-        finish: "stop", "length", "tool_calls" or "content_filter", translated; any other word is sent as it is.
-        usage: token counts by unified or the wire form's own names; `{}` sends none.
-        model: the model named in the reply; by default the one asked for.
-        events: SSE blocks sent as given, also an endless iterable.
+        finish: "stop", "length", "tool_calls" or "content_filter", translated; any other value is sent unchanged.
+        usage: token counts, by unified names or the wire form's own; `{}` sends none.
+        model: the model named in the reply; by default the requested one.
+        events: SSE blocks sent unchanged; the iterable may be endless.
         error: "code", "type" and "message" of the error body; with a status below 400: an error inside a success.
         delay: seconds before the head.
         hold: wait for `FakeServer.release()` before the head (True), or after half of the body ("body").
-        cut: send so many bytes of the body, then close.
-        reset: close by RST instead of FIN, wherever the reply ends.
+        cut: send this many bytes of the body, then close.
+        reset: close with RST instead of FIN, wherever the reply ends.
         truncate: end a stream cleanly before its finish reason and terminal event.
-        drip: seconds between each byte of the body (between each *split* bytes, if both are given).
+        drip: seconds between each byte of the body (between each *split* bytes, if both are set).
         drip_head: seconds between each byte of the head.
         pace: seconds between the events of a stream.
-        stall: send so many bytes of the body, then nothing more.
+        stall: send this many bytes of the body, then nothing more.
         error_event: "code", "type", "message" and "status" of an error in the stream, in place of the rest.
         error_event_at: after how many deltas; by default half of them.
-        split: write so many bytes of the body at a time, each as a chunk of its own.
+        split: write this many bytes of the body at a time, each as its own chunk.
         raw: bytes to write instead of any HTTP reply, before closing.
-        close: announce and do the closing of the connection.
+        close: announce that the connection closes, and close it.
         chunked: force chunks; False: Content-Length, or for streams the end of the connection.
         gzip: compress the body, flushed at every event.
         silent: never answer.
-        drop: close without a byte of answer.
+        drop: close without sending a byte.
         drop_idle: answer as if to keep the connection, then close it.
-        at: when it is played. Before there is a request only *delay*, *hold*, *silent*, *raw* (by default nothing),
-            *drip*, *split* and *reset* have a meaning. With TLS the handshake comes first.
+        at: when it is sent. Before a request only *delay*, *hold*, *silent*, *raw* (by default nothing), *drip*,
+            *split* and *reset* have an effect. With TLS the handshake comes first.
     """
 
     status: int = 200
@@ -153,7 +153,7 @@ class Reply:
 
     @classmethod
     def of(cls, item: "Reply | int | str") -> "Reply":
-        """Read the shorthand of a script: a number is a status, a string is a text."""
+        """Convert a script's shorthand: a number is a status, a string is a text."""
         if isinstance(item, Reply):
             return item
         return cls(status=item) if isinstance(item, int) else cls(text=item)

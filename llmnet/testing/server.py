@@ -1,4 +1,4 @@
-"""`FakeServer`: where the server listens, in which loop it runs, and when it ends; what it says is the desk's."""
+"""`FakeServer`: where the server listens, in which loop it runs, and when it ends."""
 
 import asyncio
 import socket
@@ -8,25 +8,25 @@ from typing import Self
 
 from llmnet.core.local_servers import SERVERS
 from llmnet.testing.connection import Connection
-from llmnet.testing.server_state import Desk
+from llmnet.testing.server_state import FakeServerState
 
 _BACKLOG = 1024  # benchmarks open hundreds of connections at once
 
 
-class FakeServer(Desk):
-    """An HTTP/1.1 server on loopback that speaks the vendors' wire forms, echoes, and fails as told.
+class FakeServer(FakeServerState):
+    """An HTTP/1.1 server on loopback that speaks the vendors' wire forms, echoes, and fails as scripted.
 
     `with` runs it in a daemon thread with a loop of its own, `async with` in the running loop. The wire form is chosen
-    by the end of the path, whatever comes before it. After a stop it can be started again, at the same address. One
-    thread at a time starts and stops it.
+    by the end of the path. After a stop it can be started again, at the same address. Only one thread at a time may
+    start or stop it.
 
-    Where neither script nor handler says what to reply, the request does. What its vendor would refuse is refused, in
-    the vendor's shape: an unknown path, another method, a body that is no JSON object, a missing field, a tool chosen
-    that is not there. The model `error-429`, or with any other status, fails with it; `fault-stream-reset` has that
-    fault of `FAULTS`. A tool that must be called is called with the least arguments that its schema accepts, in which
-    strings are the last user text and numbers are taken from it; the model `fake-tools` also calls the first one where
-    it may, until its result is in. A JSON schema as the format is filled in the same way. All else is an echo of the
-    last user text, up to a stop sequence.
+    Without a script or a handler the request decides the reply. What its vendor would refuse is refused, in the
+    vendor's format: an unknown path, another method, a body that is not a JSON object, a missing field, a chosen tool
+    that is not listed. The model `error-429`, or with any other status, fails with it; `fault-stream-reset` has that
+    fault of `FAULTS`. A tool that must be called is called with the smallest arguments that its schema accepts: strings
+    are the last user text, and numbers are taken from it; the model `fake-tools` also calls the first tool where it
+    may, until its result has come. A JSON schema as the format is filled in the same way. Everything else is an echo
+    of the last user text, up to a stop sequence.
 
     Args:
         host: the address to listen at.
@@ -48,7 +48,7 @@ class FakeServer(Desk):
         return f"{'https' if self._tls else 'http'}://{self.host}:{self.port}"
 
     def start(self) -> Self:
-        """Serve in a daemon thread; nothing if it does already."""
+        """Serve in a daemon thread; does nothing if it already serves."""
         if self._thread is None:
             listener, ready = self._listen(), threading.Event()
             self._thread = threading.Thread(
@@ -59,15 +59,15 @@ class FakeServer(Desk):
         return self
 
     def stop(self) -> None:
-        """End the thread and with it all connections, whatever they wait for; nothing if it does not run."""
+        """End the thread and all connections, whatever they wait for; does nothing if it does not run."""
         if self._thread is not None:
             self._loop.call_soon_threadsafe(self._stopping.set)
             self._thread.join()
             self._thread = None
 
     def release(self) -> None:
-        """Let every reply go on that is held, or will be and whose request has been received."""
-        self._loop.call_soon_threadsafe(self.let_go)
+        """Continue every held reply, also those not yet at their hold whose request has been received."""
+        self._loop.call_soon_threadsafe(self.resume_held)
 
     def __enter__(self) -> Self:
         return self.start()
@@ -100,7 +100,7 @@ class FakeServer(Desk):
         while self._members:
             for connection in list(self._members):
                 connection.abort()
-            await asyncio.sleep(0)  # a turn of the loop tells each connection that it is lost
+            await asyncio.sleep(0)  # one turn of the loop calls `connection_lost` of each
 
     async def _serve(self, listener: socket.socket, ready: threading.Event) -> None:
         self._stopping = asyncio.Event()

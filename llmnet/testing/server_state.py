@@ -1,4 +1,4 @@
-"""What the server has seen and what it will say: requests, counters, script, held replies; it knows no socket."""
+"""The state of a fake server: requests, counters, script, held replies; it uses no socket."""
 
 import threading
 from collections import deque
@@ -6,25 +6,25 @@ from collections.abc import Callable, Generator
 from itertools import count
 
 from llmnet.testing.dialects import render
-from llmnet.testing.reply_steps import Step, greeting, steps
+from llmnet.testing.reply_steps import Step, steps, steps_before_request
 from llmnet.testing.script import Moment, Received, Reply
-from llmnet.testing.unscripted import unscripted
+from llmnet.testing.unscripted import default_reply
 
 
-class Desk:
-    """The server behind its connections.
+class FakeServerState:
+    """What the connections of a server share.
 
-    `accept`, `greet`, `answer`, `hold` and `let_go` are for the server's loop; all else may be called from any thread.
-    The lock of `_arrived` guards the counters, the requests and the script; what is held is the loop's alone.
+    `accept`, `before_request`, `answer`, `hold` and `resume_held` are called in the server's loop only; all else may be
+    called from any thread. The lock of `_arrived` guards counters, requests and script; only the loop uses `_held`.
 
     Attributes:
         requests: all requests received, in order.
-        request_count: how many they were.
-        connections: how many TCP connections were accepted so far.
-        active: how many requests are being answered now; one is until its last byte is written or its client has left.
-        peak: the most of them at once.
-        handler: asked for a reply when the script is empty; None leaves it to the request. Runs in the server's loop.
-        releases: how often the held replies were let go.
+        request_count: the number of requests received.
+        connections: the number of TCP connections accepted so far.
+        active: requests being answered now, each until its last byte is written or its client has left.
+        peak: the largest value of `active`.
+        handler: called for a reply when the script is empty; None leaves it to the request. Runs in the server's loop.
+        releases: how often the held replies were released.
     """
 
     def __init__(self) -> None:
@@ -41,16 +41,16 @@ class Desk:
         self._held: list[Callable[[], None]] = []
 
     def script(self, *replies: Reply | int | str) -> None:
-        """Add replies, one for each request to come; a number stands for a status, a string for a text.
+        """Add replies, one for each future request; a number stands for a status, a string for a text.
 
-        They are played in their order: one whose moment (`Reply.at`) has not come holds up those behind it.
+        They are sent in order: one whose moment (`Reply.at`) has not come delays those after it.
         """
         made = [Reply.of(reply) for reply in replies]
         with self._arrived:
             self._script.extend(made)
 
     def reset(self) -> None:
-        """Forget requests, counters and script; replies under way go on."""
+        """Clear requests, counters and script; replies in progress continue."""
         with self._arrived:
             self.requests.clear()
             self._script.clear()
@@ -60,26 +60,26 @@ class Desk:
         """Block until *n* requests have been received; in the thread of the server's loop use `asyncio.to_thread`.
 
         Raises:
-            TimeoutError: they have not come in time.
+            TimeoutError: they were not received in time.
         """
         with self._arrived:
             if not self._arrived.wait_for(lambda: self.request_count >= n, timeout):
                 raise TimeoutError(f"{self.request_count} of {n} requests after {timeout} s")
 
     def accept(self) -> int:
-        """Count a connection and give its number, which is never given again."""
+        """Count a connection and give its number, which no other one has."""
         with self._arrived:
             self.connections += 1
         return next(self._numbers)
 
-    def greet(self, moment: Moment) -> Generator[Step, None, None]:
-        """Give the steps that are scripted for a connection without a request; there may be none."""
+    def before_request(self, moment: Moment) -> Generator[Step, None, None]:
+        """Give the steps scripted for a connection without a request; there may be none."""
         if (reply := self._due(moment)) is not None:
-            last = yield from greeting(reply)
+            last = yield from steps_before_request(reply)
             yield from last
 
     def answer(self, request: Received) -> Generator[Step, None, None]:
-        """Note the request and give the steps of its reply; it is active until the last of them, or until closed."""
+        """Record the request and give the steps of its reply; it is active until the last ones, or until closed."""
         self._count(1)
         try:
             with self._arrived:
@@ -91,32 +91,32 @@ class Desk:
             last = yield from steps(reply, content, last=request.last, head=head)
         finally:
             self._count(-1)
-        yield from last  # after the count: whoever has read the whole reply finds its request gone
+        yield from last  # after the count: whoever has read the complete reply finds its request no longer active
 
     def _count(self, n: int) -> None:
-        """So many more requests are being answered."""
+        """Count *n* more requests as being answered."""
         with self._arrived:
             self.active += n
             self.peak = max(self.peak, self.active)
 
-    def hold(self, go_on: Callable[[], None], since: int) -> bool:
-        """Keep a reply until the next release; False if one came *since* its request did."""
+    def hold(self, resume: Callable[[], None], since: int) -> bool:
+        """Keep a reply until the next release; False if there were more than *since* releases already."""
         if since == self.releases:
-            self._held.append(go_on)
+            self._held.append(resume)
         return since == self.releases
 
-    def let_go(self) -> None:
-        """Let all held replies go on, and those that are not yet where they would wait."""
+    def resume_held(self) -> None:
+        """Continue all held replies, also those that have not yet reached their hold."""
         self.releases += 1
         held, self._held = self._held, []
-        for go_on in held:
-            go_on()
+        for resume in held:
+            resume()
 
     def _choose(self, request: Received) -> Reply:
         if (reply := self._due("request")) is not None:
             return reply
-        wanted = self.handler(request) if self.handler else None
-        return unscripted(request) if wanted is None else Reply.of(wanted)
+        chosen = self.handler(request) if self.handler else None
+        return default_reply(request) if chosen is None else Reply.of(chosen)
 
     def _due(self, moment: Moment) -> Reply | None:
         with self._arrived:

@@ -1,10 +1,10 @@
-"""Peers that are worse than any server: their kernel takes part in TCP, and nobody behind it does."""
+"""Ports whose kernel takes part in TCP while no program accepts, reads or answers."""
 
 import contextlib
 import socket
 from collections.abc import Iterator
 
-_MANY = 4096
+_BACKLOG = 4096
 
 
 @contextlib.contextmanager
@@ -12,19 +12,19 @@ def mute_peer(window: int | None = None) -> Iterator[int]:
     """A port on loopback where connections are accepted and nothing is ever read.
 
     Args:
-        window: bytes that the kernel takes of what is sent; `None`: as many as it likes.
+        window: bytes that the kernel accepts from the sender; `None` leaves its default.
     """
     with socket.socket() as listener:
         if window is not None:
             listener.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, window)
         listener.bind(("127.0.0.1", 0))
-        listener.listen(_MANY)
+        listener.listen(_BACKLOG)
         yield listener.getsockname()[1]
 
 
 @contextlib.contextmanager
 def full_peer(host: str = "127.0.0.1", port: int = 0) -> Iterator[int]:
-    """A port whose backlog is full: no handshake of TCP ever ends there."""
+    """A port whose backlog is full: no TCP handshake ever completes there."""
     with socket.socket() as listener, contextlib.ExitStack() as stack:
         listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
         listener.bind((host, port))

@@ -1,11 +1,12 @@
-"""What is answered where nobody has scripted it: a refusal, what the model's name says, a call, JSON, or an echo."""
+"""The reply to a request without a script: a refusal, the fault that the model names, a tool call, JSON, or an echo."""
 
 import re
 from typing import Any
 
 import msgspec
 
-from llmnet.testing.dialects import asked
+from llmnet.providers.reading import dict_of
+from llmnet.testing.dialects import requested
 from llmnet.testing.dialects.common import last_user_text
 from llmnet.testing.dialects.listings import MODEL_IDS, TOOL_CALLER
 from llmnet.testing.dialects.routes import Route, route_of
@@ -15,30 +16,30 @@ from llmnet.testing.script import Received, Reply, decoded
 
 _STATUS = re.compile(r"error-([45]\d\d)")
 _QUOTED = re.compile(r"""['"`](\w+)['"`]""")
-_FAILING = ("error-", "fault-")  # the models that are called so fail, or do not exist
+_FAILING = ("error-", "fault-")  # a model with this prefix fails, or does not exist
 
 
-def unscripted(request: Received) -> Reply:
-    """Choose a reply by the request alone."""
+def default_reply(request: Received) -> Reply:
+    """Choose a reply by the request only."""
     route = route_of(request)
-    if objection := _objection(route, request):
-        return _refused(route, request, *objection)
-    if failure := _failure(asked.model(request)):
+    if problem := _problem(route, request):
+        return _refused(route, request, *problem)
+    if failure := _failure(requested.model(request)):
         return failure
-    if (call := _call(request)) is not None:
+    if (call := _tool_call(request)) is not None:
         return Reply(tool_calls=[call])
-    return Reply(text=_shaped(request))
+    return Reply(text=_text(request))
 
 
-def _objection(route: Route, request: Received) -> tuple[str, str] | None:
-    """Say what is wrong with the request, and with which field; None if nothing is."""
+def _problem(route: Route, request: Received) -> tuple[str, str] | None:
+    """Give what is wrong with the request, and with which field; None if nothing is."""
     if route.method is None:
         return "path", request.path
     if {"HEAD": "GET"}.get(request.method, request.method) != route.method:
         return "method", request.method
     if route.needs and not isinstance(request.json, dict):
         return "json", ""
-    model = asked.model(request)
+    model = requested.model(request)
     for names, kinds in route.needs:
         found = [
             value for name in names if (value := model if name == "model" else request.fields.get(name)) is not None
@@ -51,29 +52,29 @@ def _objection(route: Route, request: Received) -> tuple[str, str] | None:
 
 
 def _unlisted(model: Any) -> bool:
-    """Say whether a model is called after a failure that there is not."""
+    """Whether the model names a failure that does not exist."""
     return isinstance(model, str) and model.startswith(_FAILING) and _failure(model) is None
 
 
 def _missing_tool(request: Received) -> tuple[str, str] | None:
-    mode, names = asked.tool_choice(request)
+    mode, names = requested.tool_choice(request)
     if mode != "any":
         return None
-    known = asked.tools(request)
-    missing = [name for name in names if name not in known] if asked.brings_tools(request) else [*names, "any"]
+    known = requested.tools(request)
+    missing = [name for name in names if name not in known] if requested.has_tools(request) else [*names, "any"]
     return ("tool", missing[0]) if missing else None
 
 
 def _refused(route: Route, request: Received, kind: str, name: str) -> Reply:
     refusal = route.dialect.vendor.refusals[kind]
-    words = {"method": request.method, "path": request.path, "name": name}
-    facts = {key: value.format(**words) if isinstance(value, str) else value for key, value in refusal.facts.items()}
+    values = {"method": request.method, "path": request.path, "name": name}
+    fields = {key: value.format(**values) if isinstance(value, str) else value for key, value in refusal.fields.items()}
     allow = {"allow": route.method} if kind == "method" else {}
-    return Reply(refusal.status, headers=allow, error={"message": refusal.message.format(**words), **facts})
+    return Reply(refusal.status, headers=allow, error={"message": refusal.message.format(**values), **fields})
 
 
 def _failure(model: Any) -> Reply | None:
-    """Find what a model is called after: `error-` and a status, or `fault-` and a fault of the kit after a request."""
+    """Find the failure that a model names: `error-` and a status, or `fault-` and one of `FAULTS` after a request."""
     if not isinstance(model, str) or not model.startswith(_FAILING):
         return None
     if status := _STATUS.fullmatch(model):
@@ -82,32 +83,31 @@ def _failure(model: Any) -> Reply | None:
     return fault if fault is not None and fault.at == "request" else None
 
 
-def _call(request: Received) -> dict[str, str] | None:
-    """Call the first tool that may be: where one must be, or where that is the model's habit and no result is in."""
-    if not (tools := asked.tools(request)):
+def _tool_call(request: Received) -> dict[str, str] | None:
+    """Call the first allowed tool if one must be called, or if the model calls where it may and has no result yet."""
+    if not (tools := requested.tools(request)):
         return None
-    mode, names = asked.tool_choice(request)
-    eager = asked.model(request) == TOOL_CALLER and mode == "auto" and not asked.results_in(request)
+    mode, names = requested.tool_choice(request)
+    eager = requested.model(request) == TOOL_CALLER and mode == "auto" and not requested.has_tool_results(request)
     name = next((name for name in names or tools if name in tools), None)
     if name is None or not (mode == "any" or eager):
         return None
     return {"name": name, "arguments": _object(tools[name], request)}
 
 
-def _shaped(request: Received) -> str | None:
-    """Write the text as JSON where that was asked for; None leaves the echo as it is."""
-    wanted = asked.shape(request)
-    if wanted.get("type") == "json_schema":
-        return _object(wanted.get("schema"), request)
-    if wanted.get("type") != "json_object" or isinstance(decoded(text := last_user_text(request.fields)), dict):
+def _text(request: Received) -> str | None:
+    """Write the text as JSON where that was requested; None leaves the echo as it is."""
+    format_ = requested.output_format(request)
+    if format_.get("type") == "json_schema":
+        return _object(format_.get("schema"), request)
+    if format_.get("type") != "json_object" or isinstance(decoded(text := last_user_text(request.fields)), dict):
         return None
-    # Whoever wants JSON without a schema names its fields in words.
-    named = dict.fromkeys(_QUOTED.findall(text), text)
-    return msgspec.json.encode(named or {"text": text}).decode()
+    # Without a schema the prompt names the fields, in quotes.
+    fields = dict.fromkeys(_QUOTED.findall(text), text)
+    return msgspec.json.encode(fields or {"text": text}).decode()
 
 
 def _object(schema: Any, request: Received) -> str:
     """Write an object that the schema accepts."""
-    known = schema if isinstance(schema, dict) else {}
-    value = instance({"type": "object", **known}, last_user_text(request.fields))
+    value = instance({"type": "object", **dict_of(schema)}, last_user_text(request.fields))
     return msgspec.json.encode(value or {}).decode()

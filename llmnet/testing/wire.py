@@ -1,4 +1,4 @@
-"""HTTP/1.1 as a server sees it: bytes to requests, and the head of a reply; no socket and no clock."""
+"""HTTP/1.1 on the server's side: bytes to requests, and the head of a reply; no socket and no clock."""
 
 from collections.abc import Generator, Iterator, Mapping
 from http import HTTPStatus
@@ -11,22 +11,22 @@ BAD_REQUEST = b"HTTP/1.1 400 Bad Request\r\ncontent-length: 0\r\nconnection: clo
 
 _PHRASES = {int(status): status.phrase for status in HTTPStatus}
 
-Hungry = Generator[None, None, bytes]
-"""Yields None for as long as it needs more bytes; returns those it was asked for."""
+Reading = Generator[None, None, bytes]
+"""Yields None while more bytes are needed; returns the bytes found."""
 
 
 def read_requests(buffer: bytearray, connection: int) -> Iterator[Received | bytes | None]:
-    """Take one request after the other from the front of a buffer that grows.
+    """Take one request after another from the front of a growing buffer.
 
     Args:
-        buffer: what has arrived and is not yet read.
+        buffer: bytes received and not yet parsed.
         connection: the number for `Received.connection`.
 
     Yields:
-        A request; or bytes to send to the client at once; or None while the buffer must grow first.
+        A request; or bytes to send to the client at once; or None when more bytes are needed.
 
     Raises:
-        ValueError: this is not HTTP.
+        ValueError: the bytes are not HTTP.
     """
     while True:
         method, target, version, headers = _parse_head((yield from _until(buffer, b"\r\n\r\n")))
@@ -57,15 +57,15 @@ def _parse_head(block: bytes) -> tuple[str, str, str, Headers]:
     return method, target, version, Headers(fields)
 
 
-def _until(buffer: bytearray, mark: bytes) -> Hungry:
-    while (end := buffer.find(mark)) < 0:
+def _until(buffer: bytearray, delimiter: bytes) -> Reading:
+    while (end := buffer.find(delimiter)) < 0:
         yield
     found = bytes(buffer[:end])
-    del buffer[: end + len(mark)]
+    del buffer[: end + len(delimiter)]
     return found
 
 
-def _exactly(buffer: bytearray, size: int) -> Hungry:
+def _exactly(buffer: bytearray, size: int) -> Reading:
     while len(buffer) < size:
         yield
     with memoryview(buffer) as view:  # one copy instead of two: bodies of 64 MB are expected
@@ -74,7 +74,7 @@ def _exactly(buffer: bytearray, size: int) -> Hungry:
     return found
 
 
-def _chunks(buffer: bytearray) -> Hungry:
+def _chunks(buffer: bytearray) -> Reading:
     body = bytearray()
     while size := int((yield from _until(buffer, b"\r\n")).partition(b";")[0], 16):
         body += yield from _exactly(buffer, size)

@@ -23,7 +23,7 @@ from support.paths import CHECKOUT
 
 from llmnet.testing import FakeServer, Received, Reply, fault
 from llmnet.testing.dialects.common import Content, last_user_text, pieces
-from llmnet.testing.reply_steps import Mark, steps
+from llmnet.testing.reply_steps import Action, steps
 from llmnet.testing.script import Headers
 from llmnet.testing.wire import read_requests
 
@@ -760,20 +760,20 @@ def planned(reply, *parts, stream=True):
     ("reply", "expected"),
     [
         (Reply(), [b"2\r\nab\r\n2\r\ncd\r\n0\r\n\r\n"]),
-        (Reply(chunked=False), [b"abcd", Mark.CLOSE]),
-        (Reply(split=3, chunked=False), [b"abc", 0.0, b"d", Mark.CLOSE]),
+        (Reply(chunked=False), [b"abcd", Action.CLOSE]),
+        (Reply(split=3, chunked=False), [b"abc", 0.0, b"d", Action.CLOSE]),
         (Reply(split=1), [b"1\r\na\r\n", 0.0, b"1\r\nb\r\n", 0.0, b"1\r\nc\r\n", 0.0, b"1\r\nd\r\n0\r\n\r\n"]),
-        (Reply(drip=2, chunked=False), [b"a", 2.0, b"b", 2.0, b"c", 2.0, b"d", Mark.CLOSE]),
-        (Reply(drip=2, split=2, chunked=False), [b"ab", 2.0, b"cd", Mark.CLOSE]),
-        (Reply(pace=5, chunked=False), [b"ab", 5.0, b"cd", Mark.CLOSE]),
-        (Reply(hold="body", chunked=False), [b"ab", Mark.HOLD, b"cd", Mark.CLOSE]),
-        (Reply(cut=3, chunked=False), [b"abc", Mark.ABORT]),
-        (Reply(cut=0, chunked=False), [Mark.ABORT]),
-        (Reply(cut=3, reset=True, chunked=False), [b"abc", Mark.RESET]),
-        (Reply(stall=1, chunked=False), [b"a", Mark.STALL]),
-        (Reply(cut=99, chunked=False), [b"abcd", Mark.ABORT]),
-        (Reply(reset=True, chunked=False), [b"abcd", Mark.RESET]),
-        (Reply(drop_idle=True), [b"2\r\nab\r\n2\r\ncd\r\n0\r\n\r\n", Mark.CLOSE]),
+        (Reply(drip=2, chunked=False), [b"a", 2.0, b"b", 2.0, b"c", 2.0, b"d", Action.CLOSE]),
+        (Reply(drip=2, split=2, chunked=False), [b"ab", 2.0, b"cd", Action.CLOSE]),
+        (Reply(pace=5, chunked=False), [b"ab", 5.0, b"cd", Action.CLOSE]),
+        (Reply(hold="body", chunked=False), [b"ab", Action.HOLD, b"cd", Action.CLOSE]),
+        (Reply(cut=3, chunked=False), [b"abc", Action.ABORT]),
+        (Reply(cut=0, chunked=False), [Action.ABORT]),
+        (Reply(cut=3, reset=True, chunked=False), [b"abc", Action.RESET]),
+        (Reply(stall=1, chunked=False), [b"a", Action.STALL]),
+        (Reply(cut=99, chunked=False), [b"abcd", Action.ABORT]),
+        (Reply(reset=True, chunked=False), [b"abcd", Action.RESET]),
+        (Reply(drop_idle=True), [b"2\r\nab\r\n2\r\ncd\r\n0\r\n\r\n", Action.CLOSE]),
     ],
 )
 def test_each_fault_is_a_list_of_steps(reply, expected):
@@ -783,7 +783,7 @@ def test_each_fault_is_a_list_of_steps(reply, expected):
 def test_what_comes_before_the_head_is_said_in_order():
     assert list(itertools.islice(steps(Reply(delay=3, hold=True), Content("x", [b""]), last=False), 2)) == [
         3.0,
-        Mark.HOLD,
+        Action.HOLD,
     ]
     dripping = taken(steps(Reply(drip_head=1), Content("x", [b"{}"]), last=False))
     assert b"".join(step for step in dripping if isinstance(step, bytes)).endswith(b"\r\n\r\n{}")

@@ -12,7 +12,7 @@ import llmnet
 from llmnet.testing.dialects import render
 from llmnet.testing.faults import FAULTS
 from llmnet.testing.script import Headers, Received
-from llmnet.testing.unscripted import unscripted
+from llmnet.testing.unscripted import default_reply
 
 CHAT = "/v1/chat/completions"
 RESPONSES = "/v1/responses"
@@ -254,7 +254,7 @@ def test_a_failure_that_there_is_not_is_a_model_that_there_is_not(server, model)
 
 def test_every_fault_after_a_request_is_a_model():
     known = [name for name, reply in FAULTS.items() if reply.at == "request"]
-    assert [unscripted(received(CHAT, {**WHOLE[CHAT], "model": f"fault-{name}"})) for name in known] == [
+    assert [default_reply(received(CHAT, {**WHOLE[CHAT], "model": f"fault-{name}"})) for name in known] == [
         FAULTS[name] for name in known
     ]
 
@@ -363,7 +363,7 @@ def test_a_choice_of_a_tool_that_is_not_there_is_refused(server, path, more):
     ],
 )
 def test_every_way_to_choose_a_tool(path, more, name):
-    reply = unscripted(received(path, {**WHOLE[path], **more}))
+    reply = default_reply(received(path, {**WHOLE[path], **more}))
     assert (reply.status, [one["name"] for one in reply.tool_calls or ()]) == (200, [name] if name else [])
 
 
@@ -462,5 +462,5 @@ bodies = st.recursive(
 @settings(max_examples=50)
 def test_every_body_has_an_answer(path, more):
     request = received(path, {**WHOLE[path], **more})
-    content = render(unscripted(request), request, 1)
+    content = render(default_reply(request), request, 1)
     assert content.stream or json.loads(b"".join(content.parts)) is not None

@@ -1,12 +1,22 @@
-"""From a scripted reply to the content of an HTTP reply, in the wire form that the request's path stands for; pure."""
+"""From a scripted reply to the content of an HTTP reply, in the wire form of the request's path; pure."""
 
 from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
 import msgspec
 
-from llmnet.testing.dialects import asked
-from llmnet.testing.dialects.common import Answer, Call, Content, Dialect, Frame, Part, Trouble, last_user_text, pieces
+from llmnet.testing.dialects import requested
+from llmnet.testing.dialects.common import (
+    Answer,
+    Call,
+    Content,
+    Dialect,
+    ErrorSpec,
+    Frame,
+    Part,
+    last_user_text,
+    pieces,
+)
 from llmnet.testing.dialects.routes import route_of
 from llmnet.testing.script import Received, Reply
 
@@ -15,11 +25,11 @@ MODEL = "fake"
 
 
 def render(reply: Reply, request: Received, number: int) -> Content:
-    """Give the body that the script means and the headers that belong to it.
+    """Give the body of a scripted reply and the headers that belong to it.
 
     Args:
-        reply: what the script says.
-        request: what it answers.
+        reply: the scripted reply.
+        request: the request that it answers.
         number: the number of the request, for the ids in the reply.
     """
     dialect = route_of(request).dialect
@@ -34,74 +44,74 @@ def _body(reply: Reply, dialect: Dialect, request: Received, request_id: str) ->
     if reply.events is not None:
         return EVENT_STREAM, map(_encode, reply.events)
     if reply.status >= 400 or reply.error is not None:
-        return "application/json", [_encode(dialect.vendor.error(_trouble(reply.error, reply.status, request_id)))]
+        return "application/json", [_encode(dialect.vendor.error(_error_spec(reply.error, reply.status, request_id)))]
     answer = _answer(reply, request, request_id)
     if dialect.stream and dialect.streamed(request):
         return EVENT_STREAM, _events(reply, dialect, answer, list(dialect.stream(answer, request)))
-    return dialect.type, [_encode(dialect.whole(answer, request))]
+    return dialect.type, [_encode(dialect.json_body(answer, request))]
 
 
 def _events(reply: Reply, dialect: Dialect, answer: Answer, frames: Sequence[Frame]) -> list[bytes]:
-    """Give the events of a stream, as far as its faults leave them."""
+    """Give the events of a stream, with the faults of its reply."""
     if reply.error_event is not None:
         kept = _before_error(frames, reply.error_event_at)
-        trouble = _trouble(reply.error_event, 500, f"req_{answer.id}")
-        return [*kept, dialect.failure(trouble, answer, len(kept))]
+        spec = _error_spec(reply.error_event, 500, f"req_{answer.id}")
+        return [*kept, dialect.error_event(spec, answer, len(kept))]
     return [frame.data for frame in frames if not (reply.truncate and frame.part is Part.END)]
 
 
 def _before_error(frames: Sequence[Frame], at: int | None) -> list[bytes]:
     places = [place for place, frame in enumerate(frames, 1) if frame.part is Part.DELTA]
-    wanted = (len(places) + 1) // 2 if at is None else at
-    if not places or not wanted:
+    count = (len(places) + 1) // 2 if at is None else at
+    if not places or not count:
         return [frame.data for frame in frames if frame.part is Part.OPEN]
-    return [frame.data for frame in frames[: places[min(wanted, len(places)) - 1]]]
+    return [frame.data for frame in frames[: places[min(count, len(places)) - 1]]]
 
 
-def _trouble(given: Mapping[str, Any] | None, status: int, request_id: str) -> Trouble:
-    facts = dict(given or {})
-    return Trouble(facts.pop("status", status), facts, request_id)
+def _error_spec(scripted: Mapping[str, Any] | None, status: int, request_id: str) -> ErrorSpec:
+    fields = dict(scripted or {})
+    return ErrorSpec(fields.pop("status", status), fields, request_id)
 
 
 def _encode(value: Any) -> bytes:
-    """Send text and bytes as they are, all else as JSON."""
+    """Encode text as UTF-8, leave bytes as they are, and encode all else as JSON."""
     if isinstance(value, str):
         return value.encode()
     return value if isinstance(value, bytes) else msgspec.json.encode(value)
 
 
 def _answer(reply: Reply, request: Received, request_id: str) -> Answer:
-    said = last_user_text(request.fields)
-    name, choices = request_id.removeprefix("req_"), asked.choices(request)
+    prompt = last_user_text(request.fields)
+    name, choices = request_id.removeprefix("req_"), requested.choices(request)
     calls = [
         Call(call.get("id", f"call_{name}_{index}"), call["name"], call.get("arguments", ""))
         for index, call in enumerate(reply.tool_calls or ())
     ]
     text, stop = reply.text, None
     if text is None and not calls and reply.refusal is None:
-        text, stop = _echo(said, asked.stops(request))
-    given = (reply.reasoning, text, reply.refusal, *(call.arguments for call in calls))
+        text, stop = _echo(prompt, requested.stops(request))
+    output = (reply.reasoning, text, reply.refusal, *(call.arguments for call in calls))
     return Answer(
         id=name,
-        model=reply.model or asked.model(request) or MODEL,
+        model=reply.model or requested.model(request) or MODEL,
         text=text,
         reasoning=reply.reasoning,
         refusal=reply.refusal,
         calls=calls,
         finish=reply.finish or ("tool_calls" if calls else "stop"),
-        usage=_usage(said, given, choices) if reply.usage is None else reply.usage,
+        usage=_usage(prompt, output, choices) if reply.usage is None else reply.usage,
         stop=None if reply.finish else stop,
         choices=choices,
     )
 
 
 def _echo(text: str, stops: Sequence[str]) -> tuple[str, str | None]:
-    """Give the text up to the first of the stop sequences, and which that was."""
+    """Give the text up to the first of the stop sequences, and that sequence."""
     ends = [(text.find(stop), stop) for stop in stops if stop in text]
     end, stop = min(ends, default=(len(text), None))
     return text[:end], stop
 
 
-def _usage(heard: str, said: Iterable[str | None], choices: int) -> dict[str, int]:
-    taken, given = len(pieces(heard)), choices * sum(len(pieces(text)) for text in said)
-    return {"input_tokens": taken, "output_tokens": given, "total_tokens": taken + given}
+def _usage(prompt: str, output: Iterable[str | None], choices: int) -> dict[str, int]:
+    read, written = len(pieces(prompt)), choices * sum(len(pieces(text)) for text in output)
+    return {"input_tokens": read, "output_tokens": written, "total_tokens": read + written}

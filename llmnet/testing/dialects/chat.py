@@ -1,19 +1,19 @@
-"""Chat completions, as OpenAI, Azure, DashScope's compatible mode, Qianfan v2 and many services speak them."""
+"""Chat completions, as OpenAI, Azure, DashScope's compatible mode, Qianfan v2 and many other services send them."""
 
 from collections.abc import Iterator
 from typing import Any
 
+from llmnet.providers.reading import dict_of
 from llmnet.testing.dialects.common import (
     CREATED,
     Answer,
     Call,
     Dialect,
+    ErrorSpec,
     Frame,
     Part,
     Refusal,
-    Trouble,
     Vendor,
-    mapping,
     pieces,
     renamed,
     sse,
@@ -42,7 +42,7 @@ _REFUSALS = {
 }
 
 
-def whole(answer: Answer, _: Received) -> dict[str, Any]:
+def json_body(answer: Answer, _: Received) -> dict[str, Any]:
     """Give the answer as one JSON value."""
     message: dict[str, Any] = {"role": "assistant", "content": answer.text, "refusal": answer.refusal}
     if answer.reasoning is not None:
@@ -55,8 +55,8 @@ def whole(answer: Answer, _: Received) -> dict[str, Any]:
 
 
 def stream(answer: Answer, request: Received) -> Iterator[Frame]:
-    """Give the answer as chunks, those of several choices by turns; the usage only if it was asked for."""
-    counted = mapping(request.fields.get("stream_options")).get("include_usage") is True
+    """Give the answer as chunks, alternating between several choices; the usage only if it was requested."""
+    counted = dict_of(request.fields.get("stream_options")).get("include_usage") is True
     blank = {"usage": None} if counted else {}
 
     def chunks(part: Part, delta: dict[str, Any], finish: str | None = None) -> Iterator[Frame]:
@@ -74,11 +74,11 @@ def stream(answer: Answer, request: Received) -> Iterator[Frame]:
     yield Frame(Part.END, _DONE)
 
 
-def error(trouble: Trouble) -> dict[str, Any]:
-    """Give an error in OpenAI's shape."""
-    usual = "server_error" if trouble.status >= 500 else "invalid_request_error"
-    kind, code = _ERRORS.get(trouble.status, (usual, None))
-    return {"error": {"message": trouble.message, "type": kind, "param": None, "code": code, **trouble.given}}
+def error(spec: ErrorSpec) -> dict[str, Any]:
+    """Give an error in OpenAI's format."""
+    usual = "server_error" if spec.status >= 500 else "invalid_request_error"
+    kind, code = _ERRORS.get(spec.status, (usual, None))
+    return {"error": {"message": spec.message, "type": kind, "param": None, "code": code, **spec.fields}}
 
 
 def call_of(call: Call, index: int | None = None) -> dict[str, Any]:
@@ -88,8 +88,8 @@ def call_of(call: Call, index: int | None = None) -> dict[str, Any]:
 
 
 def _deltas(answer: Answer) -> Iterator[dict[str, Any]]:
-    said = {"reasoning_content": answer.reasoning, "content": answer.text, "refusal": answer.refusal}
-    for name, text in said.items():
+    texts = {"reasoning_content": answer.reasoning, "content": answer.text, "refusal": answer.refusal}
+    for name, text in texts.items():
         yield from ({name: piece} for piece in pieces(text))
     for index, call in enumerate(answer.calls):
         yield {"tool_calls": [call_of(call._replace(arguments=""), index)]}
@@ -107,9 +107,9 @@ def _envelope(answer: Answer, kind: str, choices: list[Any]) -> dict[str, Any]:
     }
 
 
-def _failure(trouble: Trouble, _: Answer, __: int) -> bytes:
-    return sse(error(trouble))
+def _error_event(spec: ErrorSpec, _: Answer, __: int) -> bytes:
+    return sse(error(spec))
 
 
 VENDOR = Vendor(error, _REFUSALS)
-DIALECT = Dialect(whole, VENDOR, stream, _failure)
+DIALECT = Dialect(json_body, VENDOR, stream, _error_event)

@@ -1,4 +1,4 @@
-"""What all dialects share: the answer before it is put into a wire form, and what a wire form is."""
+"""What all dialects share: the answer independent of any wire form, and the contract of a wire form."""
 
 import re
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
@@ -9,6 +9,7 @@ from typing import Any, NamedTuple
 
 import msgspec
 
+from llmnet.providers.reading import dicts_of
 from llmnet.testing.script import Received
 
 CREATED = 1_700_000_000  # a constant: the same script gives the same bytes on every day
@@ -26,7 +27,7 @@ class Call(NamedTuple):
 
 @dataclass(frozen=True, slots=True)
 class Answer:
-    """What the model says, in no wire form; `finish` and `usage` are in unified words."""
+    """What the model says, in no wire form; `finish` and `usage` have unified names."""
 
     id: str
     model: str
@@ -37,43 +38,43 @@ class Answer:
     finish: str
     usage: Mapping[str, Any]
     stop: str | None = None  # the sequence that ended the text
-    choices: int = 1  # how often it is said; `usage` counts them all
+    choices: int = 1  # how many equal choices; `usage` counts them all
 
 
 @dataclass(frozen=True, slots=True)
-class Trouble:
-    """An error in no wire form; `given` are the fields that the script names."""
+class ErrorSpec:
+    """An error in no wire form; `fields` are those that the script sets."""
 
     status: int
-    given: Mapping[str, Any]
+    fields: Mapping[str, Any]
     request_id: str
 
     @property
     def message(self) -> str:
-        """The scripted message, or one that says where it comes from."""
-        return str(self.given.get("message", f"The fake server was told to answer {self.status}."))
+        """The scripted message, or one that names its source."""
+        return str(self.fields.get("message", f"The fake server was scripted to answer {self.status}."))
 
 
 class Refusal(NamedTuple):
-    """How a vendor refuses a request; `message` and the texts of `facts` may name {method}, {path} and {name}."""
+    """How a vendor refuses a request; `message` and the texts of `fields` may contain {method}, {path} and {name}."""
 
     status: int
     message: str
-    facts: Mapping[str, Any] = {}
+    fields: Mapping[str, Any] = {}
 
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Vendor:
-    """In whose words errors are told, those of the paths that it does not know too.
+    """The format of a vendor's errors, also of those for unknown paths.
 
     Attributes:
         error: an error as the value of a JSON body.
         refusals: by what is wrong: the "path", the "method", no "json", a field "missing" or of the "wrong" type, a
-            "model" that is not listed, a "tool" that is not given.
+            "model" or a "tool" that is not listed.
         id_header: the header that carries the request id.
     """
 
-    error: Callable[[Trouble], Any]
+    error: Callable[[ErrorSpec], Any]
     refusals: Mapping[str, Refusal]
     id_header: str = "x-request-id"
 
@@ -89,7 +90,7 @@ class Content:
 
 
 class Part(Enum):
-    """What a frame is to its stream: faults are placed by it."""
+    """The part of a stream that a frame belongs to: faults are placed by it."""
 
     OPEN = "comes before everything, even before an error"
     BODY = "neither of the others"
@@ -109,25 +110,25 @@ class Dialect:
     """A wire form; each function is pure.
 
     Attributes:
-        whole: the answer as the value of a JSON body.
-        vendor: whose form it is.
+        json_body: the answer as the value of a JSON body.
+        vendor: the vendor of the form.
         stream: the answer as events, where the form has streams.
-        failure: an error as the last bytes of a stream that has sent so many events.
+        error_event: an error as the last bytes of a stream, by the number of events sent before.
         streamed: whether the request asks for a stream.
-        type: the content type of a whole reply.
+        type: the content type of a reply that is not a stream.
     """
 
-    whole: Callable[[Answer, Received], Any]
+    json_body: Callable[[Answer, Received], Any]
     vendor: Vendor
     stream: Callable[[Answer, Received], Iterator[Frame]] | None = None
-    failure: Callable[[Trouble, Answer, int], bytes] = lambda *_: b""
+    error_event: Callable[[ErrorSpec, Answer, int], bytes] = lambda *_: b""
     streamed: Callable[[Received], bool] = lambda request: request.fields.get("stream") is True
     type: str = "application/json"
 
 
-@lru_cache(maxsize=32)  # an echo is counted twice, a benchmark says the same thing a thousand times
+@lru_cache(maxsize=32)  # an echo is counted twice, a benchmark sends the same text a thousand times
 def pieces(text: str | None) -> tuple[str, ...]:
-    """Cut a text into what the server calls tokens: words with the white space before them, long words in parts."""
+    """Cut a text into the server's tokens: words with the white space before them, long words in parts."""
     return tuple(_PIECE.findall(text or ""))
 
 
@@ -138,33 +139,23 @@ def sse(payload: Mapping[str, Any], event: str | None = None) -> bytes:
 
 
 def renamed(usage: Mapping[str, Any], names: Mapping[str, str]) -> dict[str, Any] | None:
-    """Give the counts under a wire form's own names; a name that has none there stays as it is."""
+    """Give the counts under a wire form's own names; other names stay as they are."""
     return {names.get(name, name): count for name, count in usage.items()} or None
 
 
-def mapping(value: Any) -> dict[str, Any]:
-    """Give what is an object, an empty one for all else."""
-    return value if isinstance(value, dict) else {}
-
-
-def rows(value: Any) -> list[dict[str, Any]]:
-    """Give the objects of what is a list, none for all else."""
-    return [row for row in value if isinstance(row, dict)] if isinstance(value, list) else []
-
-
 def last_user_text(fields: Mapping[str, Any]) -> str:
-    """Find what the user said last in the body of a request of any wire form."""
-    said = fields.get("messages") or fields.get("input") or ""
-    if isinstance(said, dict):
-        said = said.get("messages") or said.get("prompt") or ""
-    if isinstance(said, str):
-        return said
-    said_by_user = (_plain(turn.get("content")) for turn in reversed(rows(said)) if turn.get("role") == "user")
-    return next(filter(None, said_by_user), "")
+    """Find the last text of the user in the body of a request of any wire form."""
+    turns = fields.get("messages") or fields.get("input") or ""
+    if isinstance(turns, dict):
+        turns = turns.get("messages") or turns.get("prompt") or ""
+    if isinstance(turns, str):
+        return turns
+    texts = (_text(turn.get("content")) for turn in reversed(dicts_of(turns)) if turn.get("role") == "user")
+    return next(filter(None, texts), "")
 
 
-def _plain(content: Any) -> str:
+def _text(content: Any) -> str:
     if isinstance(content, str):
         return content
-    texts = [part.get("text") for part in rows(content)]
+    texts = [part.get("text") for part in dicts_of(content)]
     return "".join(text for text in texts if isinstance(text, str))

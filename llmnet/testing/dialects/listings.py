@@ -1,4 +1,4 @@
-"""Embeddings and lists of models, which are the same at every vendor but for names and pages."""
+"""Embeddings and lists of models, equal at every vendor except for names and pages."""
 
 import base64
 import hashlib
@@ -6,35 +6,36 @@ import struct
 from collections.abc import Sequence
 from typing import Any
 
+from llmnet.providers.reading import dict_of
 from llmnet.testing.dialects import chat, messages, native
-from llmnet.testing.dialects.common import CREATED, Answer, Dialect, mapping, pieces
+from llmnet.testing.dialects.common import CREATED, Answer, Dialect, pieces
 from llmnet.testing.script import Received
 
 TOOL_CALLER = "fake-tools"
-MODEL_IDS = (*(f"fake-{number}" for number in range(1, 26)), TOOL_CALLER)  # more than a page of each that has pages
+MODEL_IDS = (*(f"fake-{number}" for number in range(1, 26)), TOOL_CALLER)  # more than a page of every vendor with pages
 
 _DIMENSION = 8
 
 
 def _vector(text: Any, size: int) -> list[float]:
-    """Derive a vector from the text alone; all its numbers are exact in 32 bits."""
+    """Derive a vector from the text only; all its numbers are exact in 32 bits."""
     return [(byte - 128) / 128 for byte in hashlib.shake_128(repr(text).encode()).digest(size)]
 
 
-def _inputs(given: Any) -> list[Any]:
+def _inputs(value: Any) -> list[Any]:
     """Give the list of inputs, which may be one text, texts, one list of tokens or lists of tokens."""
-    alone = not isinstance(given, list) or (given and all(isinstance(item, int) for item in given))
-    return [given] if alone else given
+    single = not isinstance(value, list) or (value and all(isinstance(item, int) for item in value))
+    return [value] if single else value
 
 
 def _tokens(inputs: Sequence[Any]) -> int:
     return sum(len(item) if isinstance(item, list) else len(pieces(str(item))) for item in inputs)
 
 
-def _count(given: Any, usual: int) -> int:
-    """Read a positive number of a body or a query, of at most five digits."""
-    text = str(given)
-    return (int(text) if text.isdecimal() and len(text) <= 5 else 0) or usual
+def _count(value: Any, default: int) -> int:
+    """Read a positive number of at most five digits from a body or a query."""
+    text = str(value)
+    return (int(text) if text.isdecimal() and len(text) <= 5 else 0) or default
 
 
 def _embeddings(answer: Answer, request: Received) -> dict[str, Any]:
@@ -51,7 +52,7 @@ def _embeddings(answer: Answer, request: Received) -> dict[str, Any]:
 
 
 def _native_embeddings(answer: Answer, request: Received) -> dict[str, Any]:
-    texts = _inputs(mapping(request.fields.get("input")).get("texts") or [])
+    texts = _inputs(dict_of(request.fields.get("input")).get("texts") or [])
     size = _count(native.parameters(request).get("dimension"), _DIMENSION)
     found = [{"text_index": index, "embedding": _vector(text, size)} for index, text in enumerate(texts)]
     output, usage = {"embeddings": found}, {"total_tokens": _tokens(texts)}

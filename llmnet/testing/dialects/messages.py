@@ -1,14 +1,14 @@
-"""Anthropic's Messages: a reply is a list of blocks, a stream starts, grows and stops each of them."""
+"""Anthropic's Messages: a reply is a list of blocks; a stream starts each of them, adds deltas and stops it."""
 
 from collections.abc import Iterator
 from typing import Any
 
-from llmnet.testing.dialects.common import Answer, Dialect, Frame, Part, Refusal, Trouble, Vendor, pieces, sse
+from llmnet.testing.dialects.common import Answer, Dialect, ErrorSpec, Frame, Part, Refusal, Vendor, pieces, sse
 from llmnet.testing.script import Received, decoded
 
 _FINISH = {"stop": "end_turn", "length": "max_tokens", "tool_calls": "tool_use", "content_filter": "refusal"}
-_GROWTH: dict[str, tuple[dict[str, Any], str, str]] = {
-    # block type: what is empty when it starts, the type of its deltas, their field
+_DELTAS: dict[str, tuple[dict[str, Any], str, str]] = {
+    # block type: fields empty at its start, the type of its deltas, their field
     "thinking": ({"thinking": "", "signature": ""}, "thinking_delta", "thinking"),
     "text": ({"text": ""}, "text_delta", "text"),
     "tool_use": ({"input": {}}, "input_json_delta", "partial_json"),
@@ -36,7 +36,7 @@ _REFUSALS = {
 SIGNATURE = "ZmFrZSBzaWduYXR1cmU="
 
 
-def whole(answer: Answer, _: Received) -> dict[str, Any]:
+def json_body(answer: Answer, _: Received) -> dict[str, Any]:
     """Give the answer as one JSON value."""
     return _message(answer) | {"content": [block for block, _ in _blocks(answer)], **_stop(answer), **_usage(answer)}
 
@@ -51,22 +51,22 @@ def stream(answer: Answer, _: Received) -> Iterator[Frame]:
     yield _frame("message_stop", Part.END)
 
 
-def error(trouble: Trouble) -> dict[str, Any]:
-    """Give an error in Anthropic's shape; a code goes where the vendor puts its stable ones."""
-    kind = _ERRORS.get(trouble.status, "api_error" if trouble.status >= 500 else "invalid_request_error")
-    facts: dict[str, Any] = {"type": trouble.given.get("type", kind), "message": trouble.message}
-    if code := trouble.given.get("code"):
-        facts["details"] = {"error_code": code}
-    return {"type": "error", "error": facts, "request_id": trouble.request_id}
+def error(spec: ErrorSpec) -> dict[str, Any]:
+    """Give an error in Anthropic's format; a code goes to `details`, as the vendor's own do."""
+    kind = _ERRORS.get(spec.status, "api_error" if spec.status >= 500 else "invalid_request_error")
+    error: dict[str, Any] = {"type": spec.fields.get("type", kind), "message": spec.message}
+    if code := spec.fields.get("code"):
+        error["details"] = {"error_code": code}
+    return {"type": "error", "error": error, "request_id": spec.request_id}
 
 
 def _count(answer: Answer, _: Received) -> dict[str, Any]:
-    """Say how many tokens a reply to the same request would count as input."""
+    """Give the number of input tokens that a reply to the same request reports."""
     return {"input_tokens": answer.usage.get("input_tokens", 0)}
 
 
 def _blocks(answer: Answer) -> Iterator[tuple[dict[str, Any], str]]:
-    """Give each block, whole, and the text that a stream of it brings piece by piece."""
+    """Give each complete block, and the text that its deltas bring."""
     if answer.reasoning is not None:
         yield {"type": "thinking", "thinking": answer.reasoning, "signature": SIGNATURE}, answer.reasoning
     if answer.text is not None:
@@ -77,7 +77,7 @@ def _blocks(answer: Answer) -> Iterator[tuple[dict[str, Any], str]]:
 
 
 def _block_frames(block: dict[str, Any], text: str, index: int) -> Iterator[Frame]:
-    empty, kind, name = _GROWTH[block["type"]]
+    empty, kind, name = _DELTAS[block["type"]]
     yield _frame("content_block_start", index=index, content_block={**block, **empty})
     if index == 0:
         yield _frame("ping")
@@ -121,10 +121,10 @@ def _frame(event: str, part: Part = Part.BODY, **payload: Any) -> Frame:
     return Frame(part, sse({"type": event, **payload}, event))
 
 
-def _failure(trouble: Trouble, _: Answer, __: int) -> bytes:
-    return sse(error(trouble), "error")
+def _error_event(spec: ErrorSpec, _: Answer, __: int) -> bytes:
+    return sse(error(spec), "error")
 
 
 VENDOR = Vendor(error, _REFUSALS, id_header="request-id")
-DIALECT = Dialect(whole, VENDOR, stream, _failure)
+DIALECT = Dialect(json_body, VENDOR, stream, _error_event)
 COUNT = Dialect(_count, VENDOR)

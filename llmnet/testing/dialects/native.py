@@ -1,4 +1,4 @@
-"""DashScope's native form: parameters in a room of their own, streams by header, frames that repeat or add."""
+"""DashScope's native form: options under `parameters`, streams by header, cumulative or incremental frames."""
 
 from collections.abc import Iterator
 from copy import deepcopy
@@ -6,8 +6,9 @@ from typing import Any
 
 import msgspec
 
+from llmnet.providers.reading import dict_of
 from llmnet.testing.dialects.chat import call_of
-from llmnet.testing.dialects.common import Answer, Dialect, Frame, Part, Refusal, Trouble, Vendor, mapping, pieces
+from llmnet.testing.dialects.common import Answer, Dialect, ErrorSpec, Frame, Part, Refusal, Vendor, pieces
 from llmnet.testing.script import Received
 
 _ERRORS = {
@@ -30,7 +31,7 @@ _REFUSALS = {
 }
 
 
-def whole(answer: Answer, request: Received) -> dict[str, Any]:
+def json_body(answer: Answer, request: Received) -> dict[str, Any]:
     """Give the answer as one JSON value."""
     message: dict[str, Any] = {"content": answer.text or answer.refusal or ""}
     if answer.reasoning is not None:
@@ -41,28 +42,28 @@ def whole(answer: Answer, request: Received) -> dict[str, Any]:
 
 
 def stream(answer: Answer, request: Received) -> Iterator[Frame]:
-    """Give the answer as frames with running usage: each repeats all so far, unless increments were asked for."""
-    adding = parameters(request).get("incremental_output") is True
+    """Give the answer as frames with running usage: cumulative ones, unless increments were requested."""
+    incremental = parameters(request).get("incremental_output") is True
     so_far: dict[str, Any] = {"content": ""}
     number = 0
     for number, message in enumerate(_increments(answer), 1):
         _add(so_far, message)
-        shown = message if adding else so_far
-        yield _frame(Part.DELTA, number, _reply(answer, request, shown, "null", _running(answer, number)))
-    shown = {"content": ""} if adding else so_far
-    yield _frame(Part.END, number + 1, _reply(answer, request, shown, answer.finish, answer.usage))
+        sent = message if incremental else so_far
+        yield _frame(Part.DELTA, number, _reply(answer, request, sent, "null", _running(answer, number)))
+    sent = {"content": ""} if incremental else so_far
+    yield _frame(Part.END, number + 1, _reply(answer, request, sent, answer.finish, answer.usage))
 
 
-def error(trouble: Trouble) -> dict[str, Any]:
-    """Give an error in DashScope's own shape, which has no wrapper."""
-    usual = "InternalError" if trouble.status >= 500 else "InvalidParameter"
-    code = trouble.given.get("code", _ERRORS.get(trouble.status, usual))
-    return {"code": code, "message": trouble.message, "request_id": trouble.request_id}
+def error(spec: ErrorSpec) -> dict[str, Any]:
+    """Give an error in DashScope's format, at the top of the body."""
+    default = "InternalError" if spec.status >= 500 else "InvalidParameter"
+    code = spec.fields.get("code", _ERRORS.get(spec.status, default))
+    return {"code": code, "message": spec.message, "request_id": spec.request_id}
 
 
 def parameters(request: Received) -> dict[str, Any]:
-    """Give the object that holds all that is neither model nor input."""
-    return mapping(request.fields.get("parameters"))
+    """Give the object with all options but model and input."""
+    return dict_of(request.fields.get("parameters"))
 
 
 def _increments(answer: Answer) -> Iterator[dict[str, Any]]:
@@ -104,8 +105,8 @@ def _output(request: Received, message: dict[str, Any], finish: str) -> dict[str
 
 
 def _running(answer: Answer, number: int) -> dict[str, Any]:
-    taken = answer.usage.get("input_tokens", 0)
-    return {**answer.usage, "output_tokens": number, "total_tokens": taken + number} if answer.usage else {}
+    read = answer.usage.get("input_tokens", 0)
+    return {**answer.usage, "output_tokens": number, "total_tokens": read + number} if answer.usage else {}
 
 
 def _frame(part: Part, number: int, payload: Any, event: str = "result", status: int = 200) -> Frame:
@@ -113,8 +114,8 @@ def _frame(part: Part, number: int, payload: Any, event: str = "result", status:
     return Frame(part, head + msgspec.json.encode(payload) + b"\n\n")
 
 
-def _failure(trouble: Trouble, _: Answer, sent: int) -> bytes:
-    return _frame(Part.END, sent + 1, error(trouble), "error", trouble.status).data
+def _error_event(spec: ErrorSpec, _: Answer, sent: int) -> bytes:
+    return _frame(Part.END, sent + 1, error(spec), "error", spec.status).data
 
 
 def _streamed(request: Received) -> bool:
@@ -122,4 +123,4 @@ def _streamed(request: Received) -> bool:
 
 
 VENDOR = Vendor(error, _REFUSALS)
-DIALECT = Dialect(whole, VENDOR, stream, _failure, _streamed)
+DIALECT = Dialect(json_body, VENDOR, stream, _error_event, _streamed)

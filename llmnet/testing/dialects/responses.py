@@ -1,17 +1,17 @@
-"""OpenAI's Responses API: a reply is a list of items, a stream tells how each of them grows."""
+"""OpenAI's Responses API: a reply is a list of items; a stream adds to each of them event by event."""
 
 from collections.abc import Iterator
 from typing import Any, NamedTuple
 
 from llmnet.testing.dialects import chat
-from llmnet.testing.dialects.common import CREATED, Answer, Dialect, Frame, Part, Trouble, pieces, sse
+from llmnet.testing.dialects.common import CREATED, Answer, Dialect, ErrorSpec, Frame, Part, pieces, sse
 from llmnet.testing.script import Received
 
 Event = tuple[Part, dict[str, Any]]
 
 
-class _Growth(NamedTuple):
-    """How the text of an item's part arrives: the names of its events, of its place and of the field that grows."""
+class _PartEvents(NamedTuple):
+    """How the text of an item's part is streamed: the prefixes of its events, its index's and its text's field."""
 
     event: str
     part: str
@@ -19,14 +19,14 @@ class _Growth(NamedTuple):
     text: str
 
 
-_GROWTH = {
-    "output_text": _Growth("response.output_text", "response.content_part", "content_index", "text"),
-    "refusal": _Growth("response.refusal", "response.content_part", "content_index", "refusal"),
-    "summary_text": _Growth(
+_PART_EVENTS = {
+    "output_text": _PartEvents("response.output_text", "response.content_part", "content_index", "text"),
+    "refusal": _PartEvents("response.refusal", "response.content_part", "content_index", "refusal"),
+    "summary_text": _PartEvents(
         "response.reasoning_summary_text", "response.reasoning_summary_part", "summary_index", "text"
     ),
-    # A call has no parts, it is its own.
-    "function_call": _Growth("response.function_call_arguments", "", "", "arguments"),
+    # A call has no parts: its own arguments are streamed.
+    "function_call": _PartEvents("response.function_call_arguments", "", "", "arguments"),
 }
 _STATUS = {
     "stop": ("completed", None),
@@ -34,7 +34,7 @@ _STATUS = {
     "length": ("incomplete", {"reason": "max_output_tokens"}),
     "content_filter": ("incomplete", {"reason": "content_filter"}),
 }
-_SETTINGS: dict[str, Any] = {  # of the request, which the reply repeats
+_ECHOED: dict[str, Any] = {  # fields of the request that the reply repeats, with their defaults
     "instructions": None,
     "metadata": {},
     "parallel_tool_calls": True,
@@ -48,7 +48,7 @@ _DETAILS = {
 }
 
 
-def whole(answer: Answer, request: Received) -> dict[str, Any]:
+def json_body(answer: Answer, request: Received) -> dict[str, Any]:
     """Give the answer as one JSON value."""
     status, details = _STATUS.get(answer.finish, (answer.finish, None))
     usage = {**_DETAILS, **answer.usage} if answer.usage else None
@@ -65,35 +65,35 @@ def stream(answer: Answer, request: Received) -> Iterator[Frame]:
 
 
 def _events(answer: Answer, request: Received) -> Iterator[Event]:
-    begun = _response(answer, "in_progress", request.fields)
-    yield Part.OPEN, {"type": "response.created", "response": begun}
-    yield Part.OPEN, {"type": "response.in_progress", "response": begun}
+    started = _response(answer, "in_progress", request.fields)
+    yield Part.OPEN, {"type": "response.created", "response": started}
+    yield Part.OPEN, {"type": "response.in_progress", "response": started}
     for index, item in enumerate(_output(answer)):
         yield from _item_events(item, index)
-    done = whole(answer, request)
+    done = json_body(answer, request)
     yield Part.END, {"type": f"response.{done['status']}", "response": done}
 
 
 def _item_events(item: dict[str, Any], index: int) -> Iterator[Event]:
     empty: dict[str, Any] = {name: type(item[name])() for name in ("content", "summary", "arguments") if name in item}
-    begun = {**item, **empty, "status": "in_progress"}
-    yield Part.BODY, {"type": "response.output_item.added", "output_index": index, "item": begun}
+    started = {**item, **empty, "status": "in_progress"}
+    yield Part.BODY, {"type": "response.output_item.added", "output_index": index, "item": started}
     for place, part in enumerate(item.get("content") or item.get("summary") or [item]):
         yield from _part_events(part, {"item_id": item["id"], "output_index": index}, place)
     yield Part.BODY, {"type": "response.output_item.done", "output_index": index, "item": item}
 
 
 def _part_events(part: dict[str, Any], at: dict[str, Any], place: int) -> Iterator[Event]:
-    growth = _GROWTH[part["type"]]
-    at = {**at, growth.place: place} if growth.place else at
-    text = part[growth.text]
-    if growth.part:
-        yield Part.BODY, {"type": f"{growth.part}.added", **at, "part": {**part, growth.text: ""}}
+    names = _PART_EVENTS[part["type"]]
+    at = {**at, names.place: place} if names.place else at
+    text = part[names.text]
+    if names.part:
+        yield Part.BODY, {"type": f"{names.part}.added", **at, "part": {**part, names.text: ""}}
     for piece in pieces(text):
-        yield Part.DELTA, {"type": f"{growth.event}.delta", **at, "delta": piece}
-    yield Part.BODY, {"type": f"{growth.event}.done", **at, growth.text: text}
-    if growth.part:
-        yield Part.BODY, {"type": f"{growth.part}.done", **at, "part": part}
+        yield Part.DELTA, {"type": f"{names.event}.delta", **at, "delta": piece}
+    yield Part.BODY, {"type": f"{names.event}.done", **at, names.text: text}
+    if names.part:
+        yield Part.BODY, {"type": f"{names.part}.done", **at, "part": part}
 
 
 def _output(answer: Answer) -> list[dict[str, Any]]:
@@ -116,7 +116,7 @@ def _parts(answer: Answer) -> Iterator[dict[str, Any]]:
         yield {"type": "refusal", "refusal": answer.refusal}
 
 
-def _response(answer: Answer, status: str, asked: dict[str, Any]) -> dict[str, Any]:
+def _response(answer: Answer, status: str, request: dict[str, Any]) -> dict[str, Any]:
     return {
         "id": f"resp_{answer.id}",
         "object": "response",
@@ -127,8 +127,8 @@ def _response(answer: Answer, status: str, asked: dict[str, Any]) -> dict[str, A
         "model": answer.model,
         "output": [],
         "usage": None,
-        **_SETTINGS,
-        **{name: asked[name] for name in _SETTINGS if asked.get(name) is not None},
+        **_ECHOED,
+        **{name: request[name] for name in _ECHOED if request.get(name) is not None},
     }
 
 
@@ -136,12 +136,12 @@ def _frame(part: Part, payload: dict[str, Any], number: int) -> Frame:
     return Frame(part, sse({**payload, "sequence_number": number}, payload["type"]))
 
 
-def _failure(trouble: Trouble, answer: Answer, sent: int) -> bytes:
-    """Send the error event and the failed response, both, as the vendor does."""
-    facts = chat.error(trouble)["error"]
-    failed = _response(answer, "failed", {}) | {"error": {name: facts[name] for name in ("code", "message")}}
-    events = ({"type": "error", "error": facts}, {"type": "response.failed", "response": failed})
+def _error_event(spec: ErrorSpec, answer: Answer, sent: int) -> bytes:
+    """Send both the error event and the failed response, as the vendor does."""
+    error = chat.error(spec)["error"]
+    failed = _response(answer, "failed", {}) | {"error": {name: error[name] for name in ("code", "message")}}
+    events = ({"type": "error", "error": error}, {"type": "response.failed", "response": failed})
     return b"".join(_frame(Part.END, event, number).data for number, event in enumerate(events, sent))
 
 
-DIALECT = Dialect(whole, chat.VENDOR, stream, _failure)
+DIALECT = Dialect(json_body, chat.VENDOR, stream, _error_event)

@@ -1,4 +1,4 @@
-"""Which wire form a path stands for, what a request of that form must have, and in whose words it is refused."""
+"""The wire form of each path, the fields that its requests must have, and the vendor that refuses them."""
 
 from collections.abc import Mapping
 from functools import lru_cache
@@ -16,9 +16,9 @@ class Route(NamedTuple):
 
     Attributes:
         dialect: the wire form.
-        method: the one HTTP method, GET with HEAD; None for a path that nobody knows.
-        needs: the fields that the body must have, with their types; of several names one will do.
-        listed: whether the model must be one of the list.
+        method: its only HTTP method, GET also stands for HEAD; None for an unknown path.
+        needs: the fields that the body must have, with their types; of several names one is enough.
+        listed: whether the model must be in the list.
     """
 
     dialect: Dialect
@@ -28,7 +28,7 @@ class Route(NamedTuple):
 
 
 def _post(dialect: Dialect, needs: Mapping[str, Kinds]) -> Route:
-    """Make a route of which a field may have several names, with a bar between them."""
+    """Make a route; a field may have several names, with a bar between them."""
     return Route(dialect, needs=tuple((tuple(names.split("|")), kinds) for names, kinds in needs.items()))
 
 
@@ -42,7 +42,7 @@ _RESPONSES: dict[str, Kinds] = {
     "input|prompt|previous_response_id|conversation": (str, list, dict),
 }
 _ROUTES = (
-    # the end of the path, whatever comes before it
+    # by the end of the path
     ("/chat/completions", _post(chat.DIALECT, {"model": str, "messages": list})),
     ("/responses", _post(responses.DIALECT, _RESPONSES)),
     ("/messages", _post(messages.DIALECT, {"model": str, "max_tokens": int, "messages": list})),
@@ -55,14 +55,14 @@ _ROUTES = (
     ("/models", Route(listings.MODELS, "GET")),
 )
 _PARTS = (
-    # a part of those that end in none of these
+    # by a part of other paths
     ("/api/v1/", _unknown(native.VENDOR)),
     ("/models/", Route(listings.MODEL, "GET", listed=True)),
     ("/messages", _unknown(messages.VENDOR)),
     ("", _unknown(chat.VENDOR)),
 )
 _ANTHROPIC = {
-    # only its mandatory header tells
+    # recognised by Anthropic's mandatory header only
     listings.MODELS: Route(listings.ANTHROPIC_MODELS, "GET"),
     listings.MODEL: Route(listings.ANTHROPIC_MODEL, "GET", listed=True),
     _PARTS[-1][1].dialect: _PARTS[-2][1],
@@ -70,7 +70,7 @@ _ANTHROPIC = {
 
 
 def route_of(request: Received) -> Route:
-    """Find how a request is to be answered; there is always a way."""
+    """Find how a request is answered; every path has a route."""
     found = _by_path(request.path)
     return _ANTHROPIC.get(found.dialect, found) if "anthropic-version" in request.headers else found
 
