@@ -1,4 +1,4 @@
-"""The command line: arguments in, exit code out; Ctrl-C is one line at any moment, while the program is loaded, too.
+"""The command line: arguments in, exit code out; Ctrl-C is one line at any moment, also while modules load.
 
 Exit codes: 0 ok, 1 failed, 2 usage, 3 authentication, 4 quota or rate limit, 5 network, 129, 130 and 143 by a signal.
 """
@@ -18,10 +18,10 @@ def main(argv: Sequence[str] | None = None) -> int:
         The exit code.
     """
     try:
-        from llmnet.cli.run import run  # noqa: PLC0415 - loading it takes most of the time that a short command takes
+        from llmnet.cli.run import run  # noqa: PLC0415 - most of a short command's time
 
         return run(argv)
-    except KeyboardInterrupt:  # before there was anything to end, or while the end was being told
-        with contextlib.suppress(AttributeError, OSError):  # nobody hears it
+    except KeyboardInterrupt:  # before anything ran, or while an error was being reported
+        with contextlib.suppress(AttributeError, OSError):  # nobody reads it
             sys.stderr.write("llmnet: interrupted\n")
         return 130

@@ -1,7 +1,7 @@
-"""The input of a batch: JSON lines, read once to check each of them, and once more, after that, to send them.
+"""The input of a batch: JSON lines, read once to check them all, and then once more to send them.
 
-Both times they are read as a stream, however many there are. What cannot be read twice, as a pipe, is first copied into
-a temporary file.
+Both times they are read as a stream, never all into memory. A pipe, which cannot be read twice, is first copied to a
+temporary file.
 """
 
 import codecs
@@ -21,15 +21,13 @@ from llmnet.cli.stdin import make_blocking
 from llmnet.core.errors import ConfigurationError, LLMNetError
 from llmnet.core.json import decode
 
-# So many wrong lines are named.
-_NAMED = 20
-_LONGEST = 64 * 2**20
-"""Bytes of a line: what has no end of lines is no input, and would be read into memory."""
-Wrong = tuple[int, str]
+_MAX_REPORTED = 20  # wrong lines that the error lists
+MAX_LINE = 64 * 2**20
+"""Bytes of a line at most: input without line ends would be read into memory."""
 
 
-def opened(path: str) -> BinaryIO:
-    """The input, open for reading, from a place that can be gone back to.
+def open_input(path: str) -> BinaryIO:
+    """Open the input for reading, in a form that can be read twice.
 
     Raises:
         ConfigurationError: it cannot be read.
@@ -53,16 +51,16 @@ def _copied(file: BinaryIO) -> BinaryIO:
         copy = ours.enter_context(tempfile.TemporaryFile())
         shutil.copyfileobj(file, copy)
         copy.seek(0)
-        ours.pop_all()  # it is the caller's now
+        ours.pop_all()  # the caller closes the copy
         return copy
 
 
 class Rows:
-    """The rows of an input, in the form in which a batch takes them, each with a name.
+    """The rows of an input, as a batch takes them, each with a custom_id.
 
     Args:
-        file: the lines, which can be read from here on as often as needed.
-        common: parameters of all rows; a row's own go before them.
+        file: the lines, from its present position on; it must be seekable.
+        common: parameters of all rows; a row's own override them.
         system: a system message for rows that have none.
     """
 
@@ -75,10 +73,10 @@ class Rows:
         return self._count
 
     def __iter__(self) -> Iterator[dict[str, Any]]:
-        """The rows that were checked, and none that was written to the file since.
+        """The rows that were checked, without any appended to the file since.
 
         Raises:
-            LLMNetError: one of them is not there any more.
+            LLMNetError: one of them has changed or is gone.
         """
         found = 0
         for number, line in islice(self._lines(), self._count):
@@ -94,13 +92,12 @@ class Rows:
         """Check all lines before any of them is sent, and count them.
 
         Args:
-            check_row: raises what is wrong with a row.
+            check_row: raises `ConfigurationError` for a wrong row.
 
         Raises:
-            ConfigurationError: lines are wrong, which the message names, or there is none.
+            ConfigurationError: there are no lines, or wrong ones, which the message lists.
         """
-        count, names = 0, _Names()
-        wrong = _Report()
+        count, names, wrong = 0, _Names(), _Report()
         for number, line in self._lines():
             count += 1
             try:
@@ -109,8 +106,8 @@ class Rows:
                 names.add(row["custom_id"])
             except ConfigurationError as error:
                 wrong.add(number, str(error))
-        if twice := names.twice():
-            self._find(twice, wrong)
+        if duplicates := names.duplicates():
+            self._report_duplicates(duplicates, wrong)
         if wrong.count:
             raise ConfigurationError(f"nothing was sent, for lines of the input are wrong:\n{wrong}")
         if not count:
@@ -120,9 +117,9 @@ class Rows:
     def _lines(self) -> Iterator[tuple[int, bytes]]:
         """All lines that are not blank, with their numbers."""
         self._file.seek(self._start)
-        for number, line in enumerate(iter(lambda: self._file.readline(_LONGEST), b""), 1):
-            if len(line) == _LONGEST:
-                raise ConfigurationError(f"line {number} of the input is longer than {_LONGEST:,} bytes")
+        for number, line in enumerate(iter(lambda: self._file.readline(MAX_LINE), b""), 1):
+            if len(line) == MAX_LINE:
+                raise ConfigurationError(f"line {number} of the input is longer than {MAX_LINE:,} bytes")
             text = line.removeprefix(codecs.BOM_UTF8) if number == 1 else line
             if text.strip():
                 yield number, text
@@ -135,66 +132,66 @@ class Rows:
     def _with_system(self, messages: Any) -> Any:
         if self._system is None or not isinstance(messages, str | list):
             return messages
-        said = [{"role": "user", "content": messages}] if isinstance(messages, str) else messages
-        if any(isinstance(one, dict) and one.get("role") in ("system", "developer") for one in said):
-            return said
-        return [{"role": "system", "content": self._system}, *said]
+        turns = [{"role": "user", "content": messages}] if isinstance(messages, str) else messages
+        if any(isinstance(turn, dict) and turn.get("role") in ("system", "developer") for turn in turns):
+            return turns
+        return [{"role": "system", "content": self._system}, *turns]
 
-    def _find(self, twice: set[int], wrong: "_Report") -> None:
-        """Name the lines whose name is that of an earlier one; names are what `twice` has the hashes of."""
+    def _report_duplicates(self, hashes: set[int], wrong: "_Report") -> None:
+        """Add the lines whose custom_id is that of an earlier line, of those with one of these hashes."""
         first: dict[str, int] = {}
         for number, line in self._lines():
             try:
                 name = self._row(number, line)["custom_id"]
             except ConfigurationError:
                 continue
-            if hash(name) in twice and (earlier := first.setdefault(name, number)) != number:
+            if hash(name) in hashes and (earlier := first.setdefault(name, number)) != number:
                 wrong.add(number, f"custom_id {name!r} is that of line {earlier} already")
 
 
 class _Names:
-    """Finds out whether a name is given twice, for eight bytes a name: only hashes are kept."""
+    """Finds names that occur twice in eight bytes a name: only hashes are kept."""
 
     def __init__(self) -> None:
-        self._shelves = [array("q") for _ in range(256)]
+        self._buckets = [array("q") for _ in range(256)]
 
     def add(self, name: str) -> None:
         hashed = hash(name)
-        self._shelves[hashed & 255].append(hashed)
+        self._buckets[hashed & 255].append(hashed)
 
-    def twice(self) -> set[int]:
-        """The hashes that more than one name has; looked for shelf by shelf, for sets are large."""
-        return {hashed for shelf in self._shelves for hashed, n in Counter(shelf).items() if n > 1}
+    def duplicates(self) -> set[int]:
+        """The hashes that occur more than once; counted bucket by bucket, since counters are large."""
+        return {hashed for bucket in self._buckets for hashed, n in Counter(bucket).items() if n > 1}
 
 
 class _Report:
-    """Which lines are wrong: the first ones, and how many."""
+    """The wrong lines: the first ones, and how many there are."""
 
     def __init__(self) -> None:
         self.count = 0
-        self._first: list[Wrong] = []
+        self._first: list[tuple[int, str]] = []
 
-    def add(self, number: int, why: str) -> None:
+    def add(self, number: int, reason: str) -> None:
         self.count += 1
-        self._first.append((number, why))
-        if len(self._first) == 2 * _NAMED:  # names that are given twice come last, whatever their lines
-            self._first = sorted(self._first)[:_NAMED]
+        self._first.append((number, reason))
+        if len(self._first) == 2 * _MAX_REPORTED:  # duplicates come last, whatever their lines
+            self._first = sorted(self._first)[:_MAX_REPORTED]
 
     def __str__(self) -> str:
-        named = sorted(self._first)[:_NAMED]
-        more = [f"  and {self.count - len(named)} more"] if self.count > len(named) else []
-        return "\n".join([*(f"  line {number}: {why}" for number, why in named), *more])
+        first = sorted(self._first)[:_MAX_REPORTED]
+        more = [f"  and {self.count - len(first)} more"] if self.count > len(first) else []
+        return "\n".join([*(f"  line {number}: {reason}" for number, reason in first), *more])
 
 
 def _object(line: bytes) -> dict[str, Any]:
     try:
-        value = decode(line.decode().rstrip())  # the end of the line is no place in it
+        value = decode(line.decode().rstrip())  # a column at the line's end would be of no use
     except UnicodeDecodeError as error:
         raise ConfigurationError(f"byte {error.start + 1} is no UTF-8") from None
     except ValueError as error:
-        at = getattr(error, "colno", None)
-        said = getattr(error, "msg", None) or str(error)
-        raise ConfigurationError(f"it is no JSON: {said}{f' at column {at}' if at else ''}") from None
+        column = getattr(error, "colno", None)
+        reason = getattr(error, "msg", None) or str(error)
+        raise ConfigurationError(f"it is no JSON: {reason}{f' at column {column}' if column else ''}") from None
     if not isinstance(value, dict):
         raise ConfigurationError(f'it must be a JSON object, as {{"prompt": "…"}}, not {_KINDS[type(value)]}')
     return value

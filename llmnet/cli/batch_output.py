@@ -1,4 +1,4 @@
-"""The output of a batch: for each result a line in the form of OpenAI's Batch output, which is written whole or not."""
+"""The output of a batch: a line for each result, in the form of OpenAI's Batch output, complete or not there."""
 
 import errno
 import json
@@ -14,8 +14,8 @@ from typing import Any
 import msgspec
 
 from llmnet.batch.rows import BatchResult
-from llmnet.cli.file_lock import claim
-from llmnet.cli.terminal import plain
+from llmnet.cli.file_lock import try_lock
+from llmnet.cli.terminal import without_controls
 from llmnet.core.chat import ChatResponse, Usage
 from llmnet.core.errors import APIStatusError, ConfigurationError, LLMNetError
 from llmnet.providers.writing import VENDOR
@@ -23,17 +23,17 @@ from llmnet.providers.writing import VENDOR
 
 def line_of(result: BatchResult) -> bytes:
     """The line of a result."""
-    said: dict[str, Any] = {"id": f"batch_req_{uuid.uuid4().hex}", "custom_id": result.custom_id}
-    said |= {"response": None, "error": None}
+    line: dict[str, Any] = {"id": f"batch_req_{uuid.uuid4().hex}", "custom_id": result.custom_id}
+    line |= {"response": None, "error": None}
     if result.response is not None:
         reply = result.response
-        said["response"] = _response(reply.meta.status, reply.meta.request_id, completion(reply))
+        line["response"] = _response(reply.meta.status, reply.meta.request_id, completion(reply))
     elif result.error is not None:
-        said |= failure(result.error)
+        line |= failure(result.error)
     try:
-        return msgspec.json.encode(said) + b"\n"
-    except UnicodeEncodeError:  # half an emoji, which some vendors send, can only be written as an escape
-        return json.dumps(said).encode() + b"\n"
+        return msgspec.json.encode(line) + b"\n"
+    except UnicodeEncodeError:  # a lone surrogate, which some vendors send, must be escaped
+        return json.dumps(line).encode() + b"\n"
 
 
 def _response(status: int | None, request_id: str | None, body: Any) -> dict[str, Any]:
@@ -41,7 +41,7 @@ def _response(status: int | None, request_id: str | None, body: Any) -> dict[str
 
 
 def failure(error: Exception) -> dict[str, Any]:
-    """What a line says of an error; where the server has answered with one, its answer, too."""
+    """The fields of a line for an error; with the response, if the server sent one."""
     if not isinstance(error, APIStatusError):
         return {"error": {"code": type(error).__name__, "message": str(error)}}
     return {
@@ -51,7 +51,7 @@ def failure(error: Exception) -> dict[str, Any]:
 
 
 def completion(reply: ChatResponse) -> dict[str, Any]:
-    """A reply as an OpenAI chat completion: as it came, if it came as one."""
+    """A reply as an OpenAI chat completion: unchanged, if it came as one."""
     if isinstance(reply.raw, dict) and isinstance(reply.raw.get("choices"), list):
         return reply.raw
     message = {name: value for name, value in reply.message.items() if name != VENDOR}
@@ -68,40 +68,39 @@ def completion(reply: ChatResponse) -> dict[str, Any]:
 
 
 def _usage(usage: Usage) -> dict[str, Any] | None:
-    """Tokens in OpenAI's names; what is unknown is left out."""
+    """Token counts under OpenAI's names; unknown ones are left out."""
+    cached, reasoning = usage.cached_tokens, usage.reasoning_tokens
     counts: dict[str, Any] = {
         "prompt_tokens": usage.input_tokens,
         "completion_tokens": usage.output_tokens,
         "total_tokens": usage.total_tokens,
-        "prompt_tokens_details": None if usage.cached_tokens is None else {"cached_tokens": usage.cached_tokens},
-        "completion_tokens_details": None
-        if usage.reasoning_tokens is None
-        else {"reasoning_tokens": usage.reasoning_tokens},
+        "prompt_tokens_details": None if cached is None else {"cached_tokens": cached},
+        "completion_tokens_details": None if reasoning is None else {"reasoning_tokens": reasoning},
     }
     return {name: count for name, count in counts.items() if count is not None} or None
 
 
 class Output:
-    """Where lines go: each is in there whole, or not at all, as far as that is up to the writer.
+    """The destination of lines: each is written completely, or not at all, as far as the writer can decide that.
 
-    A file is claimed before it is emptied: of two writers each would write over the other's lines.
+    A file is locked before it is emptied: two writers would overwrite each other's lines.
 
     Args:
         path: a file, which is emptied, or `-` for standard output.
-        whole: entered while a line is written, so that nothing interrupts it.
+        uninterrupted: makes a context that defers signals while a line is written.
         overwrite: whether a file that is not empty may be emptied.
 
     Raises:
-        ConfigurationError: it cannot be written, or another program writes it.
+        ConfigurationError: it cannot be written, is not empty, or another program writes it.
     """
 
     def __init__(
-        self, path: str, whole: Callable[[], AbstractContextManager[object]], *, overwrite: bool = False
+        self, path: str, uninterrupted: Callable[[], AbstractContextManager[object]], *, overwrite: bool = False
     ) -> None:
-        self._whole = whole
+        self._uninterrupted = uninterrupted
         self.name = "standard output" if path == "-" else path
         try:
-            self._descriptor = _STDOUT if path == "-" else _claimed(path, overwrite=overwrite)
+            self._descriptor = _STDOUT if path == "-" else _open_locked(path, overwrite=overwrite)
             self._terminal = os.isatty(self._descriptor)
         except OSError as error:
             raise ConfigurationError(f"cannot write {path}: {error.strerror or error}") from None
@@ -110,15 +109,15 @@ class Output:
         """Write a line.
 
         Raises:
-            BrokenPipeError: the reader of standard output has left.
+            BrokenPipeError: the reader of standard output has closed it.
             LLMNetError: it cannot be written, as on a full disk.
         """
-        rest = memoryview(plain(line.decode()).encode() if self._terminal else line)
+        rest = memoryview(without_controls(line.decode()).encode() if self._terminal else line)
         size = len(rest)
-        with self._whole():
+        with self._uninterrupted():
             try:
                 while rest:
-                    rest = rest[self._some(rest) :]
+                    rest = rest[self._write_some(rest) :]
             except OSError as error:
                 self._take_back(size - len(rest))
                 if error.errno == errno.EPIPE and self._descriptor == _STDOUT:
@@ -126,20 +125,20 @@ class Output:
                 raise LLMNetError(f"cannot write {self.name}: {error.strerror}; the batch was stopped") from None
 
     def close(self) -> None:
-        """Nothing more is written."""
+        """Close the file."""
         if self._descriptor != _STDOUT:
             os.close(self._descriptor)
 
-    def _some(self, data: memoryview) -> int:
+    def _write_some(self, data: memoryview) -> int:
         """Write as much as there is room for."""
         try:
             return os.write(self._descriptor, data)
-        except BlockingIOError:  # standard output may be shared with a program that has made it so
+        except BlockingIOError:  # another program may have made a shared standard output non-blocking
             select.select([], [self._descriptor], [])
             return 0
 
     def _take_back(self, written: int) -> None:
-        """Cut off half a line, where that can be done and nothing stands behind it."""
+        """Remove a partial line, where the file allows it and nothing follows."""
         state = os.fstat(self._descriptor)
         if written and stat.S_ISREG(state.st_mode):
             end = os.lseek(self._descriptor, 0, os.SEEK_CUR)
@@ -149,15 +148,15 @@ class Output:
 
 
 _STDOUT = 1
-# It is emptied once it is ours.
+# Without O_TRUNC: it is emptied only after it is locked.
 _FLAGS = os.O_WRONLY | os.O_CREAT | getattr(os, "O_BINARY", 0) | getattr(os, "O_CLOEXEC", 0)
 
 
-def _claimed(path: str, *, overwrite: bool) -> int:
-    """A file that is ours alone, and empty; what is none, as a device, is nobody's."""
+def _open_locked(path: str, *, overwrite: bool) -> int:
+    """Open a file, lock and empty it; a device is neither locked nor emptied."""
     descriptor = os.open(path, _FLAGS, 0o666)
     if stat.S_ISREG(os.fstat(descriptor).st_mode):
-        if not claim(descriptor):
+        if not try_lock(descriptor):
             os.close(descriptor)
             raise ConfigurationError(f"another program is writing {path}; nothing was sent")
         if os.fstat(descriptor).st_size and not overwrite:
@@ -167,19 +166,19 @@ def _claimed(path: str, *, overwrite: bool) -> int:
     return descriptor
 
 
-def refuse_same(source: int, path: str) -> None:
-    """Refuse to write the results over the input.
+def check_not_input(source: int, path: str) -> None:
+    """Check that the results do not overwrite the input.
 
     Args:
         source: the descriptor of the input.
-        path: the output, as given.
+        path: the output, as on the command line.
 
     Raises:
-        ConfigurationError: they are one file.
+        ConfigurationError: they are the same file.
     """
     try:
         target = os.fstat(_STDOUT) if path == "-" else os.stat(path)
     except OSError:
-        return  # it is not there yet, or cannot be written either
+        return  # it does not exist yet, or cannot be written either
     if stat.S_ISREG(target.st_mode) and os.path.samestat(target, os.fstat(source)):
         raise ConfigurationError("input and output are the same file")

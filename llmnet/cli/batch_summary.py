@@ -1,4 +1,4 @@
-"""What has come of a batch, summed up: eight bytes for the latency of each row that is ok are all that grows."""
+"""The sums of a batch: of each successful row only the latency is kept, eight bytes."""
 
 import sys
 import time
@@ -12,16 +12,15 @@ import msgspec
 from llmnet.batch.bar import minutes
 from llmnet.batch.rows import BatchResult
 from llmnet.cli.exit_codes import code_of
-from llmnet.cli.printing import tell
-from llmnet.cli.terminal import is_terminal, plain
+from llmnet.cli.printing import notify
+from llmnet.cli.terminal import is_terminal, without_controls
 from llmnet.core.bounds import Clock
 from llmnet.core.errors import LLMNetError
 from llmnet.core.http import Meta
 from llmnet.core.outcome import cause_of
 
 _QUANTILES = (50, 95, 99)
-# So many causes are shown; of all others together, only how often they were.
-_CAUSES = 10
+_MAX_CAUSES = 10  # listed one by one; all others only as a sum
 
 
 class Summary:
@@ -61,13 +60,13 @@ class Summary:
 
     @property
     def exit_code(self) -> int:
-        """0 if all rows are ok; what all have failed with, if that has a code; else 1 if one has failed."""
+        """0 if all rows are ok; the code of their error, if all failed with the same; else 1."""
         if not self._causes:
             return 0
         return next(iter(self._codes)) if len(self._codes) == 1 and not self._ok else 1
 
     def figures(self) -> dict[str, Any]:
-        """All figures, for machines."""
+        """All figures, for the JSON output."""
         wall = self._clock() - self._started
         failed = self._causes.total()
         done = self._ok + failed
@@ -94,7 +93,7 @@ def _cause(error: Exception) -> str:
 
 
 def quantiles(values: "array[float]") -> dict[str, float] | None:
-    """The 50th, 95th and 99th of a hundred, exactly: each is one of the values."""
+    """The 50th, 95th and 99th percentile; each is one of the values."""
     if not values:
         return None
     ranked = sorted(values)
@@ -102,17 +101,17 @@ def quantiles(values: "array[float]") -> dict[str, float] | None:
 
 
 def show(figures: dict[str, Any], *, as_json: bool) -> None:
-    """Write the figures to standard error: one JSON object, a table drawn by rich on a terminal, or plain text."""
+    """Write the figures to standard error: a JSON object, a table of rich on a terminal, or plain text."""
     if as_json:
-        tell(msgspec.json.encode(figures).decode())
-    elif not (is_terminal(sys.stderr) and _drawn(figures)):
-        rows = [(plain(label), value) for label, value in table(figures)]
+        notify(msgspec.json.encode(figures).decode())
+    elif not (is_terminal(sys.stderr) and _print_table(figures)):
+        rows = [(without_controls(label), value) for label, value in table(figures)]
         width = max(len(label) for label, _ in rows)
-        tell("\n".join(f"{label:<{width}}  {value}" for label, value in rows))
+        notify("\n".join(f"{label:<{width}}  {value}" for label, value in rows))
 
 
-def _drawn(figures: dict[str, Any]) -> bool:
-    """Draw the table by rich, if that is installed."""
+def _print_table(figures: dict[str, Any]) -> bool:
+    """Print the table with rich; False if it is not installed."""
     try:
         from rich import box  # noqa: PLC0415 - an extra, loaded on use
         from rich.console import Console  # noqa: PLC0415
@@ -120,22 +119,22 @@ def _drawn(figures: dict[str, Any]) -> bool:
         from rich.text import Text  # noqa: PLC0415
     except ImportError:
         return False
-    drawn = Table(box=box.ROUNDED, show_header=False)
+    table_ = Table(box=box.ROUNDED, show_header=False)
     for label, value in table(figures):
-        drawn.add_row(Text(plain(label)), Text(value))
-    Console(stderr=True).print(drawn)
+        table_.add_row(Text(without_controls(label)), Text(value))
+    Console(stderr=True).print(table_)
     return True
 
 
 def table(figures: dict[str, Any]) -> Iterator[tuple[str, str]]:
-    """The figures for people: labels and what stands beside them."""
+    """The figures for people: labels and values."""
     causes = list(figures["failed_by_cause"].items())
     yield "requests", f"{figures['requests']:,}"
     yield "  ok", f"{figures['ok']:,}"
     yield "  failed", f"{figures['failed']:,}"
-    for cause, n in causes[:_CAUSES]:
+    for cause, n in causes[:_MAX_CAUSES]:
         yield f"    {cause}", f"{n:,}"
-    if more := sum(n for _, n in causes[_CAUSES:]):
+    if more := sum(n for _, n in causes[_MAX_CAUSES:]):
         yield "    other causes", f"{more:,}"
     if figures["not_finished"]:
         yield "  not finished", f"{figures['not_finished']:,}"
@@ -155,5 +154,5 @@ def _spread(found: dict[str, float] | None) -> str:
 
 
 def _time(seconds: float) -> str:
-    """To the millisecond where that says something."""
+    """To the millisecond below a second."""
     return minutes(seconds) if seconds >= 60 else f"{seconds:.2f} s" if seconds >= 1 else f"{seconds * 1000:.0f} ms"

@@ -1,4 +1,4 @@
-"""Which client a command talks through: the model that was asked for, or the first one that there is a key for."""
+"""The client of a command: for the model on the command line, or the first provider with a key."""
 
 import argparse
 import os
@@ -10,7 +10,7 @@ from llmnet.client.sync import Client
 from llmnet.core.errors import ConfigurationError
 from llmnet.providers.services import NAMED, SERVICES
 
-# What is asked where the caller names no model, by provider; the first one with a key is taken.
+# The model where none is named, by provider; the first one with a key is used.
 _MODELS = {
     "openai": "gpt-5.4-mini",
     "anthropic": "claude-haiku-5-5",
@@ -21,7 +21,7 @@ _NO_KEY = "no key is configured (OPENAI_API_KEY, …)"
 
 
 def connect(options: argparse.Namespace, **more: Any) -> Client:
-    """The client that the options of a command, and more fields, ask for."""
+    """Make a client from the options of a command, and further fields."""
     model = options.model or default_model(os.environ, options.command, has_base=options.base_url is not None)
     if options.command == "models" and model.strip().lower() in NAMED:
         model += ":"
@@ -33,8 +33,8 @@ def default_model(environ: Mapping[str, str], command: str, *, has_base: bool) -
     """The model of the first provider that has a key, else the embedded server's.
 
     Raises:
-        ConfigurationError: it is not known which model to ask at the services that the environment names, which it
-            tells; or it names none, and a batch would be answered by an echo.
+        ConfigurationError: the environment names services without a known model, which the message lists; or it names
+            none, and a batch would get echoes.
     """
     if has_base:
         raise ConfigurationError("--base-url needs --model, to say what is spoken there")
@@ -46,17 +46,17 @@ def default_model(environ: Mapping[str, str], command: str, *, has_base: bool) -
     if command == "models" and named:
         return f"{next(iter(named))}:"
     if named:
-        ways = ", ".join(f"{variable} is set: -m {name}:MODEL" for name, variable in named.items())
+        options = ", ".join(f"{variable} is set: -m {name}:MODEL" for name, variable in named.items())
         raise ConfigurationError(
-            f'no model was named, and {ways}; "llmnet models -m {next(iter(named))}:" lists what MODEL may be'
+            f'no model was named, and {options}; "llmnet models -m {next(iter(named))}:" lists what MODEL may be'
         )
-    if command == "batch":  # a file of echoes, by a job whose environment lacks the key, looks like one of answers
+    if command == "batch":  # a job without the key would write echoes that look like answers
         raise ConfigurationError(f'{_NO_KEY}; nothing was sent: "-m fake:echo" asks the embedded server, which echoes')
-    printing.tell(f"llmnet: {_NO_KEY}: talking to the embedded server, which echoes what it hears")
+    printing.notify(f"llmnet: {_NO_KEY}: talking to the embedded server, which echoes what it hears")
     return "fake:echo"
 
 
 def _set(environ: Mapping[str, str], variables: Mapping[str, list[str]]) -> dict[str, str]:
-    """The first variable that is set, of each name that has one."""
+    """The first variable that is set, by name; names without one are left out."""
     found = {name: [one for one in ones if environ.get(one, "").strip()] for name, ones in variables.items()}
     return {name: ones[0] for name, ones in found.items() if ones}

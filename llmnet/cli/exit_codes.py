@@ -1,4 +1,4 @@
-"""Which exit code an error stands for; what the codes mean is said in `__init__.py`."""
+"""The exit code of each error; `__init__.py` lists what the codes mean."""
 
 from llmnet.core.errors import (
     APIConnectionError,
@@ -15,10 +15,10 @@ class TerminatedError(KeyboardInterrupt):
 
 
 class HungUpError(KeyboardInterrupt):
-    """SIGHUP said that the terminal is gone."""
+    """SIGHUP: the terminal is gone."""
 
 
-# The first class that fits says the code.
+# The first class that matches decides.
 _CODES: tuple[tuple[type[BaseException], int], ...] = (
     (ConfigurationError, 2),
     (AuthenticationError, 3),
@@ -33,5 +33,5 @@ _CODES: tuple[tuple[type[BaseException], int], ...] = (
 
 
 def code_of(error: BaseException) -> int:
-    """The exit code that an error stands for."""
+    """The exit code of an error."""
     return next((code for kind, code in _CODES if isinstance(error, kind)), 1)

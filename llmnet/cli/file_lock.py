@@ -1,12 +1,12 @@
-"""Who writes a file: one program at a time, whose claim ends with its descriptor, however the program ends."""
+"""A lock on an output file: one program writes it at a time; it ends with the descriptor, however the program ends."""
 
 import errno
 import importlib
 import os
 from typing import Any
 
-# Where the lock of Windows lies: what is locked nobody else can read, so it is a byte that few outputs ever have.
-_FAR = 2**31 - 2
+# The byte that is locked on Windows, where a locked byte cannot be read: beyond the end of nearly all files.
+_OFFSET = 2**31 - 2
 _TAKEN = (errno.EWOULDBLOCK, errno.EAGAIN, errno.EACCES, errno.EDEADLK)
 
 
@@ -17,24 +17,24 @@ def _module(name: str) -> Any:
         return None
 
 
-_POSIX, _WINDOWS = _module("fcntl"), _module("msvcrt")
+POSIX, WINDOWS = _module("fcntl"), _module("msvcrt")
 
 
-def claim(descriptor: int) -> bool:
-    """Claim an open file; whether nobody else has. Where locks are not known, nobody has."""
+def try_lock(descriptor: int) -> bool:
+    """Lock an open file; False if another program has locked it. Without support for locks it is always True."""
     try:
-        if _POSIX:
-            _POSIX.flock(descriptor, _POSIX.LOCK_EX | _POSIX.LOCK_NB)
-        elif _WINDOWS:
-            _lock_far(descriptor)
+        if POSIX:
+            POSIX.flock(descriptor, POSIX.LOCK_EX | POSIX.LOCK_NB)
+        elif WINDOWS:
+            _lock_byte(descriptor)
     except OSError as error:
         return error.errno not in _TAKEN
     return True
 
 
-def _lock_far(descriptor: int) -> None:
-    os.lseek(descriptor, _FAR, os.SEEK_SET)
+def _lock_byte(descriptor: int) -> None:
+    os.lseek(descriptor, _OFFSET, os.SEEK_SET)
     try:
-        _WINDOWS.locking(descriptor, _WINDOWS.LK_NBLCK, 1)
+        WINDOWS.locking(descriptor, WINDOWS.LK_NBLCK, 1)
     finally:
         os.lseek(descriptor, 0, os.SEEK_SET)

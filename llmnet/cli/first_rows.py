@@ -1,4 +1,4 @@
-"""The first rows of a batch: where all are refused for the key or a spent quota, the others would be, too."""
+"""Ends a batch whose first rows are all refused for the key or a spent quota: the others would be, too."""
 
 from collections.abc import Iterable, Iterator, Sized
 from typing import Any, Protocol
@@ -8,8 +8,8 @@ from llmnet.core.errors import AuthenticationError, PermissionDeniedError, Quota
 
 ROWS = 20
 _REFUSALS = (AuthenticationError, PermissionDeniedError, QuotaExceededError)
-# A limit that ends so many seconds from now is longer than a batch waits, and as good as a spent quota.
-_HOURS = 3600.0
+# Seconds: a batch does not wait longer for a limit to end, which is then like a spent quota.
+_MAX_WAIT = 3600.0
 
 
 class _Rows(Sized, Iterable[dict[str, Any]], Protocol):
@@ -17,45 +17,45 @@ class _Rows(Sized, Iterable[dict[str, Any]], Protocol):
 
 
 def _refused(error: Exception | None) -> bool:
-    capped = isinstance(error, RateLimitError) and (error.retry_after or 0.0) > _HOURS
-    return capped or isinstance(error, _REFUSALS)
+    limited = isinstance(error, RateLimitError) and (error.retry_after or 0.0) > _MAX_WAIT
+    return limited or isinstance(error, _REFUSALS)
 
 
-class Trial:
-    """The rows of a batch, which end as soon as the trial has failed.
+class FirstRows:
+    """The rows of a batch, which end as soon as the first ones have all been refused.
 
     Args:
         rows: all of them.
 
     Attributes:
-        failed: whether the first results were all such refusals.
+        refused: whether the first results were all such refusals.
     """
 
     def __init__(self, rows: _Rows) -> None:
-        self._rows, self._refused, self._over = rows, 0, len(rows) <= ROWS
-        self.failed = False
-        self._said: Exception | None = None
+        self._rows, self._count, self._decided = rows, 0, len(rows) <= ROWS
+        self.refused = False
+        self._last: Exception | None = None
 
     def __len__(self) -> int:
         return len(self._rows)
 
     def __iter__(self) -> Iterator[dict[str, Any]]:
         for row in self._rows:
-            if self.failed:
+            if self.refused:
                 return
             yield row
 
-    def hear(self, result: BatchResult) -> None:
-        """Note a result, of which there are more before it than those of the trial."""
-        if self._over:
+    def add(self, result: BatchResult) -> None:
+        """Count a result; only the first ones decide."""
+        if self._decided:
             return
         if not _refused(result.error):
-            self._over = True
+            self._decided = True
             return
-        self._refused, self._said = self._refused + 1, result.error
-        self._over = self.failed = self._refused >= ROWS
+        self._count, self._last = self._count + 1, result.error
+        self._decided = self.refused = self._count >= ROWS
 
     @property
-    def verdict(self) -> str:
-        """What there is to say of a failed trial."""
-        return f"the first {ROWS} rows were all refused, so no more were sent; the last of them: {self._said}"
+    def reason(self) -> str:
+        """Why no more rows were sent."""
+        return f"the first {ROWS} rows were all refused, so no more were sent; the last of them: {self._last}"

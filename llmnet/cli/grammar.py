@@ -1,4 +1,4 @@
-"""The grammar of the command line; a value that cannot be right is refused by the name of its option."""
+"""The grammar of the command line; a wrong value is refused with the name of its option."""
 
 import argparse
 import math
@@ -37,28 +37,28 @@ _CODES = (
 )
 
 
-def _text(given: str) -> str:
-    """An argument in UTF-8, whatever the locale that Python has read it by: a bare `LC_ALL=C` knows ASCII alone."""
+def _text(argument: str) -> str:
+    """An argument as UTF-8, also where Python decoded it by an ASCII locale, as with `LC_ALL=C`."""
     try:
-        given.encode()
+        argument.encode()
     except UnicodeEncodeError:
         try:
-            return os.fsencode(given).decode()
+            return os.fsencode(argument).decode()
         except UnicodeDecodeError:
             raise argparse.ArgumentTypeError("is no UTF-8") from None
-    return given
+    return argument
 
 
-def _number(kind: type[int] | type[float], said: str, least: float, most: float = math.inf) -> Callable[[str], Any]:
-    """What reads a number that lies between two; `said` is what it must be."""
+def _number(kind: type[int] | type[float], expected: str, low: float, high: float = math.inf) -> Callable[[str], Any]:
+    """Make a parser for numbers in a range; `expected` describes them in the error."""
 
-    def read(given: str) -> Any:
+    def read(argument: str) -> Any:
         try:
-            number = kind(given)
+            number = kind(argument)
         except ValueError:
             number = math.nan
-        if not least <= number <= most:
-            raise argparse.ArgumentTypeError(f"must be {said}, not {given!r}")
+        if not low <= number <= high:
+            raise argparse.ArgumentTypeError(f"must be {expected}, not {argument!r}")
         return number
 
     return read
@@ -102,7 +102,7 @@ def parser() -> argparse.ArgumentParser:
     for command in (chat, batch):
         command.add_argument("--max-tokens", type=_TOKENS, metavar="N", help="limit of a reply in tokens")
         command.add_argument("--temperature", type=_FINITE, metavar="T", help="sampling temperature")
-    for command, call, said in (
+    for command, call, json_help in (
         (chat, "the whole call", "print JSON for machines"),
         (batch, "each request, throttles included", "write the summary as JSON"),
         (models, "the whole call", "print JSON for machines"),
@@ -112,5 +112,5 @@ def parser() -> argparse.ArgumentParser:
         )
         command.add_argument("--base-url", metavar="URL", help="where to send, if not to the provider's own address")
         command.add_argument("--timeout", type=_SECONDS, metavar="SECONDS", help=f"seconds for {call}")
-        command.add_argument("--json", action="store_true", help=said)
+        command.add_argument("--json", action="store_true", help=json_help)
     return top

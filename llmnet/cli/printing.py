@@ -1,7 +1,7 @@
-"""What the commands write: results to standard output, or an error that says why not; all else to standard error.
+"""Writes results to standard output, or raises why that fails; everything else goes to standard error.
 
-A terminal that lacks a character gets a question mark in its place, and a program that reads JSON an escape; control
-sequences of a server's reach no terminal, and no standard error.
+A character that the encoding lacks becomes a question mark, and an escape in JSON; control sequences from a server
+reach neither a terminal nor standard error.
 """
 
 import contextlib
@@ -12,12 +12,12 @@ from typing import Any, TextIO
 
 import msgspec
 
-from llmnet.cli.terminal import is_terminal, plain
+from llmnet.cli.terminal import is_terminal, without_controls
 from llmnet.core.errors import ConfigurationError, LLMNetError
 
 
 def prepare() -> None:
-    """Have both streams take any text."""
+    """Make both streams accept any text."""
     for stream in (sys.stdout, sys.stderr):
         with contextlib.suppress(AttributeError, ValueError):  # there is none, or it is a stand-in for one
             stream.reconfigure(errors="replace" if stream is sys.stdout else "backslashreplace")  # type: ignore[union-attr]
@@ -37,15 +37,15 @@ def write(text: str, end: str = "\n") -> None:
     """Write a result, or a piece of one, at once.
 
     Raises:
-        BrokenPipeError: the reader has left.
+        BrokenPipeError: the reader has closed it.
         LLMNetError: it cannot be written, as on a full disk.
     """
     with _written():
-        print(_shown(text, sys.stdout), end=end, flush=True)
+        print(without_controls(text) if is_terminal(sys.stdout) else text, end=end, flush=True)
 
 
 def write_json(value: Any) -> None:
-    """Write a value for machines, on one line; `write` says what is raised."""
+    """Write a value as JSON on one line; raises as `write` does."""
     try:
         text = msgspec.json.encode(value).decode()
         text.encode(getattr(sys.stdout, "encoding", None) or "utf-8")
@@ -55,32 +55,28 @@ def write_json(value: Any) -> None:
 
 
 def flush() -> None:
-    """Write what others have left in standard output; `write` says what is raised."""
+    """Write what is buffered for standard output; raises as `write` does."""
     with _written():
         if sys.stdout is not None:
             sys.stdout.flush()
 
 
-def tell(text: str) -> None:
-    """Say something to whoever reads standard error, if anybody does."""
-    if sys.stderr is None:  # `print` would take standard output
+def notify(text: str) -> None:
+    """Write a line to standard error, if it is open."""
+    if sys.stderr is None:  # `print` would use standard output
         return
     try:
-        print(plain(text), file=sys.stderr, flush=True)  # a log is shown on a terminal one day
+        print(without_controls(text), file=sys.stderr, flush=True)  # a log file may be printed on a terminal later
     except OSError:
-        let_go(sys.stderr)
+        discard(sys.stderr)
 
 
-def let_go(stream: TextIO | None) -> None:
-    """Write no more to a stream: what is still held for it would be tried again at the end of the program."""
+def discard(stream: TextIO | None) -> None:
+    """Redirect a stream to nowhere: Python would write its buffer again at the end of the program, and fail again."""
     with contextlib.suppress(AttributeError, OSError, ValueError):  # there is none, or it is a stand-in for one
-        nowhere = os.open(os.devnull, os.O_WRONLY)
-        os.dup2(nowhere, stream.fileno())  # type: ignore[union-attr]
-        os.close(nowhere)
-
-
-def _shown(text: str, stream: TextIO | None) -> str:
-    return plain(text) if is_terminal(stream) else text
+        null = os.open(os.devnull, os.O_WRONLY)
+        os.dup2(null, stream.fileno())  # type: ignore[union-attr]
+        os.close(null)
 
 
 @contextlib.contextmanager
@@ -88,8 +84,8 @@ def _written() -> Any:
     try:
         yield
     except BrokenPipeError:
-        let_go(sys.stdout)
+        discard(sys.stdout)
         raise
     except OSError as error:
-        let_go(sys.stdout)
+        discard(sys.stdout)
         raise LLMNetError(f"cannot write standard output: {error.strerror or error}") from None

@@ -1,41 +1,41 @@
-"""Runs a command: whatever comes of it is an exit code and at most a line on standard error."""
+"""Runs a command: its outcome is an exit code and at most one line on standard error."""
 
 import contextlib
 import io
 from collections.abc import Sequence
 
 from llmnet.cli import printing
+from llmnet.cli.error_texts import for_command_line
 from llmnet.cli.exit_codes import code_of
 from llmnet.cli.grammar import parser
 from llmnet.cli.signals import Signals
-from llmnet.cli.words import on_command_line
 from llmnet.core.errors import LLMNetError
 
 
 def run(argv: Sequence[str] | None) -> int:
-    """Run a command; its exit code."""
+    """Run a command and give its exit code."""
     printing.prepare()
     try:
         code = _run(argv)
         printing.flush()
-    except BrokenPipeError:  # the reader has left, as `head` does; nothing is wrong
+    except BrokenPipeError:  # the reader has closed it, as `head` does: no error
         return 0
     except (LLMNetError, KeyboardInterrupt) as error:
-        printing.tell(f"llmnet: {on_command_line(error) or 'interrupted'}")
+        printing.notify(f"llmnet: {for_command_line(error) or 'interrupted'}")
         return code_of(error)
-    except Exception as error:  # noqa: BLE001 - a fault of ours, of whose frames the caller of a command makes nothing
-        printing.tell(f"llmnet: unexpected {type(error).__name__}: {error}")
+    except Exception as error:  # noqa: BLE001 - a bug of ours: its traceback does not help who runs a command
+        printing.notify(f"llmnet: unexpected {type(error).__name__}: {error}")
         return code_of(error)
     return code
 
 
 def _run(argv: Sequence[str] | None) -> int:
-    helped = io.StringIO()  # argparse itself is silent about help that cannot be written
+    help_text = io.StringIO()  # argparse itself ignores that help cannot be written
     try:
-        with contextlib.redirect_stdout(helped):
+        with contextlib.redirect_stdout(help_text):
             options = parser().parse_args(argv)
     except SystemExit:
-        printing.write(helped.getvalue(), end="")
+        printing.write(help_text.getvalue(), end="")
         raise
     from llmnet.cli import commands  # noqa: PLC0415 - `--help` needs no client
 

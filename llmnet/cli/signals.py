@@ -1,6 +1,6 @@
-"""What SIGINT, SIGTERM and SIGHUP do to a command: the first asks it to end, the second does not wait for that.
+"""SIGINT, SIGTERM and SIGHUP: the first signal asks a command to stop, the second one ends it at once.
 
-Before there is anything to be ended in order, the first one ends the command at once.
+While nothing has set `Signals.stop`, the first one ends the command at once.
 """
 
 import signal
@@ -20,58 +20,54 @@ _ERRORS: dict[int, type[KeyboardInterrupt]] = {
 
 
 class Signals:
-    """Listens to the signals while it is entered.
+    """Handles the signals inside its `with` block.
 
     Attributes:
-        stop: asks the command to end, and returns at once; `None` as long as nobody can be asked.
+        stop: asks the command to end, and returns at once; `None` while it cannot be asked.
     """
 
     def __init__(self) -> None:
         self.stop: Callable[[], object] | None = None
-        self._asked: int | None = None
-        self._due: int | None = None
-        self._whole = False
+        self._requested: int | None = None
+        self._deferred: int | None = None
+        self._in_block = False
         self._before: dict[int, Any] = {}
 
     def __enter__(self) -> Self:
         if threading.current_thread() is threading.main_thread():
-            # What is ignored stays so, as Ctrl-C is for a job in the background.
-            heard = [number for number in _ERRORS if signal.getsignal(number) is not signal.SIG_IGN]
-            self._before = {number: signal.signal(number, self._take) for number in heard}
+            # What is ignored stays ignored, such as Ctrl-C in a background job.
+            handled = [number for number in _ERRORS if signal.getsignal(number) is not signal.SIG_IGN]
+            self._before = {number: signal.signal(number, self._handle) for number in handled}
         return self
 
     def __exit__(self, *_: object) -> None:
         for number, handler in self._before.items():
             signal.signal(number, handler)
 
-    def raise_asked(self) -> None:
-        """Raise what stands for the signal, if there was one.
-
-        Raises:
-            KeyboardInterrupt: there was one.
-        """
-        if self._asked is not None:
-            raise _ERRORS[self._asked]
+    def raise_if_signalled(self) -> None:
+        """Raise the error of the signal, a `KeyboardInterrupt`, if there was one."""
+        if self._requested is not None:
+            raise _ERRORS[self._requested]
 
     @contextmanager
-    def whole(self) -> Iterator[None]:
-        """Do something that the second signal has to wait for."""
-        self._whole = True
+    def uninterrupted(self) -> Iterator[None]:
+        """A block that a second signal interrupts only at its end."""
+        self._in_block = True
         try:
             yield
         finally:
-            self._whole = False
-        if self._due is not None:
-            raise _ERRORS[self._due]
+            self._in_block = False
+        if self._deferred is not None:
+            raise _ERRORS[self._deferred]
 
-    def _take(self, number: int, frame: FrameType | None) -> None:
-        if self._asked is None and self.stop is not None:
-            self._asked = number
+    def _handle(self, number: int, frame: FrameType | None) -> None:
+        if self._requested is None and self.stop is not None:
+            self._requested = number
             self.stop()
-        elif not self._whole:
+        elif not self._in_block:
             raise _ERRORS[number]
-        elif self._due is None:
-            self._due = number
-        else:  # it is stuck in there
+        elif self._deferred is None:
+            self._deferred = number
+        else:  # the block does not end
             signal.signal(number, signal.SIG_DFL)
             signal.raise_signal(number)

@@ -13,7 +13,7 @@ from support.live import eventually
 
 from llmnet import ConfigurationError, LLMNetError
 from llmnet.cli import batch_input, file_lock, main
-from llmnet.cli.batch_input import Rows, opened
+from llmnet.cli.batch_input import Rows, open_input
 from llmnet.cli.batch_output import Output
 from llmnet.testing import Reply
 
@@ -192,8 +192,8 @@ def test_the_lock_of_windows(tmp_path, monkeypatch):
                 raise PermissionError(errno.EACCES, "Permission denied")
             self.taken.append(place)
 
-    monkeypatch.setattr(file_lock, "_POSIX", None)
-    monkeypatch.setattr(file_lock, "_WINDOWS", Windows())
+    monkeypatch.setattr(file_lock, "POSIX", None)
+    monkeypatch.setattr(file_lock, "WINDOWS", Windows())
     first = Output(str(tmp_path / "out"), contextlib.nullcontext)
     with pytest.raises(ConfigurationError, match="another program"):
         Output(str(tmp_path / "out"), contextlib.nullcontext)
@@ -207,7 +207,7 @@ def test_a_file_system_without_locks(server, tmp_path, monkeypatch):
     def refuse(*_):
         raise OSError(errno.ENOTSUP, "not supported")
 
-    monkeypatch.setattr(file_lock._POSIX, "flock", refuse)
+    monkeypatch.setattr(file_lock.POSIX, "flock", refuse)
     rows, out = written(tmp_path / "in.jsonl", [{"prompt": "a"}]), tmp_path / "out.jsonl"
     assert main(to(server, rows, "-o", out)) == 0
     assert len(results(out.read_text())) == 1
@@ -216,7 +216,7 @@ def test_a_file_system_without_locks(server, tmp_path, monkeypatch):
 def test_an_input_that_changes(tmp_path):
     long = "a" * 100_000  # so that the second line is not in the buffer any more when the first one is read again
     path = written(tmp_path / "in.jsonl", [{"prompt": long}, {"prompt": "b"}])
-    with opened(str(path)) as file:
+    with open_input(str(path)) as file:
         rows = Rows(file, {})
         rows.check(lambda row: None)
         written(path, [{"prompt": long}, {"prompt": "B"}, "later"])
@@ -231,11 +231,11 @@ def test_an_input_that_changes(tmp_path):
 
 def test_a_line_that_does_not_end(server, tmp_path, capfd, monkeypatch):
     """It is not read into memory; what is no file is not read as one, so that Ctrl-C is heard while it is copied."""
-    monkeypatch.setattr(batch_input, "_LONGEST", 1000)
+    monkeypatch.setattr(batch_input, "MAX_LINE", 1000)
     (tmp_path / "in.jsonl").write_bytes(b'{"prompt": "a"}\n' + b"\0" * 5000)
     assert main(to(server, tmp_path / "in.jsonl")) == 2
     assert capfd.readouterr().err == "llmnet: line 2 of the input is longer than 1,000 bytes\n"
-    with opened(os.devnull) as file:
+    with open_input(os.devnull) as file:
         assert os.fstat(file.fileno()).st_mode != os.stat(os.devnull).st_mode
 
 

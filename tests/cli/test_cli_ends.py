@@ -93,7 +93,7 @@ def test_input_that_cannot_be_read(server, streams, prompt, stdin, said):
 
 
 def test_standard_input_without_end(server, streams, monkeypatch):
-    monkeypatch.setattr(stdin_of_cli, "_LONGEST", 1000)
+    monkeypatch.setattr(stdin_of_cli, "MAX_BYTES", 1000)
     assert streams.run("chat", "Hi", *at(server), stdin=b"y\n" * 500)[0] == 0
     said = b"llmnet: standard input is longer than 1,000 bytes; nothing was sent\n"
     assert streams.run("chat", "Hi", *at(server), stdin=b"y\n" * 501) == (2, b"", said)
@@ -102,10 +102,10 @@ def test_standard_input_without_end(server, streams, monkeypatch):
 
 def test_standard_input_that_was_left_open(server):
     """It says what it waits for, and a signal ends it."""
-    program = "import sys; from llmnet.cli import main, stdin; stdin._PATIENCE = 0.01; sys.exit(main())"
+    program = "import sys; from llmnet.cli import main, stdin; stdin.HINT_DELAY = 0.01; sys.exit(main())"
     command = [sys.executable, "-c", program, "chat", "Hi", *at(server)]
     with subprocess.Popen(command, stdin=subprocess.PIPE, stderr=subprocess.PIPE) as child:
-        assert child.stderr.readline() == stdin_of_cli._WAITING.encode() + b"\n"
+        assert child.stderr.readline() == stdin_of_cli.HINT.encode() + b"\n"
         child.terminate()
         assert child.stderr.read() == b"llmnet: interrupted\n"
     assert (child.returncode, server.request_count) == (143, 0)

@@ -9,7 +9,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from support.commands import run
 
-from llmnet.cli.terminal import Plain, plain
+from llmnet.cli.terminal import ControlFilter, without_controls
 from llmnet.testing import Reply
 
 EVIL = {
@@ -37,25 +37,25 @@ EVIL = {
 @pytest.mark.parametrize("name", EVIL)
 def test_what_a_terminal_is_shown(name):
     said, shown = EVIL[name]
-    assert plain(said) == shown
+    assert without_controls(said) == shown
 
 
 @pytest.mark.parametrize("name", EVIL)
 def test_wherever_it_is_cut(name):
     said, shown = EVIL[name]
     for at in range(len(said) + 1):
-        clean = Plain()
+        clean = ControlFilter()
         assert clean(said[:at]) + clean(said[at:]) == shown
-    clean = Plain()
+    clean = ControlFilter()
     assert "".join(map(clean, said)) == shown
 
 
 @given(st.lists(st.text("ab[]();0123?\\\x1b\x9b\x9d\x9c\x07\x18\n\t\r你m"), max_size=5))
 def test_no_control_is_left(pieces):
-    clean = Plain()
+    clean = ControlFilter()
     shown = "".join(map(clean, pieces))
     assert not re.search("[\x00-\x08\x0b-\x1f\x7f-\x9f]", shown)
-    assert shown == plain("".join(pieces))
+    assert shown == without_controls("".join(pieces))
 
 
 SAID = "a\x1b]0;title\x07b\x1b[31mc\x9b0md"

@@ -1,13 +1,13 @@
-"""What the library says of arguments in Python, said of what was typed: options, variables, and the fields of a row."""
+"""Errors of the library name Python arguments; on the command line they name options, variables and fields of a row."""
 
 import re
 
 from llmnet.core.errors import APIConnectionError, ConfigurationError
 
-# Each as the library says it, and as the command line does. What a server says is in none of these errors.
-_WORDS = tuple(
-    (re.compile(said), meant)
-    for said, meant in (
+# A pattern of the library's text, and its replacement. None of these errors contains text of a server.
+_REPLACEMENTS = tuple(
+    (re.compile(pattern), replacement)
+    for pattern, replacement in (
         (r"(\w+)= is no parameter (?:of a call|here): .*", r"\1 is no parameter of a row"),
         (r"(\w+)= looks like a misspelt (\w+)=", r"\1 looks like a misspelt \2"),
         (r"give it in extra_body=", 'give it in "extra_body": '),
@@ -23,9 +23,9 @@ _WORDS = tuple(
 )
 
 
-def on_command_line(error: BaseException) -> str:
-    """The text of an error, in the words of the command line."""
+def for_command_line(error: BaseException) -> str:
+    """The text of an error, with the names of the command line."""
     text = str(error)
-    for said, meant in _WORDS if isinstance(error, ConfigurationError | APIConnectionError) else ():
-        text = said.sub(meant, text)
+    for pattern, replacement in _REPLACEMENTS if isinstance(error, ConfigurationError | APIConnectionError) else ():
+        text = pattern.sub(replacement, text)
     return text
