@@ -14,7 +14,7 @@ from benchmarks.replies import CHAT, COUNTED_STREAM, MESSAGE, MESSAGE_STREAM, ST
 
 _BACKLOG = 2048  # a thousand clients come at once
 _LENGTH = re.compile(rb"\r\ncontent-length: *(\d+)", re.IGNORECASE)
-_NUMBER = re.compile(MARK.encode() + rb"(\d{%d})" % DIGITS)
+NUMBER = re.compile(MARK.encode() + rb"(\d{%d})" % DIGITS)
 _STREAMED = re.compile(rb'"stream": ?true')
 _MESSAGES = re.compile(rb"POST \S*/messages[ ?]")
 _MISSING = b"HTTP/1.1 400 Bad Request\r\ncontent-length: 0\r\n\r\n"
@@ -50,7 +50,7 @@ class _Connection(asyncio.Protocol):
             self._answer(request)
 
     def _answer(self, request: bytes) -> None:
-        number = _NUMBER.search(request)
+        number = NUMBER.search(request)
         if number is None:
             self._transport.write(_MISSING)
             return

@@ -88,13 +88,13 @@ class _AsyncBench:
             self._runner.run(self._peer.close())
 
 
-_FRONTS: dict[str, type[_SyncBench | _AsyncBench]] = {"sync": _SyncBench, "async": _AsyncBench}
+FRONTS: dict[str, type[_SyncBench | _AsyncBench]] = {"sync": _SyncBench, "async": _AsyncBench}
 
 
 def serve(module: str, front: str, url: str) -> None:
     """Do what comes in, until nothing more comes."""
     answers, sys.stdout = sys.stdout, sys.stderr  # what a library prints is no answer
-    bench = _FRONTS[front](import_module(module), url)
+    bench = FRONTS[front](import_module(module), url)
     numbers = itertools.count(1)
     for line in sys.stdin:
         told = json.loads(line)
@@ -106,7 +106,7 @@ def serve(module: str, front: str, url: str) -> None:
             else:
                 done = measured(bench, itertools.islice(numbers, told["calls"]))
         except Exception as error:  # noqa: BLE001 - that a library fails is a result, too
-            done = {"failed": _named(error)}
+            done = {"failed": described(error)}
         print(json.dumps(done), file=answers, flush=True)
 
 
@@ -116,7 +116,7 @@ def measured(bench: _SyncBench | _AsyncBench, numbers: Iterator[int]) -> dict[st
     return {"cost": since(before)}
 
 
-def _named(error: BaseException) -> str:
+def described(error: BaseException) -> str:
     """The first of what went wrong at once."""
     while isinstance(error, BaseExceptionGroup):
         error = error.exceptions[0]

@@ -1,10 +1,12 @@
 """The house as docs/architecture.md draws it: which room may look into which, who may touch a library, how large a file may be."""
 
 import ast
+import io
 import pathlib
 import re
 import subprocess
 import sys
+import tokenize
 import tomllib
 
 import pytest
@@ -221,6 +223,68 @@ def test_no_test_module_imports_anothers_tests(path):
         if isinstance(node, ast.Import | ast.ImportFrom):
             spelled = [getattr(node, "module", None) or "", *(one.name for one in node.names)]
             assert not [name for name in spelled if re.search(r"(^|\.)test_", name)], f"line {node.lineno}"
+
+
+# Where private names are still used without a reason.
+NOT_YET = (
+    "client/",
+    "matrix/",
+    "processes/",
+    "transports/",
+    "support/fronts.py",
+    "support/live.py",
+    "support/points.py",
+    "support/world.py",
+)
+OF_THE_FRONTS = {"_client", "_stream", "_batch"}  # of the blocking faces in support/live.py, not of llmnet
+PRIVATE = re.compile(r"_[a-zA-Z]\w*")
+
+
+def defined_names():
+    """All names that llmnet defines; those with a leading underscore are private."""
+    for path in FILES:
+        for node in ast.walk(ast.parse(path.read_text())):
+            if isinstance(node, ast.FunctionDef | ast.AsyncFunctionDef | ast.ClassDef):
+                yield node.name
+            elif isinstance(node, ast.Name | ast.Attribute) and isinstance(node.ctx, ast.Store):
+                yield node.id if isinstance(node, ast.Name) else node.attr
+
+
+def used_names(node):
+    """The names by which a node reaches into another object or module."""
+    if isinstance(node, ast.Attribute) and not (isinstance(node.value, ast.Name) and node.value.id in ("self", "cls")):
+        return [node.attr]
+    if isinstance(node, ast.ImportFrom):
+        return [one.name for one in node.names]
+    called = getattr(node, "func", None)
+    if getattr(called, "attr", getattr(called, "id", "")) in ("getattr", "setattr"):
+        return [one.value for one in node.args if isinstance(one, ast.Constant) and isinstance(one.value, str)]
+    return []
+
+
+def without_reason(text, private):
+    """The private names that a test uses on lines that have no comment: (line, name)."""
+    tokens = tokenize.generate_tokens(io.StringIO(text).readline)
+    reasons = {one.start[0] for one in tokens if one.type == tokenize.COMMENT and not one.string.startswith("# noqa")}
+    for node in ast.walk(ast.parse(text)):
+        names = [name for name in used_names(node) if PRIVATE.fullmatch(name) and name in private]
+        if names and not reasons & {*range(node.lineno, node.end_lineno + 1)}:
+            yield node.lineno, *names
+
+
+def test_private_names_are_used_only_where_a_comment_says_why():
+    private = {name for name in defined_names() if PRIVATE.fullmatch(name)} - OF_THE_FRONTS
+    found = {
+        path.relative_to(TESTS).as_posix(): list(without_reason(path.read_text(), private))
+        for path in TESTS.rglob("*.py")
+    }
+    assert {name: uses for name, uses in found.items() if uses and not name.startswith(NOT_YET)} == {}
+    assert [name for name in NOT_YET if not any(path.startswith(name) and uses for path, uses in found.items())] == []
+
+
+def test_a_private_name_without_a_comment_is_found():
+    text = "a._x\nself._x\na._y\nfrom llmnet import _x\nsetattr(a, '_x', 1)\na._x  # why\nb = [\n    a._x,\n]\na.b._x.c"
+    assert sorted(line for line, _ in without_reason(text, {"_x"})) == [1, 4, 5, 8, 10]
 
 
 def test_public_names_are_sorted_and_importable():

@@ -140,7 +140,7 @@ class AsyncLiar(Liar):
         pass
 
 
-@pytest.mark.parametrize("bench", [worker._SyncBench, worker._AsyncBench])
+@pytest.mark.parametrize("bench", worker.FRONTS.values())
 def test_no_figure_without_a_right_reply(bench):
     def cost(said):
         made = bench(SimpleNamespace(Sync=Liar, Async=AsyncLiar), said)
@@ -148,10 +148,10 @@ def test_no_figure_without_a_right_reply(bench):
         try:
             return worker.measured(made, iter([7]))
         except Exception as error:
-            return worker._named(error)
+            return worker.described(error)
         finally:
             made.close()
-            if bench is worker._AsyncBench:
+            if bench is worker.FRONTS["async"]:
                 made._runner.close()
 
     assert len(cost(chat_text(7))["cost"]) == 3
@@ -285,6 +285,6 @@ def unchunked(body):
 
 
 def test_the_number_of_a_call_is_in_what_is_asked_and_answered():
-    assert server._NUMBER.search(prompt(42).encode())[1] == b"00000042"
+    assert server.NUMBER.search(prompt(42).encode())[1] == b"00000042"
     assert chat_text(42).startswith("00000042")
     assert stream_text(42) != stream_text(43)

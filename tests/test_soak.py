@@ -158,7 +158,7 @@ class Soak:
         sent, attempts = sum(sent for sent, _, _ in self.ended), sum(attempts for _, attempts, _ in self.ended)
         # What went into a connection that was dead already is no request of ours, though this server has read it.
         assert (client.request_count, self.requests) == (sent, attempts)
-        assert (slots(client), client._common.queue.waiting) == (0, 0)
+        assert (slots(client), client._common.queue.waiting) == (0, 0)  # private: who waits is seen nowhere else
 
 
 def children(client, server):

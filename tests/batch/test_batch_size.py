@@ -169,7 +169,7 @@ def main(case):
     )
     null = None if case["port"] else (Null if case["front"] == "sync" else AsyncNull)()
     if null is not None:
-        client._transport = null
+        client._transport = null  # private: without HTTP, for the batch's own memory
     options = {"max_concurrent": LIMIT, "ordered": case["ordered"]}
     if case["front"] == "sync":
         with client:

@@ -182,7 +182,7 @@ def test_a_finalizer_may_abandon_a_batch_on_the_thread_that_holds_its_lock():
     ledger = Ledger(1)
     call = Called()
     ledger.enter(call)
-    with ledger._lock:
+    with ledger._lock:  # private: held as by a method of its own
         ledger.abandon()
     assert [str(error) for error in call.ended] == ["the batch was stopped while the call was under way"]
     assert not call.ended[0].retryable

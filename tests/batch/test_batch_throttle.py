@@ -88,7 +88,7 @@ class AsyncHasty(Awaits):
 def hasten(front, client):
     """Let a client live fifty seconds in one."""
     client.clock = lambda: time.monotonic() * QUICK
-    client._transport.waits = Hasty() if front.name == "sync" else AsyncHasty()
+    client._transport.waits = Hasty() if front.name == "sync" else AsyncHasty()  # private: its clock
 
 
 @pytest.mark.parametrize(("workers", "hint"), [(32, None), (64, "1")])
@@ -176,8 +176,8 @@ class Wire(Transport):
 
 def sync_batch(server, **fields):
     with Conductor() as conductor, llmnet.Client(**at_nobody(**fields)) as client:
-        client.clock, client._common.rng = conductor.clock, random.Random(1)
-        client._transport = Wire(client._common.queue, conductor, server)
+        client.clock, client._common.rng = conductor.clock, random.Random(1)  # private: virtual time, the same jitter
+        client._transport = Wire(client._common.queue, conductor, server)  # private: a server in virtual time
         return list(client.batch(map(str, range(ROWS)), max_concurrent=WORKERS))
 
 

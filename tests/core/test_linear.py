@@ -21,7 +21,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 import llmnet
-from llmnet.cli.terminal import Plain
+from llmnet.cli.terminal import ControlFilter
 from llmnet.core import escapes
 from llmnet.core import json as ours
 from llmnet.core.errors import LLMNetError
@@ -214,7 +214,7 @@ def hidden_error(body):
 
 
 def shown(text):
-    plain = Plain()
+    plain = ControlFilter()
     return plain(text)
 
 
@@ -385,6 +385,7 @@ def test_a_reader_takes_as_long_as_its_input_is(name):
 
 OURS = "what the program, its environment or its files say; no peer has a word in it"
 SHORT = "what a library says of a peer; cut to 300 characters before it is searched"
+LONG = vars(addresses) | vars(error_phrases) | vars(escapes)  # private patterns, too long to repeat here
 ESCAPE = "b'(' + _HALF + b'|' + _WHOLE + b')'"
 # Module and pattern; OURS, or what would trouble it most as (method, text of n).
 PATTERNS = {
@@ -402,16 +403,16 @@ PATTERNS = {
     ("providers/addresses.py", r"[A-Za-z0-9_]([A-Za-z0-9_-]{0,61}[A-Za-z0-9_])?"): OURS,
     ("providers/anthropic_params.py", r"claude-(3-|(opus|sonnet|haiku)-4(-[015])?(-20\d{6}|-latest|@|$))"): OURS,
     ("providers/anthropic_params.py", r"[^a-zA-Z0-9_-]"): ("split", lambda n: ":" * n),
-    ("providers/addresses.py", addresses._CALLS.pattern): OURS,
-    ("providers/error_phrases.py", error_phrases._USED_UP.pattern): ("search", lambda n: "daily a b c " * (n // 12)),
-    ("providers/error_phrases.py", error_phrases._QUOTED.pattern): ("split", lambda n: '"' + "\\\"'a " * (n // 5)),
-    ("providers/error_phrases.py", error_phrases._TOLD.pattern): ("search", lambda n: "error" + " " * 27),  # never more
-    ("providers/error_phrases.py", error_phrases._TELLING.pattern): ("search", lambda n: '\\"error' * (n // 7)),
-    ("providers/error_phrases.py", error_phrases._LONG.pattern): (
+    ("providers/addresses.py", LONG["_CALLS"].pattern): OURS,
+    ("providers/error_phrases.py", LONG["_USED_UP"].pattern): ("search", lambda n: "daily a b c " * (n // 12)),
+    ("providers/error_phrases.py", LONG["_QUOTED"].pattern): ("split", lambda n: '"' + "\\\"'a " * (n // 5)),
+    ("providers/error_phrases.py", LONG["_TOLD"].pattern): ("search", lambda n: "error" + " " * 27),  # never more
+    ("providers/error_phrases.py", LONG["_TELLING"].pattern): ("search", lambda n: '\\"error' * (n // 7)),
+    ("providers/error_phrases.py", LONG["_LONG"].pattern): (
         "search",
         lambda n: "exceed input tokens 输入" * (n // 22),
     ),
-    ("providers/error_phrases.py", error_phrases._SPENT_CHINESE.pattern): ("search", lambda n: "余额" * (n // 2)),
+    ("providers/error_phrases.py", LONG["_SPENT_CHINESE"].pattern): ("search", lambda n: "余额" * (n // 2)),
     ("providers/openai_chat.py", r"/deployments/[^/?]*"): OURS,
     ("providers/error_bodies.py", "[45][0-9]{2}"): ("fullmatch", lambda n: "4" * n),
     ("providers/error_bodies.py", "error|fail|exception|unavailable|overload|^err|^fault|^<html|^<!doctype"): (
@@ -422,8 +423,8 @@ PATTERNS = {
     ("providers/reading.py", r"HTTP_STATUS/(\d{3})"): ("search", lambda n: "HTTP_STATUS/12" * n),
     ("telemetry/log.py", r"[\w.:/@+\[\]-]+"): ("fullmatch", lambda n: "a" * n + "!"),
     ("testing/dialects/common.py", r"\s*\S{1,16}|\s+"): OURS,
-    ("testing/dialects/asked.py", r"/deployments/([^/]+)/"): OURS,
-    ("testing/dialects/asked.py", r".*/models/(.+)"): OURS,
+    ("testing/dialects/requested.py", r"/deployments/([^/]+)/"): OURS,
+    ("testing/dialects/requested.py", r".*/models/(.+)"): OURS,
     ("testing/schema.py", r"(?<!\w)-?\d{1,15}(?:\.\d{1,9})?"): OURS,
     ("testing/unscripted.py", r"error-([45]\d\d)"): OURS,
     ("testing/unscripted.py", r"""['"`](\w+)['"`]"""): OURS,
@@ -440,12 +441,12 @@ PATTERNS = {
     ): OURS,
     ("net/proxy.py", r"[\s,]+"): OURS,
     ("transports/sync/reader.py", rb"\n\r?\n"): ("search", lambda n: b"\n\r" * n),
-    ("cli/words.py", "said"): OURS,
+    ("cli/error_texts.py", "pattern"): OURS,
     ("net/tls.py", r"[0-9a-f]{8}\.[0-9]+"): OURS,
 }
 COMPILED = {
-    ("core/escapes.py", ESCAPE): escapes._ESCAPE,
-    ("providers/error_phrases.py", error_phrases._QUOTED.pattern): error_phrases._QUOTED,
+    ("core/escapes.py", ESCAPE): LONG["_ESCAPE"],
+    ("providers/error_phrases.py", LONG["_QUOTED"].pattern): LONG["_QUOTED"],
 }
 PACKAGE = pathlib.Path(llmnet.__file__).parent
 

@@ -348,7 +348,7 @@ def test_p11_as_many_slots_come_back_as_were_taken_whenever_tasks_are_cancelled(
         cancels = [cancel(task, *end) for task, (_, end) in zip(tasks, calls, strict=True) if end]
         ends = await asyncio.gather(*tasks, *cancels, return_exceptions=True)
         assert {type(end) for end in ends} <= {type(None), asyncio.CancelledError}
-        queue = client._common.queue
+        queue = client._common.queue  # private: who waits is seen nowhere else
         assert (queue.active, queue.waiting) == (0, 0)
         await asyncio.sleep(LATE - clock())
         last = [asyncio.create_task(client.chat("hi")) for _ in range(limit + 2)]
@@ -391,10 +391,10 @@ class StoppedAwaits(VirtualAwaits):
 
 
 def stopped(client, waits, stops, server):
-    client._transport.waits = waits(VirtualTime())
-    client.clock = client._transport.waits.time.clock
+    virtual = client._transport.waits = waits(VirtualTime())  # private: its sleeps are steps
+    client.clock = virtual.time.clock
     stream = client.stream_chat("hi")
-    client._transport.waits.stops, client._transport.waits.stream = stops, stream
+    virtual.stops, virtual.stream = stops, stream
     server.handler = lambda _: stops.step("request", stream)
     return stream
 
@@ -405,7 +405,7 @@ def stop_sync(server, stops):
         with contextlib.suppress(llmnet.LLMNetError, KeyboardInterrupt), stream:
             for _ in stream:
                 stops.step("chunk", stream)
-        assert slots(client) == client._common.queue.waiting == 0
+        assert slots(client) == client._common.queue.waiting == 0  # private: who waits is seen nowhere else
         stops.left = -1
         server.reset()
         assert client.chat("hi", model="another").content == "hi"
@@ -419,7 +419,7 @@ def stop_async(server, stops):
                 async with stream:
                     async for _ in stream:
                         stops.step("chunk", stream)
-            assert slots(client) == client._common.queue.waiting == 0
+            assert slots(client) == client._common.queue.waiting == 0  # private: who waits is seen nowhere else
             stops.left = -1
             server.reset()
             assert (await client.chat("hi", model="another")).content == "hi"

@@ -112,10 +112,10 @@ def test_those_who_gave_up_take_no_memory():
 def test_a_finalizer_may_leave_while_its_own_thread_is_inside_the_queue():
     queue = FairQueue(1)
     holder, heir = Waiter(queue), Waiter(queue)
-    assert queue._turn.take("mine")  # as if the garbage collector ran right here
+    assert queue._turn.take("mine")  # private: as if the garbage collector ran right here
     queue.leave(holder.ticket)
     assert not heir.ticket.granted
-    queue._turn.give("mine")
+    queue._turn.give("mine")  # as above
     late = Waiter(queue)
     assert (heir.ticket.granted, late.ticket.granted) == (True, False)
     assert (queue.active, queue.waiting) == (1, 1)
@@ -124,7 +124,7 @@ def test_a_finalizer_may_leave_while_its_own_thread_is_inside_the_queue():
 def test_reset_begins_anew_and_knows_no_older_tickets():
     queue = FairQueue(1)
     holder, waiting = Waiter(queue), Waiter(queue)
-    assert queue._turn.take("a thread that the child does not have")
+    assert queue._turn.take("a thread that the child does not have")  # as at a fork
     queue.reset()
     fresh = Waiter(queue)
     queue.leave(holder.ticket)

@@ -305,16 +305,18 @@ def test_a_line_without_end_is_an_error_within_bounded_memory():
 def test_a_long_line_in_small_pieces_is_not_copied_again_and_again():
     decoder = SSEDecoder()
     decoder.feed(b"data: ")
-    held = decoder._line
+    held = decoder._line  # private: that the buffer stays the same object is seen by nothing but time
     for _ in range(4096):
         decoder.feed(b"x" * 1024)
-        assert decoder._line is held
+        assert decoder._line is held  # as above
     assert len(decoder.feed(b"\n\n")[0].data) == 4096 * 1024
 
 
 def test_every_line_is_read_once(monkeypatch):
-    read, field = [], SSEDecoder._field
-    monkeypatch.setattr(SSEDecoder, "_field", lambda decoder, line: (read.append(line), field(decoder, line)))
+    read, field = [], SSEDecoder._field  # private: calls are counted, which is quicker and surer than time
+    monkeypatch.setattr(
+        SSEDecoder, "_field", lambda decoder, line: (read.append(line), field(decoder, line))
+    )  # as above
     document = b"".join(b"data: %d\n" % n for n in range(5000)) + b"\n"
     found = events(*(document[i : i + 7] for i in range(0, len(document), 7)))
     assert found == [Event("\n".join(map(str, range(5000))))]
@@ -322,7 +324,7 @@ def test_every_line_is_read_once(monkeypatch):
 
 
 def test_what_vendors_send_takes_the_short_way(monkeypatch):
-    monkeypatch.setattr(SSEDecoder, "_field", None)
+    monkeypatch.setattr(SSEDecoder, "_field", None)  # private: the long way would now fail
     document = b'event: message_start\ndata: {"a": 1}\n\n' * 3 + b"data: {}\n\n" * 3 + b"data:[DONE]\r\n\r\n"
     assert len(events(document)) == 7
 

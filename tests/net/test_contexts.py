@@ -27,7 +27,7 @@ def ca():
 @pytest.fixture(autouse=True)
 def fresh(monkeypatch):
     """A process that has made no context yet."""
-    monkeypatch.setattr(tls, "_CONTEXTS", tls._Contexts())
+    monkeypatch.setattr(tls, "_CONTEXTS", tls._Contexts())  # private: they last as long as the process
 
 
 def serving(ca, name="127.0.0.1", spoken=()):

@@ -48,7 +48,7 @@ def resolver(monkeypatch):
     fake.gate.set()
     for thread in fake.threads:
         thread.join(LONG)
-    assert dns._IN_FLIGHT._lookups == {}
+    assert dns._IN_FLIGHT._lookups == {}  # private: what is in flight is seen nowhere else
 
 
 def joined(resolver):
@@ -126,7 +126,7 @@ def test_a_wait_is_bounded(resolver, seconds):
     slow = lookup("slow.example", 443)
     with pytest.raises(TimeoutError, match="timed out"):
         slow.wait(seconds)
-    assert slow._callbacks == []
+    assert slow._callbacks == []  # private: who waits is seen nowhere else
     resolver.gate.set()
     assert slow.wait(float("inf")) == FOUND
 
@@ -231,11 +231,11 @@ async def test_a_timeout_or_cancellation_leaves_the_lookup_to_the_others(resolve
         await asyncio.wait_for(slow.awaited(), 0.01)
     cancelled, stays = asyncio.create_task(slow.awaited()), asyncio.create_task(slow.awaited())
     await asyncio.sleep(0)
-    assert len(slow._callbacks) == 2
+    assert len(slow._callbacks) == 2  # private: who waits is seen nowhere else
     cancelled.cancel()
     with pytest.raises(asyncio.CancelledError):
         await cancelled
-    assert len(slow._callbacks) == 1
+    assert len(slow._callbacks) == 1  # private: who waits is seen nowhere else
     resolver.gate.set()
     assert await stays == FOUND
 
@@ -260,7 +260,7 @@ def test_a_loop_that_is_closed_meanwhile_is_no_error(resolver):
         return task
 
     task = loop.run_until_complete(begin())
-    assert len(slow._callbacks) == 1
+    assert len(slow._callbacks) == 1  # private: who waits is seen nowhere else
     # Closed with the task still waiting, as by a program that drops its loop.
     loop.close()
     resolver.gate.set()
@@ -381,6 +381,7 @@ def test_tcp_options_can_be_set_and_are_what_was_asked():
 
 
 def test_tcp_options_of_other_platforms():
+    options = sockets._options  # the public table is that of this platform alone
     level = {"SOL_SOCKET": 1, "IPPROTO_TCP": 6}
     macos = {
         **level,
@@ -390,11 +391,11 @@ def test_tcp_options_of_other_platforms():
         "TCP_KEEPCNT": 258,
         "TCP_NODELAY": 1,
     }
-    assert sockets._options(macos) == [(1, 8, 1), (6, 16, 60), (6, 257, 30), (6, 258, 5), (6, 1, 1)]
+    assert options(macos) == [(1, 8, 1), (6, 16, 60), (6, 257, 30), (6, 258, 5), (6, 1, 1)]
     both = {**macos, "TCP_KEEPIDLE": 4}
-    assert sockets._options(both)[1:2] == [(6, 4, 60)]
+    assert options(both)[1:2] == [(6, 4, 60)]
     bare = {**level, "SO_KEEPALIVE": 8, "TCP_NODELAY": 1}
-    assert sockets._options(bare) == [(1, 8, 1), (6, 1, 1)]
+    assert options(bare) == [(1, 8, 1), (6, 1, 1)]
 
 
 def test_shutdown_wakes_a_reader_and_forgives_a_socket_that_is_gone():

@@ -32,7 +32,7 @@ def ssl_context(verify, environ, use="sync"):
 @pytest.fixture(autouse=True)
 def fresh(monkeypatch):
     """A process that has made no context yet."""
-    monkeypatch.setattr(tls, "_CONTEXTS", tls._Contexts())
+    monkeypatch.setattr(tls, "_CONTEXTS", tls._Contexts())  # private: they last as long as the process
 
 
 @pytest.fixture(scope="session")
@@ -203,7 +203,7 @@ def test_a_changed_file_makes_a_new_context_and_forgets_the_old(ca, other, ca_fi
     assert trusts(second, other)
     assert not trusts(second, ca)
     assert ssl_context(ca_file, {}) is second
-    assert len(tls._CONTEXTS._made) == 1
+    assert len(tls._CONTEXTS._made) == 1  # private: what is kept is seen nowhere else
 
 
 def test_threads_that_ask_at_once_get_one_context(ca_file):

@@ -90,4 +90,4 @@ class TLSProxy(Proxy):
         except OSError:
             client.close()
         else:
-            super()._serve(client)
+            super()._serve(client)  # of the class above, not of llmnet

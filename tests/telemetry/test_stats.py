@@ -184,7 +184,7 @@ def whole(stats):
 def test_a_finalizer_may_count_on_the_thread_that_counts():
     def within():
         counters = Counters()
-        with counters._lock:
+        with counters._lock:  # private: held as while it counts
             counters.count(finished())
             return counters.snapshot().calls
 
@@ -194,11 +194,11 @@ def test_a_finalizer_may_count_on_the_thread_that_counts():
 def test_a_forked_child_counts_although_its_parent_was_counting(front, server):
     with front.client(**at(server)) as client:
         client.chat("hi")
-        asked, counters = getattr(client, "_client", client), client._common.counters
+        asked, counters = getattr(client, "_client", client), client._common.counters  # private: its lock is held below
         held, done = threading.Event(), threading.Event()
 
         def hold():
-            with counters._lock:
+            with counters._lock:  # private: held as while it counts
                 held.set()
                 done.wait()
 
@@ -223,7 +223,7 @@ def test_the_requests_counted_are_those_that_the_server_has_seen(front, server):
     server.script(*FAULTS)
     made = 0
     with front.client(**at(server, retry=QUICK)) as client:
-        while server._script:
+        while server.request_count < len(FAULTS):
             made += 1
             with contextlib.suppress(llmnet.LLMNetError):
                 list(client.stream_chat("hi")) if made % 2 else client.chat("hi")
