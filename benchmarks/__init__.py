@@ -1,5 +1,5 @@
 """Measurements of llmnet against real sockets; each is run by `python -m`, and prints a table or JSON.
 
-`benchmarks` says what llmnet costs beside what else people use, `benchmarks.bounds` how late each bound fires. Whatever
-answers runs in a process of its own, so that it shares no interpreter lock with what is measured.
+`benchmarks` compares the cost of llmnet with that of other libraries; `benchmarks.bounds` measures how late each bound
+fires. Servers run in processes of their own, so that they share no interpreter lock with what is measured.
 """

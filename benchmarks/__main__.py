@@ -1,4 +1,4 @@
-"""What llmnet costs beside what else people use: `python -m benchmarks`; a ratio above 1 is in favour of llmnet.
+"""The cost of llmnet compared with other libraries: `python -m benchmarks`; a ratio above 1 is in favour of llmnet.
 
 Server and clients run in processes of their own, on loopback. Each round samples every library once, in an order that
 changes; ratios are taken round by round, so that a machine whose speed drifts changes them little. Of calls in flight
@@ -16,13 +16,13 @@ from typing import Any
 
 from benchmarks import report
 from benchmarks.libraries import BY_NAME, FRONTS, PEERS, Library, chosen
-from benchmarks.processes import PATIENCE, allow_many_files, server
-from benchmarks.rounds import Bench, ColdStarts, Crew, measure
+from benchmarks.processes import TIMEOUT, allow_many_files, server
+from benchmarks.rounds import Bench, ColdStarts, Workers, measure
 from benchmarks.scenarios import SCENARIOS, Scenario
 from benchmarks.show import progress
 
-_QUICK_PATIENCE = 8.0  # seconds for one sample
-_HEAVY = ("anthropic", "litellm")  # seconds to import: a quick run takes them only where they are asked for
+_QUICK_TIMEOUT = 8.0  # seconds for one sample
+_HEAVY = ("anthropic", "litellm")  # seconds to import: a quick run includes them only on request
 
 
 def taking_part(scenario: Scenario, libraries: Sequence[Library]) -> list[Library]:
@@ -31,7 +31,7 @@ def taking_part(scenario: Scenario, libraries: Sequence[Library]) -> list[Librar
     return [library for library in able if not scenario.only or library.name in scenario.only]
 
 
-def run(scenarios: Sequence[Scenario], libraries: Sequence[Library], patience: float) -> Iterator[dict[str, Any]]:
+def run(scenarios: Sequence[Scenario], libraries: Sequence[Library], timeout: float) -> Iterator[dict[str, Any]]:
     """All rows, scenario by scenario."""
     plan = [(scenario, taking_part(scenario, libraries)) for scenario in scenarios]
     rng = random.Random()
@@ -39,16 +39,16 @@ def run(scenarios: Sequence[Scenario], libraries: Sequence[Library], patience: f
     allow_many_files()
     with server() as url, contextlib.ExitStack() as stack, progress(total) as tick:
         cold = ColdStarts(url)
-        crews = {front: stack.enter_context(contextlib.closing(Crew(front, url, patience))) for front in FRONTS}
+        workers = {front: stack.enter_context(contextlib.closing(Workers(front, url, timeout))) for front in FRONTS}
         for scenario, able in plan:
-            bench: Bench = (crews[scenario.front] if scenario.ask else cold).at(scenario)
+            bench: Bench = (workers[scenario.front] if scenario.ask else cold).at(scenario)
             yield from report.rows(scenario, able, measure(scenario.rounds, able, bench, rng, tick))
 
 
 def listing() -> Iterator[str]:
     """What there is to choose from."""
     yield "scenarios:"
-    yield from (f"  {scenario.name:16} {scenario.said}" for scenario in SCENARIOS)
+    yield from (f"  {scenario.name:16} {scenario.description}" for scenario in SCENARIOS)
     yield "libraries to compare with:"
     yield from (f"  {name:16} {BY_NAME[name].version if BY_NAME[name].present else 'not installed'}" for name in PEERS)
 
@@ -68,20 +68,20 @@ def _parsed(arguments: Sequence[str] | None) -> argparse.Namespace:
 
 def main(arguments: Sequence[str] | None = None) -> int:
     """Measure and show; 1 if llmnet itself has failed anywhere."""
-    asked = _parsed(arguments)
-    if asked.list:
+    options = _parsed(arguments)
+    if options.list:
         print("\n".join(listing()))
         return 0
-    against = asked.against or [name for name in PEERS if not (asked.quick and name in _HEAVY)]
+    against = options.against or [name for name in PEERS if not (options.quick and name in _HEAVY)]
     absent = [name for name in against if not BY_NAME[name].present]
     libraries = chosen(name for name in against if name not in absent)
-    scenarios = [one.sized(quick=asked.quick) for one in SCENARIOS if one.name in asked.only]
+    scenarios = [one.sized(quick=options.quick) for one in SCENARIOS if one.name in options.only]
     began, load = time.monotonic(), os.getloadavg()[0]
-    rows = list(run(scenarios, libraries, _QUICK_PATIENCE if asked.quick else PATIENCE))
+    rows = list(run(scenarios, libraries, _QUICK_TIMEOUT if options.quick else TIMEOUT))
     notes = report.conditions(libraries)
-    notes |= {"load before": round(load, 1), "seconds": round(time.monotonic() - began, 1), "quick": asked.quick}
+    notes |= {"load before": round(load, 1), "seconds": round(time.monotonic() - began, 1), "quick": options.quick}
     notes["skipped"] = [f"{name} is not installed" for name in absent]
-    report.printed(rows, notes, as_json=asked.json)
+    report.printed(rows, notes, as_json=options.json)
     return int(any(row["failed"] and row["library"] == row["against"] for row in rows))
 
 

@@ -1,6 +1,6 @@
-"""A fresh process that imports a library, loads its client, asks once and ends; it says what each step took.
+"""A fresh process that imports a library, loads its client, makes one call and ends; it prints the cost of each step.
 
-It is run by `python -c`, since `-m` would load modules that the library's own import then gets for nothing.
+It is run by `python -c`, since `-m` would load modules that the library imports, too.
 """
 
 from benchmarks.gauges import peak_memory, reading, since
@@ -13,18 +13,18 @@ def main(module: str, package: str, client: str, front: str, url: str) -> None:
     print(*since(started))
     getattr(library, client)
     print(*since(started))
-    said = _FRONTS[front](__import__(module, fromlist=["*"]), url)
+    reply = _FRONTS[front](__import__(module, fromlist=["*"]), url)
     print(peak_memory())
-    print(ascii(said))
+    print(ascii(reply))
 
 
 def _sync(peer, url):
     from benchmarks.content import prompt
 
-    asking = peer.Sync(url, 1)
-    said = asking.chat(prompt(1))
-    asking.close()
-    return said
+    client = peer.Sync(url, 1)
+    reply = client.chat(prompt(1))
+    client.close()
+    return reply
 
 
 def _async(peer, url):
@@ -33,10 +33,10 @@ def _async(peer, url):
     from benchmarks.content import prompt
 
     async def ask():
-        asking = peer.Async(url, 1)
-        said = await asking.chat(prompt(1))
-        await asking.close()
-        return said
+        client = peer.Async(url, 1)
+        reply = await client.chat(prompt(1))
+        await client.close()
+        return reply
 
     return asyncio.run(ask())
 

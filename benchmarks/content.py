@@ -1,9 +1,9 @@
-"""What is asked and what must be answered: each call has a number, which its reply must name as its prompt did."""
+"""Prompts and the replies expected: each call has a number, which is in its prompt and in its reply."""
 
 DELTAS = 2000  # of a stream
 COUNTS = 1000  # that are counted in one go
 
-# Words as models write them: with what JSON escapes, and with what UTF-8 needs several bytes for.
+# Text with characters that JSON escapes, and characters of several bytes in UTF-8.
 _WORDS = (" the", " answer", " is", ' "simple"', ",", " as", " 杭州", " and", "\n", " weather", " naïve", " shows", ".")
 _PIECES = tuple(_WORDS[number % len(_WORDS)] for number in range(DELTAS - 1))
 _ASIDE = " Please answer at length, with examples, and say what you are not sure of." * 3
@@ -16,7 +16,7 @@ STREAM_TAIL = "".join(_PIECES)
 
 
 def prompt(number: int) -> str:
-    """What a call asks."""
+    """The prompt of a call."""
     return f"{MARK}{number:0{DIGITS}}.{_ASIDE}"
 
 
@@ -26,10 +26,10 @@ def pieces(number: str) -> tuple[str, ...]:
 
 
 def chat_text(number: int) -> str:
-    """What a plain reply must say."""
+    """The text that a reply must have."""
     return f"{number:0{DIGITS}}{CHAT_TAIL}"
 
 
 def stream_text(number: int) -> str:
-    """What the deltas of a stream must add up to."""
+    """The text that the deltas of a stream must add up to."""
     return f"{number:0{DIGITS}}{STREAM_TAIL}"

@@ -1,4 +1,4 @@
-"""Arithmetic on samples: medians, quartiles, and ratios of samples of one round, whatever the machine did meanwhile."""
+"""Arithmetic on samples: medians, quartiles, and ratios of samples of one round, whatever else the machine did."""
 
 import statistics
 from collections.abc import Mapping, Sequence
@@ -13,16 +13,16 @@ class Cost(NamedTuple):
     memory: float
 
     def over(self, parts: int) -> "Cost":
-        """The cost of one of so many parts."""
+        """The cost of one of *parts* equal parts."""
         return Cost(self.wall / parts, self.cpu / parts, self.memory)
 
 
 Sample: TypeAlias = Mapping[str, Cost]  # what a library needed in one round, by step
-Rounds: TypeAlias = Sequence[Sample | None]  # none where it has failed
+Rounds: TypeAlias = Sequence[Sample | None]  # None where it has failed
 
 
 class Spread(NamedTuple):
-    """The middle of some values, and between which of them half of all are."""
+    """The median and the quartiles of some values."""
 
     q1: float
     median: float
@@ -30,23 +30,23 @@ class Spread(NamedTuple):
 
 
 def spread(values: Sequence[float]) -> Spread | None:
-    """The quartiles; of one value they are that value, of none `None`."""
+    """The quartiles; all three are equal for one value; `None` for none."""
     if len(values) < 2:
         return Spread(values[0], values[0], values[0]) if values else None
     return Spread(*statistics.quantiles(values, n=4, method="inclusive"))
 
 
 def measured(rounds: Rounds, step: str, gauge: str) -> list[float | None]:
-    """What a gauge said at a step in each round."""
+    """The values of a gauge at a step, by round."""
     return [None if sample is None else getattr(sample[step], gauge) for sample in rounds]
 
 
 def known(values: Sequence[float | None]) -> list[float]:
-    """Those that there are."""
+    """The values that are not None."""
     return [value for value in values if value is not None]
 
 
 def ratios(values: Sequence[float | None], base: Sequence[float | None]) -> list[float]:
-    """How many times as much as the base it was, round by round."""
+    """The ratios to the base, round by round."""
     pairs = zip(values, base, strict=True)
     return [one / other for one, other in pairs if one is not None and other]

@@ -1,4 +1,4 @@
-"""What a process has used so far; it imports next to nothing, for it is loaded where imports are measured."""
+"""What a process has used so far; it imports very little, since it is loaded where imports are measured."""
 
 import sys
 from time import perf_counter, process_time
@@ -21,7 +21,7 @@ def since(before: tuple[float, float, float]) -> tuple[float, float, float]:
 def peak_memory() -> float:
     """The most memory that was resident, in MB.
 
-    Linux hands `ru_maxrss` down through fork and exec: a small child of a large process seems as large as that.
+    Linux inherits `ru_maxrss` through fork and exec: a small child of a large process seems as large as its parent.
     """
     try:
         with open(_STATUS) as status:
@@ -34,7 +34,7 @@ def peak_memory() -> float:
 
 
 def forget_peak() -> None:
-    """Let the peak begin at what is resident now, where the system can do that."""
+    """Reset the peak to the memory resident now, where the system supports it."""
     try:
         with open(_RESET, "w") as reset:
             reset.write("5")

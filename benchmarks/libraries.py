@@ -1,4 +1,4 @@
-"""The libraries that are measured: what is imported of each, and which of them is there."""
+"""The libraries that are measured: what is imported of each, and which are installed."""
 
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
@@ -15,11 +15,11 @@ class Library:
     """One way to ask a model.
 
     Attributes:
-        name: what it is called here; its module in `benchmarks.peers` is called so, too, with an underscore before it.
+        name: its name here; its module in `benchmarks.peers` has the same name with an underscore before it.
         package: what is installed and imported.
         classes: the client of each front that it has.
-        against: the way of llmnet that it is compared with, which speaks the same API.
-        environ: variables that it needs to leave the network alone.
+        against: the entry of llmnet that it is compared with, which uses the same API.
+        environ: variables that keep it from using the network otherwise.
     """
 
     name: str
@@ -30,7 +30,7 @@ class Library:
 
     @property
     def module(self) -> str:
-        """Where its calls are written."""
+        """The module with its calls."""
         return f"benchmarks.peers._{self.name.replace('-', '_')}"
 
     @property
@@ -43,7 +43,7 @@ class Library:
         """The version that is measured."""
         try:
             return version(self.package)
-        except PackageNotFoundError:  # a checkout of our own
+        except PackageNotFoundError:  # a checkout of llmnet
             return import_module(self.package).__version__
 
 
@@ -62,7 +62,7 @@ LIBRARIES = [
         "litellm",
         "litellm",
         _both("completion", "acompletion"),
-        environ={"LITELLM_LOCAL_MODEL_COST_MAP": "True"},  # or its import would ask another server
+        environ={"LITELLM_LOCAL_MODEL_COST_MAP": "True"},  # or its import would contact another server
     ),
     Library("llmnet-messages", "llmnet", _OWN, against="llmnet-messages"),
     Library("anthropic", "anthropic", _both("Anthropic", "AsyncAnthropic"), against="llmnet-messages"),
@@ -72,7 +72,7 @@ PEERS = [library.name for library in LIBRARIES if library.against != library.nam
 
 
 def chosen(names: Iterable[str]) -> list[Library]:
-    """The libraries of these names, and before them those that they are compared with; in the order of the table."""
+    """The libraries of these names and those that they are compared with, in the order of the table."""
     wanted = {"llmnet", *names}
     wanted |= {BY_NAME[name].against for name in wanted}
     return [library for library in LIBRARIES if library.name in wanted]

@@ -37,8 +37,8 @@ def _stream(events: Iterable[bytes]) -> Reply:
 
 
 def _head(kind: str, framing: str) -> bytes:
-    told = ("HTTP/1.1 200 OK", f"content-type: {kind}", framing, "x-request-id: req_0123456789abcdef", "\r\n")
-    return "\r\n".join(told).encode()
+    lines = ("HTTP/1.1 200 OK", f"content-type: {kind}", framing, "x-request-id: req_0123456789abcdef", "\r\n")
+    return "\r\n".join(lines).encode()
 
 
 def _reply(writes: list[bytes]) -> Reply:

@@ -1,4 +1,4 @@
-"""Turns samples into rows: for JSON with all that is known, for a table with what fits on a line."""
+"""Turns samples into rows: for JSON with all figures, for a table with those that fit on a line."""
 
 import datetime as dt
 import os
@@ -88,7 +88,7 @@ def conditions(libraries: Sequence[Library]) -> dict[str, Any]:
 
 
 def processor() -> str:
-    """What the processor calls itself."""
+    """The name of the processor."""
     try:
         names = (line for line in Path("/proc/cpuinfo").read_text().splitlines() if line.startswith("model name"))
         return next(names).partition(":")[2].strip()
@@ -102,8 +102,8 @@ def printed(rows: Sequence[Mapping[str, Any]], notes: Mapping[str, Any], *, as_j
         show(_TITLE, rows, as_json=True, notes=notes)
         return
     ratios = dict.fromkeys(("×CPU", "×wall", "×MB"), 2)
-    said = {name: value for name, value in notes.items() if name not in ("versions", "skipped", "quick")}
-    show(_TITLE, [condensed(row) for row in rows], as_json=False, notes=said | notes["versions"], digits=ratios)
+    shown = {name: value for name, value in notes.items() if name not in ("versions", "skipped", "quick")}
+    show(_TITLE, [condensed(row) for row in rows], as_json=False, notes=shown | notes["versions"], digits=ratios)
     failed = {f"{row['scenario']}: {row['library']} failed, {row['failed']}": None for row in rows if row["failed"]}
     for line in (*failed, *notes["skipped"]):
         print(line)

@@ -1,4 +1,4 @@
-"""Takes the samples: in each round every library once, in another order each time, so that a drift meets all alike."""
+"""Takes the samples: each round runs every library once, in a random order, so that a drift affects all alike."""
 
 import random
 from collections.abc import Callable, Iterator, Sequence
@@ -10,22 +10,22 @@ from typing import Protocol, Self
 
 from benchmarks.figures import Sample
 from benchmarks.libraries import Library
-from benchmarks.processes import PATIENCE, LibraryError, Worker, cold_start
+from benchmarks.processes import TIMEOUT, LibraryError, Worker, cold_start
 from benchmarks.scenarios import Scenario
 from benchmarks.show import Tick
 
-_WARM = 100  # calls that load, and let grow, what those that are counted find there
+_WARMUP = 100  # calls before those that are measured
 
 
 @dataclass
 class Track:
-    """What came of one library in one scenario: a sample a round, until it fails."""
+    """The results of one library in one scenario: a sample a round, until it fails."""
 
     samples: list[Sample | None] = field(default_factory=list)
     failed: str = ""
 
     def tried(self, step: Callable[[Library], Sample | None], library: Library) -> Sample | None:
-        """What a step gives, or `None` if the library has failed at it, or before."""
+        """The result of a step, or `None` if the library has failed at it, or before."""
         try:
             return None if self.failed else step(library)
         except LibraryError as error:
@@ -37,17 +37,17 @@ class Bench(Protocol):
     """How samples of one scenario are taken."""
 
     def ready(self, library: Library) -> None:
-        """Make all ready, by work that is not counted."""
+        """Prepare, by work that is not measured."""
 
     def sample(self, library: Library) -> Sample:
         """Do the work once."""
 
 
-class Crew:
-    """The workers of one front, and the scenario that they are at; one that fails is replaced for the next scenario."""
+class Workers:
+    """The workers of one front, and their present scenario; one that fails is replaced for the next scenario."""
 
-    def __init__(self, front: str, url: str, patience: float) -> None:
-        self._front, self._url, self._patience = front, url, patience
+    def __init__(self, front: str, url: str, timeout: float) -> None:
+        self._front, self._url, self._timeout = front, url, timeout
         self._workers: dict[str, Worker] = {}
         self._scenario: Scenario
 
@@ -57,17 +57,17 @@ class Crew:
         return self
 
     def ready(self, library: Library) -> None:
-        """Open the scenario, and do some of it."""
+        """Open the scenario, and do a part of it."""
         if library.name not in self._workers:
             self._workers[library.name] = Worker(library, self._front, self._url)
         with self._kept(library) as worker:
             worker.open(self._scenario.ask, self._scenario.at_once)
-            worker.run(min(self._scenario.calls, _WARM), PATIENCE)
+            worker.run(min(self._scenario.calls, _WARMUP), TIMEOUT)
 
     def sample(self, library: Library) -> Sample:
         """Do the scenario once."""
         with self._kept(library) as worker:
-            cost = worker.run(self._scenario.calls, self._patience)
+            cost = worker.run(self._scenario.calls, self._timeout)
         return {step: cost.over(self._scenario.calls * parts) for step, parts in self._scenario.per.items()}
 
     @contextmanager
@@ -85,7 +85,7 @@ class Crew:
 
 
 class ColdStarts:
-    """Each sample is a process of its own."""
+    """A new process for each sample."""
 
     def __init__(self, url: str) -> None:
         self._url, self._front = url, ""
@@ -96,7 +96,7 @@ class ColdStarts:
         return self
 
     def ready(self, library: Library) -> None:
-        """Have everything compiled, and read from disk."""
+        """Start once, so that everything is compiled and read from disk."""
         self.sample(library)
 
     def sample(self, library: Library) -> Sample:
@@ -107,13 +107,13 @@ class ColdStarts:
 def measure(
     rounds: int, libraries: Sequence[Library], bench: Bench, rng: random.Random, tick: Tick
 ) -> dict[str, Track]:
-    """So many rounds, by the names of the libraries."""
+    """Run the rounds, and give the tracks by library name."""
     tracks = {library.name: Track() for library in libraries}
     pool = ThreadPoolExecutor(cpu_count())
     try:
         list(pool.map(lambda library: tracks[library.name].tried(bench.ready, library), libraries))
     finally:
-        pool.shutdown(wait=False, cancel_futures=True)  # where it was interrupted, whoever closes the workers ends it
+        pool.shutdown(wait=False, cancel_futures=True)  # after an interrupt the workers are closed by the caller
     for _ in range(rounds):
         for library in rng.sample(libraries, len(libraries)):
             track = tracks[library.name]

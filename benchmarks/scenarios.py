@@ -16,19 +16,19 @@ class Scenario:
     """One kind of work.
 
     Attributes:
-        name: what it is called on the command line.
-        said: what it is.
-        front: which clients do it.
-        ask: what they are asked, a method of a peer; `""`: to start a process, ask once and end.
+        name: its name on the command line.
+        description: one line for the list.
+        front: which clients run it.
+        ask: a method of a peer; `""` starts a process that makes one call and ends.
         per: the steps that are shown, and how many of each a call consists of.
-        calls: how many make a sample.
-        rounds: how many samples of each library.
+        calls: calls in a sample.
+        rounds: samples of each library.
         at_once: calls in flight.
-        only: the libraries that can do it, if not all.
+        only: the libraries that can run it, if not all.
     """
 
     name: str
-    said: str
+    description: str
     front: str
     ask: str = "chat"
     per: Mapping[str, int]
@@ -38,28 +38,29 @@ class Scenario:
     only: tuple[str, ...] = ()
 
     def sized(self, *, quick: bool) -> "Scenario":
-        """The same with as much work as a run does."""
+        """The scenario with less work for a quick run."""
         if not quick:
             return self
         fewer = {"calls": max(self.calls // 8, self.at_once), "rounds": max(self.rounds // 5, 1)}
         return Scenario(**{**vars(self), **fewer})
 
 
-# Of each front the light ones first: what memory one has left behind is no more than the next one needs.
+# The light ones of each front first, since memory that one leaves resident counts for the next.
 SCENARIOS = [
-    Scenario(name="start-sync", said="a fresh process asks once", front="sync", ask="", per=_START, rounds=5),
-    Scenario(name="start-async", said="a fresh process asks once", front="async", ask="", per=_START, rounds=5),
-    Scenario(name="chat-sync", said="calls one after another", front="sync", per=_CALL, calls=200),
-    Scenario(name="stream-sync", said=f"a stream of {DELTAS} deltas", front="sync", ask="stream", per=_STREAM),
-    Scenario(name="stream-async", said=f"a stream of {DELTAS} deltas", front="async", ask="stream", per=_STREAM),
-    Scenario(name="chat-async-1", said="calls one after another", front="async", per=_CALL, calls=200),
-    Scenario(name="chat-async-10", said="10 in flight", front="async", per=_CALL, calls=200, at_once=10),
-    Scenario(name="chat-async-100", said="100 in flight", front="async", per=_CALL, calls=200, at_once=100),
+    Scenario(name="start-sync", description="a fresh process asks once", front="sync", ask="", per=_START, rounds=5),
+    Scenario(name="start-async", description="a fresh process asks once", front="async", ask="", per=_START, rounds=5),
+    Scenario(name="chat-sync", description="calls one after another", front="sync", per=_CALL, calls=200),
+    Scenario(name="stream-sync", description=f"a stream of {DELTAS} deltas", front="sync", ask="stream", per=_STREAM),
+    Scenario(name="stream-async", description=f"a stream of {DELTAS} deltas", front="async", ask="stream", per=_STREAM),
+    Scenario(name="chat-async-1", description="calls one after another", front="async", per=_CALL, calls=200),
+    Scenario(name="chat-async-10", description="10 in flight", front="async", per=_CALL, calls=200, at_once=10),
+    Scenario(name="chat-async-100", description="100 in flight", front="async", per=_CALL, calls=200, at_once=100),
     Scenario(
-        name="chat-async-1000", said="1000 in flight", front="async", per=_CALL, calls=1000, at_once=1000, rounds=3
+        name="chat-async-1000", description="1000 in flight", front="async", per=_CALL, calls=1000, at_once=1000,
+        rounds=3,
     ),
     Scenario(
-        name="stats", said="what `client.stats` costs a call", front="sync", ask="count", per=_COUNT, calls=100,
+        name="stats", description="what `client.stats` costs a call", front="sync", ask="count", per=_COUNT, calls=100,
         only=("llmnet",),
     ),
 ]  # fmt: skip

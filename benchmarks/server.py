@@ -1,4 +1,4 @@
-"""A server that is faster than its clients: HTTP/1.1 with keep-alive, prepared replies, no parsing beyond the needful.
+"""A server that is faster than its clients: HTTP/1.1 with keep-alive, prepared replies, as little parsing as possible.
 
 `python -m benchmarks.server` prints its port, and ends when its input does.
 """
@@ -12,7 +12,7 @@ from collections.abc import Iterator
 from benchmarks.content import DIGITS, MARK
 from benchmarks.replies import CHAT, COUNTED_STREAM, MESSAGE, MESSAGE_STREAM, STREAM, Reply
 
-_BACKLOG = 2048  # a thousand clients come at once
+_BACKLOG = 2048  # a thousand clients connect at once
 _LENGTH = re.compile(rb"\r\ncontent-length: *(\d+)", re.IGNORECASE)
 NUMBER = re.compile(MARK.encode() + rb"(\d{%d})" % DIGITS)
 _STREAMED = re.compile(rb'"stream": ?true')
@@ -21,7 +21,7 @@ _MISSING = b"HTTP/1.1 400 Bad Request\r\ncontent-length: 0\r\n\r\n"
 
 
 def chosen(request: bytes) -> Reply:
-    """The reply to a request, by its path and what its body asks for."""
+    """The reply to a request, by its path and its body."""
     streamed = _STREAMED.search(request) is not None
     if _MESSAGES.match(request):
         return MESSAGE_STREAM if streamed else MESSAGE
@@ -31,7 +31,7 @@ def chosen(request: bytes) -> Reply:
 
 
 class _Connection(asyncio.Protocol):
-    """A stream is sent a write at a time, each in a turn of the loop, and not faster than the client takes it."""
+    """Sends a stream one write per turn of the loop, and not faster than the client reads."""
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
         assert isinstance(transport, asyncio.Transport)
@@ -80,7 +80,7 @@ class _Connection(asyncio.Protocol):
 
 
 async def serve() -> None:
-    """Serve until nobody listens any more."""
+    """Serve until the input ends."""
     loop = asyncio.get_running_loop()
     server = await loop.create_server(_Connection, "127.0.0.1", 0, backlog=_BACKLOG)
     async with server:
@@ -89,5 +89,5 @@ async def serve() -> None:
 
 
 if __name__ == "__main__":
-    gc.disable()  # nothing here is in a cycle, and a pause of the server is counted against a client
+    gc.disable()  # there are no cycles here, and a pause of the server would count for a client
     asyncio.run(serve())

@@ -1,4 +1,4 @@
-"""Shows figures: a table, drawn by rich on a terminal where it is installed; JSON; and how far a run has come."""
+"""Shows figures: a table, drawn by rich on a terminal where it is installed; JSON; and the progress of a run."""
 
 import contextlib
 import json
@@ -21,14 +21,14 @@ def show(
     notes: Mapping[str, Any],
     digits: Mapping[str, int] = MappingProxyType({}),
 ) -> None:
-    """Print rows, all of which have the names of the first, and under what conditions they were measured.
+    """Print rows, which all have the same columns, and the conditions of the measurement.
 
     Args:
         title: what was measured.
-        rows: the figures; numbers are aligned at their point, and `None` is one that there is not.
+        rows: the figures; numbers are aligned right, and `None` is a missing one.
         as_json: print one JSON object instead of a table.
         notes: the conditions.
-        digits: how many there are behind the point, by column, where it is not one.
+        digits: digits after the point, by column; by default one.
     """
     if as_json:
         print(json.dumps({"title": title, **notes, "rows": [dict(row) for row in rows]}, indent=1))
@@ -73,7 +73,7 @@ def _text(value: Any, digits: int) -> str:
 
 @contextlib.contextmanager
 def progress(total: int) -> Iterator[Tick]:
-    """Show on a terminal how many of so many things are done; call what this gives after each, from any thread."""
+    """Show progress on a terminal; the function given is called after each step, from any thread."""
     if not sys.stderr.isatty():
         yield lambda: None
     elif find_spec("rich"):

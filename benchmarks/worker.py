@@ -1,7 +1,7 @@
-"""One library on one front, in a process of its own: told in lines of JSON what to do, it says what that cost.
+"""One library on one front, in a process of its own: it reads commands as lines of JSON and prints what each cost.
 
 `python -m benchmarks.worker MODULE FRONT URL` takes `{"open": ask, "at_once": n}`, which makes a new client, and
-`{"calls": n}`, each answered by a line. A figure is given only if every reply was checked and is right.
+`{"calls": n}`, each answered by a line. A figure is printed only if every reply was checked and is right.
 """
 
 import asyncio
@@ -15,7 +15,7 @@ from typing import Any
 from benchmarks.content import COUNTS, chat_text, prompt, stream_text
 from benchmarks.gauges import forget_peak, reading, since
 
-# What each ask must give, of the call of that number.
+# What each kind of call must return, by the number of the call.
 ANSWERS: dict[str, Callable[[int], str]] = {
     "chat": chat_text,
     "stream": stream_text,
@@ -24,12 +24,12 @@ ANSWERS: dict[str, Callable[[int], str]] = {
 
 
 class WrongReplyError(Exception):
-    """What came is not what was sent."""
+    """A reply is not what the server sent."""
 
 
-def check(ask: str, number: int, said: str) -> None:
-    if said != ANSWERS[ask](number):
-        raise WrongReplyError(f"{ask} {number} gave {said[:40]!r}")
+def check(ask: str, number: int, text: str) -> None:
+    if text != ANSWERS[ask](number):
+        raise WrongReplyError(f"{ask} {number} gave {text[:40]!r}")
 
 
 class _SyncBench:
@@ -54,7 +54,7 @@ class _SyncBench:
 
 
 class _AsyncBench:
-    """As many calls at a time as are wanted: whoever has a reply asks again."""
+    """A fixed number of calls in flight: each task asks again after its reply."""
 
     def __init__(self, module: Any, url: str) -> None:
         self._module, self._url = module, url
@@ -92,19 +92,19 @@ FRONTS: dict[str, type[_SyncBench | _AsyncBench]] = {"sync": _SyncBench, "async"
 
 
 def serve(module: str, front: str, url: str) -> None:
-    """Do what comes in, until nothing more comes."""
-    answers, sys.stdout = sys.stdout, sys.stderr  # what a library prints is no answer
+    """Run commands until the input ends."""
+    answers, sys.stdout = sys.stdout, sys.stderr  # a library may print, too
     bench = FRONTS[front](import_module(module), url)
     numbers = itertools.count(1)
     for line in sys.stdin:
-        told = json.loads(line)
+        command = json.loads(line)
         try:
-            if "open" in told:
-                bench.open(told["open"], told["at_once"])
+            if "open" in command:
+                bench.open(command["open"], command["at_once"])
                 forget_peak()
                 done = {}
             else:
-                done = measured(bench, itertools.islice(numbers, told["calls"]))
+                done = measured(bench, itertools.islice(numbers, command["calls"]))
         except Exception as error:  # noqa: BLE001 - that a library fails is a result, too
             done = {"failed": described(error)}
         print(json.dumps(done), file=answers, flush=True)
@@ -117,7 +117,7 @@ def measured(bench: _SyncBench | _AsyncBench, numbers: Iterator[int]) -> dict[st
 
 
 def described(error: BaseException) -> str:
-    """The first of what went wrong at once."""
+    """The first of several errors."""
     while isinstance(error, BaseExceptionGroup):
         error = error.exceptions[0]
     return f"{type(error).__name__}: {error}".rstrip(": ")[:200]

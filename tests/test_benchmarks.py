@@ -38,9 +38,9 @@ def small(monkeypatch):
 
 def run(capsys, *arguments):
     code = command.main(["--json", *arguments])
-    said, complaints = capsys.readouterr()
-    assert not complaints
-    return code, json.loads(said)
+    output, errors = capsys.readouterr()
+    assert not errors
+    return code, json.loads(output)
 
 
 # -- whole runs -------------------------------------------------------------------------------------------------------
@@ -54,59 +54,59 @@ def run(capsys, *arguments):
 def test_every_scenario_runs_with_every_library(small, capsys, front, peers):
     peers = peers or PEERS
     live = [one for one in SCENARIOS if one.ask and one.front == front]
-    code, told = run(capsys, "--only", *(one.name for one in live), "--against", *peers)
-    assert (code, len(told["skipped"])) == (0, len(set(peers) - set(PRESENT)))
+    code, result = run(capsys, "--only", *(one.name for one in live), "--against", *peers)
+    assert (code, len(result["skipped"])) == (0, len(set(peers) - set(PRESENT)))
     expected = {
         (one.name, step, library.name)
         for one in live
         for library in command.taking_part(one, chosen(set(peers) & set(PRESENT)))
         for step in one.per
     }
-    assert {(row["scenario"], row["step"], row["library"]) for row in told["rows"]} == expected
-    assert [row for row in told["rows"] if row["failed"]] == []
-    for row in told["rows"]:
+    assert {(row["scenario"], row["step"], row["library"]) for row in result["rows"]} == expected
+    assert [row for row in result["rows"] if row["failed"]] == []
+    for row in result["rows"]:
         assert row["rounds"] == 1
         assert all(row[gauge]["absolute"]["median"] > 0 for gauge in ("cpu", "wall", "memory"))
         assert all(row[gauge]["ratio"]["median"] == 1 for gauge in ("cpu", "wall") if row["library"] == row["against"])
-    assert told["versions"]["llmnet"] == llmnet.__version__
-    assert {"date", "processor", "cores", "system", "python"} <= set(told)
+    assert result["versions"]["llmnet"] == llmnet.__version__
+    assert {"date", "processor", "cores", "system", "python"} <= set(result)
 
 
 @pytest.mark.parametrize("peers", [LIGHT, pytest.param(HEAVY, marks=pytest.mark.heavy)], ids=["light", "heavy"])
 @pytest.mark.parametrize("name", [one.name for one in SCENARIOS if not one.ask])
 def test_every_library_starts_and_asks_once(small, capsys, name, peers):
-    code, told = run(capsys, "--only", name, "--against", *(peers or PEERS))
+    code, result = run(capsys, "--only", name, "--against", *(peers or PEERS))
     assert code == 0
-    assert [row for row in told["rows"] if row["failed"]] == []
-    for library in {row["library"] for row in told["rows"]}:
-        steps = [row["cpu"]["absolute"]["median"] for row in told["rows"] if row["library"] == library]
+    assert [row for row in result["rows"] if row["failed"]] == []
+    for library in {row["library"] for row in result["rows"]}:
+        steps = [row["cpu"]["absolute"]["median"] for row in result["rows"] if row["library"] == library]
         assert steps == sorted(steps), "each step holds those before it"
 
 
 def test_a_library_that_is_missing_is_skipped_by_name(small, capsys, monkeypatch):
     monkeypatch.setattr(libraries, "find_spec", lambda package: None if package == "httpx" else object())
-    code, told = run(capsys, "--only", "stats", "--against", "httpx")
-    assert (code, told["skipped"]) == (0, ["httpx is not installed"])
-    assert [row["library"] for row in told["rows"]] == ["llmnet"]
+    code, result = run(capsys, "--only", "stats", "--against", "httpx")
+    assert (code, result["skipped"]) == (0, ["httpx is not installed"])
+    assert [row["library"] for row in result["rows"]] == ["llmnet"]
 
 
 def test_the_table_names_who_failed_and_leaves_out_what_there_is_not(small, capsys, monkeypatch):
     monkeypatch.setattr(processes, "chat_text", lambda number: "another")
     assert command.main(["--only", "start-sync", "--against", "requests"]) == 1
-    said, complaints = capsys.readouterr()
-    assert "start-sync: llmnet failed, a wrong reply" in said.splitlines()
-    assert "start-sync: requests failed, a wrong reply" in said.splitlines()
-    assert [line.split()[3:6] for line in said.splitlines() if line.startswith("start-sync  import")] == [
+    output, errors = capsys.readouterr()
+    assert "start-sync: llmnet failed, a wrong reply" in output.splitlines()
+    assert "start-sync: requests failed, a wrong reply" in output.splitlines()
+    assert [line.split()[3:6] for line in output.splitlines() if line.startswith("start-sync  import")] == [
         ["llmnet", "–", "–"],
         ["requests", "–", "–"],
     ]
-    assert not complaints
+    assert not errors
 
 
 def test_what_there_is_to_choose_from_is_listed(capsys):
     assert command.main(["--list"]) == 0
-    said = capsys.readouterr().out.split()
-    assert {one.name for one in SCENARIOS} | set(PEERS) <= set(said)
+    output = capsys.readouterr().out.split()
+    assert {one.name for one in SCENARIOS} | set(PEERS) <= set(output)
 
 
 def test_the_bounds_can_still_be_measured(capsys):
@@ -120,13 +120,13 @@ def test_the_bounds_can_still_be_measured(capsys):
 
 
 class Liar:
-    """A library that gives what it was told to."""
+    """A library that gives what it was made with."""
 
     def __init__(self, url, at_once):
-        self.said = url
+        self.reply = url
 
     def chat(self, prompt):
-        return self.said
+        return self.reply
 
     def close(self):
         pass
@@ -134,7 +134,7 @@ class Liar:
 
 class AsyncLiar(Liar):
     async def chat(self, prompt):
-        return self.said
+        return self.reply
 
     async def close(self):
         pass
@@ -142,8 +142,8 @@ class AsyncLiar(Liar):
 
 @pytest.mark.parametrize("bench", worker.FRONTS.values())
 def test_no_figure_without_a_right_reply(bench):
-    def cost(said):
-        made = bench(SimpleNamespace(Sync=Liar, Async=AsyncLiar), said)
+    def cost(reply):
+        made = bench(SimpleNamespace(Sync=Liar, Async=AsyncLiar), reply)
         made.open("chat", 2)
         try:
             return worker.measured(made, iter([7]))
@@ -162,7 +162,7 @@ def test_a_worker_has_only_so_much_time():
     slow = processes.Worker(BY_NAME["llmnet"], "sync", "http://127.0.0.1:9")
     try:
         with pytest.raises(processes.LibraryError, match="gave up after"):
-            slow.run(1, patience=0.001)
+            slow.run(1, timeout=0.001)
     finally:
         slow.end()
 
@@ -180,17 +180,17 @@ def test_a_library_that_fails_says_how():
 
 
 class Bench:
-    """Notes who was asked; one library fails in the second round."""
+    """Notes which libraries were sampled; one library fails in the second round."""
 
     def __init__(self):
-        self.asked = []
+        self.sampled = []
 
     def ready(self, library):
         pass
 
     def sample(self, library):
-        self.asked.append(library.name)
-        if library.name == "httpx" and self.asked.count("httpx") == 2:
+        self.sampled.append(library.name)
+        if library.name == "httpx" and self.sampled.count("httpx") == 2:
             raise processes.LibraryError("tired")
         return {"call": Cost(1.0, 1.0, 1.0)}
 
@@ -199,9 +199,9 @@ def test_a_round_has_each_library_once_until_it_fails():
     bench, ticks = Bench(), []
     tracks = rounds.measure(5, chosen(["requests", "httpx"]), bench, random.Random(3), lambda: ticks.append(1))
     assert len(ticks) == 15
-    assert [sorted(bench.asked[start : start + 3]) for start in (0, 3)] == [["httpx", "llmnet", "requests"]] * 2
-    assert len({tuple(bench.asked[start : start + 3]) for start in (0, 3)}) == 2
-    assert [bench.asked.count(name) for name in ("llmnet", "requests", "httpx")] == [5, 5, 2]
+    assert [sorted(bench.sampled[start : start + 3]) for start in (0, 3)] == [["httpx", "llmnet", "requests"]] * 2
+    assert len({tuple(bench.sampled[start : start + 3]) for start in (0, 3)}) == 2
+    assert [bench.sampled.count(name) for name in ("llmnet", "requests", "httpx")] == [5, 5, 2]
     assert {name: track.failed for name, track in tracks.items()} == {"llmnet": "", "requests": "", "httpx": "tired"}
     assert [sample is not None for sample in tracks["httpx"].samples] == [True, False, False, False, False]
 

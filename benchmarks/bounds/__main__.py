@@ -93,12 +93,12 @@ def main(arguments: Sequence[str] | None = None) -> int:
     parser.add_argument("--one-at-a-time", action="store_true", help="no two calls at once")
     parser.add_argument("--only", default="", metavar="TEXT", help="rows whose bound or behaviour has this in it")
     parser.add_argument("--json", action="store_true", help="print JSON")
-    asked = parser.parse_args(arguments)
-    at_once = 1 if asked.one_at_a_time else 20
+    options = parser.parse_args(arguments)
+    at_once = 1 if options.one_at_a_time else 20
     before = os.getloadavg()[0]
-    rows = list(measure(10 if asked.quick else asked.trials, at_once, asked.only))
+    rows = list(measure(10 if options.quick else options.trials, at_once, options.only))
     if not rows:
-        parser.error(f"no row has {asked.only!r} in it")
+        parser.error(f"no row has {options.only!r} in it")
     wrong = [row for row in rows if row["p99"] > AIM or row["earliest"] < -1 or row["astray"]]
     notes = {
         "python": platform.python_version(),
@@ -108,7 +108,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
         "at once": at_once,
         f"rows with p99 <= {AIM:.0f} ms and none early or astray": f"{len(rows) - len(wrong)} of {len(rows)}",
     }
-    show("Lateness of bounds in milliseconds", rows, as_json=asked.json, notes=notes)
+    show("Lateness of bounds in milliseconds", rows, as_json=options.json, notes=notes)
     return 1 if wrong else 0
 
 

@@ -1,4 +1,4 @@
-"""The other side, in a process of its own: a fake server that behaves as its model is called, and two mute ports.
+"""The server's side, in a process of its own: a fake server whose model names its behaviour, and two ports without one.
 
 `python -m benchmarks.bounds.peer` prints one line of JSON that says where it listens, and ends when its input does.
 """
@@ -30,7 +30,7 @@ _SMALL_WINDOW = 4096
 
 
 def serve() -> None:
-    """Serve until nobody listens any more."""
+    """Serve until the input ends."""
     with contextlib.ExitStack() as stack:
         server = stack.enter_context(FakeServer())
         server.handler = lambda request: MODELS.get(request.fields.get("model", ""))

@@ -28,7 +28,7 @@ class Case:
         ends: the phase of the timeout, or what else the call ends with.
         at: which port of the peer.
         model: what the fake server does there.
-        stream: whether a stream is asked for.
+        stream: whether a stream is requested.
         url: how the address is written, around the port.
         proxied: whether the port is that of a proxy.
         prompt: how many bytes are sent.

@@ -11,7 +11,7 @@ def _options(url: str) -> dict[str, Any]:
     return {"base_url": url, "api_key": "sk-test"}
 
 
-def _asked(prompt: str, **more: Any) -> dict[str, Any]:
+def _fields(prompt: str, **more: Any) -> dict[str, Any]:
     return fields(prompt, max_tokens=4096, **more)
 
 
@@ -24,10 +24,10 @@ class Sync:
         self.client = anthropic.Anthropic(**_options(url))
 
     def chat(self, prompt: str) -> str:
-        return self.client.messages.create(**_asked(prompt)).content[0].text
+        return self.client.messages.create(**_fields(prompt)).content[0].text
 
     def stream(self, prompt: str) -> str:
-        return "".join(_text(event) for event in self.client.messages.create(**_asked(prompt, stream=True)))
+        return "".join(_text(event) for event in self.client.messages.create(**_fields(prompt, stream=True)))
 
     def close(self) -> None:
         self.client.close()
@@ -38,10 +38,10 @@ class Async:
         self.client = anthropic.AsyncAnthropic(**_options(url))
 
     async def chat(self, prompt: str) -> str:
-        return (await self.client.messages.create(**_asked(prompt))).content[0].text
+        return (await self.client.messages.create(**_fields(prompt))).content[0].text
 
     async def stream(self, prompt: str) -> str:
-        stream = await self.client.messages.create(**_asked(prompt, stream=True))
+        stream = await self.client.messages.create(**_fields(prompt, stream=True))
         return "".join([_text(event) async for event in stream])
 
     async def close(self) -> None:

@@ -11,16 +11,16 @@ class _Common:
     def __init__(self, url: str, at_once: int) -> None:
         self.options = {"api_base": f"{url}/v1", "api_key": "sk-test"}
 
-    def asked(self, prompt: str, **more: Any) -> dict[str, Any]:
+    def fields(self, prompt: str, **more: Any) -> dict[str, Any]:
         return {**fields(prompt, **more), **self.options, "model": "openai/m"}
 
 
 class Sync(_Common):
     def chat(self, prompt: str) -> str:
-        return litellm.completion(**self.asked(prompt)).choices[0].message.content
+        return litellm.completion(**self.fields(prompt)).choices[0].message.content
 
     def stream(self, prompt: str) -> str:
-        chunks = litellm.completion(**self.asked(prompt, stream=True))
+        chunks = litellm.completion(**self.fields(prompt, stream=True))
         return "".join(chunk.choices[0].delta.content or "" for chunk in chunks)
 
     def close(self) -> None: ...
@@ -28,10 +28,10 @@ class Sync(_Common):
 
 class Async(_Common):
     async def chat(self, prompt: str) -> str:
-        return (await litellm.acompletion(**self.asked(prompt))).choices[0].message.content
+        return (await litellm.acompletion(**self.fields(prompt))).choices[0].message.content
 
     async def stream(self, prompt: str) -> str:
-        chunks = await litellm.acompletion(**self.asked(prompt, stream=True))
+        chunks = await litellm.acompletion(**self.fields(prompt, stream=True))
         return "".join([chunk.choices[0].delta.content or "" async for chunk in chunks])
 
     async def close(self) -> None: ...
