@@ -95,14 +95,14 @@ def imports(path):
 
 def test_the_page_has_these_arrows():
     page = (ROOT.parent / "docs" / "architecture.md").read_text().split("## Arrows\n")[1].split("\n## ")[0]
-    said = {}
+    arrows = {}
     for line in re.findall(r"^\| `.*$", page, re.MULTILINE):
         here, always, on_use = (
             {*re.findall(r"`(\w+)`", cell), *([""] if "the package itself" in cell else [])}
             for cell in line.strip("|").split("|")
         )
-        said[here.pop()] = always, on_use
-    assert said == {room: (rooms, ON_USE.get(room, set())) for room, rooms in MAY.items()}
+        arrows[here.pop()] = always, on_use
+    assert arrows == {room: (rooms, ON_USE.get(room, set())) for room, rooms in MAY.items()}
 
 
 def is_module(name):

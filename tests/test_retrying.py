@@ -75,10 +75,10 @@ class Function:
 
     def __call__(self, *args, **kwargs):
         self.calls += 1
-        said = self.script[min(self.calls, len(self.script)) - 1]
-        if isinstance(said, BaseException):
-            raise said
-        return said
+        outcome = self.script[min(self.calls, len(self.script)) - 1]
+        if isinstance(outcome, BaseException):
+            raise outcome
+        return outcome
 
 
 class StatusError(Exception):

@@ -33,10 +33,10 @@ class Fate:
     Attributes:
         replies: to its attempts; the last one to all further ones.
         attempts: how many there may be.
-        ends: the error; `None`: the whole text.
+        ends: the error; `None`: the complete text.
         ways: plain (False), streamed (True) or both.
         busy: a throttle, which holds up all who ask for that model.
-        short: it must run into a bound, and is given short ones.
+        short: it must run into a bound, and has short ones.
     """
 
     replies: Sequence[Reply | int] = (OK,)
@@ -136,19 +136,19 @@ class Soak:
         self.requests += 1
         return replies[min(self.tries[number], len(replies)) - 1]
 
-    def end(self, question, said, error, meta):
+    def end(self, question, text, error, meta):
         """Note how a call has ended, and whether it was to end so."""
         fate = question.fate
-        whole = error is None and said == question.text
+        complete = error is None and text == question.text
         part = error is not None and question.text.startswith(error.partial.content if error.partial else "")
         right = (
             (type(error) if error else None) is fate.ends
-            and (whole or part)
+            and (complete or part)
             and len(meta.attempts) in fate.attempts
             and len(meta.attempts) == self.tries[question.number]
         )
         sent = sum(attempt.sent for attempt in meta.attempts)
-        self.ended.append((sent, len(meta.attempts), None if right else (question, said, error, meta.attempts)))
+        self.ended.append((sent, len(meta.attempts), None if right else (question, text, error, meta.attempts)))
 
     def check(self, client):
         """Every call has ended, as it was to; and all who count requests have counted the same."""
@@ -170,12 +170,12 @@ def children(client, server):
 def soak_sync(soak, server, batches, workers):
     def work(clients, waiting):
         for question in waiting:
-            said = error = None
+            text = error = None
             try:
-                said, meta = ask(clients[question.form], question)
+                text, meta = ask(clients[question.form], question)
             except llmnet.LLMNetError as caught:
                 error, meta = caught, caught.meta
-            soak.end(question, said, error, meta)
+            soak.end(question, text, error, meta)
 
     def ask(client, question):
         if not question.streamed:
@@ -197,12 +197,12 @@ def soak_sync(soak, server, batches, workers):
 def soak_async(soak, server, batches, workers):
     async def work(clients, waiting):
         for question in waiting:
-            said = error = None
+            text = error = None
             try:
-                said, meta = await ask(clients[question.form], question)
+                text, meta = await ask(clients[question.form], question)
             except llmnet.LLMNetError as caught:
                 error, meta = caught, caught.meta
-            soak.end(question, said, error, meta)
+            soak.end(question, text, error, meta)
 
     async def ask(client, question):
         if not question.streamed:
@@ -227,8 +227,8 @@ def soak_async(soak, server, batches, workers):
 def resident():
     """Megabytes of memory that the process has in use; 0 where the system does not say."""
     gc.collect()
-    with contextlib.suppress(OSError), open("/proc/self/statm", encoding="ascii") as said:
-        return int(said.read().split()[1]) * os.sysconf("SC_PAGE_SIZE") / 1e6
+    with contextlib.suppress(OSError), open("/proc/self/statm", encoding="ascii") as text:
+        return int(text.read().split()[1]) * os.sysconf("SC_PAGE_SIZE") / 1e6
     return 0.0
 
 

@@ -95,10 +95,10 @@ def pyright(folder):
         pytest.skip("pyright did not start: it may be fetching node, or itself")
     if ready.returncode:
         pytest.skip(f"pyright does not start: {ready.stderr.strip()[-200:]}")
-    said = json.loads(run([*command, "--pythonpath", sys.executable, "--outputjson"], folder).stdout)
+    report = json.loads(run([*command, "--pythonpath", sys.executable, "--outputjson"], folder).stdout)
     return [
         (pathlib.Path(found["file"]).name, found["range"]["start"]["line"] + 1, found["message"])
-        for found in said["generalDiagnostics"]
+        for found in report["generalDiagnostics"]
         if found["severity"] == "error"
     ]
 
@@ -116,5 +116,5 @@ def test_checkers_take_user_code_and_find_mistakes(files, checker):
 def test_user_code_runs():
     environ = {**os.environ, "PYTHONPATH": str(ROOT)}
     command = [sys.executable, "-W", "error", GOOD]
-    said = subprocess.run(command, check=False, env=environ, capture_output=True, text=True, timeout=60)
-    assert (said.returncode, said.stderr) == (0, "")
+    done = subprocess.run(command, check=False, env=environ, capture_output=True, text=True, timeout=60)
+    assert (done.returncode, done.stderr) == (0, "")

@@ -24,10 +24,10 @@ def test_stdin_system_and_no_stream(server):
 
 
 def test_json_is_for_machines(server):
-    said = json.loads(run(server, "chat", "Hi", "--json").stdout)
-    assert said["content"] == "Hi"
-    assert said["finish_reason"] == "stop"
-    assert said["meta"]["attempts"][0]["status"] == 200
+    reply = json.loads(run(server, "chat", "Hi", "--json").stdout)
+    assert reply["content"] == "Hi"
+    assert reply["finish_reason"] == "stop"
+    assert reply["meta"]["attempts"][0]["status"] == 200
 
 
 REMARKS = [
@@ -39,11 +39,11 @@ REMARKS = [
 
 
 @pytest.mark.parametrize("options", [(), ("--no-stream",)])
-@pytest.mark.parametrize(("reply", "said"), REMARKS)
-def test_what_the_text_does_not_tell(server, capsys, reply, said, options):
+@pytest.mark.parametrize(("reply", "text"), REMARKS)
+def test_what_the_text_does_not_tell(server, capsys, reply, text, options):
     server.script(reply)
     assert main(["chat", "Hi", *options, "--model", "openai:m", "--base-url", f"{server.url}/v1"]) == 0
-    assert capsys.readouterr() == (f"{reply.text or ''}\n", f"llmnet: {said}\n")
+    assert capsys.readouterr() == (f"{reply.text or ''}\n", f"llmnet: {text}\n")
 
 
 def test_an_error_begins_a_line(server, capsys):
@@ -103,12 +103,12 @@ WORDS = [
 ]
 
 
-@pytest.mark.parametrize(("arguments", "said"), WORDS)
-def test_errors_speak_of_what_was_typed(capsys, arguments, said):
+@pytest.mark.parametrize(("arguments", "text"), WORDS)
+def test_errors_speak_of_what_was_typed(capsys, arguments, text):
     assert main(arguments) == 2
-    heard = capsys.readouterr().err
-    assert said in heard
-    assert not re.search(r"\w=|base_url|api_key|the client", heard)
+    error = capsys.readouterr().err
+    assert text in error
+    assert not re.search(r"\w=|base_url|api_key|the client", error)
 
 
 def test_rows_have_fields_and_no_arguments(tmp_path, capsys, monkeypatch):
@@ -116,20 +116,20 @@ def test_rows_have_fields_and_no_arguments(tmp_path, capsys, monkeypatch):
     (tmp_path / "in.jsonl").write_text("".join(f'{{"prompt": "a", {row}}}\n' for row in rows))
     monkeypatch.setenv("OPENAI_API_KEY", "sk-0123456789")
     assert main(["batch", str(tmp_path / "in.jsonl"), "-m", "openai:m"]) == 2
-    heard = capsys.readouterr().err
-    assert "line 1: temprature looks like a misspelt temperature;" in heard
-    assert "line 2: provider is no parameter of a row\n" in heard
-    assert "line 4: the model names anthropic" in heard
-    assert not re.search(r"\w=|client|chat", heard)
+    error = capsys.readouterr().err
+    assert "line 1: temprature looks like a misspelt temperature;" in error
+    assert "line 2: provider is no parameter of a row\n" in error
+    assert "line 4: the model names anthropic" in error
+    assert not re.search(r"\w=|client|chat", error)
 
 
 @pytest.mark.parametrize("command", [(), ("chat",), ("models",), ("batch",)])
 def test_help_lists_the_exit_codes(capsys, command):
     with pytest.raises(SystemExit):
         main([*command, "--help"])
-    shown = " ".join(capsys.readouterr().out.split())
+    output = " ".join(capsys.readouterr().out.split())
     codes = "0 .*, 1 .* 2 usage .* 3 authentication, 4 quota or rate limit, 5 network.* 129, 130, 143"
-    assert re.search(f"exit codes: {codes}", shown)
+    assert re.search(f"exit codes: {codes}", output)
 
 
 def test_network_and_usage(capsys):

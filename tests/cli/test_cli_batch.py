@@ -8,7 +8,7 @@ import subprocess
 from typing import ClassVar
 
 import pytest
-from support.batches import bytes_in, results, said, started, to, written
+from support.batches import answer_of, bytes_in, results, started, to, written
 from support.live import eventually
 
 from llmnet import ConfigurationError, LLMNetError
@@ -42,12 +42,12 @@ def test_all_forms_of_input(server, tmp_path, way, last):
     rows.write_bytes(BOM + b"\n".join(line for line, *_ in LINES) + last)
     command = to(server, rows if way == "file" else "-", "--max-tokens", 9, "--system", "Be brief", "--json")
     with open(rows, "rb") as source:
-        given = {"file": None, "pipe": subprocess.PIPE, "redirected": source}[way]
-        child = started(*command, stdin=given)
+        stdin = {"file": None, "pipe": subprocess.PIPE, "redirected": source}[way]
+        child = started(*command, stdin=stdin)
         out, err = child.communicate(rows.read_bytes() if way == "pipe" else None, timeout=60)
     assert (child.returncode, json.loads(err)["ok"]) == (0, 5)
     rows = results(out.decode())
-    assert {name: said(row) for name, row in rows.items()} == {name: text for _, name, text, _ in LINES if name}
+    assert {name: answer_of(row) for name, row in rows.items()} == {name: text for _, name, text, _ in LINES if name}
     sent = {request.json["messages"][-1]["content"]: request.json for request in server.requests}
     for _, name, text, fields in LINES:
         if name:
@@ -119,7 +119,7 @@ def test_wrong_use(server, tmp_path, capfd):
 
 
 @pytest.mark.parametrize(
-    ("option", "value", "said"),
+    ("option", "value", "text"),
     [
         ("--stop-after-errors", "0", "must be a whole number, at least 1, not '0'"),
         ("--max-concurrent", "0", "must be a whole number, at least 1, not '0'"),
@@ -129,16 +129,16 @@ def test_wrong_use(server, tmp_path, capfd):
         ("--timeout", "0", "must be a positive number of seconds, not '0'"),
     ],
 )
-def test_a_wrong_value_is_named_once_by_its_option(server, tmp_path, capfd, option, value, said):
+def test_a_wrong_value_is_named_once_by_its_option(server, tmp_path, capfd, option, value, text):
     rows = written(tmp_path / "in.jsonl", [{"prompt": "a"}] * 3)
     with pytest.raises(SystemExit) as stop:
         main(to(server, rows, option, value))
     assert stop.value.code == 2
-    assert capfd.readouterr().err.splitlines()[-1] == f"llmnet batch: error: argument {option}: {said}"
+    assert capfd.readouterr().err.splitlines()[-1] == f"llmnet batch: error: argument {option}: {text}"
 
 
 def test_two_writers_of_one_output(server, tmp_path, capfd):
-    """The second one is told so before it sends anything, and leaves the lines of the first alone."""
+    """The second one is refused before it sends anything, and leaves the lines of the first alone."""
     rows, out = written(tmp_path / "in.jsonl", [{"prompt": "a"}]), tmp_path / "out.jsonl"
     (tmp_path / "link.jsonl").symlink_to(out)
     server.script(Reply(hold=True))
@@ -230,7 +230,7 @@ def test_an_input_that_changes(tmp_path):
 
 
 def test_a_line_that_does_not_end(server, tmp_path, capfd, monkeypatch):
-    """It is not read into memory; what is no file is not read as one, so that Ctrl-C is heard while it is copied."""
+    """It is not read into memory; what is no file is not read as one, so that Ctrl-C works while it is copied."""
     monkeypatch.setattr(batch_input, "MAX_LINE", 1000)
     (tmp_path / "in.jsonl").write_bytes(b'{"prompt": "a"}\n' + b"\0" * 5000)
     assert main(to(server, tmp_path / "in.jsonl")) == 2
@@ -249,7 +249,7 @@ def test_a_pipe_that_does_not_block_is_read_to_its_end(server):
     os.close(writing)
     os.close(reading)
     out, _ = child.communicate(timeout=60)
-    assert (child.returncode, sorted(map(said, results(out.decode()).values()))) == (0, ["a", "b"])
+    assert (child.returncode, sorted(map(answer_of, results(out.decode()).values()))) == (0, ["a", "b"])
 
 
 def test_no_temporary_file(server, capfd, monkeypatch):
@@ -270,7 +270,7 @@ def test_order_and_options(server, tmp_path):
     rows = written(tmp_path / "in.jsonl", [{"prompt": str(n)} for n in range(20)])
     out = tmp_path / "out.jsonl"
     assert main(to(server, rows, "-o", out, "--ordered", "--max-concurrent", 3, "--temperature", 0.5)) == 0
-    assert [said(json.loads(line)) for line in out.read_text().splitlines()] == [str(n) for n in range(20)]
+    assert [answer_of(json.loads(line)) for line in out.read_text().splitlines()] == [str(n) for n in range(20)]
     assert server.peak <= 3
     assert {request.json["temperature"] for request in server.requests} == {0.5}
 
@@ -314,8 +314,8 @@ def test_failed_rows(server, tmp_path, capfd, monkeypatch):
     out, err = capfd.readouterr()
     assert "secret" not in out + err
     found = results(out)
-    assert said(found["good"]) == "good"
-    assert said(found["half"]) == "\ud83d"
+    assert answer_of(found["good"]) == "good"
+    assert answer_of(found["half"]) == "\ud83d"
     assert found["long"]["response"]["status_code"] == 400
     assert (
         found["long"]["response"]["body"]["error"]["code"]

@@ -32,8 +32,8 @@ class Streams:
     def run(self, *arguments, stdin=b"", charset="utf-8"):
         """The exit code, and what came out."""
         out, err = (io.TextIOWrapper(io.BytesIO(), encoding=charset, newline="") for _ in range(2))
-        heard = None if stdin is None else io.TextIOWrapper(io.BytesIO(stdin), encoding=charset)
-        for name, stream in (("stdin", heard), ("stdout", out), ("stderr", err)):
+        source = None if stdin is None else io.TextIOWrapper(io.BytesIO(stdin), encoding=charset)
+        for name, stream in (("stdin", source), ("stdout", out), ("stderr", err)):
             self._patch.setattr(sys, name, stream)
         code = main(arguments)
         out.flush()
@@ -58,7 +58,7 @@ def process(*arguments, shell="", stdout=subprocess.PIPE, **environment):
     return done
 
 
-# -- what is said on standard input -----------------------------------------------------------------------------------
+# -- what comes on standard input -----------------------------------------------------------------------------------
 
 SAID = [
     # the prompt, standard input, what is asked
@@ -86,17 +86,17 @@ WRONG = [
 ]
 
 
-@pytest.mark.parametrize(("prompt", "stdin", "said"), WRONG)
-def test_input_that_cannot_be_read(server, streams, prompt, stdin, said):
-    assert streams.run("chat", prompt, *at(server), stdin=stdin) == (2, b"", f"llmnet: {said}\n".encode())
+@pytest.mark.parametrize(("prompt", "stdin", "text"), WRONG)
+def test_input_that_cannot_be_read(server, streams, prompt, stdin, text):
+    assert streams.run("chat", prompt, *at(server), stdin=stdin) == (2, b"", f"llmnet: {text}\n".encode())
     assert server.request_count == 0
 
 
 def test_standard_input_without_end(server, streams, monkeypatch):
     monkeypatch.setattr(stdin_of_cli, "MAX_BYTES", 1000)
     assert streams.run("chat", "Hi", *at(server), stdin=b"y\n" * 500)[0] == 0
-    said = b"llmnet: standard input is longer than 1,000 bytes; nothing was sent\n"
-    assert streams.run("chat", "Hi", *at(server), stdin=b"y\n" * 501) == (2, b"", said)
+    text = b"llmnet: standard input is longer than 1,000 bytes; nothing was sent\n"
+    assert streams.run("chat", "Hi", *at(server), stdin=b"y\n" * 501) == (2, b"", text)
     assert server.request_count == 1
 
 
@@ -146,11 +146,11 @@ def test_a_character_that_the_terminal_lacks_is_replaced(server, streams, charse
     server.handler = lambda request: Reply(text=EMOJI)
     code, out, err = streams.run("chat", "hello", *option, *at(server), charset=charset)
     assert (code, err) == (0, b"")
-    shown = out.decode(charset)
+    output = out.decode(charset)
     if "--json" in option:
-        assert json.loads(shown)["content"] == EMOJI
+        assert json.loads(output)["content"] == EMOJI
     else:
-        assert shown == EMOJI.encode(charset, "replace").decode(charset) + "\n"
+        assert output == EMOJI.encode(charset, "replace").decode(charset) + "\n"
 
 
 def test_models_and_errors_in_another_charset(server, streams):
@@ -176,12 +176,12 @@ def test_a_full_disk(server, monkeypatch, capsys, arguments):
 
 
 @FULL
-@pytest.mark.parametrize(("arguments", "said"), [(("--help",), b""), (("batch", "-"), b"; the batch was stopped")])
-def test_a_full_disk_of_a_process(server, tmp_path, arguments, said):
+@pytest.mark.parametrize(("arguments", "text"), [(("--help",), b""), (("batch", "-"), b"; the batch was stopped")])
+def test_a_full_disk_of_a_process(server, tmp_path, arguments, text):
     (tmp_path / "in.jsonl").write_text('{"prompt": "a"}\n')
     more = at(server) if "batch" in arguments else ()
     done = process(*arguments, *more, shell=f"<{tmp_path / 'in.jsonl'} >/dev/full")
-    assert (done.returncode, done.stderr.splitlines()[-1]) == (1, NO_SPACE + said)
+    assert (done.returncode, done.stderr.splitlines()[-1]) == (1, NO_SPACE + text)
 
 
 @FULL
@@ -242,11 +242,11 @@ def test_ctrl_c_while_the_program_is_loaded(module):
 
 def test_a_fault_of_ours_is_one_line(monkeypatch, capsys):
     def fail(_):
-        raise RuntimeError("a slip")
+        raise RuntimeError("a bug")
 
     monkeypatch.setitem(__import__("llmnet.cli.commands", fromlist=["COMMANDS"]).COMMANDS, "chat", fail)
     assert main(["chat", "Hi"]) == 1
-    assert capsys.readouterr().err == "llmnet: unexpected RuntimeError: a slip\n"
+    assert capsys.readouterr().err == "llmnet: unexpected RuntimeError: a bug\n"
 
 
 # -- keys -------------------------------------------------------------------------------------------------------------
@@ -264,8 +264,8 @@ def test_a_key_names_its_service(monkeypatch, capsys, key):
         return
     for command in (["chat", "Hi"], ["batch", os.devnull]):
         assert main(command) == 2
-        said = capsys.readouterr().err
-        assert said == (
+        text = capsys.readouterr().err
+        assert text == (
             f"llmnet: no model was named, and {key} is set: -m {name}:MODEL; "
             f'"llmnet models -m {name}:" lists what MODEL may be\n'
         )
@@ -276,8 +276,8 @@ def test_several_keys_are_all_named(monkeypatch, capsys):
     monkeypatch.setenv("MOONSHOT_API_KEY", "sk-0123456789abcdef")
     monkeypatch.setenv("ZHIPUAI_API_KEY", "sk-0123456789abcdef")
     assert main(["chat", "Hi"]) == 2
-    said = capsys.readouterr().err
-    assert "MOONSHOT_API_KEY is set: -m moonshot:MODEL, ZHIPUAI_API_KEY is set: -m zhipu:MODEL" in said
+    text = capsys.readouterr().err
+    assert "MOONSHOT_API_KEY is set: -m moonshot:MODEL, ZHIPUAI_API_KEY is set: -m zhipu:MODEL" in text
     monkeypatch.setenv("DEEPSEEK_API_KEY", "sk-0123456789abcdef")
     assert default_model(os.environ, "chat", has_base=False).startswith("deepseek:")
 
@@ -300,8 +300,8 @@ def test_an_address_without_a_key_names_its_service(monkeypatch, capsys, variabl
 
 def test_without_any_key_it_echoes_and_says_so(capsys):
     assert main(["chat", "Hi"]) == 0
-    said = capsys.readouterr()
-    assert (said.out, said.err.startswith("llmnet: no key is configured")) == ("Hi\n", True)
+    text = capsys.readouterr()
+    assert (text.out, text.err.startswith("llmnet: no key is configured")) == ("Hi\n", True)
 
 
 def test_without_any_key_a_batch_is_answered_by_nobody(tmp_path, capsys):

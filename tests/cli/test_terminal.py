@@ -36,26 +36,26 @@ EVIL = {
 
 @pytest.mark.parametrize("name", EVIL)
 def test_what_a_terminal_is_shown(name):
-    said, shown = EVIL[name]
-    assert without_controls(said) == shown
+    text, visible = EVIL[name]
+    assert without_controls(text) == visible
 
 
 @pytest.mark.parametrize("name", EVIL)
 def test_wherever_it_is_cut(name):
-    said, shown = EVIL[name]
-    for at in range(len(said) + 1):
+    text, visible = EVIL[name]
+    for at in range(len(text) + 1):
         clean = ControlFilter()
-        assert clean(said[:at]) + clean(said[at:]) == shown
+        assert clean(text[:at]) + clean(text[at:]) == visible
     clean = ControlFilter()
-    assert "".join(map(clean, said)) == shown
+    assert "".join(map(clean, text)) == visible
 
 
 @given(st.lists(st.text("ab[]();0123?\\\x1b\x9b\x9d\x9c\x07\x18\n\t\r你m"), max_size=5))
 def test_no_control_is_left(pieces):
     clean = ControlFilter()
-    shown = "".join(map(clean, pieces))
-    assert not re.search("[\x00-\x08\x0b-\x1f\x7f-\x9f]", shown)
-    assert shown == without_controls("".join(pieces))
+    visible = "".join(map(clean, pieces))
+    assert not re.search("[\x00-\x08\x0b-\x1f\x7f-\x9f]", visible)
+    assert visible == without_controls("".join(pieces))
 
 
 SAID = "a\x1b]0;title\x07b\x1b[31mc\x9b0md"
@@ -90,10 +90,10 @@ def test_a_terminal_gets_none(server, options):
     script(server)
     where = ["-m", "openai:m", "--base-url", f"{server.url}/v1"]
     terminal = Terminal("plain", COMMAND, "chat", "hi", *where, *options, output="terminal")
-    said = terminal.read().decode()
+    screen = terminal.read().decode()
     terminal.end()
-    assert "abcd" in said or "\\u001b" in said
-    assert not re.search("[\x1b\x07\x80-\x9f]", said)
+    assert "abcd" in screen or "\\u001b" in screen
+    assert not re.search("[\x1b\x07\x80-\x9f]", screen)
 
 
 @ON_TERMINAL
@@ -111,7 +111,7 @@ def test_nor_does_it_in_an_error_and_in_the_lines_and_the_summary_of_a_batch(ser
     rows = tmp_path / "rows.jsonl"
     rows.write_text('{"prompt": "hi"}\n')
     terminal = Terminal("plain", COMMAND, "batch", os.fspath(rows), *where, output="terminal")
-    said = terminal.read()
+    screen = terminal.read()
     terminal.end()
-    assert b"abcd" in said
-    assert not re.search(b"[\x1b\x07]|\xc2[\x80-\x9f]", said)
+    assert b"abcd" in screen
+    assert not re.search(b"[\x1b\x07]|\xc2[\x80-\x9f]", screen)

@@ -9,7 +9,7 @@ import subprocess
 import time
 
 import pytest
-from support.batches import CLI, bytes_in, results, said, started, to, written
+from support.batches import CLI, answer_of, bytes_in, results, started, to, written
 from support.live import eventually
 from support.terminals import COMMAND, PRELUDE
 
@@ -34,7 +34,7 @@ def whole(text):
     rows = results(text)
     for name, row in rows.items():
         number = int(name.removeprefix("row-"))
-        assert said(row) == f"{number} = {'x' * (number % 50) * 200}"
+        assert answer_of(row) == f"{number} = {'x' * (number % 50) * 200}"
     return rows
 
 
@@ -182,7 +182,7 @@ def test_output_that_does_not_block(server, tmp_path):
     os.close(writing)
     eventually(lambda: bytes_in(reading) >= 65536)  # it is full
     with open(reading) as output:
-        assert {said(row) for row in results(output.read()).values()} == {"x" * 100_000}
+        assert {answer_of(row) for row in results(output.read()).values()} == {"x" * 100_000}
     child.communicate(timeout=60)
     assert child.returncode == 0
 

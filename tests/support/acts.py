@@ -15,7 +15,7 @@ def attempt(front, positional, fields, action=lambda client: None):
 
     async def run():
         async with llmnet.AsyncClient(*positional, **fields) as client:
-            said = action(client)
-            return await said if inspect.isawaitable(said) else said
+            value = action(client)
+            return await value if inspect.isawaitable(value) else value
 
     return asyncio.run(run())

@@ -25,7 +25,7 @@ def written(path, rows):
 
 
 def results(text):
-    """The lines by custom_id, each of them whole and there once."""
+    """The lines by custom_id, each of them complete and there once."""
     assert text == "" or text.endswith("\n")
     rows = [json.loads(line) for line in text.splitlines()]
     for row in rows:
@@ -36,7 +36,7 @@ def results(text):
     return named
 
 
-def said(row):
+def answer_of(row):
     return row["response"]["body"]["choices"][0]["message"]["content"]
 
 

@@ -1,4 +1,4 @@
-"""The command `llmnet`, run once, with what it is given on standard input."""
+"""The command `llmnet`, run once, with a text on standard input."""
 
 import subprocess
 import sys

@@ -28,7 +28,7 @@ _COMMANDS = {
     "hypercorn": "--bind 127.0.0.1:<port> --certfile <pem> --keyfile <pem> <config>:app",
 }
 
-# What each must be told to run anywhere and as anybody, before what a test wants of it.
+# The settings that each needs to run anywhere and as any user; those of a test come after them.
 _CONFIGS = {
     "nginx": """
         daemon off; master_process off; pid <folder>/pid;
@@ -68,7 +68,7 @@ def needs(name):
 
 @contextlib.contextmanager
 def running(name, wanted, **values):
-    """Run a daemon that is told what is *wanted*, with `<port>`, `<folder>` and *values* filled in; give its port."""
+    """Run a daemon with the settings *wanted*, with `<port>`, `<folder>` and *values* filled in; give its port."""
     with contextlib.ExitStack() as stack:
         for attempt in range(3):
             folder, port = Path(stack.enter_context(tempfile.TemporaryDirectory())), refused()

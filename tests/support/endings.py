@@ -23,9 +23,9 @@ class Stage:
     def __init__(self, front, server, client):
         self.front, self.server, self.client = front, server, client
 
-    def done(self, said):
+    def done(self, value):
         """What a method beyond the blocking face of the client gives."""
-        return self.front.run(said) if asyncio.iscoroutine(said) else said
+        return self.front.run(value) if asyncio.iscoroutine(value) else value
 
 
 def chat(stage):
@@ -158,7 +158,7 @@ ROWS = [
     Row("stream", stream, OK, (WORDS,)),
     Row("stream at the second attempt", stream, [("ok", 2)], (fault("stream-reset-first"), WORDS)),
     Row("callbacks", callbacks(), OK),
-    Row("the callback of a whole reply fails", callbacks(on_complete=fail), OK),
+    Row("the callback of a complete reply fails", callbacks(on_complete=fail), OK),
     Row("embed in two requests", embed, [*OK, *OK], fields=QIANFAN),
     Row("the second request of embed fails", embed, [*OK, ("error", 3)], ("", 500, 500, 500), QIANFAN),
     Row("list_models", models, OK),

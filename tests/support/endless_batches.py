@@ -22,7 +22,7 @@ def endless():
 
 
 def state(batch):
-    """What is in flight, finished and given away: a batch has no public figures of it."""
+    """What is in flight, finished and handed out: a batch has no public figures of it."""
     return batch._engine.ledger  # private: there is no public one
 
 

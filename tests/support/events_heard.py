@@ -94,7 +94,7 @@ def lines(caplog, level):
 def written(caplog, ended):
     """One line a call at INFO, one an attempt at DEBUG, and no others."""
     info, debug = lines(caplog, logging.INFO), lines(caplog, logging.DEBUG)
-    calls = lambda said: sorted(int(line.split()[1]) for line in said)  # noqa: E731
+    calls = lambda lines: sorted(int(line.split()[1]) for line in lines)  # noqa: E731
     assert calls(info) == sorted(event.call for event in ended)
     assert calls(debug) == sorted(event.call for event in ended for _ in event.attempts)
     assert sum(r.name == "llmnet" for r in caplog.records) == len(info) + len(debug)

@@ -31,7 +31,7 @@ POLICY = llmnet.RetryPolicy(
 BOUNDS = llmnet.Timeout(connect=TOTAL, response=TOTAL, idle=TOTAL, total=TOTAL)
 FORMS = ("chat-completions", "responses", "messages", "native")
 
-# -- what an honest server says -----------------------------------------------------------------------------------------
+# -- what an honest server sends -----------------------------------------------------------------------------------------
 
 CALL = {"index": 0, "id": "c1", "type": "function", "function": {"name": "f", "arguments": '{"a": 1}'}}
 USAGE = {"prompt_tokens": 1, "completion_tokens": 2, "total_tokens": 3, "input_tokens": 1, "output_tokens": 2}
@@ -42,29 +42,29 @@ ITEMS = [{"type": "reasoning", "id": "r", "summary": [{"type": "summary_text", "
          {"type": "function_call", "id": "f", "call_id": "c", "name": "f", "arguments": "{}"}]  # fmt: skip
 
 
-def choice(where, said, finish=None):
-    return {"id": "x", "model": "m", "choices": [{"index": 0, where: said, "finish_reason": finish}], "usage": USAGE}
+def choice(where, message, finish=None):
+    return {"id": "x", "model": "m", "choices": [{"index": 0, where: message, "finish_reason": finish}], "usage": USAGE}
 
 
 def native(message, finish):
     return {"request_id": "x", "output": {"choices": [{"message": message, "finish_reason": finish}]}, "usage": USAGE}
 
 
-SAID = {"role": "assistant", "content": "hi", "reasoning_content": "hm", "refusal": None, "tool_calls": [CALL]}
-WHOLE = {
-    "chat-completions": choice("message", SAID, "stop"),
+MESSAGE = {"role": "assistant", "content": "hi", "reasoning_content": "hm", "refusal": None, "tool_calls": [CALL]}
+PLAIN = {
+    "chat-completions": choice("message", MESSAGE, "stop"),
     "responses": {"id": "x", "object": "response", "status": "completed", "output": ITEMS, "usage": USAGE},
     "messages": {"id": "x", "type": "message", "content": BLOCKS, "stop_reason": "end_turn", "usage": USAGE},
-    "native": native(SAID, "stop"),
+    "native": native(MESSAGE, "stop"),
 }
 EVENTS = {
-    "chat-completions": [choice("delta", SAID), choice("delta", {"content": " you"}), choice("delta", {}, "stop")],
+    "chat-completions": [choice("delta", MESSAGE), choice("delta", {"content": " you"}), choice("delta", {}, "stop")],
     "responses": [
         {"type": "response.created", "response": {"id": "x"}},
         *({"type": "response.output_item.added", "output_index": at, "item": item} for at, item in enumerate(ITEMS)),
         {"type": "response.output_text.delta", "output_index": 1, "delta": "hi"},
         *({"type": "response.output_item.done", "output_index": at, "item": item} for at, item in enumerate(ITEMS)),
-        {"type": "response.completed", "response": WHOLE["responses"]},
+        {"type": "response.completed", "response": PLAIN["responses"]},
     ],
     "messages": [
         {"type": "message_start", "message": {"id": "x", "usage": USAGE, "content": []}},
@@ -94,7 +94,7 @@ LISTS = [{"data": [{"id": "m", "expires_at": "x"}], "has_more": True, "last_id":
 
 
 class Raw(float):
-    """A number that is written as it is given here."""
+    """A number that is written as this text."""
 
     def __new__(cls, text):
         made = super().__new__(cls, 0.5)
@@ -211,7 +211,7 @@ CODERS = {
 
 
 def coded(body, rng):
-    """A body under a content coding, and the name that it is given."""
+    """A body under a content coding, and its name."""
     if rng.random() < 0.02:
         return bomb(*rng.choice(BOMBS)), "gzip"
     if rng.random() < 0.01:
@@ -284,7 +284,7 @@ def reply(seed, number):
     elif what in ("embed", "models"):
         body = written(changed(rng.choice(LISTS), rng, chance))
     else:
-        body = events(form, rng, chance) if streamed else written(changed(WHOLE[form], rng, chance))
+        body = events(form, rng, chance) if streamed else written(changed(PLAIN[form], rng, chance))
     body = page(rng) if rng.random() < 0.05 else scratched(body, rng) if rng.random() < 0.2 else body
     body, coding = coded(body, rng) if rng.random() < 0.15 else (body, "")
     shape = rng.randrange(3)

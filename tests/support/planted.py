@@ -146,7 +146,7 @@ def play(front, name, fields, ask):
         show("client", f"{client!r} {client.config!r} {client.resolved!r} {client.with_options(model='n')!r}")
         return ask(client)
 
-    given = {
+    options = {
         "api_key": KEY,
         "headers": {"x-my-token": TOKEN},
         "model": "m",
@@ -156,7 +156,7 @@ def play(front, name, fields, ask):
         **fields,
     }
     try:
-        show("reply", repr(attempt(front, (), given, act)))
+        show("reply", repr(attempt(front, (), options, act)))
     except llmnet.LLMNetError as error:
         show_error(error)
 

@@ -11,7 +11,7 @@ class Proxy:
     """Serves in daemon threads.
 
     Attributes:
-        requests: the request lines that it was given.
+        requests: the request lines that came.
         credentials: the values of `Proxy-Authorization` that came with them.
     """
 

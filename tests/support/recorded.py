@@ -61,8 +61,8 @@ def headers(row):
     drop = {"content-encoding", "content-length", "transfer-encoding"}
     found = [(key, value) for key, value in meta.get("response_headers", []) if key.lower() not in drop]
     kind = "text/event-stream" if row["stream"] else "application/json"
-    given = any(key.lower() == "content-type" for key, _ in found)
-    return Headers(found if given else [*found, ("content-type", kind)])
+    has_type = any(key.lower() == "content-type" for key, _ in found)
+    return Headers(found if has_type else [*found, ("content-type", kind)])
 
 
 def was_cut(row):
@@ -132,9 +132,9 @@ def hear(form, row, pieces):
     return chunks, exchange.value
 
 
-def facts(heard):
+def facts(result):
     """What can be compared: of an error, its class, words and status."""
-    chunks, value = heard
+    chunks, value = result
     return chunks, (type(value), str(value), value.status) if isinstance(value, Exception) else value
 
 

@@ -23,15 +23,15 @@ def form(name="chat-completions", provider=None, **facts):
     return make_form(name, Target(**usual | facts))
 
 
-def events(*said):
+def events(*parts):
     """An event stream: a dict is the data of an event and, where it has a type, its name; a text is data; bytes go as
     they are."""
-    return b"".join(one if isinstance(one, bytes) else _event(one) for one in said)
+    return b"".join(one if isinstance(one, bytes) else _event(one) for one in parts)
 
 
-def _event(said):
-    name = f"event: {said['type']}\n" if isinstance(said, dict) and "type" in said else ""
-    return f"{name}data: {said if isinstance(said, str) else json.dumps(said)}\n\n".encode()
+def _event(part):
+    name = f"event: {part['type']}\n" if isinstance(part, dict) and "type" in part else ""
+    return f"{name}data: {part if isinstance(part, str) else json.dumps(part)}\n\n".encode()
 
 
 def receive(own, body, *, stream, kind, size=41):
@@ -58,9 +58,9 @@ def whole(own, payload):
     return reply
 
 
-def streamed(own, *said):
+def streamed(own, *parts):
     """The reply, or the error, of a stream."""
-    return receive(own, events(*said), stream=True, kind="text/event-stream")[1]
+    return receive(own, events(*parts), stream=True, kind="text/event-stream")[1]
 
 
 def sent(own, *messages, **params):
@@ -117,8 +117,8 @@ def stopped(reason="end_turn", **more):
     return [{"type": "message_delta", "delta": {"stop_reason": reason}, **more}, {"type": "message_stop"}]
 
 
-def output(said=None, finish="stop", choice=None, **more):
-    row = {"message": said, "finish_reason": finish, **(choice or {})}
+def output(message=None, finish="stop", choice=None, **more):
+    row = {"message": message, "finish_reason": finish, **(choice or {})}
     return {"output": {"choices": [row], "model_name": "m-1"}, "request_id": "c-1", **more}
 
 

@@ -7,5 +7,5 @@ LATE = 5.0  # seconds: a bound that does not hold at all is much later
 
 
 def timeout(**bounds):
-    """Bounds of which only those given can expire within a test."""
+    """Bounds of which only those named can expire within a test."""
     return Timeout(**{**dict.fromkeys(("connect", "response", "idle", "total"), 60), **bounds})

@@ -22,7 +22,7 @@ class Socks(Proxy):
 
     Attributes:
         targets: (kind of address, host, port) of what it was asked for: 1 and 4 are addresses, 3 is a name.
-        logins: users and passwords it was given.
+        logins: users and passwords that came.
         silent: set when it has fallen silent.
     """
 
@@ -35,10 +35,10 @@ class Socks(Proxy):
 
     def _serve(self, client):
         self._open.add(client)
-        with client, contextlib.suppress(OSError), client.makefile("rb", buffering=0) as heard:
+        with client, contextlib.suppress(OSError), client.makefile("rb", buffering=0) as source:
             client.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
             for number, step in enumerate([self._greet, *([self._log_in] if self.login else []), self._connect]):
-                answer = step(heard)
+                answer = step(source)
                 if number == self.mute:
                     self.silent.set()
                     client.recv(1)
@@ -48,21 +48,21 @@ class Socks(Proxy):
             if not self.code:
                 self._pump_both(client, self.targets[-1][1:])
 
-    def _greet(self, heard):
-        _, count = exactly(heard, 2)
+    def _greet(self, source):
+        _, count = exactly(source, 2)
         wanted = 2 if self.login else 0
-        return bytes([5, wanted if wanted in exactly(heard, count) else 255])
+        return bytes([5, wanted if wanted in exactly(source, count) else 255])
 
-    def _log_in(self, heard):
-        user = exactly(heard, exactly(heard, 2)[1])
-        password = exactly(heard, exactly(heard, 1)[0])
+    def _log_in(self, source):
+        user = exactly(source, exactly(source, 2)[1])
+        password = exactly(source, exactly(source, 1)[0])
         self.logins.append((user.decode(), password.decode()))
         return bytes([1, self.logins[-1] != self.login])
 
-    def _connect(self, heard):
-        *_, kind = exactly(heard, 4)
-        raw = exactly(heard, {1: 4, 4: 16}.get(kind) or exactly(heard, 1)[0])
-        self.targets.append((kind, _READ[kind](raw), int.from_bytes(exactly(heard, 2))))
+    def _connect(self, source):
+        *_, kind = exactly(source, 4)
+        raw = exactly(source, {1: 4, 4: 16}.get(kind) or exactly(source, 1)[0])
+        self.targets.append((kind, _READ[kind](raw), int.from_bytes(exactly(source, 2))))
         return bytes([5, self.code, 0]) + self.bound
 
     def _pump_both(self, client, address):
@@ -74,10 +74,10 @@ class Socks(Proxy):
             back.join()
 
 
-def exactly(heard, size):
+def exactly(source, size):
     data = b""
     while len(data) < size:
-        if not (piece := heard.read(size - len(data))):
+        if not (piece := source.read(size - len(data))):
             raise ConnectionError("it has left")
         data += piece
     return data

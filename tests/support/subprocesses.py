@@ -38,13 +38,14 @@ def run_python(program, *flags, args=(), within=()):
     """Run a program whose only word is "fine"; perhaps within another one."""
     command = [*within, sys.executable, "-W", "error", *flags, "-c", program, *args]
     done = subprocess.run(command, capture_output=True, text=True, timeout=100, check=False)
-    said = [line for line in done.stderr.splitlines() if "took" not in line]  # that a step was slow is no fault of ours
-    assert (done.returncode, said) == (0, []), done.stderr
+    # That a step was slow, which asyncio reports, is no failure.
+    lines = [line for line in done.stderr.splitlines() if "took" not in line]
+    assert (done.returncode, lines) == (0, []), done.stderr
     assert done.stdout == "fine\n"
 
 
 def in_child(function):
-    """Run a function in a forked child; what it said, and how it ended."""
+    """Run a function in a forked child; what it wrote, and how it ended."""
     if not hasattr(os, "fork"):
         pytest.skip("needs fork")
     reading, writing = os.pipe()
@@ -65,9 +66,9 @@ def in_child(function):
 
 def _answer_of(pid, reading):
     with open(reading, "rb") as answer:
-        said = answer.read().decode()
+        text = answer.read().decode()
     assert os.waitpid(pid, 0)[1] == 0, "the child hung"
-    return said
+    return text
 
 
 def answered(value):

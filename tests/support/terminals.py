@@ -39,25 +39,25 @@ class Terminal:
             stdout=theirs if output == "terminal" else output,
         )  # fmt: skip
         os.close(theirs)
-        self._said = b""
+        self._output = b""
 
     def read(self, until=None):
         """What it says until there are these bytes in it, or to the end."""
-        while until is None or until not in self._said:
+        while until is None or until not in self._output:
             try:
-                said = os.read(self._own, 65536)
+                data = os.read(self._own, 65536)
             except OSError:  # the other end is closed
                 break
-            if not said:
+            if not data:
                 break
-            self._said += said
-        return self._said
+            self._output += data
+        return self._output
 
     def end(self):
         """The exit code, standard output, and the lines on the screen."""
-        said = self.read().decode()
+        screen = self.read().decode()
         output, _ = self.process.communicate(timeout=60)
         os.close(self._own)
-        assert said.rfind("\x1b[?25l") <= said.rfind("\x1b[?25h"), "the cursor is hidden for good"
-        bare = re.sub(r"\x1b\[[0-9;?]*[A-Za-z]", "", said).replace("\r\n", "\n")
+        assert screen.rfind("\x1b[?25l") <= screen.rfind("\x1b[?25h"), "the cursor is hidden for good"
+        bare = re.sub(r"\x1b\[[0-9;?]*[A-Za-z]", "", screen).replace("\r\n", "\n")
         return self.process.returncode, output, [line.rpartition("\r")[2].rstrip() for line in bare.split("\n")]

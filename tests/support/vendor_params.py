@@ -1,4 +1,4 @@
-"""Parameters of the vendors, as far as we know them: none of them may be taken for a slip of the pen."""
+"""Parameters of the vendors, as far as we know them: none of them may be taken for a misspelt one."""
 
 _BY_VENDOR = """
     OpenAI, Azure:

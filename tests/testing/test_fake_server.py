@@ -127,8 +127,8 @@ def raw(server, *replies, **asked):
 # ---------------------------------------------------------------------------------------------------- the four dialects
 
 
-def said(path, reply):
-    """What a whole reply says: text, reasoning, (id, name, arguments) of the tools, finish word."""
+def facts(path, reply):
+    """What a reply that is no stream says: text, reasoning, (id, name, arguments) of the tools, finish word."""
     if path == CHAT:
         message = reply["choices"][0]["message"]
         finish = reply["choices"][0]["finish_reason"]
@@ -161,7 +161,7 @@ def chat_calls(message):
 
 
 def streamed(path, blocks):
-    """What a stream says, in the same words as `said`."""
+    """What a stream says, in the same words as `facts`."""
     if path == CHAT:
         assert blocks.pop()[2] == "[DONE]"
         deltas = [block[2]["choices"][0]["delta"] for block in blocks]
@@ -170,17 +170,17 @@ def streamed(path, blocks):
         assert [block[2]["sequence_number"] for block in blocks] == list(range(len(blocks)))
         assert all(event == data["type"] for event, _, data in blocks)
         assert [event for event, _, _ in blocks][:2] == ["response.created", "response.in_progress"]
-        whole = said(path, blocks[-1][2]["response"])
+        complete = facts(path, blocks[-1][2]["response"])
         grown = {
             name: "".join(data["delta"] for event, _, data in blocks if event == f"response.{name}.delta")
             for name in ("output_text", "reasoning_summary_text", "function_call_arguments")
         }
         assert grown == {
-            "output_text": whole[0] or "",
-            "reasoning_summary_text": whole[1] or "",
-            "function_call_arguments": "".join(arguments for _, _, arguments in whole[2]),
+            "output_text": complete[0] or "",
+            "reasoning_summary_text": complete[1] or "",
+            "function_call_arguments": "".join(arguments for _, _, arguments in complete[2]),
         }
-        return whole
+        return complete
     if path == MESSAGES:
         assert all(event == data["type"] for event, _, data in blocks)
         assert (blocks[0][0], blocks[-1][0]) == ("message_start", "message_stop")
@@ -196,7 +196,7 @@ def streamed(path, blocks):
             block["input"] = json.loads(block.pop("partial_json", "{}"))
         assert all(block["signed"] for block in content if block["type"] == "thinking")
         ending = next(data for event, _, data in blocks if event == "message_delta")
-        return said(path, {"content": content, **ending["delta"]})
+        return facts(path, {"content": content, **ending["delta"]})
     assert {(event, *comments) for event, comments, _ in blocks} == {("result", "HTTP_STATUS/200")}
     choices = [data["output"]["choices"][0] for _, _, data in blocks]
     assert {choice["finish_reason"] for choice in choices[:-1]} <= {"null"}
@@ -236,12 +236,12 @@ REPLIES = [
 @pytest.mark.parametrize("reply", REPLIES)
 def test_a_reply_says_the_same_whole_and_streamed_in_every_form(server, path, reply):
     server.script(reply, reply)
-    whole = said(path, ask(server, path)[2])
+    complete = facts(path, ask(server, path)[2])
     text = "Hello big world" if reply.text is None and not reply.tool_calls else reply.text
     calls = [(one["id"], one["name"], one["arguments"]) for one in reply.tool_calls or ()]
     finish = reply.finish or ("tool_calls" if calls else "stop")
-    assert whole == (text, reply.reasoning, calls, FINISH.get(path, FINISH[CHAT])[finish])
-    assert streamed(path, events(server, path)) == whole
+    assert complete == (text, reply.reasoning, calls, FINISH.get(path, FINISH[CHAT])[finish])
+    assert streamed(path, events(server, path)) == complete
 
 
 @pytest.mark.parametrize(
@@ -330,7 +330,7 @@ def test_native_frames_are_written_without_spaces_and_repeat_unless_told_to_add(
     ]
     assert texts == ["Hello", "Hello big", "Hello big world", "Hello big world"]
     server.script(Reply(tool_calls=TOOLS))
-    repeated = [said(NATIVE, frame)[2] for _, _, frame in events(server, NATIVE, incremental_output=False)]
+    repeated = [facts(NATIVE, frame)[2] for _, _, frame in events(server, NATIVE, incremental_output=False)]
     assert repeated[-1] == [("call_7", "weather", TOOLS[0]["arguments"])]
     assert all(len(calls) == 1 for calls in repeated)
 
@@ -451,9 +451,9 @@ def test_embeddings_are_deterministic_in_order_and_equal_in_both_encodings(serve
     assert [row["embedding"] for row in alone] == vectors[:1]
 
 
-@pytest.mark.parametrize(("given", "count"), [("x", 1), (["x", "y"], 2), ([1, 2, 3], 1), ([[1], [2, 3]], 2), ([], 0)])
-def test_embeddings_take_every_kind_of_input(server, given, count):
-    rows = json.loads(call(server, "/v1/embeddings", {"model": "e", "input": given})[2])["data"]
+@pytest.mark.parametrize(("value", "count"), [("x", 1), (["x", "y"], 2), ([1, 2, 3], 1), ([[1], [2, 3]], 2), ([], 0)])
+def test_embeddings_take_every_kind_of_input(server, value, count):
+    rows = json.loads(call(server, "/v1/embeddings", {"model": "e", "input": value})[2])["data"]
     assert [len(row["embedding"]) for row in rows] == [8] * count
 
 
@@ -1027,10 +1027,10 @@ def test_a_connection_can_be_reset_before_a_request(server, name):
 
 
 def test_a_server_that_is_silent_from_the_beginning_hears_no_request(server):
-    server.script(fault("silent-at-accept"), "heard")
+    server.script(fault("silent-at-accept"), "received")
     with connect(server) as mute:
         mute.sendall(request_bytes())
-        assert b"heard" in call(server, body={})[2]
+        assert b"received" in call(server, body={})[2]
         assert (server.connections, server.request_count) == (2, 1)
         mute.setblocking(False)
         with pytest.raises(BlockingIOError):

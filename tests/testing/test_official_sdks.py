@@ -119,8 +119,8 @@ def test_openai_models_and_embeddings(chat_gpt):
 
 
 def test_openai_responses(server, chat_gpt):
-    said = Reply(text="one two three", reasoning="Well then", tool_calls=[CALL])
-    server.script(said, said, Reply(text="cut", finish="length"))
+    reply = Reply(text="one two three", reasoning="Well then", tool_calls=[CALL])
+    server.script(reply, reply, Reply(text="cut", finish="length"))
     reply = chat_gpt.responses.create(model="gpt", input="hi")
     with chat_gpt.responses.stream(model="gpt", input="hi") as stream:
         kinds = [event.type for event in stream]
@@ -229,8 +229,8 @@ def test_anthropic_stream_with_thinking_and_tools(server, claude):
     with claude.messages.stream(model="claude", messages=USER, max_tokens=10) as stream:
         text = "".join(stream.text_stream)
         message = stream.get_final_message()
-    thinking, said, tool = message.content
-    assert text == said.text == "Good day"
+    thinking, text_block, tool = message.content
+    assert text == text_block.text == "Good day"
     assert (thinking.thinking, bool(thinking.signature)) == ("Well then", True)
     assert (tool.id, tool.name, tool.input) == ("call_7", "weather", json.loads(CALL["arguments"]))
     assert (message.stop_reason, message.usage.input_tokens) == ("tool_use", 3)

@@ -23,7 +23,7 @@ EMBEDDINGS = "/v1/embeddings"
 VERSION = {"anthropic-version": "2023-06-01"}
 FORMS = ["chat-completions", "responses", "messages", "native"]
 HI = [{"role": "user", "content": "Hi"}]
-WHOLE = {
+COMPLETE = {
     CHAT: {"model": "m", "messages": HI},
     RESPONSES: {"model": "m", "input": HI},
     MESSAGES: {"model": "m", "messages": HI, "max_tokens": 9},
@@ -90,12 +90,12 @@ def test_a_refusal_is_in_the_shape_of_its_path(server, path):
         assert (status, headers["allow"]) == (405, "POST")
         assert method in SHAPES[path](headers, reply)[1]
     assert call(server, path, method="HEAD")[::2] == (405, None)
-    assert call(server, path, WHOLE[path])[0] == 200
+    assert call(server, path, COMPLETE[path])[0] == 200
 
 
-@pytest.mark.parametrize(("path", "name"), [(path, name) for path, body in WHOLE.items() for name in body])
+@pytest.mark.parametrize(("path", "name"), [(path, name) for path, body in COMPLETE.items() for name in body])
 def test_each_field_that_a_vendor_requires_is_required(server, path, name):
-    without = {other: value for other, value in WHOLE[path].items() if other != name}
+    without = {other: value for other, value in COMPLETE[path].items() if other != name}
     for body in (without, without | {name: None}, without | {name: 2.5}):
         status, headers, reply = call(server, path, body)
         assert status == 400
@@ -148,7 +148,7 @@ def test_a_model_is_found_by_its_id_or_is_not_there(server):
 
 
 def test_count_tokens_counts_what_the_usage_counts(server):
-    asked = {**WHOLE[MESSAGES], "messages": [{"role": "user", "content": "one two three"}]}
+    asked = {**COMPLETE[MESSAGES], "messages": [{"role": "user", "content": "one two three"}]}
     assert call(server, COUNT, asked)[2] == {"input_tokens": 3}
     assert call(server, MESSAGES, asked)[2]["usage"]["input_tokens"] == 3
 
@@ -167,7 +167,7 @@ def test_count_tokens_counts_what_the_usage_counts(server):
     ],
 )
 def test_fields_of_the_wrong_type_deeper_down_are_passed_over(server, path, more):
-    assert call(server, path, {**WHOLE.get(path, {"model": "m"}), **more})[0] == 200
+    assert call(server, path, {**COMPLETE.get(path, {"model": "m"}), **more})[0] == 200
 
 
 def test_a_query_that_is_no_number_is_passed_over(server):
@@ -187,11 +187,11 @@ def test_scripts_and_handlers_are_asked_before_anything_is_refused(server):
 
 
 def test_as_many_choices_as_asked_for_and_their_usage_summed(server):
-    reply = call(server, CHAT, {**WHOLE[CHAT], "n": 3})[2]
+    reply = call(server, CHAT, {**COMPLETE[CHAT], "n": 3})[2]
     assert [(one["index"], one["message"]["content"]) for one in reply["choices"]] == [(0, "Hi"), (1, "Hi"), (2, "Hi")]
     assert reply["usage"] == {"prompt_tokens": 1, "completion_tokens": 3, "total_tokens": 4}
     for odd in (0, -1, True, "3", None):
-        assert len(call(server, CHAT, {**WHOLE[CHAT], "n": odd})[2]["choices"]) == 1
+        assert len(call(server, CHAT, {**COMPLETE[CHAT], "n": odd})[2]["choices"]) == 1
 
 
 def test_our_clients_read_the_first_of_several_choices(server, front):
@@ -222,11 +222,11 @@ def test_our_clients_read_the_first_of_several_choices(server, front):
 )
 def test_a_model_called_after_a_status_fails_with_it(server, front, form, status, error):
     with front.client(**at(server, form, model=f"error-{status}", max_retries=0)) as client:
-        with pytest.raises(error) as whole:
+        with pytest.raises(error) as plain:
             client.chat("Hi")
         with pytest.raises(error) as streamed:
             list(client.stream_chat("Hi"))
-    assert whole.value.status == streamed.value.status == status
+    assert plain.value.status == streamed.value.status == status
     assert client.request_count == 2
 
 
@@ -243,18 +243,18 @@ def test_a_model_called_after_a_fault_of_the_kit_has_it(server, front, form):
     "model", ["error-", "error-200", "error-4290", "fault-", "fault-nothing", "fault-eof-at-accept"]
 )
 def test_a_failure_that_there_is_not_is_a_model_that_there_is_not(server, model):
-    status, headers, reply = call(server, CHAT, {**WHOLE[CHAT], "model": model})
+    status, headers, reply = call(server, CHAT, {**COMPLETE[CHAT], "model": model})
     assert (status, reply["error"]["code"], is_openai(headers, reply)[1]) == (
         404,
         "model_not_found",
         f"The model '{model}' does not exist",
     )
-    assert call(server, EMBEDDINGS, {**WHOLE[EMBEDDINGS], "model": model})[0] == 404
+    assert call(server, EMBEDDINGS, {**COMPLETE[EMBEDDINGS], "model": model})[0] == 404
 
 
 def test_every_fault_after_a_request_is_a_model():
     known = [name for name, reply in FAULTS.items() if reply.at == "request"]
-    assert [default_reply(received(CHAT, {**WHOLE[CHAT], "model": f"fault-{name}"})) for name in known] == [
+    assert [default_reply(received(CHAT, {**COMPLETE[CHAT], "model": f"fault-{name}"})) for name in known] == [
         FAULTS[name] for name in known
     ]
 
@@ -323,7 +323,7 @@ def test_a_model_of_its_own_calls_tools_until_their_results_are_in(server, front
     ],
 )
 def test_a_choice_of_a_tool_that_is_not_there_is_refused(server, path, more):
-    status, headers, reply = call(server, path, {**WHOLE[path], **more})
+    status, headers, reply = call(server, path, {**COMPLETE[path], **more})
     assert status == 400
     assert "tool" in SHAPES[path](headers, reply)[1].lower()
 
@@ -363,7 +363,7 @@ def test_a_choice_of_a_tool_that_is_not_there_is_refused(server, path, more):
     ],
 )
 def test_every_way_to_choose_a_tool(path, more, name):
-    reply = default_reply(received(path, {**WHOLE[path], **more}))
+    reply = default_reply(received(path, {**COMPLETE[path], **more}))
     assert (reply.status, [one["name"] for one in reply.tool_calls or ()]) == (200, [name] if name else [])
 
 
@@ -458,9 +458,9 @@ bodies = st.recursive(
 )
 
 
-@given(st.sampled_from(list(WHOLE)), st.dictionaries(st.sampled_from(WORDS), bodies, max_size=6))
+@given(st.sampled_from(list(COMPLETE)), st.dictionaries(st.sampled_from(WORDS), bodies, max_size=6))
 @settings(max_examples=50)
 def test_every_body_has_an_answer(path, more):
-    request = received(path, {**WHOLE[path], **more})
+    request = received(path, {**COMPLETE[path], **more})
     content = render(default_reply(request), request, 1)
     assert content.stream or json.loads(b"".join(content.parts)) is not None
