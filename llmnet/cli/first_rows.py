@@ -1,19 +1,16 @@
 """Ends a batch whose first rows are all refused for the key or a spent quota: the others would be, too."""
 
-from collections.abc import Iterable, Iterator, Sized
-from typing import Any, Protocol
+from collections.abc import Iterator
+from typing import Any
 
 from llmnet.batch.rows import BatchResult
+from llmnet.cli.batch_input import Rows
 from llmnet.core.errors import AuthenticationError, PermissionDeniedError, QuotaExceededError, RateLimitError
 
 ROWS = 20
 _REFUSALS = (AuthenticationError, PermissionDeniedError, QuotaExceededError)
 # Seconds: a batch does not wait longer for a limit to end, which is then like a spent quota.
 _MAX_WAIT = 3600.0
-
-
-class _Rows(Sized, Iterable[dict[str, Any]], Protocol):
-    """Rows that can be counted."""
 
 
 def _refused(error: Exception | None) -> bool:
@@ -31,7 +28,7 @@ class FirstRows:
         refused: whether the first results were all such refusals.
     """
 
-    def __init__(self, rows: _Rows) -> None:
+    def __init__(self, rows: Rows) -> None:
         self._rows, self._count, self._decided = rows, 0, len(rows) <= ROWS
         self.refused = False
         self._last: Exception | None = None
@@ -47,13 +44,11 @@ class FirstRows:
 
     def add(self, result: BatchResult) -> None:
         """Count a result; only the first ones decide."""
-        if self._decided:
-            return
-        if not _refused(result.error):
-            self._decided = True
-            return
-        self._count, self._last = self._count + 1, result.error
-        self._decided = self.refused = self._count >= ROWS
+        if not self._decided:
+            refused, self._last = _refused(result.error), result.error
+            self._count += refused
+            self.refused = self._count >= ROWS
+            self._decided = self.refused or not refused
 
     @property
     def reason(self) -> str:

@@ -1,30 +1,20 @@
 """The values of an exchange: the request as received, and the reply as scripted; they only hold data."""
 
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import cached_property
 from typing import Any, Literal
 
 import msgspec
 
+from llmnet.core import http
 
-class Headers(Mapping[str, str]):
-    """Header fields under lower-case names, found by a name of any case."""
 
-    def __init__(self, fields: Mapping[str, str]) -> None:
-        self._fields = fields
-
-    def __getitem__(self, name: str) -> str:
-        return self._fields[name.lower()]
-
-    def __iter__(self) -> Iterator[str]:
-        return iter(self._fields)
-
-    def __len__(self) -> int:
-        return len(self._fields)
+class Headers(http.Headers):
+    """Header fields under lower-case names, found by a name of any case; shown as the dict that they are like."""
 
     def __repr__(self) -> str:
-        return repr(self._fields)
+        return repr(dict(self))
 
 
 def decoded(text: bytes | str) -> Any:

@@ -49,12 +49,8 @@ def render_head(status: int, headers: Mapping[str, str]) -> bytes:
 def _parse_head(block: bytes) -> tuple[str, str, str, Headers]:
     first, *lines = block.decode("latin-1").split("\r\n")
     method, target, version = first.split(" ")
-    fields: dict[str, str] = {}
-    for line in lines:
-        name, _, value = line.partition(":")
-        name, value = name.lower(), value.strip()
-        fields[name] = f"{fields[name]}, {value}" if name in fields else value
-    return method, target, version, Headers(fields)
+    fields = (line.partition(":") for line in lines)
+    return method, target, version, Headers([(name, value.strip()) for name, _, value in fields])
 
 
 def _until(buffer: bytearray, delimiter: bytes) -> Reading:
