@@ -4,7 +4,7 @@ from importlib import import_module
 
 from llmnet.providers.form import Form, Target
 
-# A wire form is loaded when a client speaks it.
+# A module is imported when a client uses its wire form.
 _FORMS = {
     "chat-completions": ("llmnet.providers.openai_chat", "ChatCompletions"),
     "responses": ("llmnet.providers.responses", "Responses"),

@@ -1,4 +1,4 @@
-"""Anthropic's Messages: a chat goes out as one body, a reply comes back as blocks, whole or by events.
+"""Anthropic's Messages: a chat is sent as one body, a reply comes back as blocks, complete or by events.
 
 The facts: docs/vendors.md, Messages.
 """
@@ -14,7 +14,7 @@ from llmnet.core.http import Request
 from llmnet.core.request import ChatRequest
 from llmnet.core.sse import ServerSentEvent
 from llmnet.providers.anthropic_params import parameters
-from llmnet.providers.anthropic_reply import PIECES, Shown, blocks_in, kind_of, reply_of, sendable
+from llmnet.providers.anthropic_reply import TEXT_DELTAS, Added, Reply, blocks_in, delta_type, sendable
 from llmnet.providers.anthropic_request import conversation
 from llmnet.providers.form import Form
 from llmnet.providers.reading import dict_of, models_in, text_of
@@ -22,7 +22,7 @@ from llmnet.providers.services import MESSAGES
 from llmnet.providers.writing import params_of, with_items
 
 VERSION = "2023-06-01"
-# The API requires a limit; this is ours where the caller names none.
+# The API requires a limit; this one holds where the caller sets none.
 MAX_TOKENS = 8192
 MODELS_IN_A_PAGE = 1000
 
@@ -42,11 +42,11 @@ class Messages(Form):
     """The Messages form."""
 
     def prepare(self, chat: ChatRequest) -> Request:
-        """Conversation and parameters in Anthropic's words; of our own there is but the limit that it requires."""
+        """Conversation and parameters in Anthropic's form; we add only the limit that it requires."""
         body: dict[str, Any] = {
             "model": chat.model,
             "max_tokens": MAX_TOKENS,
-            **conversation(chat.messages, signed=self._signs()),
+            **conversation(chat.messages, signed=self.target.is_at("anthropic.com")),
         }
         own = parameters(params_of(chat), model=chat.model, limit=MAX_TOKENS)
         if "system" in own and "system" in body:
@@ -54,52 +54,47 @@ class Messages(Form):
         stream = {"stream": True} if chat.stream else {}
         return self.post(self._url("/messages"), body | own | stream, stream=chat.stream)
 
-    def _signs(self) -> bool:
-        """Whether the host is Anthropic's, which signs thinking and takes none back that is not signed."""
-        host = urlsplit(self.target.base_url).hostname or ""
-        return host == "anthropic.com" or host.endswith(".anthropic.com")
-
     def own_headers(self) -> dict[str, str]:
-        """The API's version, which it insists on; the caller's own replaces it."""
+        """The API's version, which it requires; the caller's own replaces it."""
         return {"anthropic-version": VERSION}
 
     def _url(self, path: str, query: Mapping[str, Any] | None = None) -> str:
-        """Anthropic's base is a bare host; gateways are often given with their version."""
+        """Anthropic's base URL is a bare host; those of gateways often end in the version."""
         versioned = urlsplit(self.target.base_url).path.rstrip("/").endswith("/v1")
         return self.url(path if versioned else f"/v1{path}", query)
 
     def parse(self, payload: Any, draft: Draft) -> StreamChunk | None:
-        """A whole reply: all its blocks at once."""
-        whole = dict_of(payload)
-        draft.name(id=whole.get("id"), model=whole.get("model"))
-        reply = reply_of(draft)
-        blocks = blocks_in(whole.get("content"))
-        shown = reply.read(blocks) | {"usage": reply.counts.add(whole.get("usage"))}
-        draft.spoken = whole.get("content") == [] or any(blocks)
+        """A complete reply: all its blocks at once."""
+        body = dict_of(payload)
+        draft.name(id=body.get("id"), model=body.get("model"))
+        reply = draft.own(Reply)
+        blocks = blocks_in(body.get("content"))
+        added = reply.read(blocks) | {"usage": reply.counts.add(body.get("usage"))}
+        draft.spoken = body.get("content") == [] or any(blocks)
         self.check(payload, draft, "content blocks")
-        return draft.add(**shown, **ending_of(whole), raw=payload)
+        return draft.add(**added, **finish_of(body), raw=payload)
 
     def read_event(self, payload: dict[str, Any], event: ServerSentEvent, draft: Draft) -> StreamChunk | None:
-        """One event of a stream; those of unknown types, and pings, say nothing."""
+        """One event of a stream; pings and unknown types give no chunk."""
         read = _EVENTS.get(text_of(payload.get("type")) or event.event)
-        if read in (_message_start, _block_start) or (read is _block_delta and not _is_piece(payload)):
+        delta = dict_of(payload.get("delta"))
+        if read in (_message_start, _block_start) or (read is _block_delta and delta_type(delta) not in TEXT_DELTAS):
             draft.keep(event.data)
         return read(payload, draft) if read else None
 
     def message(self, draft: Draft) -> dict[str, Any]:
-        """The assistant message, with the blocks that the vendor wants back as they came; plain text needs none.
+        """The assistant message, with the blocks that the vendor wants back unchanged; plain text needs none.
 
-        Why the vendor refused is no word of the model's and not part of it.
+        The explanation of a refusal is the vendor's, not the model's, and is left out.
         """
         message = {name: value for name, value in chat_message(draft).items() if name != "refusal"}
-        blocks = [
-            block for block in (opened.whole() for opened in reply_of(draft).blocks) if sendable(block, signed=False)
-        ]
+        blocks = [block.complete() for block in draft.own(Reply).blocks]
+        blocks = [block for block in blocks if sendable(block, signed=False)]
         plain = [{"type": "text", "text": message["content"]}]
         return message if blocks == plain else with_items(message, MESSAGES, blocks)
 
     def models_request(self, cursor: str | None) -> Request:
-        """A page of models; the vendor's own default is 20 to a page."""
+        """A page of models; the vendor's own default is 20 a page."""
         return self.get(self._url("/models", {"limit": MODELS_IN_A_PAGE, "after_id": cursor}))
 
     def parse_models(self, payload: Any) -> tuple[list[ModelInfo], str | None]:
@@ -113,8 +108,8 @@ class Messages(Form):
         raise ConfigurationError(f"{self.provider} has no embeddings in its messages form; embed with another provider")
 
 
-def ending_of(message: Mapping[str, Any]) -> Shown:
-    """Why a reply ended, from a whole one or from a stream's last delta; null and an absent key say that it has not."""
+def finish_of(message: Mapping[str, Any]) -> Added:
+    """Why a reply ended, from a complete one or from a stream's last delta; nothing where it has not ended."""
     native = text_of(message.get("stop_reason"))
     if not native:
         return {}
@@ -124,12 +119,14 @@ def ending_of(message: Mapping[str, Any]) -> Shown:
 
 
 def _message_start(payload: dict[str, Any], draft: Draft) -> StreamChunk | None:
-    """The head of the message; its usage is a first count, its content is empty but in a resumed tool loop."""
-    message, reply = dict_of(payload.get("message")), reply_of(draft)
+    """The head of the message; its usage is a first count, its content is empty except in a resumed tool loop."""
+    message, reply = dict_of(payload.get("message")), draft.own(Reply)
     if reply.started:
-        _check_repeated(text_of(message.get("id")), draft.id)
+        # Proxies have repeated the start; one of another message means that two streams were mixed.
+        if (again := text_of(message.get("id"))) != draft.id:
+            raise InvalidResponseError(f"two messages in one stream: {again!r} began inside {draft.id!r}")
         return None
-    reply.started, reply.ending = True, ending_of(message)
+    reply.started, reply.finish = True, finish_of(message)
     draft.name(id=message.get("id"), model=message.get("model"))
     draft.usage = reply.counts.add(_usage_in(payload))
     blocks = blocks_in(message.get("content"))
@@ -137,50 +134,39 @@ def _message_start(payload: dict[str, Any], draft: Draft) -> StreamChunk | None:
     return draft.add(**reply.read(blocks), raw=payload)
 
 
-def _check_repeated(again: str, known: str) -> None:
-    """Proxies have been seen to repeat the start; that of another message means that two streams were spliced."""
-    if again != known:
-        raise InvalidResponseError(f"two messages in one stream: {again!r} began inside {known!r}")
-
-
 def _block_start(payload: dict[str, Any], draft: Draft) -> StreamChunk | None:
-    shown = reply_of(draft).open(_index(payload), dict_of(payload.get("content_block")))
-    chunk = draft.add(**shown, raw=payload)
+    added = draft.own(Reply).open(_index(payload), dict_of(payload.get("content_block")))
+    chunk = draft.add(**added, raw=payload)
     draft.begun = draft.silent = draft.spoken = True
     return chunk
 
 
 def _block_delta(payload: dict[str, Any], draft: Draft) -> StreamChunk | None:
-    return draft.add(**reply_of(draft).grow(_index(payload), dict_of(payload.get("delta"))), raw=payload)
-
-
-def _is_piece(payload: dict[str, Any]) -> bool:
-    return kind_of(dict_of(payload.get("delta"))) in PIECES
+    return draft.add(**draft.own(Reply).grow(_index(payload), dict_of(payload.get("delta"))), raw=payload)
 
 
 def _block_stop(payload: dict[str, Any], draft: Draft) -> StreamChunk | None:
     draft.silent = False
-    return draft.add(**reply_of(draft).stop(_index(payload)), raw=payload)
+    return draft.add(**draft.own(Reply).stop(_index(payload)), raw=payload)
 
 
 def _message_delta(payload: dict[str, Any], draft: Draft) -> StreamChunk | None:
-    """The end of the message and its cumulative usage; blocks that nobody stopped have stopped by now."""
+    """The end of the message and its cumulative usage; it also ends the blocks that are still open."""
     draft.begun = True
-    reply = reply_of(draft)
-    ending = ending_of(dict_of(payload.get("delta")))
-    draft.spoken = draft.spoken or bool(ending)
-    return draft.add(**reply.stop_all(), **ending, usage=reply.counts.add(_usage_in(payload)), raw=payload)
+    reply, finish = draft.own(Reply), finish_of(dict_of(payload.get("delta")))
+    draft.spoken = draft.spoken or bool(finish)
+    return draft.add(**reply.stop_all(), **finish, usage=reply.counts.add(_usage_in(payload)), raw=payload)
 
 
 def _message_stop(payload: dict[str, Any], draft: Draft) -> StreamChunk | None:
     draft.done = True
-    reply = reply_of(draft)
-    ending = {} if draft.native_finish_reason else reply.ending
-    return draft.add(**ending, **reply.stop_all(), usage=reply.counts.add(_usage_in(payload)), raw=payload)
+    reply = draft.own(Reply)
+    finish = {} if draft.native_finish_reason else reply.finish
+    return draft.add(**finish, **reply.stop_all(), usage=reply.counts.add(_usage_in(payload)), raw=payload)
 
 
 def _usage_in(payload: dict[str, Any]) -> dict[str, Any] | None:
-    """The count in an event: beside the message or delta, or inside of it, as some gateways have it."""
+    """The counts in an event: next to the message or delta, or inside it, as some gateways send them."""
     places = (payload, dict_of(payload.get("delta")), dict_of(payload.get("message")))
     return next((place["usage"] for place in places if isinstance(place.get("usage"), dict)), None)
 

@@ -1,4 +1,4 @@
-"""The parameters of a chat in Anthropic's words: one table, and what several of them say together.
+"""Translates the parameters of a chat into Anthropic's: one table, and the rules that combine several of them.
 
 The facts: docs/vendors.md, Translation.
 """
@@ -10,7 +10,7 @@ from typing import Any
 from llmnet.core.errors import ConfigurationError
 from llmnet.providers.reading import text_of
 from llmnet.providers.services import MESSAGES
-from llmnet.providers.writing import REFUSED, Rule, kept_as, translated, without_options
+from llmnet.providers.writing import REFUSED, Rule, translated, unless_neutral, without_options
 
 _CHOICES = {"auto": "auto", "required": "any", "none": "none"}
 _OWN_CHOICES = ("auto", "any", "none", "tool")
@@ -21,16 +21,16 @@ _BUDGET_MODELS = re.compile(r"claude-(3-|(opus|sonnet|haiku)-4(-[015])?(-20\d{6}
 _BUDGETS = {"low": 1024, "medium": 2048, "high": 4096, "xhigh": 8192, "max": 16384}
 _LEAST_BUDGET = 1024
 
-_NO_ID = re.compile(r"[^a-zA-Z0-9_-]")
+_NOT_IN_IDS = re.compile(r"[^a-zA-Z0-9_-]")
 
 
 def parameters(params: Mapping[str, Any], *, model: str, limit: int) -> dict[str, Any]:
-    """Parameters for the body; those in Anthropic's own words lie over the translated ones.
+    """Parameters for the body; those under Anthropic's own names win over translated ones.
 
     Args:
-        params: as the caller gave them, `None` left out.
-        model: decides how an effort is put.
-        limit: the tokens that hold where the caller names none.
+        params: the caller's, without those that are `None`.
+        model: decides how an effort is translated.
+        limit: the limit of tokens where the caller sets none.
 
     Raises:
         ConfigurationError: one of them has no counterpart.
@@ -39,18 +39,14 @@ def parameters(params: Mapping[str, Any], *, model: str, limit: int) -> dict[str
     rules = {**RULES, "reasoning_effort": lambda level: _effort(level, model, tokens, thinks="thinking" in params)}
     body = translated(dict(sorted(params.items(), key=lambda item: item[0] not in rules)), rules, MESSAGES)
     if "tool_choice" in body:
-        body["tool_choice"] = _settled(body["tool_choice"])
+        # Parallel calls are part of the choice: of `auto` where the caller made none; `none` excludes them.
+        choice = {"type": "auto", **body["tool_choice"]}
+        body["tool_choice"] = {"type": "none"} if choice["type"] == "none" else choice
     return body
 
 
-def _settled(choice: dict[str, Any]) -> dict[str, Any]:
-    """Parallel calls are part of the choice: of `auto` where none was made, and of no matter for `none`."""
-    whole = {"type": "auto", **choice}
-    return {"type": "none"} if whole["type"] == "none" else whole
-
-
 def _effort(level: Any, model: str, tokens: int, *, thinks: bool) -> dict[str, Any]:
-    """How hard to think: as an effort, for older models as a budget; a `thinking` of the caller's own stands."""
+    """The reasoning effort: as an effort, for older models as a budget; the caller's own `thinking` is kept."""
     effort = "low" if level == "minimal" else level
     if not isinstance(effort, str):
         raise ConfigurationError(f"reasoning_effort must be a word like 'none', 'low' or 'high', not {level!r}")
@@ -64,14 +60,10 @@ def _effort(level: Any, model: str, tokens: int, *, thinks: bool) -> dict[str, A
 
 
 def _budget(effort: str, model: str, tokens: int) -> int:
-    """A budget of our own; it must leave some of the limit for the answer."""
+    """A budget in tokens; it must leave some of the limit for the answer."""
     if effort not in _BUDGETS:
         raise ConfigurationError(f"reasoning_effort must be one of {', '.join(_BUDGETS)} for {model}, not {effort!r}")
     return max(_LEAST_BUDGET, min(_BUDGETS[effort], tokens - _LEAST_BUDGET))
-
-
-def _tools(tools: Any) -> dict[str, Any]:
-    return {"tools": [_tool(tool, f"tools[{i}]") for i, tool in enumerate(tools)]}
 
 
 def _tool(tool: Mapping[str, Any], path: str) -> dict[str, Any]:
@@ -81,10 +73,10 @@ def _tool(tool: Mapping[str, Any], path: str) -> dict[str, Any]:
         if tool.get("type") == "function" or "custom" in tool:
             raise ConfigurationError(f"{path} is neither a function with 'function' nor Anthropic's own tool: {tool!r}")
         return dict(tool)
-    beside = {name: value for name, value in tool.items() if name not in ("type", "function")}
-    said = {name: value for name, value in function.items() if name != "parameters" and value is not None}
+    rest = {name: value for name, value in tool.items() if name not in ("type", "function")}
+    fields = {name: value for name, value in function.items() if name != "parameters" and value is not None}
     schema = function.get("parameters") or _NO_ARGUMENTS
-    return {**said, "input_schema": {"type": "object", **schema}, **beside}
+    return {**fields, "input_schema": {"type": "object", **schema}, **rest}
 
 
 def _tool_choice(choice: Any) -> dict[str, Any]:
@@ -99,10 +91,6 @@ def _tool_choice(choice: Any) -> dict[str, Any]:
     return {"tool_choice": {"type": "tool", "name": function["name"]}}
 
 
-def _parallel(allowed: Any) -> dict[str, Any]:
-    return {} if allowed else {"tool_choice": {"disable_parallel_tool_use": True}}
-
-
 def _response_format(wanted: Any) -> dict[str, Any]:
     kind = wanted.get("type") if isinstance(wanted, Mapping) else None
     if kind == "text" or wanted == {}:
@@ -114,14 +102,6 @@ def _response_format(wanted: Any) -> dict[str, Any]:
     return {"output_config": {"format": {"type": "json_schema", "schema": schema}}}
 
 
-def _stop(stop: Any) -> dict[str, Any]:
-    return {"stop_sequences": [stop] if isinstance(stop, str) else stop}
-
-
-def _user(user: Any) -> dict[str, Any]:
-    return {"metadata": {"user_id": user}}
-
-
 def _metadata(metadata: Any) -> dict[str, Any]:
     """Anthropic's metadata holds a user and nothing else."""
     if not isinstance(metadata, Mapping) or set(metadata) - {"user_id"}:
@@ -129,22 +109,22 @@ def _metadata(metadata: Any) -> dict[str, Any]:
     return {"metadata": dict(metadata)}
 
 
-_NOT_HERE = ("n", "seed", "logprobs", "top_logprobs", "logit_bias", "presence_penalty", "frequency_penalty")
+_UNSUPPORTED = ("n", "seed", "logprobs", "top_logprobs", "logit_bias", "presence_penalty", "frequency_penalty")
 RULES: dict[str, Rule] = {
-    **dict.fromkeys(_NOT_HERE, REFUSED),
+    **dict.fromkeys(_UNSUPPORTED, REFUSED),
     "max_completion_tokens": "max_tokens",
     "metadata": _metadata,
-    "parallel_tool_calls": _parallel,
+    "parallel_tool_calls": lambda allowed: {} if allowed else {"tool_choice": {"disable_parallel_tool_use": True}},
     "response_format": _response_format,
-    "stop": _stop,
-    "store": kept_as("store"),
+    "stop": lambda stop: {"stop_sequences": [stop] if isinstance(stop, str) else stop},
+    "store": unless_neutral("store"),
     "stream_options": without_options,
     "tool_choice": _tool_choice,
-    "tools": _tools,
-    "user": _user,
+    "tools": lambda tools: {"tools": [_tool(tool, f"tools[{i}]") for i, tool in enumerate(tools)]},
+    "user": lambda user: {"metadata": {"user_id": user}},
 }
 
 
-def fit_id(call_id: Any) -> str:
-    """The id of a call of another vendor's, in the letters that Anthropic takes: Moonshot's is `functions.get:0`."""
-    return _NO_ID.sub("_", text_of(call_id))
+def valid_id(call_id: Any) -> str:
+    """The id of another vendor's call in the characters that Anthropic accepts: Moonshot's is `functions.get:0`."""
+    return _NOT_IN_IDS.sub("_", text_of(call_id))

@@ -1,4 +1,4 @@
-"""The blocks of a Messages reply: each opens, grows and stops, and goes back in the next turn as it came.
+"""The blocks of a Messages reply: each opens, grows and stops, and is sent back unchanged in the next turn.
 
 The facts: docs/vendors.md, Messages.
 """
@@ -7,45 +7,45 @@ from collections.abc import Callable, Iterable
 from typing import Any
 
 from llmnet.core.chat import ToolCallDelta
-from llmnet.core.draft import MAX_ITEMS, Draft
+from llmnet.core.draft import MAX_ITEMS
 from llmnet.core.growing_text import Text, check_count
 from llmnet.core.json import decode
-from llmnet.providers.anthropic_usage import Counts
+from llmnet.providers.anthropic_usage import UsageCounts
 from llmnet.providers.reading import dicts_of, text_of
 from llmnet.providers.tool_rows import arguments_text
 
-# What an event shows, as arguments of `Draft.add`.
-Shown = dict[str, Any]
+# What an event adds to the draft, as arguments of `Draft.add`.
+Added = dict[str, Any]
 
-# How Anthropic wants tool input that broke off: as text, in an object of one's own.
+# The field in which Anthropic wants a tool's input that was cut off, as text.
 BROKEN_INPUT = "INVALID_JSON"
 
 
 class Block:
-    """One block: how it opened, and the texts that its deltas make longer.
+    """One block: how it opened, and the texts that its deltas extend.
 
     Attributes:
         opened: the block as it opened, later with what deltas set or append.
         call: the number of the tool call that it is, or `None`.
     """
 
-    __slots__ = ("_cited", "_grown", "call", "opened")
+    __slots__ = ("_citations", "_grown", "call", "opened")
 
     def __init__(self, opened: dict[str, Any], call: int | None = None) -> None:
         self.opened = dict(opened)
         self.call = call
         self._grown: dict[str, Text] = {}
-        self._cited: list[Any] | None = None
+        self._citations: list[Any] | None = None
 
     def cite(self, citation: Any) -> None:
-        """Add a citation; the list that the block opened with is the vendor's."""
-        if self._cited is None:
+        """Append a citation to a copy of the list that the block opened with."""
+        if self._citations is None:
             opened = self.opened.get("citations")
-            self._cited = self.opened["citations"] = list(opened) if isinstance(opened, list) else []
-        self._cited.append(citation)
+            self._citations = self.opened["citations"] = list(opened) if isinstance(opened, list) else []
+        self._citations.append(citation)
 
-    def add(self, name: str, piece: str) -> None:
-        """Make one of its texts longer."""
+    def extend(self, name: str, piece: str) -> None:
+        """Append to one of its texts."""
         if not piece:
             return
         text = self._grown.get(name)
@@ -54,15 +54,17 @@ class Block:
             text.add(text_of(self.opened.get(name)))
         text.add(piece)
 
-    def piece(self, **said: str) -> Shown:
-        """What it shows as a tool call; nothing where it is none of the caller's."""
-        return {} if self.call is None else {"tools": [ToolCallDelta(index=self.call, **said)]}
+    def call_delta(self, **fields: str) -> Added:
+        """What it adds as a tool call; nothing where it is no call of the caller's tools."""
+        return {} if self.call is None else {"tools": [ToolCallDelta(index=self.call, **fields)]}
 
-    def rest(self) -> Shown:
-        """What is left to show when it stops: a tool's input that did not come in pieces."""
-        return {} if "input" in self._grown else self.piece(arguments=arguments_text(self.opened.get("input") or {}))
+    def final_input(self) -> Added:
+        """What a tool's input adds when the block stops, where no delta brought it."""
+        if "input" in self._grown:
+            return {}
+        return self.call_delta(arguments=arguments_text(self.opened.get("input") or {}))
 
-    def whole(self) -> dict[str, Any]:
+    def complete(self) -> dict[str, Any]:
         """The block as it is to be sent back."""
         block = self.opened | {name: str(text) for name, text in self._grown.items()}
         if self.call is not None:
@@ -73,12 +75,12 @@ class Block:
 
 
 class Reply:
-    """All that a reply has said so far, beyond what its draft holds.
+    """What is known of a reply beyond its draft.
 
     Attributes:
         blocks: its blocks, in the order in which they opened.
-        started: whether its head was seen.
-        ending: why it ended, where its head says so.
+        started: whether its `message_start` has come.
+        finish: why it ended, where `message_start` has that, as arguments of `Draft.add`.
         counts: its usage.
     """
 
@@ -86,74 +88,71 @@ class Reply:
         self.blocks: list[Block] = []
         self.started = False
         self._open: dict[int, Block] = {}
-        self._at: dict[int, Block] = {}  # the last one of each index, for what comes when it has stopped
-        self.ending: Shown = {}
+        self._by_index: dict[int, Block] = {}  # the latest of each index, for deltas after its stop
+        self.finish: Added = {}
         self._latest = 0
         self._thinking: Block | None = None
         self._calls = 0
-        self.counts = Counts()
+        self.counts = UsageCounts()
 
-    def read(self, content: Iterable[dict[str, Any]]) -> Shown:
-        """Take blocks that are whole."""
-        shown = [part for index, opened in enumerate(content) for part in (self.open(index, opened), self.stop(index))]
-        texts = {name: "".join(part.get(name, "") for part in shown) for name in ("content", "reasoning")}
-        return {**texts, "tools": [piece for part in shown for piece in part.get("tools", ())]}
+    def read(self, content: Iterable[dict[str, Any]]) -> Added:
+        """Take complete blocks."""
+        added = [part for index, opened in enumerate(content) for part in (self.open(index, opened), self.stop(index))]
+        texts = {name: "".join(part.get(name, "") for part in added) for name in ("content", "reasoning")}
+        return {**texts, "tools": _tools_of(added)}
 
-    def open(self, index: int | None, opened: dict[str, Any]) -> Shown:
-        """Take a block that opens; some gateways give all of them one index, or none, or open a call twice."""
+    def open(self, index: int | None, opened: dict[str, Any]) -> Added:
+        """Open a block; some gateways give all blocks one index, or none, or open a call twice."""
         opened = typed(opened)
         is_call = opened.get("type") == "tool_use"
         self._latest = len(self.blocks) if index is None else index
         known = self._open.get(self._latest)
         if is_call and opened.get("id") and known is not None and known.opened.get("id") == opened["id"]:
             return {}
-        ended = self.stop(self._latest).get("tools", [])  # nobody stopped the block that was there before
-        block = self._open[self._latest] = self._at[self._latest] = Block(opened, self._calls if is_call else None)
+        stopped = self.stop(self._latest)  # a block that is still open there ends now
+        block = self._open[self._latest] = self._by_index[self._latest] = Block(
+            opened, self._calls if is_call else None
+        )
         self._calls += is_call
         self.blocks.append(block)
         check_count(len(self.blocks), MAX_ITEMS, "blocks")
-        shown = _OPENING.get(text_of(opened.get("type")))
-        news = self._parted(block, shown(block)) if shown else {}
-        return news | {"tools": [*ended, *news.get("tools", ())]} if ended else news
+        read = _OPENING.get(text_of(opened.get("type")))
+        added = self._separated(block, read(block)) if read else {}
+        return added | {"tools": _tools_of([stopped, added])} if stopped.get("tools") else added
 
-    def grow(self, index: int | None, delta: dict[str, Any]) -> Shown:
-        """Take a delta; text is not lost where nobody opened its block."""
-        kind = kind_of(delta)
+    def grow(self, index: int | None, delta: dict[str, Any]) -> Added:
+        """Take a delta; text is kept even where its block was never opened."""
+        kind = delta_type(delta)
         index = self._latest if index is None else index
         if index not in self._open and kind in _IMPLIED:
             self.open(index, _IMPLIED[kind])
-            self._thinking = None  # it may go on with the one before
-        grow, block = _DELTAS.get(kind), self._open.get(index) or self._at.get(index)
-        return self._parted(block, grow(block, delta)) if grow and block else {}
+            self._thinking = None  # it may continue the block before
+        grow, block = _DELTAS.get(kind), self._open.get(index) or self._by_index.get(index)
+        return self._separated(block, grow(block, delta)) if grow and block else {}
 
-    def _parted(self, block: Block, shown: Shown) -> Shown:
-        """What a block shows; a blank line is between the thinking of two of them."""
-        if not shown.get("reasoning"):
-            return shown
+    def _separated(self, block: Block, added: Added) -> Added:
+        """What a block adds, with a blank line between the thinking of two blocks."""
+        if not added.get("reasoning"):
+            return added
         before, self._thinking = self._thinking, block
-        return shown if before in (None, block) else shown | {"reasoning": "\n\n" + shown["reasoning"]}
+        return added if before in (None, block) else added | {"reasoning": "\n\n" + added["reasoning"]}
 
-    def stop(self, index: int | None) -> Shown:
-        """A block has stopped."""
+    def stop(self, index: int | None) -> Added:
+        """End a block."""
         block = self._open.pop(self._latest if index is None else index, None)
-        return block.rest() if block else {}
+        return block.final_input() if block else {}
 
-    def stop_all(self) -> Shown:
-        """The message ends, and with it each block that is still open."""
-        rests = [self.stop(index) for index in list(self._open)]
-        return {"tools": [piece for rest in rests for piece in rest.get("tools", ())]}
+    def stop_all(self) -> Added:
+        """End the blocks that are still open, at the end of the message."""
+        return {"tools": _tools_of([self.stop(index) for index in list(self._open)])}
 
 
-def reply_of(draft: Draft) -> Reply:
-    """What the draft of a Messages reply remembers between events."""
-    reply: Reply | None = draft.extra.get("messages")
-    if reply is None:
-        reply = draft.extra["messages"] = Reply()
-    return reply
+def _tools_of(added: Iterable[Added]) -> list[ToolCallDelta]:
+    return [delta for part in added for delta in part.get("tools", ())]
 
 
 def sendable(block: dict[str, Any], *, signed: bool) -> bool:
-    """Whether the API takes a block back: blank text is a 400, and at Anthropic thinking without a signature.
+    """Whether the API takes a block back: it refuses blank text and, at Anthropic, thinking without a signature.
 
     Other hosts sign nothing, and some of them want their thinking back all the same.
     """
@@ -164,38 +163,40 @@ def sendable(block: dict[str, Any], *, signed: bool) -> bool:
 
 
 def blocks_in(content: Any) -> list[dict[str, Any]]:
-    """The blocks of a content; some gateways write one as a text."""
+    """The blocks of a content; some gateways send strings."""
     rows = content if isinstance(content, list) else [content]
     return dicts_of([{"type": "text", "text": row} if isinstance(row, str) else row for row in rows])
 
 
 def typed(block: dict[str, Any]) -> dict[str, Any]:
-    """A block with its type, which what it holds says where it does not."""
+    """A block with its type, which follows from its fields where it is missing."""
     kind = next((name for name in ("text", "thinking") if isinstance(block.get(name), str)), None)
     if kind is None and "input" in block and "name" in block:
         kind = "tool_use"
     return block if block.get("type") or kind is None else {"type": kind, **block}
 
 
-def kind_of(delta: dict[str, Any]) -> str:
-    """The type of a delta, which what it holds says where it does not."""
+def delta_type(delta: dict[str, Any]) -> str:
+    """The type of a delta, which follows from its fields where it is missing or unknown."""
     kind = text_of(delta.get("type"))
-    return kind if kind in _DELTAS else next((_HOLDS[name] for name in _HOLDS if delta.get(name)), kind)
+    return kind if kind in _DELTAS else next((_TYPES[name] for name in _TYPES if delta.get(name)), kind)
 
 
 def _input_of(text: str) -> dict[str, Any]:
-    """A tool's input as the object that goes back; what a reply cut at its length left of it, as text in one."""
+    """A tool's input as an object; one that was cut off is a text in it."""
     try:
         value = decode(text)
     except ValueError:
-        return {BROKEN_INPUT: text}
+        value = None
     return value if isinstance(value, dict) else {BROKEN_INPUT: text}
 
 
-_OPENING: dict[str, Callable[[Block], Shown]] = {
+_OPENING: dict[str, Callable[[Block], Added]] = {
     "text": lambda block: {"content": text_of(block.opened.get("text"))},
     "thinking": lambda block: {"reasoning": text_of(block.opened.get("thinking") or block.opened.get("text"))},
-    "tool_use": lambda block: block.piece(id=text_of(block.opened.get("id")), name=text_of(block.opened.get("name"))),
+    "tool_use": lambda block: block.call_delta(
+        id=text_of(block.opened.get("id")), name=text_of(block.opened.get("name"))
+    ),
 }
 _IMPLIED: dict[str, dict[str, Any]] = {
     "text_delta": {"type": "text", "text": ""},
@@ -203,33 +204,33 @@ _IMPLIED: dict[str, dict[str, Any]] = {
 }
 
 
-def _text(block: Block, delta: dict[str, Any]) -> Shown:
-    block.add("text", piece := text_of(delta.get("text")))
+def _text(block: Block, delta: dict[str, Any]) -> Added:
+    block.extend("text", piece := text_of(delta.get("text")))
     return {"content": piece}
 
 
-def _thinking(block: Block, delta: dict[str, Any]) -> Shown:
-    block.add("thinking", piece := text_of(delta.get("thinking")))
+def _thinking(block: Block, delta: dict[str, Any]) -> Added:
+    block.extend("thinking", piece := text_of(delta.get("thinking")))
     return {"reasoning": piece}
 
 
-def _input(block: Block, delta: dict[str, Any]) -> Shown:
-    block.add("input", piece := arguments_text(delta.get("partial_json")))
-    return block.piece(arguments=piece) if piece else {}
+def _input(block: Block, delta: dict[str, Any]) -> Added:
+    block.extend("input", piece := arguments_text(delta.get("partial_json")))
+    return block.call_delta(arguments=piece) if piece else {}
 
 
-def _citation(block: Block, delta: dict[str, Any]) -> Shown:
+def _citation(block: Block, delta: dict[str, Any]) -> Added:
     block.cite(delta.get("citation"))
     return {}
 
 
-def _set(block: Block, delta: dict[str, Any]) -> Shown:
+def _set(block: Block, delta: dict[str, Any]) -> Added:
     """Signatures and compactions come in one piece."""
     block.opened |= {name: value for name, value in delta.items() if name != "type"}
     return {}
 
 
-_DELTAS: dict[str, Callable[[Block, dict[str, Any]], Shown]] = {
+_DELTAS: dict[str, Callable[[Block, dict[str, Any]], Added]] = {
     "text_delta": _text,
     "thinking_delta": _thinking,
     "input_json_delta": _input,
@@ -237,7 +238,7 @@ _DELTAS: dict[str, Callable[[Block, dict[str, Any]], Shown]] = {
     "signature_delta": _set,
     "compaction_delta": _set,
 }
-# What a delta without a type that is known holds.
-_HOLDS = {"text": "text_delta", "thinking": "thinking_delta", "partial_json": "input_json_delta"}
-# Deltas of which nothing is kept but their text.
-PIECES = ("text_delta", "thinking_delta", "input_json_delta")
+# The type of a delta by its field.
+_TYPES = {"text": "text_delta", "thinking": "thinking_delta", "partial_json": "input_json_delta"}
+# Deltas of which only their text is kept.
+TEXT_DELTAS = tuple(_TYPES.values())

@@ -1,6 +1,6 @@
-"""A conversation in OpenAI's chat form as Anthropic's `system` and `messages`: pure translation.
+"""Translates a conversation from OpenAI's chat form into Anthropic's `system` and `messages`.
 
-Blocks in Anthropic's own form pass as they are; what has no counterpart is an error that names its path.
+Blocks in Anthropic's own form pass unchanged; what has no counterpart is an error that names its path.
 
 The facts: docs/vendors.md, Translation.
 """
@@ -14,7 +14,7 @@ from urllib.parse import unquote
 
 from llmnet.core.errors import ConfigurationError
 from llmnet.core.json import decode
-from llmnet.providers.anthropic_params import fit_id
+from llmnet.providers.anthropic_params import valid_id
 from llmnet.providers.anthropic_reply import sendable
 from llmnet.providers.reading import text_of
 from llmnet.providers.services import MESSAGES
@@ -25,8 +25,8 @@ Blocks = list[dict[str, Any]]
 IMAGES = ("image/jpeg", "image/png", "image/gif", "image/webp")
 _ALIASES = {"image/jpg": "image/jpeg"}
 _RESULT_KEYS = ("is_error", "cache_control", "toolset_name")
-# What a message may hold beside role and content: what is translated, and what says nothing to the next turn.
-# Reasoning goes back as signed blocks alone (docs/vendors.md, Translation).
+# Fields of a message besides role and content that are translated, or not needed in the next turn.
+# Reasoning is sent back only as signed blocks (docs/vendors.md, Translation).
 _KEYS: dict[str, tuple[str, ...]] = {
     "assistant": ("tool_calls", "refusal", "annotations", "reasoning", "reasoning_content", "reasoning_details"),
     "tool": ("tool_call_id", "name", *_RESULT_KEYS),
@@ -36,19 +36,19 @@ _KEYS: dict[str, tuple[str, ...]] = {
 def conversation(messages: list[dict[str, Any]], *, signed: bool = True) -> dict[str, Any]:
     """The conversation for the body.
 
-    Args:
-        messages: what was said.
-        signed: whether the host takes only such thinking back as it has signed.
+    All system messages move to `system`, in order. Adjacent messages of one side become one, as the server would make
+    them, with all tool results first, as it requires. A message without blocks is left out.
 
-    All system messages are hoisted, in order. Messages of one side that follow one another become one, as the server
-    would make them, with all tool results first, as it demands. A message of which nothing is left says nothing.
+    Args:
+        messages: the conversation.
+        signed: whether the host takes back only thinking that it has signed.
 
     Raises:
         ConfigurationError: something in it has no counterpart.
     """
-    said = [_translated(message, f"messages[{i}]", signed) for i, message in enumerate(messages)]
-    system = [block for side, blocks in said if side == "system" for block in blocks]
-    turns = _joined([(side, blocks) for side, blocks in said if side != "system" and blocks])
+    translated = [_translated(message, f"messages[{i}]", signed) for i, message in enumerate(messages)]
+    system = [block for side, blocks in translated if side == "system" for block in blocks]
+    turns = _joined([(side, blocks) for side, blocks in translated if side != "system" and blocks])
     if not turns:
         raise ConfigurationError("messages holds nothing to answer; Anthropic needs a user message that is not blank")
     return ({"system": system} if system else {}) | {"messages": turns}
@@ -59,35 +59,33 @@ def _translated(message: dict[str, Any], path: str, signed: bool) -> tuple[str, 
     if role not in _ROLES:
         raise _lacking(f"{path}.role {role!r}")
     known = ("role", "content", VENDOR, *_KEYS.get(role, ()))
-    if foreign := next((name for name, value in message.items() if value and name not in known), None):
-        raise _lacking(f"{path}.{foreign}")
+    if unknown := next((name for name, value in message.items() if value and name not in known), None):
+        raise _lacking(f"{path}.{unknown}")
     side, translate = _ROLES[role]
     return side, [block for block in translate(message, path) if sendable(block, signed=signed)]
 
 
-def _joined(said: list[tuple[str, Blocks]]) -> Blocks:
+def _joined(sides: list[tuple[str, Blocks]]) -> Blocks:
     toolsets = {
         block["id"]: block["toolset_name"]
-        for side, blocks in said
+        for side, blocks in sides
         for block in blocks
         if side == "assistant" and block.get("toolset_name") and block.get("id")
     }
     return [
         {"role": side, "content": _ordered([block for _, blocks in run for block in blocks], toolsets)}
-        for side, run in groupby(said, key=itemgetter(0))
+        for side, run in groupby(sides, key=itemgetter(0))
     ]
 
 
 def _ordered(blocks: Blocks, toolsets: dict[str, str]) -> Blocks:
-    """Tool results first, whatever stood between them."""
-    results = [_named(block, toolsets) for block in blocks if block.get("type") == "tool_result"]
+    """Tool results first, each with the toolset of the call that it answers."""
+    results: Blocks = []
+    for block in blocks:
+        if block.get("type") == "tool_result":
+            toolset = toolsets.get(block.get("tool_use_id", ""))
+            results.append({"toolset_name": toolset, **block} if toolset else block)
     return results + [block for block in blocks if block.get("type") != "tool_result"]
-
-
-def _named(result: dict[str, Any], toolsets: dict[str, str]) -> dict[str, Any]:
-    """A tool result with the toolset of the call that it answers."""
-    toolset = toolsets.get(result.get("tool_use_id", ""))
-    return {"toolset_name": toolset, **result} if toolset else result
 
 
 def _system(message: dict[str, Any], path: str) -> Blocks:
@@ -98,20 +96,15 @@ def _system(message: dict[str, Any], path: str) -> Blocks:
     return blocks
 
 
-def _user(message: dict[str, Any], path: str) -> Blocks:
-    return _blocks(message["content"], f"{path}.content")
-
-
 def _assistant(message: dict[str, Any], path: str) -> Blocks:
-    """Its own blocks as they came; else text, then tool calls."""
+    """Anthropic's own blocks unchanged; else text, then tool calls."""
     own = items_in(message, MESSAGES)
     if own is not None:
         return own
-    refusal = text_of(message.get("refusal"))
     calls = enumerate(message.get("tool_calls") or ())
     return [
         *_blocks(message.get("content") or "", f"{path}.content"),
-        *_blocks(refusal, f"{path}.refusal"),
+        *_blocks(text_of(message.get("refusal")), f"{path}.refusal"),
         *(_tool_use(call, f"{path}.tool_calls[{i}]") for i, call in calls),
     ]
 
@@ -120,15 +113,15 @@ def _tool_use(call: Mapping[str, Any], path: str) -> dict[str, Any]:
     function = call.get("function")
     if not isinstance(function, Mapping):
         raise _lacking(f"{path} without 'function'")
-    names = {"id": fit_id(call.get("id")), "name": text_of(function.get("name"))}
+    names = {"id": valid_id(call.get("id")), "name": text_of(function.get("name"))}
     return {"type": "tool_use", **names, "input": _arguments(function.get("arguments"), f"{path}.function.arguments")}
 
 
 def _arguments(arguments: Any, path: str) -> Any:
     """The input of a tool is an object, not its text."""
-    said = arguments.strip() if isinstance(arguments, str) else arguments
+    value = arguments.strip() if isinstance(arguments, str) else arguments
     try:
-        value = decode(said) if said and isinstance(said, str) else said
+        value = decode(value) if value and isinstance(value, str) else value
     except ValueError as error:
         raise ConfigurationError(f"{path} is no JSON ({error}); Anthropic takes arguments as an object") from None
     if value and not isinstance(value, dict):
@@ -141,14 +134,14 @@ def _tool(message: dict[str, Any], path: str) -> Blocks:
     blocks = [block for block in _blocks(message["content"], f"{path}.content") if sendable(block, signed=True)]
     plain = isinstance(message["content"], str)
     content = {"content": message["content"] if plain else blocks} if blocks else {}
-    beside = {name: message[name] for name in _RESULT_KEYS if message.get(name) is not None}
-    return [{"type": "tool_result", "tool_use_id": fit_id(message["tool_call_id"]), **content, **beside}]
+    rest = {name: message[name] for name in _RESULT_KEYS if message.get(name) is not None}
+    return [{"type": "tool_result", "tool_use_id": valid_id(message["tool_call_id"]), **content, **rest}]
 
 
 _ROLES: dict[str, tuple[str, Callable[[dict[str, Any], str], Blocks]]] = {
     "system": ("system", _system),
     "developer": ("system", _system),
-    "user": ("user", _user),
+    "user": ("user", lambda message, path: _blocks(message["content"], f"{path}.content")),
     "tool": ("user", _tool),
     "assistant": ("assistant", _assistant),
 }
@@ -162,14 +155,14 @@ def _blocks(content: Any, path: str) -> Blocks:
 
 
 def _block(part: Mapping[str, Any], path: str) -> dict[str, Any]:
-    """A part as a block, with what stands beside its content, like `cache_control`; other types are Anthropic's own."""
+    """A part as a block, with its other fields, like `cache_control`; unknown types are Anthropic's own."""
     kind = part.get("type")
     if not isinstance(kind, str):
         raise ConfigurationError(f"{path}.type must name the kind of the part, like 'text', not {kind!r}")
     if kind not in _PARTS:
         return dict(part)
-    beside = {name: value for name, value in part.items() if name not in ("type", kind)}
-    return _PARTS[kind](part.get(kind), f"{path}.{kind}") | beside
+    rest = {name: value for name, value in part.items() if name not in ("type", kind)}
+    return _PARTS[kind](part.get(kind), f"{path}.{kind}") | rest
 
 
 def _image(image: Any, path: str) -> dict[str, Any]:
@@ -180,37 +173,37 @@ def _image(image: Any, path: str) -> dict[str, Any]:
 
 
 def _image_source(url: str, path: str) -> dict[str, Any]:
-    media, data, packed = _data_url(url, path)
-    if media not in IMAGES or not packed:
+    media, data, is_base64 = _data_url(url, path)
+    if media not in IMAGES or not is_base64:
         raise ConfigurationError(f"{path} must be base64 of {', '.join(IMAGES)}, not {url[:40]!r}")
     return {"type": "base64", "media_type": media, "data": data}
 
 
 def _file(file: Any, path: str) -> dict[str, Any]:
-    given: Mapping[str, Any] = file if isinstance(file, Mapping) else {}
-    title = {"title": given["filename"]} if given.get("filename") else {}
-    if file_id := given.get("file_id"):
+    fields: Mapping[str, Any] = file if isinstance(file, Mapping) else {}
+    title = {"title": fields["filename"]} if fields.get("filename") else {}
+    if file_id := fields.get("file_id"):
         return {"type": "document", "source": {"type": "file", "file_id": file_id}, **title}
-    url = text_of(given.get("file_data"))
+    url = text_of(fields.get("file_data"))
     source = _url_source(url, f"{path}.file_data") or _document_source(url, f"{path}.file_data")
     return {"type": "document", "source": source, **title}
 
 
 def _document_source(url: str, path: str) -> dict[str, Any]:
-    media, data, packed = _data_url(url, path)
-    if media == "application/pdf" and packed:
+    media, data, is_base64 = _data_url(url, path)
+    if media == "application/pdf" and is_base64:
         return {"type": "base64", "media_type": media, "data": data}
     if media and not media.startswith("text/"):
         raise ConfigurationError(f"{path} must be a PDF in base64 or text, not {url[:40]!r}; images go as image_url")
     try:
-        text = base64.b64decode(data, validate=True).decode() if packed else unquote(data, errors="strict")
+        text = base64.b64decode(data, validate=True).decode() if is_base64 else unquote(data, errors="strict")
     except ValueError as error:
         raise ConfigurationError(f"{path} holds no text in UTF-8: {error}") from None
     return {"type": "text", "media_type": "text/plain", "data": text}
 
 
 def _url_source(url: str, path: str) -> dict[str, Any] | None:
-    """The source that Anthropic fetches itself; `None` for data."""
+    """The source that Anthropic fetches itself; `None` for a data URL."""
     scheme = url.partition(":")[0].lower()
     if scheme not in ("https", "data"):
         raise ConfigurationError(f"{path} must be an https address or a data URL, not {url[:80]!r}")
@@ -226,11 +219,6 @@ def _data_url(url: str, path: str) -> tuple[str, str, bool]:
     return _ALIASES.get(media, media), data, "base64" in flags
 
 
-def _refusal(refusal: Any, _: str) -> dict[str, Any]:
-    """What a model of another vendor said when it refused was said."""
-    return {"type": "text", "text": text_of(refusal)}
-
-
 def _no_counterpart(_: Any, path: str) -> dict[str, Any]:
     raise _lacking(path)
 
@@ -242,7 +230,7 @@ def _lacking(what: str) -> ConfigurationError:
 _PARTS: dict[str, Callable[[Any, str], dict[str, Any]]] = {
     "image_url": _image,
     "file": _file,
-    "refusal": _refusal,
+    "refusal": lambda refusal, _: {"type": "text", "text": text_of(refusal)},
     "input_audio": _no_counterpart,
     "video_url": _no_counterpart,
 }

@@ -1,4 +1,4 @@
-"""The usage of a Messages reply, counted in several events; each replaces what it names (docs/vendors.md, Usage)."""
+"""The usage of a Messages reply: each event replaces the counts that it has (docs/vendors.md, Usage)."""
 
 from typing import Any
 
@@ -12,25 +12,25 @@ USAGE: Paths = {
     "cache_write_tokens": (("cache_creation_input_tokens",),),
     "reasoning_tokens": (("output_tokens_details", "thinking_tokens"),),
 }
-# Anthropic counts what it read from and wrote to the cache apart.
+# Anthropic counts input that it reads from the cache and writes to it apart.
 _INPUT = ("input_tokens", "cache_creation_input_tokens", "cache_read_input_tokens")
 _COUNTED = {place[0] for places in USAGE.values() for place in places}
 
 
-class Counts:
-    """What was counted so far."""
+class UsageCounts:
+    """The counts so far."""
 
     def __init__(self) -> None:
-        self._said: dict[str, Any] = {}
+        self._counts: dict[str, Any] = {}
 
     def add(self, usage: Any) -> Usage | None:
-        """Take a count: it is cumulative and replaces the one before, but null says nothing, nor does an input of 0."""
+        """Take cumulative counts: they replace those before, except null ones and an input of 0."""
         if not isinstance(usage, dict):
             return None
-        said = {name: usage[name] for name in _COUNTED if usage.get(name) is not None}
-        if not any(said.get(name) for name in _INPUT):
-            said = {name: value for name, value in said.items() if name not in _INPUT or name not in self._said}
-        self._said |= said
-        counts = [value for name in _INPUT if isinstance(value := self._said.get(name), int)]
-        known = isinstance(self._said.get("input_tokens"), int)
-        return usage_of(self._said | ({"input_tokens": sum(counts)} if known else {}), USAGE)
+        new = {name: usage[name] for name in _COUNTED if usage.get(name) is not None}
+        if not any(new.get(name) for name in _INPUT):
+            new = {name: value for name, value in new.items() if name not in _INPUT or name not in self._counts}
+        self._counts |= new
+        inputs = [value for name in _INPUT if isinstance(value := self._counts.get(name), int)]
+        known = isinstance(self._counts.get("input_tokens"), int)
+        return usage_of(self._counts | ({"input_tokens": sum(inputs)} if known else {}), USAGE)

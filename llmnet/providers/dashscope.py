@@ -6,40 +6,21 @@ The facts: docs/vendors.md, DashScope native.
 from collections.abc import Mapping
 from typing import Any
 
-from llmnet.core.chat import EmbeddingResponse, FinishReason, ModelInfo, StreamChunk, Usage
+from llmnet.core.chat import EmbeddingResponse, FinishReason, ModelInfo, StreamChunk
 from llmnet.core.draft import Draft
 from llmnet.core.errors import ConfigurationError
 from llmnet.core.http import Request, merged
 from llmnet.core.request import ChatRequest
 from llmnet.core.sse import ServerSentEvent
+from llmnet.providers import openai_chat_reply as reply
 from llmnet.providers.dashscope_request import native_messages, parameters
 from llmnet.providers.error_bodies import has_code
 from llmnet.providers.form import Form
-from llmnet.providers.increments import news_of
-from llmnet.providers.openai_chat_reply import (
-    Choices,
-    choice_in,
-    finish_of,
-    has_place,
-    said_at,
-    said_in,
-    speaks,
-    texts_in,
-)
-from llmnet.providers.reading import (
-    LARGEST,
-    Paths,
-    check_size,
-    dict_of,
-    items_of,
-    joined,
-    models_in,
-    usage_of,
-    vector_of,
-)
-from llmnet.providers.tool_calls import Frames, whole_calls
+from llmnet.providers.increments import increment_of
+from llmnet.providers.reading import LARGEST, Paths, dict_of, embeddings_of, items_of, joined, models_in, usage_of
+from llmnet.providers.tool_calls import RepeatedCalls, complete_calls
 from llmnet.providers.tool_rows import rows_of
-from llmnet.providers.writing import REFUSED, Rule, translated
+from llmnet.providers.writing import REFUSED, Rule, set_params, translated
 
 PAGE_SIZE = 100
 NATIVE_USAGE: Paths = {
@@ -50,7 +31,7 @@ NATIVE_USAGE: Paths = {
     "cache_write_tokens": (("prompt_tokens_details", "cache_creation_input_tokens"),),
     "reasoning_tokens": (("output_tokens_details", "reasoning_tokens"),),
 }
-# The deep-research models' own spelling of the end, and a right one should they ever mend it.
+# The deep-research models misspell the end of a reply; the right spelling is read too.
 _ENDED = ("fininshed", "finished")
 _END_REASON = ("finish_reason", "fininshed_reason", "finished_reason")
 
@@ -73,23 +54,23 @@ class Native(Form):
         url = self.url(f"/services/aigc/{'multimodal' if multimodal else 'text'}-generation/generation")
         body = {"model": chat.model, "input": {"messages": messages}, "parameters": parameters(chat)}
         request = self.post(url, body, stream=chat.stream)
-        # A stream is chosen by this header alone; what the caller says of it stands.
+        # This header alone makes it a stream; the caller's own value of it wins.
         by_header = merged({"x-dashscope-sse": "enable"}, self.target.headers)
         return request.with_headers(by_header) if chat.stream else request
 
     # -- chats --------------------------------------------------------------------------------------------------------
 
     def parse(self, payload: Any, draft: Draft) -> StreamChunk | None:
-        """A whole reply is read as the one frame of a stream."""
-        output = payload.get("output") if isinstance(payload, dict) else None
-        choice = choice_in(output.get("choices")) if isinstance(output, dict) else {}
-        chunk = self._read(payload, choice, draft, whole=True) if isinstance(output, dict) else None
+        """A complete reply is read as the one frame of a stream."""
+        output, chunk = dict_of(payload).get("output"), None
+        if isinstance(output, dict):
+            chunk = self._read(payload, reply.choice_in(output.get("choices")), draft, complete=True)
         self.check(payload, draft, "output")
         return chunk
 
     def read_event(self, payload: dict[str, Any], event: ServerSentEvent, draft: Draft) -> StreamChunk | None:
         """One frame of a stream: the first choice counts, others only where it never comes."""
-        choice = draft.own(Choices).pick(payload, dict_of(payload.get("output")).get("choices"))
+        choice = draft.own(reply.Choices).pick(payload, dict_of(payload.get("output")).get("choices"))
         if choice is None:
             draft.keep(event.data)
             draft.begun = True
@@ -97,34 +78,33 @@ class Native(Form):
         return self._read(payload, choice, draft)
 
     def end(self, draft: Draft) -> StreamChunk | None:
-        """What was held: a lone choice whose index is not 0."""
-        return joined([self._read(payload, choice, draft) for payload, choice in draft.own(Choices).held()])
+        """What was held: a choice whose index is not 0."""
+        return joined([self._read(payload, choice, draft) for payload, choice in draft.own(reply.Choices).held()])
 
     def find_error(self, payload: Any) -> bool:
-        """A code means an error, whatever stands beside it."""
+        """A code means an error, whatever else the reply has."""
         return super().find_error(payload) or (isinstance(payload, dict) and has_code(payload))
 
     def _read(
-        self, payload: dict[str, Any], choice: dict[str, Any], draft: Draft, *, whole: bool = False
+        self, payload: dict[str, Any], choice: dict[str, Any], draft: Draft, *, complete: bool = False
     ) -> StreamChunk | None:
         output = dict_of(payload.get("output"))
-        finish = ending_of(output, choice)
-        message = message_of(output, choice)
+        finish, message = finish_in(output, choice), message_of(output, choice)
         usage = usage_of(payload.get("usage"), NATIVE_USAGE) or usage_of(output.get("usage"), NATIVE_USAGE)
-        note(draft, payload, output, message)
+        _note(draft, payload, output, message)
         if message.get("phase") == "KeepAlive":
             draft.usage = usage or draft.usage
             return None
         draft.done = finish is not None or draft.done
-        draft.spoken = draft.spoken or any(has_place(place, finish) for place in (choice, output))
-        facts = texts_of(message)
-        if whole:
-            facts |= {"tools": whole_calls(message, draft)}
+        draft.spoken = draft.spoken or any(reply.has_place(place, finish) for place in (choice, output))
+        fields = texts_of(message)
+        if complete:
+            fields |= {"tools": complete_calls(message, draft)}
         else:
-            calls = draft.own(Frames, draft).take(rows_of(message))
+            calls = draft.own(RepeatedCalls, draft).take(rows_of(message))
             tokens = usage.output_tokens if usage else None
-            facts = news_of(draft, facts, calls, tokens=tokens, last=draft.done)
-        return draft.add(**facts, finish=finish, usage=usage, raw=payload)
+            fields = increment_of(draft, fields, calls, tokens=tokens, last=draft.done)
+        return draft.add(**fields, finish=finish, usage=usage, raw=payload)
 
     # -- models and embeddings ----------------------------------------------------------------------------------------
 
@@ -134,7 +114,7 @@ class Native(Form):
 
     def parse_models(self, payload: Any) -> tuple[list[ModelInfo], str | None]:
         """The models of a page, and the number of the next one."""
-        output = _output_of(payload)
+        output = dict_of(dict_of(payload).get("output"))
         models = models_in(output, "models")
         number, size, total = (_count(output.get(name)) for name in ("page_no", "page_size", "total"))
         return models, str(number + 1) if models and 0 < number * size < total else None
@@ -143,53 +123,44 @@ class Native(Form):
         """The request for the vectors of some texts."""
         if not all(isinstance(text, str) for text in inputs):
             raise ConfigurationError("inputs must be strings: DashScope's native form takes no token lists")
-        given = {name: value for name, value in params.items() if value is not None}
-        body = {"model": model, "input": {"texts": inputs}, "parameters": translated(given, EMBED_RULES, "native")}
+        rest = translated(set_params(params), EMBED_RULES, "native")
+        body = {"model": model, "input": {"texts": inputs}, "parameters": rest}
         return self.post(self.url("/services/embeddings/text-embedding/text-embedding"), body)
 
     def parse_embeddings(self, payload: Any, size: int) -> EmbeddingResponse:
         """The vectors of one request for that many texts, in their order."""
-        rows = sorted(items_of(_output_of(payload), "embeddings"), key=lambda row: _count(row.get("text_index")))
-        check_size(rows, size)
-        return EmbeddingResponse(
-            vectors=[vector_of(row.get("embedding")) for row in rows],
-            usage=usage_of(payload.get("usage"), NATIVE_USAGE) or Usage(),
-            raw=payload,
-        )
+        output = dict_of(dict_of(payload).get("output"))
+        rows = sorted(items_of(output, "embeddings"), key=lambda row: _count(row.get("text_index")))
+        return embeddings_of(payload, rows, size, usage_of(payload.get("usage"), NATIVE_USAGE))
 
 
-def note(draft: Draft, payload: Mapping[str, Any], output: Mapping[str, Any], message: Mapping[str, Any]) -> None:
-    """Note the names of a reply, and whether a deep-research stream has ended or may do so."""
+def _note(draft: Draft, payload: Mapping[str, Any], output: Mapping[str, Any], message: Mapping[str, Any]) -> None:
+    """Note id and model of a reply, and whether a deep-research stream has ended or may end here."""
     draft.name(id=payload.get("request_id"), model=output.get("model_name") or draft.model or draft.asked)
     draft.request_id = draft.id or None
     draft.done = any(output.get(name) in (True, "true") for name in _ENDED)
-    # No end frame of that family is on record; its answer says itself that it is whole.
+    # No recording of these models has an end frame; the status of the answer shows that it is complete.
     draft.may_end = draft.may_end or (message.get("phase") == "answer" and message.get("status") == "finished")
 
 
 def message_of(output: Mapping[str, Any], choice: dict[str, Any]) -> dict[str, Any]:
-    """The message of a reply: in a choice, alone (deep research) or as bare text (older models)."""
-    places = (said_in(choice), said_at(dict(output), "message"))
-    return next((place for place in places if speaks(place)), {"content": output.get("text")})
+    """The message of a reply: in a choice, in the output (deep research) or as a string (older models)."""
+    places = (reply.message_in(choice), reply.message_at(dict(output), "message"))
+    return next((place for place in places if reply.is_filled(place)), {"content": output.get("text")})
 
 
 def texts_of(message: dict[str, Any]) -> dict[str, Any]:
-    """The texts of a message; what deep research says in its phases before the answer is reasoning."""
-    texts = texts_in(message, "")
+    """The texts of a message; those of deep research's phases before the answer are reasoning."""
+    texts = reply.texts_in(message, "")
     if message.get("phase") in (None, "answer"):
         return texts
     return {**texts, "content": "", "reasoning": texts["reasoning"] + texts["content"]}
 
 
-def ending_of(output: Mapping[str, Any], choice: dict[str, Any]) -> tuple[FinishReason, str] | None:
-    """Why a reply ended; null, an absent key and the word `null` all mean that it has not."""
+def finish_in(output: Mapping[str, Any], choice: dict[str, Any]) -> tuple[FinishReason, str] | None:
+    """Why a reply ended; null, an absent key and the string `"null"` mean that it has not."""
     flat = next((reason for name in _END_REASON if (reason := output.get(name)) not in (None, "", "null")), None)
-    return finish_of(choice) or finish_of({"finish_reason": flat})
-
-
-def _output_of(payload: Any) -> dict[str, Any]:
-    output = payload.get("output") if isinstance(payload, dict) else None
-    return output if isinstance(output, dict) else {}
+    return reply.finish_of(choice) or reply.finish_of({"finish_reason": flat})
 
 
 def _count(value: Any) -> int:

@@ -1,7 +1,7 @@
-"""Translates what a caller asks, from OpenAI's chat form into new objects in DashScope's native one.
+"""Translates a chat from OpenAI's form into new objects in DashScope's native one.
 
 Text models take strings, multimodal ones lists of parts: one image, audio or video anywhere makes the whole
-conversation multimodal, and sends it to another address.
+conversation multimodal, which has another address.
 
 The facts: docs/vendors.md, Translation.
 """
@@ -11,7 +11,16 @@ from typing import Any
 
 from llmnet.core.errors import ConfigurationError
 from llmnet.core.request import ChatRequest
-from llmnet.providers.writing import REFUSED, VENDOR, Rule, kept_as, params_of, tidy, translated, without_options
+from llmnet.providers.writing import (
+    REFUSED,
+    VENDOR,
+    Rule,
+    params_of,
+    translated,
+    unless_neutral,
+    without_empty,
+    without_options,
+)
 
 MEDIA = frozenset({"image", "audio", "video"})
 _OWN = MEDIA | {"text"}
@@ -19,7 +28,7 @@ _ROLES = {"developer": "system"}
 
 Part = dict[str, Any]
 
-# The vendor knows on, off and a number of tokens; these numbers are ours, from `low` on those that litellm uses.
+# The vendor takes on, off and a number of tokens; these numbers are ours, from `low` on the same as litellm's.
 BUDGETS = {"minimal": 512, "low": 1024, "medium": 2048, "high": 4096, "xhigh": 8192, "max": 16384}
 
 
@@ -31,12 +40,12 @@ def _thinking(effort: Any) -> dict[str, Any]:
     return {"enable_thinking": True, "thinking_budget": BUDGETS[effort]}
 
 
-# The native column of docs/vendors.md, Translation; what it does not name goes out as it is.
+# The native column of docs/vendors.md, Translation; parameters without a rule are sent as they are.
 RULES: dict[str, Rule] = {
     "max_completion_tokens": "max_tokens",
     "reasoning_effort": _thinking,
     "frequency_penalty": REFUSED,
-    "store": kept_as("store"),
+    "store": unless_neutral("store"),
     "stream_options": without_options,
     "user": REFUSED,
     "metadata": REFUSED,
@@ -44,7 +53,7 @@ RULES: dict[str, Rule] = {
 
 
 def parameters(chat: ChatRequest) -> dict[str, Any]:
-    """What goes beside the messages; the caller's word in the vendor's terms stands over translations and defaults."""
+    """The body's `parameters`; the caller's own in the vendor's names win over translations and defaults."""
     defaults = {"result_format": "message"} | ({"incremental_output": True} if chat.stream else {})
     ours = {name: value for name, value in defaults.items() if name not in chat.dropped}
     translated_first = dict(sorted(params_of(chat).items(), key=lambda item: item[0] not in RULES))
@@ -71,7 +80,7 @@ def _read(message: Mapping[str, Any], path: str) -> dict[str, Any]:
         content = [_part(part, f"{path}.content[{i}]") for i, part in enumerate(content)]
     if role == "tool" and _has_media(content):
         raise ConfigurationError(f"{path}.content: DashScope's native form takes only text as the answer of a tool")
-    kept = tidy({name: value for name, value in message.items() if name != VENDOR})
+    kept = without_empty({name: value for name, value in message.items() if name != VENDOR})
     return {**kept, "role": _ROLES.get(role, role), "content": content}
 
 
@@ -86,7 +95,7 @@ def _as_parts(content: str | list[Part] | None) -> list[Part]:
 
 
 def _as_text(content: str | list[Part] | None) -> str | list[Part]:
-    """Plain text parts are one string; a part that says more, such as `cache_control`, keeps the list."""
+    """Plain text parts become one string; a part with more fields, such as `cache_control`, keeps the list."""
     if isinstance(content, list) and all(part.keys() == {"text"} for part in content):
         return "".join(part["text"] for part in content)
     return content or ""
@@ -105,22 +114,22 @@ def _part(part: Mapping[str, Any], path: str) -> Part:
 
 
 def _text(part: Mapping[str, Any], path: str) -> Part:
-    """A part that says more than its text is in the vendor's own form already."""
+    """A part with more fields than its text is in the vendor's own form already."""
     text = _string(part.get("text"), f"{path}.text")
     return {"text": text} if part.keys() <= {"type", "text"} else dict(part)
 
 
 def _image(part: Mapping[str, Any], path: str) -> Part:
-    given = part.get("image_url")
-    image = given if isinstance(given, Mapping) else {"url": given}
+    value = part.get("image_url")
+    image = value if isinstance(value, Mapping) else {"url": value}
     if image.get("detail") not in (None, "auto"):
         raise ConfigurationError(f"{path}.image_url.detail has no counterpart in DashScope's native form; leave it out")
     return {**_rest(part, "image_url"), "image": _string(image.get("url"), f"{path}.image_url.url")}
 
 
 def _audio(part: Mapping[str, Any], path: str) -> Part:
-    given = part.get("input_audio")
-    audio = given if isinstance(given, Mapping) else {}
+    value = part.get("input_audio")
+    audio = value if isinstance(value, Mapping) else {}
     data = _string(audio.get("data"), f"{path}.input_audio.data")
     if not data.startswith(("data:", "http://", "https://")):
         data = f"data:audio/{_string(audio.get('format'), f'{path}.input_audio.format')};base64,{data}"
@@ -128,7 +137,7 @@ def _audio(part: Mapping[str, Any], path: str) -> Part:
 
 
 def _rest(part: Mapping[str, Any], name: str) -> Part:
-    """What stands beside the medium, as `min_pixels` may."""
+    """The other fields of the part, such as `min_pixels`."""
     return {key: value for key, value in part.items() if key not in ("type", name)}
 
 

@@ -27,11 +27,11 @@ BY_STATUS: dict[int, type[APIStatusError]] = {
     529: OverloadedError,
 }  # fmt: skip
 
-# What a name may say: the class, and the status that it stands for inside a success.
-WORDS: dict[str, tuple[type[APIStatusError], int]] = {
+# What an error is about: its class, and its status where it comes inside a success.
+CATEGORIES: dict[str, tuple[type[APIStatusError], int]] = {
     "quota": (QuotaExceededError, 429),
     "rate": (RateLimitError, 429),
-    "too large": (RateLimitError, 429),  # one request is more than the limit of a whole minute: waiting does not help
+    "too large": (RateLimitError, 429),  # one request exceeds the limit of a minute: waiting does not help
     "overloaded": (OverloadedError, 529),
     "context": (ContextLengthError, 400),
     "bad": (BadRequestError, 400),
@@ -41,10 +41,10 @@ WORDS: dict[str, tuple[type[APIStatusError], int]] = {
     "server": (ServerError, 500),
 }
 
-# Nobody mends these by waiting, even where they come as a 429 or a 503.
+# Waiting does not help with these, even where they come as a 429 or a 503.
 PERMANENT = ("bad", "key", "forbidden", "missing", "too large")
 
-# Names that say more than the status they come with, in lower case, `*` for anything (docs/vendors.md, Errors).
+# Names that are more precise than the status they come with, in lower case, `*` for anything (docs/vendors.md, Errors).
 CORRECTIONS: dict[str, str] = {
     **dict.fromkeys((
         "insufficient_quota", "organization_usage_limit_exceeded", "quota_exceeded", "quotaexceeded", "quota_exhausted",
@@ -70,7 +70,7 @@ CORRECTIONS: dict[str, str] = {
     "deploymentnotfound": "missing",
 }  # fmt: skip
 
-# How vendors without a code say that a conversation is too long, in lower case; `error_phrases` has the patterns.
+# Messages of vendors without a code for a conversation that is too long, in lower case; patterns: `error_phrases`.
 TOO_LONG = (
     "maximum context length", "maximum prompt length", "maximum model length", "maximum allowed length",
     "exceed the context", "exceeds the context", "exceeded the context", "context length is only",
@@ -83,10 +83,10 @@ TOO_LONG = (
     "max_num_tokens", "too large to process", "最大上下文",
 )  # fmt: skip
 
-# How a rate limit says that one request alone is more than it, in lower case.
+# The message of a rate limit that one request alone exceeds, in lower case.
 TOO_LARGE = "request too large"
 
-# The status that a name comes with wherever a status is said; exact names come before patterns.
+# The status that a name comes with where the reply has one; exact names come before patterns.
 STATUSES: dict[str, int] = {
     "authentication_error": 401, "authenticationerror": 401, "invalid_api_key": 401, "unauthenticated": 401,
     "permission_error": 403, "permission_denied": 403, "not_found_error": 404, "notfounderror": 404, "not_found": 404,
@@ -100,21 +100,21 @@ STATUSES: dict[str, int] = {
 
 @dataclasses.dataclass(frozen=True, slots=True, kw_only=True)
 class Codes:
-    """What one service's codes and messages say beyond the common tables.
+    """What one service's codes and messages mean beyond the common tables.
 
     Attributes:
-        corrections: a name, as in `CORRECTIONS`, to a word of `WORDS`.
-        messages: a piece of the message to a word, for vendors that say the important thing in prose alone.
+        corrections: a name, as in `CORRECTIONS`, to a key of `CATEGORIES`.
+        messages: a piece of the message to a key of `CATEGORIES`, for vendors whose codes are too vague.
     """
 
     corrections: Mapping[str, str] = dataclasses.field(default_factory=dict)
     messages: Mapping[str, str] = dataclasses.field(default_factory=dict)
 
-    def word(self, names: Iterable[str], message: str) -> str | None:
-        """The word that a message or names stand for; for each name the service's own table comes first."""
-        said = next((word for piece, word in self.messages.items() if piece in message), None)
-        tables = (self.corrections, CORRECTIONS)
-        return said or next((word for name in names for table in tables if (word := meaning(name, table))), None)
+    def category(self, names: Iterable[str], message: str) -> str | None:
+        """The category of a message or of names; for each name the service's own table comes first."""
+        by_message = next((category for piece, category in self.messages.items() if piece in message), None)
+        found = (lookup(name, table) for name in names for table in (self.corrections, CORRECTIONS))
+        return by_message or next(filter(None, found), None)
 
 
 # What the codes of the compatible services say, by service (docs/vendors.md, Errors of the services).
@@ -155,13 +155,13 @@ CODES: dict[str, Codes] = {
     "siliconflow": Codes(
         corrections={"30001": "quota", "30011": "quota", "50501": "overloaded", "50505": "overloaded"}
     ),
-    # Of a minute as of a day: only the words tell.
+    # The same code for a minute's limit and a day's: only the message differs.
     "cerebras": Codes(corrections={"token_quota_exceeded": "rate", "request_quota_exceeded": "rate"}),
 }
 
 
-def meaning(name: str, table: Mapping[str, T]) -> T | None:
-    """What a table says of a name: of the name itself, of a pattern that it fits, or of its family before a dot."""
+def lookup(name: str, table: Mapping[str, T]) -> T | None:
+    """The entry of a table for a name: for the name itself, a pattern that it fits, or its part before a dot."""
     fits = (pattern for pattern in table if "*" in pattern and fnmatchcase(name, pattern))
     return next((table[key] for key in (name, *fits, name.partition(".")[0]) if key in table), None)
 

@@ -5,7 +5,7 @@ from collections.abc import Mapping
 from typing import Any
 from urllib.parse import parse_qsl, urlsplit
 
-from llmnet.core.chat import EmbeddingResponse, ModelInfo, StreamChunk, Usage
+from llmnet.core.chat import EmbeddingResponse, ModelInfo, StreamChunk
 from llmnet.core.draft import Draft, chat_message
 from llmnet.core.errors import APIStatusError, InvalidResponseError
 from llmnet.core.http import Request, merged
@@ -13,21 +13,10 @@ from llmnet.core.json import encode, readable
 from llmnet.core.preview import cut, kept, shown
 from llmnet.core.request import ChatRequest
 from llmnet.core.sse import ServerSentEvent
+from llmnet.providers import reading
 from llmnet.providers.error_bodies import find_error, looks_failed, status_error
-from llmnet.providers.reading import (
-    CHAT_USAGE,
-    check_size,
-    index_in,
-    items_of,
-    models_in,
-    payload_of,
-    status_in,
-    text_of,
-    usage_of,
-    vector_of,
-)
 from llmnet.providers.services import BASE64, NO_STREAM_OPTIONS, Service
-from llmnet.providers.writing import below
+from llmnet.providers.writing import set_params, url_below
 
 
 @dataclasses.dataclass(frozen=True, slots=True, kw_only=True)
@@ -40,8 +29,8 @@ class Target:
         base_url: the address that the form's path is appended to; its query is kept.
         api_version: Azure's, where it is to be sent.
         scheme: how a key is sent: `bearer`, `x-api-key` or `api-key`.
-        headers: extra headers, laid over ours; `None` removes one.
-        user_agent: what we call ourselves.
+        headers: extra headers, which replace ours; `None` removes one.
+        user_agent: the value of that header.
     """
 
     service: Service
@@ -54,48 +43,48 @@ class Target:
 
     @property
     def host(self) -> str:
-        """Host and port, for messages and for what is shared by host."""
+        """Host and port, as error messages and shared state name them."""
         return urlsplit(self.base_url).netloc.rpartition("@")[2]
 
     def is_at(self, *domains: str) -> bool:
-        """Whether the host is one of some domains, or below one."""
+        """Whether the host is one of some domains, or a subdomain of one."""
         host = urlsplit(self.base_url).hostname or ""
         return any(host == domain or host.endswith(f".{domain}") for domain in domains)
 
     @property
     def usage_in_streams(self) -> bool:
-        """Whether a stream may be asked for its usage: what the address is known to refuse is asked of nobody there."""
-        if self.api == "deployments" and self._version < "2024-09":  # Azure's versions before know no `stream_options`
+        """Whether a stream may be asked for its usage; not so at addresses that are known to refuse that."""
+        if self.api == "deployments" and self._version < "2024-09":  # older versions of Azure refuse `stream_options`
             return False
         return self.service.usage_in_streams and not self.is_at(*NO_STREAM_OPTIONS)
 
     @property
     def _version(self) -> str:
-        """Azure's version, which may stand in the address, or the end of all times."""
+        """Azure's version, which may be in the address; without one, a version later than all."""
         in_query = dict(parse_qsl(urlsplit(self.base_url).query)).get("api-version")
         return self.api_version or in_query or "9999"
 
     @property
     def base64_vectors(self) -> bool:
-        """Whether vectors may be asked for in base64: of hosts that are known to have it alone."""
+        """Whether vectors may be asked for in base64: only at hosts that are known to support it."""
         return self.service.base64_vectors or self.is_at(*BASE64)
 
 
 class Form:
-    """A wire form for one target; subclasses say what differs."""
+    """A wire form for one target; the defaults are those of OpenAI."""
 
     def __init__(self, target: Target) -> None:
         self.target = target
         self.provider = target.service.name
 
-    # -- what a subclass says -----------------------------------------------------------------------------------------
+    # -- what each subclass implements --------------------------------------------------------------------------------
 
     def prepare(self, chat: ChatRequest) -> Request:
         """The request that asks for a chat, without a credential."""
         raise NotImplementedError
 
     def parse(self, payload: Any, draft: Draft) -> StreamChunk | None:
-        """Read a whole reply."""
+        """Read a complete reply."""
         raise NotImplementedError
 
     def read_event(self, payload: dict[str, Any], event: ServerSentEvent, draft: Draft) -> StreamChunk | None:
@@ -105,9 +94,9 @@ class Form:
     # -- requests -----------------------------------------------------------------------------------------------------
 
     def url(self, path: str, query: Mapping[str, Any] | None = None) -> str:
-        """An address below the base; the base's query is kept, Azure's version added."""
+        """An address below the base URL, with the base's query and Azure's version."""
         version = {"api-version": self.target.api_version} if self.target.api_version else {}
-        return below(self.target.base_url, path, {**version, **(query or {})})
+        return url_below(self.target.base_url, path, {**version, **(query or {})})
 
     def post(self, url: str, body: Mapping[str, Any], *, stream: bool = False) -> Request:
         """A POST of JSON."""
@@ -132,49 +121,49 @@ class Form:
         return {}
 
     def authorise(self, request: Request, key: str | None) -> Request:
-        """The request with its credential; one that the caller put into `headers` stands."""
+        """The request with its credential, unless the caller has set that header."""
         if key is None:
             return request
         name, value = {"bearer": ("authorization", f"Bearer {key}")}.get(self.target.scheme, (self.target.scheme, key))
-        given = {header.lower() for header in self.target.headers}
-        return request if name in request.headers or name in given else request.with_headers({name: value})
+        own = {header.lower() for header in self.target.headers}
+        return request if name in request.headers or name in own else request.with_headers({name: value})
 
     # -- replies ------------------------------------------------------------------------------------------------------
 
     def parse_event(self, event: ServerSentEvent, draft: Draft) -> StreamChunk | None:
-        """Read one event: `[DONE]` ends the stream, an error by name or words is raised, a heartbeat says nothing."""
+        """Read one event: `[DONE]` ends the stream, an error is raised, a heartbeat gives no chunk."""
         data = event.data.strip()
         for line in event.comments:
             if line.startswith("{"):
-                self._note_silent(readable(line), draft)
+                self._note_unread(readable(line), draft)
         if not data:
             return None
         if data.removeprefix('"').startswith("[DONE]"):  # some servers write it as JSON
             self.done(draft)
             return None
-        payload = payload_of(data)
+        payload = reading.payload_of(data)
         if event.event == "error" or self.find_error(payload):
             raise self.event_error(payload, event)
         chunk = self.read_event(payload, event, draft) if isinstance(payload, dict) else None
         if chunk is None or not draft.spoken:
-            self._note_silent(payload, draft)
+            self._note_unread(payload, draft)
         return chunk
 
-    def _note_silent(self, payload: Any, draft: Draft) -> None:
-        """Remember an event that gave nothing, and whether it looks like a failure: an error may have to show it."""
+    def _note_unread(self, payload: Any, draft: Draft) -> None:
+        """Remember an event without output, and the first that looks like a failure, for the message of an error."""
         draft.words = kept(payload)
-        if draft.failure is None and looks_failed(payload) and not self.knows(payload):
+        if draft.failure is None and looks_failed(payload) and not self.is_own_event(payload):
             draft.failure = draft.words
 
-    def knows(self, payload: Any) -> bool:
-        """Whether an event is one of the form's own, so that no word in it is a failure of the call."""
+    def is_own_event(self, payload: Any) -> bool:
+        """Whether the vendor documents this type of event, so that it is no failure of the call."""
         return False
 
     def close(self, draft: Draft) -> StreamChunk | None:
-        """A stream has ended: what was still held of it.
+        """The chunk that was held until the end of a stream.
 
         Raises:
-            LLMNetError: its terminal event came, and there was no reply before it, or a failure and no finish or word.
+            LLMNetError: the terminal event came without a reply, or after a failure without a finish or output.
         """
         chunk = self.end(draft)
         if draft.whole:
@@ -184,14 +173,14 @@ class Form:
         return chunk
 
     def end(self, draft: Draft) -> StreamChunk | None:
-        """What a form holds back until the end of a stream."""
+        """The chunk that a form holds until the end of a stream."""
         return None
 
     def check(self, payload: Any, draft: Draft, what: str) -> None:
-        """Refuse a reply in which there was no place for what a model says: it is no empty one.
+        """Refuse a reply without a field for the model's output; where that field is empty, it is an empty reply.
 
         Raises:
-            LLMNetError: it was none; the message shows what it was.
+            LLMNetError: there is no such field; the message quotes the payload.
         """
         if draft.spoken:
             return
@@ -200,17 +189,17 @@ class Form:
         raise InvalidResponseError(f"the reply has no {what}: {cut(shown(payload), 200) or 'it said nothing'}")
 
     def done(self, draft: Draft) -> None:
-        """`[DONE]` was sent; forms that end with an event of their own take no notice."""
+        """`[DONE]` was sent; ignored by forms that end with an event of their own."""
 
     def event_error(self, payload: Any, event: ServerSentEvent) -> APIStatusError:
-        """The error of an error event; DashScope says its status in a comment, behind OpenAI's form too."""
-        return self.parse_error(200, {}, payload, said=status_in(event.comments))
+        """The error of an error event; DashScope sends its status in a comment, in OpenAI's form too."""
+        return self.parse_error(200, {}, payload, stream_status=reading.status_in(event.comments))
 
     def parse_error(
-        self, status: int, headers: Mapping[str, str], payload: Any, said: int | None = None
+        self, status: int, headers: Mapping[str, str], payload: Any, stream_status: int | None = None
     ) -> APIStatusError:
         """The typed error of an error body."""
-        return status_error(self.target.service.codes, status, headers, payload, said)
+        return status_error(self.target.service.codes, status, headers, payload, stream_status)
 
     def find_error(self, payload: Any) -> bool:
         """Whether the JSON of a success is an error."""
@@ -220,7 +209,7 @@ class Form:
         """The assistant message for the next turn."""
         return chat_message(draft)
 
-    # -- models and embeddings, in OpenAI's form unless a subclass says otherwise -----------------------------------
+    # -- models and embeddings, in OpenAI's form unless a subclass overrides them ----------------------------------
 
     def models_request(self, cursor: str | None) -> Request:
         """The request for a page of the model list."""
@@ -228,22 +217,18 @@ class Form:
 
     def parse_models(self, payload: Any) -> tuple[list[ModelInfo], str | None]:
         """The models of a page, and the cursor of the next one."""
-        listed = {"data": payload} if isinstance(payload, list) else payload  # as Together gives it
-        return models_in(listed, "data"), None
+        listed = {"data": payload} if isinstance(payload, list) else payload  # Together sends a bare list
+        return reading.models_in(listed, "data"), None
 
     def embed_request(self, inputs: list[Any], model: str, params: Mapping[str, Any]) -> Request:
         """The request for the vectors of some inputs."""
         encoding = {"encoding_format": "base64"} if self.target.base64_vectors else {}
-        given = {name: value for name, value in params.items() if value is not None}
-        return self.post(self.url("/embeddings"), {"model": model, "input": inputs, **encoding, **given})
+        body = {"model": model, "input": inputs, **encoding, **set_params(params)}
+        return self.post(self.url("/embeddings"), body)
 
     def parse_embeddings(self, payload: Any, size: int) -> EmbeddingResponse:
         """The vectors of one request for that many inputs, in their order."""
-        rows = sorted(items_of(payload, "data"), key=index_in)
-        check_size(rows, size)
-        return EmbeddingResponse(
-            vectors=[vector_of(row.get("embedding")) for row in rows],
-            model=text_of(payload.get("model")),
-            usage=usage_of(payload.get("usage"), CHAT_USAGE) or Usage(),
-            raw=payload,
-        )
+        rows = reading.items_of(payload, "data")
+        rows.sort(key=lambda row: row["index"] if isinstance(row.get("index"), int) else 0)
+        usage = reading.usage_of(payload.get("usage"), reading.CHAT_USAGE)
+        return reading.embeddings_of(payload, rows, size, usage, model=reading.text_of(payload.get("model")))

@@ -1,14 +1,14 @@
-"""Tells when a JSON text that arrives in pieces is whole; each character is looked at once, and nothing is built."""
+"""Finds out when a JSON text that arrives in pieces is complete; reads each character once and builds no value."""
 
 import re
 
 
 class Scan:
-    """A look at a JSON text that grows: whether its brackets are closed.
+    """A scan of a JSON text that grows: whether its brackets are closed.
 
     Attributes:
-        seen: characters looked at so far.
-        ended: whether nothing can be added to the text.
+        seen: characters scanned so far.
+        ended: whether the text is complete, so that nothing can be appended to it.
     """
 
     def __init__(self) -> None:
@@ -16,15 +16,15 @@ class Scan:
         self._in_string = self._escapes = self.ended = False
 
     def feed(self, text: str) -> None:
-        """Look at more of it."""
+        """Scan the next piece."""
         self.seen += len(text)
-        said = "\\" + text if self._escapes else text
+        piece = "\\" + text if self._escapes else text
         self._escapes = False
-        if said.strip():
+        if piece.strip():
             self.ended = False
-        for match in _SIGNS(said):
+        for match in _SIGNS(piece):
             self._sign(match[0])
-        if said.rstrip()[-1:] in ("}", "]"):
+        if piece.rstrip()[-1:] in ("}", "]"):
             self.ended = self._depth == 0 and not self._in_string
 
     def _sign(self, sign: str) -> None:
@@ -39,8 +39,8 @@ class Scan:
 _SIGNS = re.compile(r'\\.?|["\[\]{}]', re.DOTALL).finditer
 
 
-def is_whole(arguments: str) -> bool:
-    """Whether arguments are a whole JSON text, to which nothing can be added."""
+def is_complete(arguments: str) -> bool:
+    """Whether arguments are a complete JSON object or list, to which nothing can be appended."""
     if arguments.lstrip()[:1] not in ("{", "["):
         return False
     scan = Scan()

@@ -1,7 +1,7 @@
-"""What a model string means: `"provider:model"` is split once, and a model goes to nobody whom the caller did not name.
+"""What a model string means: `"provider:model"` is split once, and no model is sent to a provider by mistake.
 
-Where neither a provider nor an address was given, a word that names no provider and a model of another vendor's are
-refused. No error shows the string, in whose place a key may stand: it shows names of our own tables.
+Without a provider and an address, an unknown prefix and a model of another vendor are refused. No error quotes the
+string, which may be a key in the wrong place: the messages hold names of our own tables.
 """
 
 import dataclasses
@@ -10,12 +10,12 @@ from collections.abc import Mapping
 from llmnet.core.errors import ConfigurationError
 from llmnet.providers.services import NAMED, SERVICES, Service
 
-# `ft:gpt-4o:org::id` is how OpenAI names a model that was tuned.
-_NO_WORDS = ("", "ft")
-# The second is what a Chinese keyboard writes.
+# `ft:gpt-4o:org::id` is how OpenAI names a fine-tuned model.
+_NO_PROVIDER = ("", "ft")
+# The second is the one on Chinese keyboards.
 _COLONS = (":", "\N{FULLWIDTH COLON}")
-# What people call a service, though it is no name of it here.
-_CALLED: Mapping[str, str] = {
+# What people call a service, beyond its names and aliases here.
+_NICKNAMES: Mapping[str, str] = {
     **dict.fromkeys(("通义", "千问", "百炼", "灵积", "阿里", "aliyun", "alibaba", "bailian"), "dashscope"),
     **dict.fromkeys(("文心", "千帆", "百度"), "qianfan"),
     **dict.fromkeys(("智谱", "清言", "bigmodel"), "zhipu"),
@@ -26,16 +26,16 @@ _CALLED: Mapping[str, str] = {
 
 
 def split(model: str) -> tuple[Service | None, str]:
-    """The service that stands before the first colon, by any of its names, and the model; or `None` and the string."""
-    word, rest = _cut(model)
-    service = NAMED.get(word.lower())
+    """The service named before the first colon, by any of its names, and the model; or `None` and the string."""
+    prefix, rest = _cut(model)
+    service = NAMED.get(prefix.lower())
     return (None, model) if service is None else (service, rest)
 
 
 def _cut(model: str) -> tuple[str, str]:
-    """What stands before the first colon and behind it; nothing before it where there is none."""
-    word, colon, rest = min((model.partition(colon) for colon in _COLONS), key=lambda parts: len(parts[0]))
-    return (word.strip(), rest.strip()) if colon else ("", model)
+    """The text before the first colon and the text after it; `""` and the string without a colon."""
+    prefix, colon, rest = min((model.partition(colon) for colon in _COLONS), key=lambda parts: len(parts[0]))
+    return (prefix.strip(), rest.strip()) if colon else ("", model)
 
 
 @dataclasses.dataclass(frozen=True, slots=True, kw_only=True)
@@ -43,9 +43,9 @@ class ModelNames:
     """How a client reads the names of models.
 
     Attributes:
-        service: whom it talks to.
+        service: the client's service.
         named: whether the caller has named that provider.
-        placed: whether an argument or a variable says at which address.
+        placed: whether an argument or a variable sets the address.
     """
 
     service: Service
@@ -53,7 +53,7 @@ class ModelNames:
     placed: bool
 
     def own(self, model: str) -> str:
-        """The model's own name, from what a call was given.
+        """The model's name without this provider as its prefix.
 
         Raises:
             ConfigurationError: it is meant for another provider.
@@ -76,11 +76,11 @@ class ModelNames:
         if service is not None:
             raise disagreement(service.name, self.service.name)
         if not (self.named or self.placed):
-            _check_unplaced(model.lower())
+            _check_alone(model.lower())
 
 
 def disagreement(meant: str, provider: str) -> ConfigurationError:
-    """The error of a model that names one provider where another one is talked to."""
+    """The error of a model that names another provider than the client's."""
     return ConfigurationError(
         f"the model names {meant}, but the provider is {provider}, and a client talks to one provider: make a client "
         f'for {meant}; if that is part of the model\'s own name, write "{provider}:" before it'
@@ -88,15 +88,15 @@ def disagreement(meant: str, provider: str) -> ConfigurationError:
 
 
 def check_move(old: str, new: str, held: Mapping[str, object]) -> None:
-    """Check that what was given for one provider does not go to the address of another.
+    """Check that no credential for one provider is sent to the address of another.
 
     Args:
-        old: the provider that there was.
-        new: the provider that there is now.
-        held: credentials that nobody has given anew, by the names of their fields.
+        old: the provider so far.
+        new: the provider from now on.
+        held: credentials that were not set anew, by the names of their fields.
 
     Raises:
-        ConfigurationError: there is one.
+        ConfigurationError: there is such a credential.
     """
     for name in sorted(held):
         if held[name]:
@@ -106,13 +106,13 @@ def check_move(old: str, new: str, held: Mapping[str, object]) -> None:
             )
 
 
-def _check_unplaced(model: str) -> None:
-    """Check a name of which nobody has said where it goes."""
-    model = _plain(model)
-    word, _ = _cut(model)
+def _check_alone(model: str) -> None:
+    """Check a name where neither the provider nor the address is set."""
+    model = _normalised(model)
+    prefix, _ = _cut(model)
     other = _vendor(model)
-    if word not in _NO_WORDS:
-        hint = nearest(word) or (other and other.name)
+    if prefix not in _NO_PROVIDER:
+        hint = nearest(prefix) or (other and other.name)
         known = f'Did you mean "{hint}:"?' if hint else f"Known are {', '.join(sorted(SERVICES))}."
         raise ConfigurationError(
             f"what stands before the colon of the model is no provider. {known} If it is part of the model's own name, "
@@ -120,13 +120,13 @@ def _check_unplaced(model: str) -> None:
         )
     if other is not None and other.name != "openai":
         raise ConfigurationError(
-            f"the model looks like one of {other.name}'s, and no provider is named: write {_spelt(model, other.name)}, "
+            f"the model looks like one of {other.name}'s, and no provider is named: write {_fix(model, other.name)}, "
             f"or give provider= or base_url="
         )
 
 
 def _vendor(model: str) -> Service | None:
-    """The service that a name without a provider hints at, whole or in its path: `claude-3`, `anthropic/claude-3`."""
+    """The service that a name without a provider suggests, by its beginning or in a path: `anthropic/claude-3`."""
     for part in map(str.strip, model.replace("/", ".").split(".")):
         known = NAMED.get(part) or next((one for one in SERVICES.values() if part.startswith(one.families)), None)
         if known is not None:
@@ -134,15 +134,15 @@ def _vendor(model: str) -> Service | None:
     return None
 
 
-def _spelt(model: str, provider: str) -> str:
+def _fix(model: str, provider: str) -> str:
     """How to name the provider of a model."""
-    if "/" in model:  # a gateway's name for it, which the vendor itself does not know
-        return f'"{provider}:" and its name there, or before the whole the provider that serves it, as in "openrouter:"'
+    if "/" in model:  # a gateway's name for it, which the vendor itself rejects
+        return f'"{provider}:" and its name there, or before all of it the provider that serves it, as in "openrouter:"'
     return f'"{provider}:" and the name of a model' if model in NAMED else f'"{provider}:" before it'
 
 
-def _plain(model: str) -> str:
-    """A name as it looks: without blanks around it, or signs that nobody sees."""
+def _normalised(model: str) -> str:
+    """A name without blanks around it and without invisible characters."""
     if not model.isascii():
         import unicodedata  # noqa: PLC0415 - for the rare name that is not ASCII
 
@@ -152,12 +152,12 @@ def _plain(model: str) -> str:
 
 
 def nearest(word: str) -> str | None:
-    """The name of a service that a word may have been meant for."""
-    import difflib  # noqa: PLC0415 - an error is all that needs it
+    """The name of the service that a misspelt one is closest to."""
+    import difflib  # noqa: PLC0415 - only needed for the message of an error
 
-    known = {**{name: name for name in NAMED}, **_CALLED}
+    known = {**{name: name for name in NAMED}, **_NICKNAMES}
     word = word[:40].lower()
-    # A name in Chinese is part of a longer one; one in letters is not looked for in what may be a key.
-    called = next((part for part in _CALLED if not part.isascii() and part in word), None)
-    found = called or next(iter(difflib.get_close_matches(word, known, n=1, cutoff=0.65)), None)
+    # A Chinese name may be part of a longer one; a Latin name is not searched in what may be a key.
+    part = next((name for name in _NICKNAMES if not name.isascii() and name in word), None)
+    found = part or next(iter(difflib.get_close_matches(word, known, n=1, cutoff=0.65)), None)
     return found and known[found]

@@ -9,18 +9,18 @@ from typing import Any
 
 import msgspec
 
-from llmnet.core.chat import ModelInfo, StreamChunk, Usage
+from llmnet.core.chat import EmbeddingResponse, ModelInfo, StreamChunk, Usage
 from llmnet.core.errors import InvalidResponseError
 from llmnet.core.growing_text import Text, check_count
 from llmnet.core.json import decode
 from llmnet.core.preview import cut, glimpse
 
-# More than models are listed, or vectors asked for, in one request.
+# More than the models or vectors in one reply of any service.
 MAX_ROWS = 20_000
 
 
 def payload_of(data: str) -> Any:
-    """The JSON of an event, or its text: a heartbeat need be no JSON, but what begins as an object has to be.
+    """The JSON of an event, or its text: a heartbeat may be any text, but what begins with `{` must be JSON.
 
     Raises:
         InvalidResponseError: it is not.
@@ -31,7 +31,7 @@ def payload_of(data: str) -> Any:
         why = str(error)
     if not data.startswith("{"):
         return data
-    # Not where it was caught: the frames of what was caught hold the whole event.
+    # Raised outside of `except`: the frames of the error caught there hold the complete event.
     raise InvalidResponseError(f"an event of the stream is no JSON ({why}): {cut(data, 200)!r}")
 
 
@@ -39,45 +39,33 @@ def items_of(payload: Any, name: str) -> list[dict[str, Any]]:
     """A list of objects in a reply.
 
     Raises:
-        InvalidResponseError: there is none, or too long a one.
+        InvalidResponseError: there is no such list, or it is too long.
     """
-    items = payload.get(name) if isinstance(payload, dict) else None
+    items = dict_of(payload).get(name)
     if not isinstance(items, list):
         raise InvalidResponseError(f"the reply has no list {name!r}: {glimpse(payload, 200)}")
     check_count(len(items), MAX_ROWS, f"rows of {name!r}")
-    return [item for item in items if isinstance(item, dict)]
-
-
-def index_in(row: dict[str, Any]) -> int:
-    """The place of a row among its like; one that does not say comes first."""
-    index = row.get("index")
-    return index if isinstance(index, int) else 0
-
-
-def check_size(rows: list[dict[str, Any]], size: int) -> None:
-    """Refuse a reply that has another number of vectors than inputs were sent."""
-    if len(rows) != size:
-        raise InvalidResponseError(f"the reply has {len(rows)} vectors for {size} inputs")
+    return dicts_of(items)
 
 
 def text_of(value: Any) -> str:
-    """A text as it is; anything else is none."""
+    """A string as it is; `""` for anything else."""
     return value if isinstance(value, str) else ""
 
 
 def dict_of(value: Any) -> dict[str, Any]:
-    """An object as it is; anything else is an empty one."""
+    """An object as it is; an empty one for anything else."""
     return value if isinstance(value, dict) else {}
 
 
 def dicts_of(value: Any) -> list[dict[str, Any]]:
-    """The objects of a list; anything else holds none."""
+    """The objects of a list; none for anything else."""
     return [item for item in value if isinstance(item, dict)] if isinstance(value, list) else []
 
 
-def rest(whole: str, told: Text | str) -> str:
-    """The part of a text that was not told yet; what was told is put together only where there may be more."""
-    return whole[len(told) :] if len(whole) > len(told) and whole.startswith(str(told)) else ""
+def remainder(text: str, known: Text | str) -> str:
+    """What a complete text has beyond its known beginning; `""` where it is no longer or begins differently."""
+    return text[len(known) :] if len(text) > len(known) and text.startswith(str(known)) else ""
 
 
 def joined(chunks: Iterable[StreamChunk | None]) -> StreamChunk | None:
@@ -99,7 +87,7 @@ def joined(chunks: Iterable[StreamChunk | None]) -> StreamChunk | None:
 
 
 def models_in(payload: Any, name: str) -> list[ModelInfo]:
-    """The rows of a model list; null is an empty one, as Ollama says it, and a bare name is a row.
+    """The rows of a model list; null is an empty list, as Ollama sends it, and a string is a row.
 
     Raises:
         InvalidResponseError: there is no list, or none of its rows has a name.
@@ -108,24 +96,34 @@ def models_in(payload: Any, name: str) -> list[ModelInfo]:
         return []
     items_of(payload, name)
     rows = [{"id": row} if isinstance(row, str) else dict_of(row) for row in payload[name]]
-    named = [model for row in rows if (model := model_info(row)).id]
+    named = [model for row in rows if (model := _model_info(row)).id]
     if rows and not named:
         raise InvalidResponseError(f"no row of the list {name!r} has a name: {glimpse(payload, 200)}")
     return named
 
 
-def model_info(row: dict[str, Any]) -> ModelInfo:
-    """One row of a model list."""
-    found = (text_of(row.get(name)) for name in ("id", "model", "name"))
-    return ModelInfo(id=next(filter(None, found), ""), retires_at=retirement(row), raw=row)
+_RETIREMENT = ("retires_at", "retirement_date", "deprecation_date", "shutdown_date", "expires_at")
 
 
-def retirement(item: Mapping[str, Any]) -> str | None:
-    """The date on which a model retires, wherever the vendor puts it."""
-    lifecycle = item.get("lifecycle")
-    places = (item, lifecycle if isinstance(lifecycle, dict) else {})
-    names = ("retires_at", "retirement_date", "deprecation_date", "shutdown_date", "expires_at")
-    return next((str(place[name]) for place in places for name in names if place.get(name)), None)
+def _model_info(row: dict[str, Any]) -> ModelInfo:
+    names = (text_of(row.get(name)) for name in ("id", "model", "name"))
+    places = (row, dict_of(row.get("lifecycle")))
+    retires = next((str(place[name]) for place in places for name in _RETIREMENT if place.get(name)), None)
+    return ModelInfo(id=next(filter(None, names), ""), retires_at=retires, raw=row)
+
+
+def embeddings_of(
+    payload: Any, rows: list[dict[str, Any]], size: int, usage: Usage | None, *, model: str = ""
+) -> EmbeddingResponse:
+    """The vectors of a reply, from its rows in order.
+
+    Raises:
+        InvalidResponseError: the number of vectors is not `size`, that of the inputs, or one of them is no vector.
+    """
+    if len(rows) != size:
+        raise InvalidResponseError(f"the reply has {len(rows)} vectors for {size} inputs")
+    vectors = [vector_of(row.get("embedding")) for row in rows]
+    return EmbeddingResponse(vectors=vectors, model=model, usage=usage or Usage(), raw=payload)
 
 
 def vector_of(value: Any) -> list[float]:
@@ -152,7 +150,7 @@ def status_in(comments: Iterable[str]) -> int | None:
 
 Paths = Mapping[str, Iterable[tuple[str, ...]]]
 
-# A count beyond it is none, and could not be added up by whoever takes it for a float.
+# Larger counts are ignored: a float could not hold them exactly, should the caller add them up as floats.
 LARGEST = 2**53
 
 # Where each figure stands (docs/vendors.md, Usage); the first place that holds a number wins.
@@ -161,17 +159,13 @@ CHAT_USAGE: Paths = {
     "output_tokens": (("completion_tokens",), ("output_tokens",)),
     "total_tokens": (("total_tokens",),),
     "cached_tokens": (
-        ("prompt_tokens_details", "cached_tokens"),
-        ("input_tokens_details", "cached_tokens"),
-        ("prompt_cache_hit_tokens",),
-        ("cached_tokens",),  # Moonshot
-        ("cache_read_input_tokens",),  # LiteLLM, and one below
+        ("prompt_tokens_details", "cached_tokens"), ("input_tokens_details", "cached_tokens"),
+        ("prompt_cache_hit_tokens",), ("cached_tokens",),  # Moonshot
+        ("cache_read_input_tokens",),  # LiteLLM, also `cache_creation_input_tokens` below
     ),
     "cache_write_tokens": (
-        ("prompt_tokens_details", "cache_write_tokens"),
-        ("prompt_tokens_details", "cache_creation_input_tokens"),
-        ("input_tokens_details", "cache_write_tokens"),
-        ("cache_creation_input_tokens",),
+        ("prompt_tokens_details", "cache_write_tokens"), ("prompt_tokens_details", "cache_creation_input_tokens"),
+        ("input_tokens_details", "cache_write_tokens"), ("cache_creation_input_tokens",),
     ),
     "reasoning_tokens": (
         ("completion_tokens_details", "reasoning_tokens"), ("output_tokens_details", "reasoning_tokens"),
@@ -191,18 +185,18 @@ def usage_of(payload: Any, paths: Paths) -> Usage | None:
     return Usage(**found) if any(value is not None for value in found.values()) else None
 
 
-def _whole(value: Any) -> Any:
-    """A whole number, however it is written; anything else as it is."""
-    digits = isinstance(value, str) and value.isascii() and value.isdigit() and len(value) <= 16
-    return int(value) if digits or (isinstance(value, float) and value.is_integer()) else value
-
-
 def _number_at(payload: Any, places: Iterable[tuple[str, ...]]) -> int | None:
     for place in places:
         value = payload
         for name in place:
-            value = value.get(name) if isinstance(value, dict) else None
-        number = _whole(value)
+            value = dict_of(value).get(name)
+        number = _as_integer(value)
         if isinstance(number, int) and not isinstance(number, bool) and abs(number) <= LARGEST:
             return number
     return None
+
+
+def _as_integer(value: Any) -> Any:
+    """An integer that was written as text or as a float; anything else as it is."""
+    digits = isinstance(value, str) and value.isascii() and value.isdigit() and len(value) <= 16
+    return int(value) if digits or (isinstance(value, float) and value.is_integer()) else value

@@ -1,8 +1,5 @@
 """OpenAI's Responses API, as OpenAI, Azure and DashScope speak it: a reply is a list of items.
 
-A stream tells each item twice, in pieces and then whole, and some servers leave one of the two out: what was handed out
-stands, and a whole item only adds what goes beyond it.
-
 The facts: docs/vendors.md, Responses.
 """
 
@@ -14,16 +11,16 @@ from llmnet.core.draft import Draft, chat_message
 from llmnet.core.http import Request
 from llmnet.core.request import ChatRequest
 from llmnet.core.sse import ServerSentEvent
-from llmnet.providers.error_bodies import is_hollow
+from llmnet.providers.error_bodies import is_no_error
 from llmnet.providers.form import Form
-from llmnet.providers.openai_chat_reply import words_of
+from llmnet.providers.openai_chat_reply import nested_text
 from llmnet.providers.reading import CHAT_USAGE, dict_of, dicts_of, text_of, usage_of
 from llmnet.providers.responses_reply import Output, texts_beyond, texts_in
 from llmnet.providers.responses_request import FORM, RULES, input_items, sendable
 from llmnet.providers.tool_rows import arguments_text
 from llmnet.providers.writing import params_of, translated, with_items
 
-# What a text is, by the stem of its events, and what kind of it: two kinds may tell one reasoning.
+# The field and the kind of a text, by the stem of its events: two kinds may carry the same reasoning.
 TEXTS = {
     "response.output_text": ("content", "text"),
     "response.refusal": ("refusal", "refusal"),
@@ -33,8 +30,8 @@ TEXTS = {
     "response.reasoning": ("reasoning", "text"),
 }
 ARGUMENTS = {"response.function_call_arguments": "arguments", "response.custom_tool_call_input": "input"}
-# Events whose output is no text: it is to be found in `raw`.
-UNSEEN = {"response.audio.delta", "response.audio.transcript.delta", "response.image_generation_call.partial_image"}
+# Events whose output is no text: only `raw` has it.
+MEDIA = {"response.audio.delta", "response.audio.transcript.delta", "response.image_generation_call.partial_image"}
 TERMINAL = {"response.completed", "response.incomplete", "response.failed", "response.cancelled"}
 FINISH = {
     "completed": FinishReason.STOP,
@@ -52,7 +49,7 @@ class Responses(Form):
     """The Responses form."""
 
     def prepare(self, chat: ChatRequest) -> Request:
-        """Messages become items, parameters go by their new names."""
+        """Messages become items, parameters get their new names."""
         body: dict[str, Any] = {
             "model": chat.model,
             "input": input_items(chat.messages, stored=chat.params.get("store") is not False),
@@ -63,28 +60,27 @@ class Responses(Form):
         return self.post(self.url("/responses"), body, stream=chat.stream)
 
     def find_error(self, payload: Any) -> bool:
-        """An event of the stream is an error only by its name: the `code` in one is a program of the model's."""
-        named = isinstance(payload, dict) and text_of(payload.get("type")).startswith("response.")
-        return not named and super().find_error(payload)
+        """An event of the stream is an error only by its type: its `code` is a program that the model wrote."""
+        return not self.is_own_event(payload) and super().find_error(payload)
 
-    def knows(self, payload: Any) -> bool:
-        """Events of the vendor's own: a hosted tool that has failed is no failure of the call."""
+    def is_own_event(self, payload: Any) -> bool:
+        """Whether it is an event of the stream: a hosted tool that has failed is no failure of the call."""
         return text_of(dict_of(payload).get("type")).startswith("response.")
 
     def parse(self, payload: Any, draft: Draft) -> StreamChunk | None:
-        """A whole reply is what a stream's last event holds."""
-        whole = dict_of(payload)
-        listed = isinstance(whole.get("output"), list) or text_of(whole.get("output_text"))
-        chunk = self._conclude(whole, draft, whole) if listed else None
+        """A complete reply is read like a stream's last event."""
+        body = dict_of(payload)
+        has_output = isinstance(body.get("output"), list) or text_of(body.get("output_text"))
+        chunk = self._finish(body, draft, body) if has_output else None
         self.check(payload, draft, "output")
         return chunk
 
     def read_event(self, payload: dict[str, Any], event: ServerSentEvent, draft: Draft) -> StreamChunk | None:
-        """One event; those of bookkeeping only tell the reply's names."""
+        """One event; those without output only carry the reply's id and model."""
         kind = text_of(payload.get("type")) or event.event
-        stem, _, telling = kind.rpartition(".")
-        if telling in ("delta", "done") and (stem in TEXTS or stem in ARGUMENTS):
-            return draft.add(**_piece(payload, stem, telling == "done", draft), raw=payload)
+        stem, _, what = kind.rpartition(".")
+        if what in ("delta", "done") and (stem in TEXTS or stem in ARGUMENTS):
+            return draft.add(**_piece(payload, stem, what == "done", draft), raw=payload)
         if kind == "response.output_item.done":
             draft.keep(event.data)
         if kind in _ITEMS:
@@ -92,28 +88,29 @@ class Responses(Form):
         response = dict_of(payload.get("response"))
         if kind in TERMINAL:
             status = text_of(response.get("status")) or kind.removeprefix("response.")
-            return self._conclude({**(response or payload), "status": status}, draft, payload)
+            return self._finish({**(response or payload), "status": status}, draft, payload)
         draft.name(id=response.get("id"), model=response.get("model"))
-        return draft.add(raw=payload, unseen=True) if kind in UNSEEN else None
+        return draft.add(raw=payload, unseen=True) if kind in MEDIA else None
 
-    def _conclude(self, reply: dict[str, Any], draft: Draft, raw: dict[str, Any]) -> StreamChunk | None:
-        """Read the whole reply; some servers leave it empty at the end of a stream, which has told its items before."""
+    def _finish(self, reply: dict[str, Any], draft: Draft, raw: dict[str, Any]) -> StreamChunk | None:
+        """Read the complete reply; some servers leave it empty at the end of a stream, after its items."""
         draft.name(id=reply.get("id"), model=reply.get("model"))
-        if reply.get("status") == "failed" or not is_hollow(reply.get("error")):
+        if reply.get("status") == "failed" or not is_no_error(reply.get("error")):
             raise self.parse_error(200, {}, reply)
         output = draft.own(Output, draft)
         items = [row for row in enumerate(dicts_of(reply.get("output"))) if row[1]] or output.items()
-        tools, draft.items = output.pair(items)
+        tools, draft.items = output.match_calls(items)
         draft.done = True
         draft.extra["stored"] = reply.get("store") is not False
-        news = texts_beyond(texts_in(draft.items), draft)
-        if not (draft.content or any(news.values())):
-            news |= texts_in(output.opened())
-            news["content"] = news["content"] or text_of(reply.get("output_text"))
+        texts = texts_beyond(texts_in(draft.items), draft)
+        if not (draft.content or any(texts.values())):
+            texts |= output.opened_texts()
+            texts["content"] = texts["content"] or text_of(reply.get("output_text"))
         usage = usage_of(reply.get("usage"), CHAT_USAGE) or usage_of(raw.get("usage"), CHAT_USAGE)
         empty = reply.get("output") == [] and (usage is not None or reply.get("status") not in (None, "completed"))
         draft.spoken = draft.spoken or bool(items) or empty
-        return draft.add(**news, tools=tools, finish=finish_of(reply, draft, called=bool(tools)), usage=usage, raw=raw)
+        finish = finish_of(reply, called=bool(draft.tools or tools))
+        return draft.add(**texts, tools=tools, finish=finish, usage=usage, raw=raw)
 
     def message(self, draft: Draft) -> dict[str, Any]:
         """The message carries its items: only they bring reasoning back."""
@@ -121,17 +118,16 @@ class Responses(Form):
         return with_items(chat_message(draft), FORM, items)
 
 
-def _piece(payload: dict[str, Any], stem: str, whole: bool, draft: Draft) -> dict[str, Any]:
-    """A piece of a text or of a call's arguments, or the whole of it once more."""
+def _piece(payload: dict[str, Any], stem: str, complete: bool, draft: Draft) -> dict[str, Any]:
+    """What a delta adds to a text or to a call's arguments, or the event that repeats all of the text."""
     output = draft.own(Output, draft)
     if stem in ARGUMENTS:
-        named = payload.get(ARGUMENTS[stem]) if whole else payload.get("delta")
-        if not whole:
-            return output.call_piece(payload, arguments_text(named))
-        return output.call(payload, {"arguments": named, "name": payload.get("name")})
-    what, kind = TEXTS[stem]
-    piece = payload.get("refusal" if what == "refusal" else "text") if whole else payload.get("delta")
-    return output.text(payload, what, kind, words_of(piece), whole=whole)
+        if not complete:
+            return output.call_piece(payload, arguments_text(payload.get("delta")))
+        return output.call(payload, {"arguments": payload.get(ARGUMENTS[stem]), "name": payload.get("name")})
+    field, kind = TEXTS[stem]
+    value = payload.get("refusal" if field == "refusal" else "text") if complete else payload.get("delta")
+    return output.text(payload, field, kind, nested_text(value), complete=complete)
 
 
 def _open_item(payload: dict[str, Any], draft: Draft) -> StreamChunk | None:
@@ -141,22 +137,21 @@ def _open_item(payload: dict[str, Any], draft: Draft) -> StreamChunk | None:
 
 
 def _close_item(payload: dict[str, Any], draft: Draft) -> StreamChunk | None:
-    """The whole item."""
     output, item = draft.own(Output, draft), dict_of(payload.get("item"))
-    news = output.close(payload)
-    draft.silent, draft.spoken = bool(output.quiet), draft.spoken or bool(item)
+    added = output.close(payload)
+    draft.silent, draft.spoken = bool(output.pending), draft.spoken or bool(item)
     image = item.get("type") == "image_generation_call" and bool(item.get("result"))
-    return draft.add(**news, raw=payload, unseen=image)
+    return draft.add(**added, raw=payload, unseen=image)
 
 
 def _close_part(payload: dict[str, Any], draft: Draft) -> StreamChunk | None:
-    """The whole of a part of a message, for servers that tell no text in pieces."""
+    """A complete part of a message, for servers that send no text in pieces."""
     output, part = draft.own(Output, draft), dict_of(payload.get("part"))
-    what, kind = TEXTS.get(f"response.{text_of(part.get('type'))}", ("", ""))
-    if output.in_pieces or what not in ("content", "refusal"):
+    field, kind = TEXTS.get(f"response.{text_of(part.get('type'))}", ("", ""))
+    if output.has_deltas or field not in ("content", "refusal"):
         return None
-    said = words_of(part.get("refusal" if what == "refusal" else "text"))
-    return draft.add(**output.text(payload, what, kind, said, whole=True), raw=payload)
+    text = nested_text(part.get("refusal" if field == "refusal" else "text"))
+    return draft.add(**output.text(payload, field, kind, text, complete=True), raw=payload)
 
 
 def _begin_part(_: dict[str, Any], draft: Draft) -> None:
@@ -171,12 +166,12 @@ _ITEMS: dict[str, Callable[[dict[str, Any], Draft], StreamChunk | None]] = {
 }
 
 
-def finish_of(reply: dict[str, Any], draft: Draft, *, called: bool) -> tuple[FinishReason, str] | None:
-    """Why a reply ended: its status, which of an incomplete one only the details explain."""
+def finish_of(reply: dict[str, Any], *, called: bool) -> tuple[FinishReason, str] | None:
+    """Why a reply ended: its status, which only the details explain where the reply is incomplete."""
     status = text_of(reply.get("status"))
     if not status:
         return None
-    if status == "completed" and (draft.tools or called):
+    if status == "completed" and called:
         return FinishReason.TOOL_CALLS, status
     reason = dict_of(reply.get("incomplete_details")).get("reason") if status == "incomplete" else status
     return FINISH.get(text_of(reason), FinishReason.OTHER), status

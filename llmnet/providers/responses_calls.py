@@ -1,7 +1,7 @@
-"""The calls of a Responses reply: each item is one call, and the same one however often and by whatever id it is told.
+"""The calls of a Responses reply: each item is one call, and the same one however often and by whatever id it comes.
 
-Servers have been seen to make up a new `call_id`, or a new id of the item, each time that they tell a call: in its
-opening event, in its closing one, and in the output of the last event.
+Some servers make up a new `call_id`, or a new id of the item, each time that they send a call: in its opening event,
+in its closing one, and in the output of the last event.
 """
 
 from collections.abc import Callable, Mapping, Sequence
@@ -10,13 +10,13 @@ from typing import Any
 
 from llmnet.core.chat import ToolCallDelta
 from llmnet.core.draft import Draft, ToolDraft
-from llmnet.providers.reading import rest, text_of
+from llmnet.providers.reading import remainder, text_of
 from llmnet.providers.responses_request import CALL, CUSTOM_CALL
 from llmnet.providers.tool_calls import new_name
 from llmnet.providers.tool_rows import arguments_text
 
 Object = dict[str, Any]
-# Whether an item, by its order among the calls and by what it says, is the call of some number.
+# Whether an item, by its order among the calls and its fields, is the call of some number.
 Same = Callable[[int, Object, int], bool]
 
 ARGUMENTS = {CALL: "arguments", CUSTOM_CALL: "input"}
@@ -32,26 +32,26 @@ def arguments_in(item: Object) -> str:
     return arguments_text(item.get(ARGUMENTS.get(text_of(item.get("type")), "arguments")))
 
 
-def news_of_call(draft: Draft, number: int, item: Object) -> list[ToolCallDelta]:
-    """What a call's item says beyond the draft."""
+def call_increment(draft: Draft, number: int, item: Object) -> list[ToolCallDelta]:
+    """What a call's item adds to the draft."""
     known = draft.tools.get(number) or ToolDraft()
-    piece = ToolCallDelta(
+    delta = ToolCallDelta(
         index=number,
         id="" if known.id else text_of(item.get("call_id")),
         name=new_name(known.name, text_of(item.get("name"))),
-        arguments=rest(item["arguments"], known.arguments),
+        arguments=remainder(item["arguments"], known.arguments),
     )
     draft.tools.setdefault(number, known).custom |= item.get("type") == CUSTOM_CALL
-    return [piece] if piece.id or piece.name or piece.arguments else []
+    return [delta] if delta.id or delta.name or delta.arguments else []
 
 
 def numbers_of(calls: Sequence[Object], draft: Draft, items: Mapping[Any, int]) -> list[int]:
-    """The number of each call of a whole output: of the one that the stream has told, or a new one.
+    """The number of each call of a complete output: that of the same call in the stream, or a new one.
 
     Args:
         calls: the items, of which no two are one call.
-        draft: the reply under assembly, with the calls that the stream has told.
-        items: the numbers of those whose item's id is known.
+        draft: the reply under assembly, with the calls of the stream.
+        items: the numbers of the calls by the ids of their items.
     """
     left, found = sorted(draft.tools), dict[int, int]()
     new = count(max(left, default=-1) + 1)
@@ -65,21 +65,23 @@ def numbers_of(calls: Sequence[Object], draft: Draft, items: Mapping[Any, int]) 
 
 
 def _tests(draft: Draft, items: Mapping[Any, int]) -> Sequence[Same]:
-    """Whether an item is a call that was told: the surest way to know it first."""
-    told = sorted(draft.tools)
-    texts = {number: str(draft.tools[number].arguments) for number in told}
+    """How an item is recognised as a call of the stream: the most reliable test first."""
+    known = sorted(draft.tools)
+    texts = {number: str(draft.tools[number].arguments) for number in known}
 
     def has_id(_: int, item: Object, number: int) -> bool:
         return bool(item.get("call_id")) and item["call_id"] == draft.tools[number].id
 
-    def goes_on(item: Object, number: int) -> bool:
+    def continues(item: Object, number: int) -> bool:
         return arguments_in(item).startswith(texts[number])
 
     return (
-        lambda order, item, number: has_id(order, item, number) and goes_on(item, number),
+        lambda order, item, number: has_id(order, item, number) and continues(item, number),
         has_id,
         lambda _, item, number: items.get(text_of(item.get("id"))) == number,
-        lambda _, item, number: item.get("name") == draft.tools[number].name and goes_on(item, number),
-        # One without any id is known by its order.
-        lambda order, item, number: not (item.get("call_id") or item.get("id")) and told[order : order + 1] == [number],
+        lambda _, item, number: item.get("name") == draft.tools[number].name and continues(item, number),
+        # One without any id is recognised by its order.
+        lambda order, item, number: (
+            not (item.get("call_id") or item.get("id")) and known[order : order + 1] == [number]
+        ),
     )

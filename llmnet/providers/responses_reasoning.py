@@ -1,4 +1,4 @@
-"""The reasoning of a Responses stream: a blank line between its parts, and told once where two kinds tell it."""
+"""The reasoning of a Responses stream: a blank line between its parts, and each text once where two kinds repeat it."""
 
 import io
 from collections.abc import Hashable
@@ -8,51 +8,47 @@ from llmnet.core.draft import Draft
 BLANK_LINE = "\n\n"
 
 
-class Thoughts:
+class ReasoningText:
     """The reasoning of a stream.
 
     Args:
-        draft: the reply under assembly, which has what was told before, by deltas or otherwise.
+        draft: the reply under assembly, with the reasoning before this.
     """
 
     def __init__(self, draft: Draft) -> None:
         self._draft = draft
-        self._told: dict[Hashable, io.StringIO] = {}
-        self._at: dict[Hashable, int] = {}  # how far each kind of delta of an item is
+        self._texts: dict[Hashable, io.StringIO] = {}
+        self._read: dict[Hashable, int] = {}  # characters of the item's text that each kind of delta has repeated
         self._parts: dict[Hashable, Hashable] = {}
-        self._apart: set[Hashable] = set()  # kinds that tell another text than the one before them
+        self._separate: set[Hashable] = set()  # kinds whose text differs from that of the kind before
         self._source: Hashable = None
 
     def add(self, item: Hashable, kind: str, part: Hashable, piece: str) -> str:
-        """Take a piece of a part, of one kind; what of it was not told by the other kind."""
+        """Take a piece of a part, of one kind; the part of it that the other kind has not brought yet."""
         if not piece:
             return ""
         channel = (item, kind)
         if self._parts.setdefault(channel, part) != part:
             self._parts[channel] = part
             piece = BLANK_LINE + piece
-        source = channel if channel in self._apart else item
-        news = piece if channel in self._apart else self._beyond(item, channel, piece)
-        if news is None:
-            source, news = channel, self._part(item, channel) + piece
-        if not news:
+        source = channel if channel in self._separate else item
+        new = piece if channel in self._separate else self._beyond(item, channel, piece)
+        if new is None:
+            self._separate.add(channel)
+            source, new = channel, self._texts[item].getvalue()[: self._read.get(channel, 0)] + piece
+        if not new:
             return ""
-        parted = self._draft.reasoning and source != self._source
+        separated = self._draft.reasoning and source != self._source
         self._source = source
-        return BLANK_LINE + news.lstrip("\n") if parted else news
+        return BLANK_LINE + new.lstrip("\n") if separated else new
 
     def _beyond(self, item: Hashable, channel: Hashable, piece: str) -> str | None:
-        """What a piece says beyond what was told of its item; `None` where it says something else."""
-        told, at = self._told.setdefault(item, io.StringIO()), self._at.get(channel, 0)
-        told.seek(at)
-        known = told.read(len(piece))
+        """What a piece adds to the text of its item; `None` where it differs from that text."""
+        text, at = self._texts.setdefault(item, io.StringIO()), self._read.get(channel, 0)
+        text.seek(at)
+        known = text.read(len(piece))
         if not piece.startswith(known):
             return None
-        self._at[channel] = at + len(piece)
-        told.write(piece[len(known) :])
+        self._read[channel] = at + len(piece)
+        text.write(piece[len(known) :])
         return piece[len(known) :]
-
-    def _part(self, item: Hashable, channel: Hashable) -> str:
-        """Part a kind from the one before it; what they had in common so far."""
-        self._apart.add(channel)
-        return self._told[item].getvalue()[: self._at.get(channel, 0)]

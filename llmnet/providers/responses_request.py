@@ -1,4 +1,4 @@
-"""Turns a chat in OpenAI's chat form into the body of the Responses API; pure, and told by tables.
+"""Translates a chat from OpenAI's chat form into the body of the Responses API, by tables.
 
 The facts: docs/vendors.md, Translation.
 """
@@ -13,21 +13,21 @@ from llmnet.providers.writing import REFUSED, VENDOR, Rule, items_in, sent_argum
 FORM = "responses"
 CALL, CUSTOM_CALL, REASONING = "function_call", "custom_tool_call", "reasoning"
 
-# Keys of a message that are translated; further ones, such as `phase`, are the vendor's own and go out as they are.
+# Fields of a message that are translated; others, such as `phase`, are the vendor's own and are sent as they are.
 _TRANSLATED = {"role", "content", "refusal", "tool_calls", "tool_call_id"}
-# What a reply brings beside what was said. Reasoning counts only as an item that the vendor itself made; that a tool
-# has failed is told by its text.
-_UNSAID = {VENDOR, "reasoning_content", "reasoning", "reasoning_details", "annotations", "is_error"}
+# Fields of a message that are not sent: reasoning is accepted only as an item of the vendor's own, and the text of a
+# tool's answer shows that it failed.
+_NOT_SENT = {VENDOR, "reasoning_content", "reasoning", "reasoning_details", "annotations", "is_error"}
 _WITHOUT_COUNTERPART = {"name", "audio", "function_call"}
 _OWN_PARTS = ("input_", "output_", "refusal", "summary_text", "reasoning_text", "computer_screenshot")
 
 
 def input_items(messages: Sequence[Mapping[str, Any]], *, stored: bool = True) -> list[dict[str, Any]]:
-    """A conversation as items; replies of this API go back as the items that they came in.
+    """A conversation as items; replies of this API are sent back as the items that they came in.
 
     Args:
         messages: the conversation.
-        stored: whether the vendor keeps replies; else it knows none of their reasoning but what is encrypted.
+        stored: whether the vendor keeps replies; if not, it accepts only encrypted reasoning.
 
     Raises:
         ConfigurationError: something in it has no counterpart; the message names the path.
@@ -41,16 +41,15 @@ def input_items(messages: Sequence[Mapping[str, Any]], *, stored: bool = True) -
 def sendable(items: Sequence[dict[str, Any]], *, stored: bool) -> list[dict[str, Any]]:
     """The items of a reply that its vendor takes back.
 
-    Reasoning needs an item that it led to, and to be known: stored, or encrypted in the item. Arguments are JSON.
+    Reasoning must precede another item, and be stored by the vendor or encrypted in the item. Arguments must be JSON.
     """
     kept = [item for item in items if stored or item.get("type") != REASONING or item.get("encrypted_content")]
     while kept and kept[-1].get("type") == REASONING:
         kept.pop()
-    return [{**item, "arguments": "{}"} if _lacks_arguments(item) else item for item in kept]
-
-
-def _lacks_arguments(item: Mapping[str, Any]) -> bool:
-    return item.get("type") == CALL and not text_of(item.get("arguments")).strip()
+    for at, item in enumerate(kept):
+        if item.get("type") == CALL and not text_of(item.get("arguments")).strip():
+            kept[at] = {**item, "arguments": "{}"}
+    return kept
 
 
 def _items(
@@ -66,14 +65,14 @@ def _items(
     for name in sorted(_WITHOUT_COUNTERPART):
         if message.get(name):
             raise _refusal(f"{path}.{name}", f"{name!r} of a message", "leave it out for this provider")
-    return [*_said(message, path, place), *map(_call, message.get("tool_calls") or ())]
+    return [*_message(message, path, place), *map(_call, message.get("tool_calls") or ())]
 
 
-def _said(message: Mapping[str, Any], path: str, place: int) -> list[dict[str, Any]]:
-    """The message itself; of an assistant that only calls tools there is none.
+def _message(message: Mapping[str, Any], path: str, place: int) -> list[dict[str, Any]]:
+    """The item of the message itself; none for an assistant that only calls tools.
 
-    What an assistant said is an item of its own type, which strict servers refuse without all that is published of it:
-    the kind, an identity and that it is whole.
+    The item of an assistant's message has a type of its own; strict servers require all of its published fields: type,
+    id and status.
     """
     role = message["role"]
     content = _parts(message.get("content") or "", role, path)
@@ -84,17 +83,17 @@ def _said(message: Mapping[str, Any], path: str, place: int) -> list[dict[str, A
     if role == "assistant" and not content:
         return []
     own = {"type": "message", "id": f"msg_{place}", "status": "completed"} if role == "assistant" else {}
-    return [{**own, "role": role, "content": content, **_further(message)}]
+    return [{**own, "role": role, "content": content, **_other_fields(message)}]
 
 
-def _further(message: Mapping[str, Any]) -> dict[str, Any]:
-    """What else a message says, in the vendor's own words."""
-    known = _TRANSLATED | _UNSAID | _WITHOUT_COUNTERPART
+def _other_fields(message: Mapping[str, Any]) -> dict[str, Any]:
+    """The vendor's own fields of a message."""
+    known = _TRANSLATED | _NOT_SENT | _WITHOUT_COUNTERPART
     return {name: value for name, value in message.items() if name not in known and value is not None}
 
 
 def _answer(message: Mapping[str, Any], path: str, before: list[dict[str, Any]]) -> dict[str, Any]:
-    """What a tool gave; the answer to a custom tool is an item of another type."""
+    """The output of a tool; that of a custom tool is an item of another type."""
     call_id, content = message["tool_call_id"], message["content"]
     custom = any(item.get("type") == CUSTOM_CALL and item.get("call_id") == call_id for item in before)
     output = content if isinstance(content, str) else _parts(content, "tool", path)
@@ -102,18 +101,18 @@ def _answer(message: Mapping[str, Any], path: str, before: list[dict[str, Any]])
         "type": f"{CUSTOM_CALL if custom else CALL}_output",
         "call_id": call_id,
         "output": output,
-        **_further(message),
+        **_other_fields(message),
     }
 
 
 def _call(call: Mapping[str, Any]) -> dict[str, Any]:
     kind = "custom" if call.get("type") == "custom" else "function"
-    said = call.get(kind)
-    said = said if isinstance(said, Mapping) else {}
-    item = {"call_id": text_of(call.get("id")), "name": text_of(said.get("name"))}
+    value = call.get(kind)
+    fields = value if isinstance(value, Mapping) else {}
+    item = {"call_id": text_of(call.get("id")), "name": text_of(fields.get("name"))}
     if kind == "custom":
-        return {"type": CUSTOM_CALL, **item, "input": text_of(said.get("input"))}
-    return {"type": CALL, **item, "arguments": sent_arguments(said.get("arguments"))}
+        return {"type": CUSTOM_CALL, **item, "input": text_of(fields.get("input"))}
+    return {"type": CALL, **item, "arguments": sent_arguments(fields.get("arguments"))}
 
 
 def _parts(content: Any, role: str, path: str) -> list[dict[str, Any]]:
@@ -135,7 +134,7 @@ def _part(part: Mapping[str, Any], role: str, path: str) -> dict[str, Any]:
 
 
 def _image(part: Mapping[str, Any]) -> dict[str, Any]:
-    """The address is a text here, beside the detail."""
+    """The address is a string here, next to the detail."""
     image = part.get("image_url")
     made = flat({**part, "image_url": {"url": image} if isinstance(image, str) else image})
     url = made.pop("url", None)
@@ -143,18 +142,14 @@ def _image(part: Mapping[str, Any]) -> dict[str, Any]:
 
 
 def _detailed(part: Mapping[str, Any]) -> dict[str, Any]:
-    """An image in this API's own form, which must say how closely it is looked at."""
+    """An image in this API's own form, which requires `detail`."""
     return {**part, "detail": part.get("detail") or "auto"}
-
-
-def _file(part: Mapping[str, Any]) -> dict[str, Any]:
-    return {**flat(part), "type": "input_file"}
 
 
 _PARTS: dict[str, Callable[[Mapping[str, Any]], dict[str, Any]]] = {
     "image_url": _image,
     "input_image": _detailed,
-    "file": _file,
+    "file": lambda part: {**flat(part), "type": "input_file"},
 }
 
 
@@ -171,12 +166,8 @@ def flat(value: Mapping[str, Any]) -> dict[str, Any]:
     return {**{name: item for name, item in value.items() if name != kind}, **inner}
 
 
-def _tools(tools: Sequence[Mapping[str, Any]]) -> dict[str, Any]:
-    return {"tools": [_tool(tool) for tool in tools]}
-
-
 def _tool(tool: Mapping[str, Any]) -> dict[str, Any]:
-    """Functions are strict here unless it is said that they are not, and their parameters are always named."""
+    """Functions are strict here unless `strict` is false, and `parameters` is required."""
     made = flat(tool)
     if isinstance(made.get("format"), Mapping):
         made["format"] = flat(made["format"])
@@ -203,20 +194,15 @@ def _response_format(value: Any) -> dict[str, Any]:
     return {"text": {"format": flat(value)}}
 
 
+_UNSUPPORTED = ("stop", "n", "seed", "logprobs", "logit_bias", "frequency_penalty", "presence_penalty")
 RULES: dict[str, Rule] = {
     "max_tokens": "max_output_tokens",
     "max_completion_tokens": "max_output_tokens",
-    "tools": _tools,
+    "tools": lambda tools: {"tools": [_tool(tool) for tool in tools]},
     "tool_choice": _tool_choice,
     "response_format": _response_format,
     "reasoning_effort": lambda effort: {"reasoning": {"effort": effort}},
     "verbosity": lambda verbosity: {"text": {"verbosity": verbosity}},
     "stream_options": without_usage,
-    "stop": REFUSED,
-    "n": REFUSED,
-    "seed": REFUSED,
-    "logprobs": REFUSED,
-    "logit_bias": REFUSED,
-    "frequency_penalty": REFUSED,
-    "presence_penalty": REFUSED,
+    **dict.fromkeys(_UNSUPPORTED, REFUSED),
 }

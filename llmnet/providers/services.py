@@ -1,4 +1,4 @@
-"""A row a service: where it is, how it is paid for and named, which wire forms it speaks, what it does in its own way.
+"""One row for each service: its addresses, keys and names, the wire forms it speaks, and where it differs.
 
 Addresses and variables: docs/vendors.md, Addresses and keys; codes: docs/vendors.md, Errors.
 """
@@ -9,7 +9,7 @@ from typing import Any
 
 from llmnet.providers.error_codes import CODES, Codes
 
-# Whose embeddings come in base64 (docs/vendors.md, Embeddings), who refuses `stream_options`, whatever `provider` says.
+# Hosts whose embeddings come in base64 (docs/vendors.md, Embeddings), and hosts that refuse `stream_options`.
 BASE64 = ("openai.com", "openai.azure.com", "cognitiveservices.azure.com", "aliyuncs.com")
 NO_STREAM_OPTIONS = ("mistral.ai",)
 
@@ -21,8 +21,8 @@ class Api:
     """One of a service's wire forms and where it lives.
 
     Attributes:
-        form: the wire form that is spoken.
-        path: what completes a bare host.
+        form: the name of the wire form.
+        path: the path that is appended to a bare host.
     """
 
     form: str = CHAT
@@ -31,7 +31,7 @@ class Api:
 
 @dataclasses.dataclass(frozen=True, slots=True, kw_only=True)
 class BaseVariable:
-    """An environment variable that holds an address; `suffix` is appended, `apis` are those it is meant for."""
+    """An environment variable that holds an address; `suffix` is appended, `apis` limits it to those wire forms."""
 
     name: str
     suffix: str = ""
@@ -43,24 +43,24 @@ class Service:
     """One service.
 
     Attributes:
-        name: as `provider` takes it.
-        aliases: further names of it.
-        families: how the names of its own models begin, where no other vendor serves them under these names.
-        tagged: whether its models' names may have a colon of their own, as in `llama3:8b`.
-        base_url: its public address, with the version path where it has but one wire form.
+        name: the value of `provider`.
+        aliases: other names of it.
+        families: beginnings of model names that no other vendor uses.
+        tagged: whether its models' names may contain a colon, as in `llama3:8b`.
+        base_url: its public address, with the version path where it has only one wire form.
         apis: its wire forms by name, the usual one first.
-        key_vars: variables of the key with the scheme it is sent by, the first that is set wins.
-        base_vars: variables of the address.
+        key_vars: environment variables of the key, each with its scheme; the first that is set wins.
+        base_vars: environment variables of the address.
         keyless: whether it works without a key.
-        env_headers: variables that go out as headers.
-        bare_host: whether a bare host is completed by the wire form's path.
-        usage_in_streams: whether `stream_options.include_usage` is understood.
+        env_headers: environment variables that are sent as headers.
+        bare_host: whether the wire form's path is appended to a bare host.
+        usage_in_streams: whether it accepts `stream_options.include_usage`.
         base64_vectors: whether embeddings may be asked for in base64, whatever the host.
-        lacks: parameters of OpenAI's that it refuses even where they ask for nothing.
-        returns_reasoning: whether `reasoning_content` must come back in the next turn.
-        renames: parameters that it calls by another name.
+        lacks: parameters of OpenAI that it refuses even with their default value.
+        returns_reasoning: whether `reasoning_content` must be sent back in the next turn.
+        renames: parameters that have another name there.
         embed_limits: inputs in one request by prefix of the model's name; `""` is any model.
-        codes: what its error codes say.
+        codes: the meanings of its error codes.
     """
 
     name: str
@@ -106,18 +106,16 @@ ANTHROPIC = Service(
     key_vars=(("ANTHROPIC_API_KEY", "x-api-key"), ("ANTHROPIC_AUTH_TOKEN", "bearer")),
     base_vars=(BaseVariable(name="ANTHROPIC_BASE_URL"),),
     codes=Codes(
-        corrections={
-            "enforced_spend_limit_reached": "quota",
-            "contract_spend_limit_reached": "quota",
-            "linked_organization_spend_limit_reached": "quota",
-            "linked_organization_billing_unavailable": "quota",
-        },
-        messages={
-            "credit balance is too low": "quota",
-            "You have reached your specified": "quota",
-        },
+        corrections=dict.fromkeys(
+            (
+                "enforced_spend_limit_reached", "contract_spend_limit_reached",
+                "linked_organization_spend_limit_reached", "linked_organization_billing_unavailable",
+            ),
+            "quota",
+        ),
+        messages=dict.fromkeys(("credit balance is too low", "You have reached your specified"), "quota"),
     ),
-)
+)  # fmt: skip
 
 AZURE = Service(
     name="azure",
@@ -154,28 +152,15 @@ DASHSCOPE = Service(
     embed_limits={"": 10, "text-embedding-v1": 25, "text-embedding-v2": 25},
     codes=Codes(
         corrections={
-            "insufficient_quota": "rate",  # money at OpenAI, here a throttle (docs/vendors.md, Errors of DashScope)
-            "throttling": "rate",
-            "limit_requests": "rate",
-            "limit_burst_rate": "rate",
-            "arrearage": "quota",
-            "commoditynotpurchased": "quota",
-            "*billoverdue": "quota",
-            "budgetlimitexceeded": "quota",
+            # `insufficient_quota` is a throttle here (docs/vendors.md, Errors of DashScope).
+            **dict.fromkeys(("insufficient_quota", "throttling", "limit_requests", "limit_burst_rate"), "rate"),
+            **dict.fromkeys(("arrearage", "commoditynotpurchased", "*billoverdue", "budgetlimitexceeded"), "quota"),
             "allocationquota": "quota",
             "invalidapikey": "key",
-            "modelnotfound": "missing",
-            "model.notexist": "missing",
-            "model_not_supported": "missing",
-            "workspacenotfound": "missing",
-            "accessdenied": "forbidden",
-            "access_denied": "forbidden",
-            "*.accessdenied": "forbidden",
-            "datainspectionfailed": "bad",
-            "data_inspection_failed": "bad",
-            "invalidparameter": "bad",
-            "unsupportedoperation": "bad",
-            "badrequest": "bad",
+            **dict.fromkeys(("modelnotfound", "model.notexist", "model_not_supported", "workspacenotfound"), "missing"),
+            **dict.fromkeys(("accessdenied", "access_denied", "*.accessdenied"), "forbidden"),
+            **dict.fromkeys(("datainspectionfailed", "data_inspection_failed", "invalidparameter"), "bad"),
+            **dict.fromkeys(("unsupportedoperation", "badrequest"), "bad"),
         },
         messages={f"{span} allocated quota exceeded": "quota" for span in ("Free", "hour", "week", "month")},
     ),
@@ -195,10 +180,8 @@ QIANFAN = Service(
         corrections={
             "invalid_model": "missing",
             "account_overdue": "quota",
-            "tokens_too_long": "context",
-            "characters_too_long": "context",
-            "invalid_iam_token": "key",
-            "invalid_appid": "key",
+            **dict.fromkeys(("tokens_too_long", "characters_too_long"), "context"),
+            **dict.fromkeys(("invalid_iam_token", "invalid_appid"), "key"),
             "*rate_limit_exceeded": "rate",
         }
     ),
@@ -218,9 +201,9 @@ FAKE = Service(
     base64_vectors=True,
 )
 
-_FIVE = (OPENAI, ANTHROPIC, AZURE, DASHSCOPE, QIANFAN, FAKE)
+_OWN_ROWS = (OPENAI, ANTHROPIC, AZURE, DASHSCOPE, QIANFAN, FAKE)
 
-# name: (address, variable of the key); what else differs stands below.
+# name: (address, environment variables of the key); other differences are in `_QUIRKS`.
 _COMPATIBLE: dict[str, tuple[str, str]] = {
     "deepseek": ("https://api.deepseek.com", "DEEPSEEK_API_KEY"),
     "moonshot": ("https://api.moonshot.ai/v1", "MOONSHOT_API_KEY"),
@@ -253,9 +236,7 @@ _QUIRKS: dict[str, dict[str, Any]] = {
     "xai": {"aliases": ("grok",), "families": ("grok-",)},
     "gemini": {"aliases": ("google",), "families": ("gemini-",)},
     "volcengine": {"aliases": ("doubao", "ark"), "families": ("doubao-",)},
-    "ollama": {"tagged": True},
-    "vllm": {"tagged": True},
-    "lmstudio": {"tagged": True},
+    **{name: {"tagged": True} for name in ("ollama", "vllm", "lmstudio")},
     "groq": {
         "base_vars": (BaseVariable(name="GROQ_BASE_URL", suffix="/openai/v1"),),
         "lacks": ("logprobs", "top_logprobs", "logit_bias"),
@@ -270,22 +251,20 @@ _QUIRKS: dict[str, dict[str, Any]] = {
 
 
 def _compatible(name: str, base_url: str, key_vars: str) -> Service:
-    usual = Service(
-        name=name,
-        codes=CODES.get(name, Codes()),
-        base_url=base_url,
-        key_vars=tuple((variable, "bearer") for variable in key_vars.split()),
-        base_vars=(BaseVariable(name=f"{name.upper()}_BASE_URL"),),
-        keyless=not key_vars,
-    )
-    return dataclasses.replace(usual, **_QUIRKS.get(name, {}))
+    fields: dict[str, Any] = {
+        "codes": CODES.get(name, Codes()),
+        "key_vars": tuple((variable, "bearer") for variable in key_vars.split()),
+        "base_vars": (BaseVariable(name=f"{name.upper()}_BASE_URL"),),
+        "keyless": not key_vars,
+    }
+    return Service(name=name, base_url=base_url, **fields | _QUIRKS.get(name, {}))
 
 
-SERVICES: dict[str, Service] = {service.name: service for service in _FIVE} | {
+SERVICES: dict[str, Service] = {service.name: service for service in _OWN_ROWS} | {
     name: _compatible(name, *row) for name, row in _COMPATIBLE.items()
 }
 
-# By all their names.
+# By names and aliases.
 NAMED: dict[str, Service] = {
     name: service for service in SERVICES.values() for name in (service.name, *service.aliases)
 }

@@ -13,24 +13,24 @@ from llmnet.providers.tool_rows import arguments_text
 Rule = str | Callable[[Any], dict[str, Any]] | None
 REFUSED: Rule = None
 
-# Values that ask for what happens anyway; `False` and what is empty do so of every parameter.
+# Values that ask for what happens anyway; so do `False` and empty values of every parameter.
 _NEUTRAL = {"n": 1, "frequency_penalty": 0, "presence_penalty": 0, "top_logprobs": 0}
 
 
-def below(base_url: str, path: str, query: Mapping[str, Any]) -> str:
-    """An address below a base whose own query stays."""
+def url_below(base_url: str, path: str, query: Mapping[str, Any]) -> str:
+    """A base URL with a path and a query appended; parameters of the base's own query win."""
     parts = urlsplit(base_url)
     kept = dict(pair.partition("=")[::2] for pair in parts.query.split("&") if pair)
-    asked = urlencode({name: value for name, value in query.items() if name not in kept and value is not None})
-    whole = "&".join(filter(None, (parts.query, asked)))
-    return urlunsplit((parts.scheme, parts.netloc, parts.path.rstrip("/") + path, whole, ""))
+    added = urlencode({name: value for name, value in query.items() if name not in kept and value is not None})
+    joined = "&".join(filter(None, (parts.query, added)))
+    return urlunsplit((parts.scheme, parts.netloc, parts.path.rstrip("/") + path, joined, ""))
 
 
 def translated(params: Mapping[str, Any], rules: Mapping[str, Rule], form: str) -> dict[str, Any]:
-    """Parameters by a form's table; those that it does not name pass as they are.
+    """Parameters translated by a form's table; those without a rule pass as they are.
 
     Raises:
-        ConfigurationError: the form has no counterpart for one of them, or it was given twice, by both its names.
+        ConfigurationError: the form has no counterpart for one of them, or one stands there under both its names.
     """
     body: dict[str, Any] = {}
     for name, value in params.items():
@@ -41,63 +41,71 @@ def translated(params: Mapping[str, Any], rules: Mapping[str, Rule], form: str) 
             raise ConfigurationError(f"{name} has no counterpart in the {form} form; leave it out for this provider")
         if rule != name and rule in params:
             raise ConfigurationError(f"{name} and {rule} are two names of one parameter here; give one of them")
-        merge(body, {rule: value} if isinstance(rule, str) else rule(value))
+        _merge(body, {rule: value} if isinstance(rule, str) else rule(value))
     return body
 
 
+def _merge(body: dict[str, Any], more: Mapping[str, Any]) -> None:
+    """Merge values into a body, dicts within dicts."""
+    for name, value in more.items():
+        if isinstance(value, dict) and isinstance(body.get(name), dict):
+            body[name] = {**body[name]}
+            _merge(body[name], value)
+        else:
+            body[name] = value
+
+
 def is_neutral(name: str, value: Any) -> bool:
-    """Whether a parameter asks for nothing."""
+    """Whether a parameter asks for what happens without it."""
     if isinstance(value, bool | Mapping | list | tuple):
         return not value
     return name in _NEUTRAL and bool(value == _NEUTRAL[name])
 
 
-def kept_as(name: str) -> Callable[[Any], dict[str, Any]]:
-    """The rule of a parameter that goes out as it is, for the vendor to judge, unless it asks for nothing."""
+def unless_neutral(name: str) -> Callable[[Any], dict[str, Any]]:
+    """The rule of a parameter that is sent as it is, for the vendor to accept or refuse, unless it is neutral."""
     return lambda value: {} if is_neutral(name, value) else {name: value}
 
 
+def set_params(params: Mapping[str, Any]) -> dict[str, Any]:
+    """The parameters that are not `None`."""
+    return {name: value for name, value in params.items() if value is not None}
+
+
 def params_of(chat: ChatRequest) -> dict[str, Any]:
-    """The parameters of a chat; those of a stream say nothing to a plain call, and vendors refuse them there."""
+    """The parameters of a chat; without those of a stream for a plain call, where vendors refuse them."""
     return {name: value for name, value in chat.params.items() if chat.stream or name != "stream_options"}
 
 
 def without_usage(options: Any) -> dict[str, Any]:
-    """The options of a stream that always tells its usage, and knows no word that asks for it."""
+    """The stream options of a form that always sends usage and has no parameter that asks for it."""
     left = {name: value for name, value in options.items() if name != "include_usage"}
     return {"stream_options": left} if left else {}
 
 
 def without_options(options: Any) -> dict[str, Any]:
-    """The options of a stream in a form that has none of them: its usage always comes, and what is off stays so."""
-    left = without_usage(options).get("stream_options", {})
-    for name, value in left.items():
-        if not is_neutral(name, value):
+    """The stream options of a form that has none; neutral ones are dropped.
+
+    Raises:
+        ConfigurationError: one of them asks for something.
+    """
+    for name, value in options.items():
+        if name != "include_usage" and not is_neutral(name, value):
             raise ConfigurationError(f"stream_options: {name!r} has no counterpart in this form; leave it out")
     return {}
-
-
-def merge(body: dict[str, Any], more: Mapping[str, Any]) -> None:
-    """Lay values into a body, dicts within dicts."""
-    for name, value in more.items():
-        if isinstance(value, dict) and isinstance(body.get(name), dict):
-            body[name] = {**body[name]}
-            merge(body[name], value)
-        else:
-            body[name] = value
 
 
 VENDOR = "vendor"
 
 
-def tidy(message: Mapping[str, Any]) -> dict[str, Any]:
-    """A message of the chat form without what says nothing, which vendors refuse: null and empty lists, but as content.
+def without_empty(message: Mapping[str, Any]) -> dict[str, Any]:
+    """A message of the chat form without null and empty lists, which vendors refuse, except in `content`.
 
-    The arguments of its calls are JSON text.
+    The arguments of its calls become JSON text.
     """
-    said = {name: value for name, value in message.items() if name == "content" or value not in (None, [], ())}
-    calls = {"tool_calls": [_with_text(call) for call in said["tool_calls"]]} if "tool_calls" in said else {}
-    return {**said, **calls}
+    kept = {name: value for name, value in message.items() if name == "content" or value not in (None, [], ())}
+    calls = {"tool_calls": [_with_text(call) for call in kept["tool_calls"]]} if "tool_calls" in kept else {}
+    return {**kept, **calls}
 
 
 def _with_text(call: Mapping[str, Any]) -> dict[str, Any]:
@@ -108,26 +116,26 @@ def _with_text(call: Mapping[str, Any]) -> dict[str, Any]:
 
 
 def sent_arguments(arguments: Any) -> str:
-    """The arguments of a call as they go out: JSON text, and none are an empty object."""
+    """The arguments of a call as they are sent: JSON text, an empty object where there are none."""
     text = arguments_text(arguments)
     return text if text.strip() else "{}"
 
 
 def with_items(message: dict[str, Any], form: str, items: list[dict[str, Any]]) -> dict[str, Any]:
     """An assistant message that also carries the vendor's own items, for the next turn with the same wire form."""
-    own = {"form": form, "items": mended(items), "said": said_in(message)}
+    own = {"form": form, "items": mended(items), "said": _compared(message)}
     return {**message, VENDOR: own} if items else message
 
 
 def items_in(message: Mapping[str, Any], form: str) -> list[dict[str, Any]] | None:
-    """The vendor's own items in a message, if they are of this form and the caller has not rewritten what they say."""
+    """The vendor's own items in a message, if they are of this form and the caller has not edited the message since."""
     own = message.get(VENDOR)
-    if not isinstance(own, dict) or own.get("form") != form or own.get("said") != said_in(message):
+    if not isinstance(own, dict) or own.get("form") != form or own.get("said") != _compared(message):
         return None
     items = own.get("items")
     return items if isinstance(items, list) else None
 
 
-def said_in(message: Mapping[str, Any]) -> dict[str, Any]:
-    """What a message says in OpenAI's form: by it a rewritten message is told from one that came so."""
+def _compared(message: Mapping[str, Any]) -> dict[str, Any]:
+    """The fields that show whether a message was edited."""
     return {name: message.get(name) for name in ("content", "tool_calls")}

@@ -33,7 +33,7 @@ from llmnet.core.secrets import Secrets
 from llmnet.core.sse import SSEDecoder
 from llmnet.providers import addresses, error_phrases
 from llmnet.providers.error_bodies import find_error, status_error
-from llmnet.providers.error_codes import Codes, meaning
+from llmnet.providers.error_codes import Codes, lookup
 from llmnet.providers.json_scan import Scan
 from llmnet.transports.sync.reader import chunk_size
 
@@ -277,7 +277,7 @@ READERS = {
     "errors, without a secret": (hidden_error, lambda n: b'{"error":{"message":"x","d":[%b1]}}' % (b'"",' * n), 30_000),
     "errors, escapes": (hidden_error, lambda n: b'{"error":{"message":"%b"}}' % (b"%41" * n), 30_000),
     "error names": (
-        lambda name: [meaning(name, {"*perday*": 1, "*image*": 2}) for _ in range(20)],
+        lambda name: [lookup(name, {"*perday*": 1, "*image*": 2}) for _ in range(20)],
         many("perda"),
         20_000,
     ),
@@ -406,8 +406,11 @@ PATTERNS = {
     ("providers/addresses.py", LONG["_CALLS"].pattern): OURS,
     ("providers/error_phrases.py", LONG["_USED_UP"].pattern): ("search", lambda n: "daily a b c " * (n // 12)),
     ("providers/error_phrases.py", LONG["_QUOTED"].pattern): ("split", lambda n: '"' + "\\\"'a " * (n // 5)),
-    ("providers/error_phrases.py", LONG["_TOLD"].pattern): ("search", lambda n: "error" + " " * 27),  # never more
-    ("providers/error_phrases.py", LONG["_TELLING"].pattern): ("search", lambda n: '\\"error' * (n // 7)),
+    ("providers/error_phrases.py", LONG["_MESSAGE_FIELD"].pattern): (
+        "search",
+        lambda n: "error" + " " * 27,
+    ),  # never more
+    ("providers/error_phrases.py", LONG["_JSON_MESSAGE"].pattern): ("search", lambda n: '\\"error' * (n // 7)),
     ("providers/error_phrases.py", LONG["_LONG"].pattern): (
         "search",
         lambda n: "exceed input tokens 输入" * (n // 22),

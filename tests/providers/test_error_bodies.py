@@ -28,7 +28,7 @@ from llmnet.core.preview import SHOWN as SNIPPET
 from llmnet.core.retry import RetryPolicy
 from llmnet.core.retry_after import hint_in_body
 from llmnet.providers.error_bodies import detail_of, find_error, has_code, status_error
-from llmnet.providers.error_codes import CORRECTIONS, STATUSES, WORDS, Codes, class_of, meaning
+from llmnet.providers.error_codes import CATEGORIES, CORRECTIONS, STATUSES, Codes, class_of, lookup
 from llmnet.providers.services import SERVICES
 
 BAD, KEY, DENIED, MISSING, CONFLICT = (
@@ -533,23 +533,23 @@ def test_what_is_no_error(payload):
     [("a", 1), ("b.c", 2), ("b.d", 3), ("x.y", None), ("rpm_limit", 4), ("limit", None), ("a.z", 1), ("q.d", 3)],
 )
 def test_a_name_means_itself_a_pattern_or_its_family(name, expected):
-    assert meaning(name, {"a": 1, "b.c": 2, "*.d": 3, "*_limit": 4, "b": 5}) == expected
+    assert lookup(name, {"a": 1, "b.c": 2, "*.d": 3, "*_limit": 4, "b": 5}) == expected
 
 
 def test_names_of_the_service_come_first():
     codes = Codes(corrections={"insufficient_quota": "rate"}, messages={"Free quota": "quota"})
-    assert codes.word(["insufficient_quota"], "") == "rate"
-    assert codes.word(["insufficient_quota"], "Free quota used up") == "quota"
-    assert codes.word(["nothing", "model_not_found"], "") == "missing"
-    assert codes.word([], "") is None
+    assert codes.category(["insufficient_quota"], "") == "rate"
+    assert codes.category(["insufficient_quota"], "Free quota used up") == "quota"
+    assert codes.category(["nothing", "model_not_found"], "") == "missing"
+    assert codes.category([], "") is None
 
 
 def test_tables_are_in_lower_case_and_know_their_words():
     for codes in (Codes(corrections=CORRECTIONS), *(service.codes for service in SERVICES.values())):
         assert all(name == name.lower() for name in codes.corrections)
-        assert {*codes.corrections.values(), *codes.messages.values()} <= WORDS.keys()
+        assert {*codes.corrections.values(), *codes.messages.values()} <= CATEGORIES.keys()
     assert all(name == name.lower() for name in STATUSES)
-    assert all(issubclass(cls, class_of(status)) for cls, status in WORDS.values())
+    assert all(issubclass(cls, class_of(status)) for cls, status in CATEGORIES.values())
 
 
 # -- whatever may come ------------------------------------------------------------------------------------------------------
