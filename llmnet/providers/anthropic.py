@@ -27,14 +27,11 @@ MAX_TOKENS = 8192
 MODELS_IN_A_PAGE = 1000
 
 FINISH: dict[str, FinishReason] = {
-    "end_turn": FinishReason.STOP,
-    "stop_sequence": FinishReason.STOP,
-    "max_tokens": FinishReason.LENGTH,
-    "model_context_window_exceeded": FinishReason.LENGTH,
+    **dict.fromkeys(("end_turn", "stop_sequence"), FinishReason.STOP),
+    **dict.fromkeys(("max_tokens", "model_context_window_exceeded"), FinishReason.LENGTH),
     "tool_use": FinishReason.TOOL_CALLS,
     "refusal": FinishReason.REFUSAL,
-    "pause_turn": FinishReason.PAUSED,
-    "compaction": FinishReason.PAUSED,
+    **dict.fromkeys(("pause_turn", "compaction"), FinishReason.PAUSED),
 }
 
 
@@ -99,9 +96,8 @@ class Messages(Form):
 
     def parse_models(self, payload: Any) -> tuple[list[ModelInfo], str | None]:
         """The models of a page; its last id is the cursor of the next one."""
-        return models_in(payload, "data"), (text_of(payload.get("last_id")) or None) if payload.get(
-            "has_more"
-        ) else None
+        models = models_in(payload, "data")
+        return models, (text_of(payload.get("last_id")) or None) if payload.get("has_more") else None
 
     def embed_request(self, *_: Any, **__: Any) -> Request:
         """Anthropic has no embeddings."""

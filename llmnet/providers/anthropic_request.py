@@ -169,14 +169,12 @@ def _image(image: Any, path: str) -> dict[str, Any]:
     url = text_of(image.get("url") if isinstance(image, Mapping) else image)
     if isinstance(image, Mapping) and image.get("detail") == "low":
         raise _lacking(f"{path}.detail 'low'")
-    return {"type": "image", "source": _url_source(url, path) or _image_source(url, path)}
-
-
-def _image_source(url: str, path: str) -> dict[str, Any]:
+    if source := _url_source(url, path):
+        return {"type": "image", "source": source}
     media, data, is_base64 = _data_url(url, path)
     if media not in IMAGES or not is_base64:
         raise ConfigurationError(f"{path} must be base64 of {', '.join(IMAGES)}, not {url[:40]!r}")
-    return {"type": "base64", "media_type": media, "data": data}
+    return {"type": "image", "source": {"type": "base64", "media_type": media, "data": data}}
 
 
 def _file(file: Any, path: str) -> dict[str, Any]:

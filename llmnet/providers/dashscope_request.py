@@ -11,16 +11,8 @@ from typing import Any
 
 from llmnet.core.errors import ConfigurationError
 from llmnet.core.request import ChatRequest
-from llmnet.providers.writing import (
-    REFUSED,
-    VENDOR,
-    Rule,
-    params_of,
-    translated,
-    unless_neutral,
-    without_empty,
-    without_options,
-)
+from llmnet.providers import writing
+from llmnet.providers.writing import REFUSED, Rule
 
 MEDIA = frozenset({"image", "audio", "video"})
 _OWN = MEDIA | {"text"}
@@ -45,8 +37,8 @@ RULES: dict[str, Rule] = {
     "max_completion_tokens": "max_tokens",
     "reasoning_effort": _thinking,
     "frequency_penalty": REFUSED,
-    "store": unless_neutral("store"),
-    "stream_options": without_options,
+    "store": writing.unless_neutral("store"),
+    "stream_options": writing.without_options,
     "user": REFUSED,
     "metadata": REFUSED,
 }
@@ -56,8 +48,8 @@ def parameters(chat: ChatRequest) -> dict[str, Any]:
     """The body's `parameters`; the caller's own in the vendor's names win over translations and defaults."""
     defaults = {"result_format": "message"} | ({"incremental_output": True} if chat.stream else {})
     ours = {name: value for name, value in defaults.items() if name not in chat.dropped}
-    translated_first = dict(sorted(params_of(chat).items(), key=lambda item: item[0] not in RULES))
-    return ours | translated(translated_first, RULES, "native")
+    sorted_params = dict(sorted(writing.params_of(chat).items(), key=lambda item: item[0] not in RULES))
+    return ours | writing.translated(sorted_params, RULES, "native")
 
 
 def native_messages(messages: Sequence[Mapping[str, Any]]) -> tuple[list[dict[str, Any]], bool]:
@@ -68,8 +60,7 @@ def native_messages(messages: Sequence[Mapping[str, Any]]) -> tuple[list[dict[st
     """
     read = [_read(message, f"messages[{i}]") for i, message in enumerate(messages)]
     multimodal = any(_has_media(message["content"]) for message in read)
-    fit = _as_parts if multimodal else _as_text
-    return [{**message, "content": fit(message["content"])} for message in read], multimodal
+    return [{**message, "content": _content(message["content"], multimodal)} for message in read], multimodal
 
 
 def _read(message: Mapping[str, Any], path: str) -> dict[str, Any]:
@@ -80,7 +71,7 @@ def _read(message: Mapping[str, Any], path: str) -> dict[str, Any]:
         content = [_part(part, f"{path}.content[{i}]") for i, part in enumerate(content)]
     if role == "tool" and _has_media(content):
         raise ConfigurationError(f"{path}.content: DashScope's native form takes only text as the answer of a tool")
-    kept = without_empty({name: value for name, value in message.items() if name != VENDOR})
+    kept = writing.without_empty({name: value for name, value in message.items() if name != writing.VENDOR})
     return {**kept, "role": _ROLES.get(role, role), "content": content}
 
 
@@ -88,14 +79,10 @@ def _has_media(content: Any) -> bool:
     return isinstance(content, list) and any(MEDIA & part.keys() for part in content)
 
 
-def _as_parts(content: str | list[Part] | None) -> list[Part]:
-    if isinstance(content, str):
-        return [{"text": content}]
-    return content or []
-
-
-def _as_text(content: str | list[Part] | None) -> str | list[Part]:
-    """Plain text parts become one string; a part with more fields, such as `cache_control`, keeps the list."""
+def _content(content: str | list[Part] | None, multimodal: bool) -> str | list[Part]:
+    """Parts for a multimodal model, else a string; a part with more than text, like `cache_control`, keeps the list."""
+    if multimodal:
+        return [{"text": content}] if isinstance(content, str) else content or []
     if isinstance(content, list) and all(part.keys() == {"text"} for part in content):
         return "".join(part["text"] for part in content)
     return content or ""

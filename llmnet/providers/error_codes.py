@@ -5,39 +5,28 @@ from collections.abc import Iterable, Mapping
 from fnmatch import fnmatchcase
 from typing import TypeVar
 
-from llmnet.core.errors import (
-    APIStatusError,
-    AuthenticationError,
-    BadRequestError,
-    ConflictError,
-    ContextLengthError,
-    NotFoundError,
-    OverloadedError,
-    PermissionDeniedError,
-    QuotaExceededError,
-    RateLimitError,
-    ServerError,
-)
+from llmnet.core import errors
+from llmnet.core.errors import APIStatusError, ServerError
 
 T = TypeVar("T")
 
 BY_STATUS: dict[int, type[APIStatusError]] = {
-    400: BadRequestError, 401: AuthenticationError, 402: QuotaExceededError, 403: PermissionDeniedError,
-    404: NotFoundError, 409: ConflictError, 413: BadRequestError, 422: BadRequestError, 429: RateLimitError,
-    529: OverloadedError,
+    400: errors.BadRequestError, 401: errors.AuthenticationError, 402: errors.QuotaExceededError,
+    403: errors.PermissionDeniedError, 404: errors.NotFoundError, 409: errors.ConflictError,
+    413: errors.BadRequestError, 422: errors.BadRequestError, 429: errors.RateLimitError, 529: errors.OverloadedError,
 }  # fmt: skip
 
 # What an error is about: its class, and its status where it comes inside a success.
 CATEGORIES: dict[str, tuple[type[APIStatusError], int]] = {
-    "quota": (QuotaExceededError, 429),
-    "rate": (RateLimitError, 429),
-    "too large": (RateLimitError, 429),  # one request exceeds the limit of a minute: waiting does not help
-    "overloaded": (OverloadedError, 529),
-    "context": (ContextLengthError, 400),
-    "bad": (BadRequestError, 400),
-    "key": (AuthenticationError, 401),
-    "forbidden": (PermissionDeniedError, 403),
-    "missing": (NotFoundError, 404),
+    "quota": (errors.QuotaExceededError, 429),
+    "rate": (errors.RateLimitError, 429),
+    "too large": (errors.RateLimitError, 429),  # one request exceeds the limit of a minute: waiting does not help
+    "overloaded": (errors.OverloadedError, 529),
+    "context": (errors.ContextLengthError, 400),
+    "bad": (errors.BadRequestError, 400),
+    "key": (errors.AuthenticationError, 401),
+    "forbidden": (errors.PermissionDeniedError, 403),
+    "missing": (errors.NotFoundError, 404),
     "server": (ServerError, 500),
 }
 

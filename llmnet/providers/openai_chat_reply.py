@@ -9,26 +9,13 @@ from llmnet.providers.reading import CHAT_USAGE, dict_of, dicts_of, text_of, usa
 
 Object = dict[str, Any]
 
+# By the services' own values, and those of Anthropic and Google, which gateways pass on unchanged.
 FINISH: dict[str, FinishReason] = {
-    "stop": FinishReason.STOP,
-    "eos": FinishReason.STOP,  # Together
-    "eos_token": FinishReason.STOP,  # TGI, and the next one
-    "stop_sequence": FinishReason.STOP,
-    "length": FinishReason.LENGTH,
-    "model_length": FinishReason.LENGTH,
-    "tool_calls": FinishReason.TOOL_CALLS,
-    "function_call": FinishReason.TOOL_CALLS,
-    "content_filter": FinishReason.CONTENT_FILTER,
-    "sensitive": FinishReason.CONTENT_FILTER,
-    "error": FinishReason.ERROR,
-    "insufficient_system_resource": FinishReason.ERROR,
-    "network_error": FinishReason.ERROR,  # Zhipu, and the next one
-    "model_context_window_exceeded": FinishReason.LENGTH,
-    # Values of Anthropic and Google, which gateways pass on unchanged.
-    "end_turn": FinishReason.STOP,
-    "max_tokens": FinishReason.LENGTH,
-    "tool_use": FinishReason.TOOL_CALLS,
-    "safety": FinishReason.CONTENT_FILTER,
+    **dict.fromkeys(("stop", "eos", "eos_token", "stop_sequence", "end_turn"), FinishReason.STOP),
+    **dict.fromkeys(("length", "model_length", "max_tokens", "model_context_window_exceeded"), FinishReason.LENGTH),
+    **dict.fromkeys(("tool_calls", "function_call", "tool_use"), FinishReason.TOOL_CALLS),
+    **dict.fromkeys(("content_filter", "sensitive", "safety"), FinishReason.CONTENT_FILTER),
+    **dict.fromkeys(("error", "insufficient_system_resource", "network_error"), FinishReason.ERROR),
 }
 # Qianfan flags content that must not be displayed, next to an ordinary finish (docs/vendors.md, Chat completions).
 _UNSAFE_FLAG = 2
@@ -153,19 +140,15 @@ def refusal_of(message: Object) -> str:
 def finish_of(choice: Object) -> Finish | None:
     """Why a choice ended; null, an absent key, `""` and the string `"null"` mean that it has not."""
     native = _reason_in(choice.get("finish_reason"))
-    if native in _NO_FINISH and (native := _finish_elsewhere(choice)) in _NO_FINISH:
+    if native in _NO_FINISH:
+        inner = (dict_of(choice.get(field)) for field in ("delta", "message"))
+        elsewhere = [message["finish_reason"] for message in inner if "finish_reason" in message]
+        native = _reason_in(elsewhere[0] if elsewhere else choice.get("finish_details"))
+    if native in _NO_FINISH:
         return None
     flag = choice.get("flag")
     unsafe = isinstance(flag, int) and flag >= _UNSAFE_FLAG
     return FinishReason.CONTENT_FILTER if unsafe else FINISH.get(native.lower(), FinishReason.OTHER), native
-
-
-def _finish_elsewhere(choice: Object) -> str:
-    for field in ("delta", "message"):
-        message = dict_of(choice.get(field))
-        if "finish_reason" in message:
-            return _reason_in(message["finish_reason"])
-    return _reason_in(choice.get("finish_details"))
 
 
 def _reason_in(value: Any) -> str:

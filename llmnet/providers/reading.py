@@ -153,7 +153,7 @@ Paths = Mapping[str, Iterable[tuple[str, ...]]]
 # Larger counts are ignored: a float could not hold them exactly, should the caller add them up as floats.
 LARGEST = 2**53
 
-# Where each figure stands (docs/vendors.md, Usage); the first place that holds a number wins.
+# Where each figure stands (docs/vendors.md, Usage); the first place with a number wins.
 CHAT_USAGE: Paths = {
     "input_tokens": (("prompt_tokens",), ("input_tokens",)),
     "output_tokens": (("completion_tokens",), ("output_tokens",)),

@@ -35,12 +35,9 @@ MEDIA = {"response.audio.delta", "response.audio.transcript.delta", "response.im
 TERMINAL = {"response.completed", "response.incomplete", "response.failed", "response.cancelled"}
 FINISH = {
     "completed": FinishReason.STOP,
-    "queued": FinishReason.PAUSED,
-    "in_progress": FinishReason.PAUSED,
-    "failed": FinishReason.ERROR,
-    "cancelled": FinishReason.ERROR,
-    "max_output_tokens": FinishReason.LENGTH,
-    "max_messages": FinishReason.LENGTH,
+    **dict.fromkeys(("queued", "in_progress"), FinishReason.PAUSED),
+    **dict.fromkeys(("failed", "cancelled"), FinishReason.ERROR),
+    **dict.fromkeys(("max_output_tokens", "max_messages"), FinishReason.LENGTH),
     "content_filter": FinishReason.CONTENT_FILTER,
 }
 

@@ -104,8 +104,9 @@ def without_empty(message: Mapping[str, Any]) -> dict[str, Any]:
     The arguments of its calls become JSON text.
     """
     kept = {name: value for name, value in message.items() if name == "content" or value not in (None, [], ())}
-    calls = {"tool_calls": [_with_text(call) for call in kept["tool_calls"]]} if "tool_calls" in kept else {}
-    return {**kept, **calls}
+    if "tool_calls" in kept:
+        kept["tool_calls"] = [_with_text(call) for call in kept["tool_calls"]]
+    return kept
 
 
 def _with_text(call: Mapping[str, Any]) -> dict[str, Any]:

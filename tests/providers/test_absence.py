@@ -17,11 +17,11 @@ from support.replies import (
     output,
     peer,
     plain,
+    read_json,
     response,
     started,
     stopped,
     streamed,
-    whole,
 )
 
 import llmnet
@@ -59,7 +59,7 @@ ABSENT = [
 
 @pytest.mark.parametrize(("name", "payload"), ABSENT, ids=range(len(ABSENT)))
 def test_a_whole_reply_that_holds_none(name, payload):
-    error = whole(form(name), payload)
+    error = read_json(form(name), payload)
     assert type(error) is InvalidResponseError
     assert str(payload)[:60] in str(error)
 
@@ -67,14 +67,14 @@ def test_a_whole_reply_that_holds_none(name, payload):
 @pytest.mark.parametrize("payload", FAILURES, ids=range(len(FAILURES)))
 @pytest.mark.parametrize("name", [CHAT, RESPONSES, MESSAGES, NATIVE])
 def test_a_failure_in_words_that_nobody_knows(name, payload):
-    error = whole(form(name), payload)
+    error = read_json(form(name), payload)
     assert isinstance(error, ServerError)
     assert (error.http_status, WORDS in str(error)) == (200, True)
 
 
-SAID = chunk({"content": "Hi"})
+HI = chunk({"content": "Hi"})
 ROLE = chunk({"role": "assistant"})
-UNHEARD = [
+WITHOUT_REPLY = [
     (CHAT, [DONE]),
     (CHAT, ["null", "5", '"x"', DONE]),
     (CHAT, [{"choices": []}, DONE]),
@@ -95,16 +95,16 @@ UNHEARD = [
 ]  # fmt: skip
 
 
-@pytest.mark.parametrize(("name", "said"), UNHEARD, ids=range(len(UNHEARD)))
-def test_a_stream_that_ends_before_any_reply(name, said):
-    assert type(streamed(form(name), *said)) is InvalidResponseError
+@pytest.mark.parametrize(("name", "stream_events"), WITHOUT_REPLY, ids=range(len(WITHOUT_REPLY)))
+def test_a_stream_that_ends_before_any_reply(name, stream_events):
+    assert type(streamed(form(name), *stream_events)) is InvalidResponseError
 
 
 @pytest.mark.parametrize("payload", FAILURES, ids=range(len(FAILURES)))
 @pytest.mark.parametrize(
     ("name", "before", "behind"),
     [
-        (CHAT, [], [DONE]), (CHAT, [ROLE], [DONE]), (CHAT, [SAID], [DONE]), (CHAT, [], []), (CHAT, [SAID], []),
+        (CHAT, [], [DONE]), (CHAT, [ROLE], [DONE]), (CHAT, [HI], [DONE]), (CHAT, [], []), (CHAT, [HI], []),
         (MESSAGES, [], [{"type": "message_stop"}]), (MESSAGES, [started()], []), (RESPONSES, [], []), (NATIVE, [], []),
     ],
 )  # fmt: skip
@@ -123,13 +123,13 @@ def test_a_failure_that_is_no_event_at_all():
 
 @pytest.mark.parametrize("payload", FAILURES, ids=range(len(FAILURES)))
 def test_what_looks_like_a_failure_takes_nothing_from_a_reply_that_has_finished(payload):
-    assert streamed(form(), SAID, payload, chunk(finish="stop"), DONE).content == "Hi"
+    assert streamed(form(), HI, payload, chunk(finish="stop"), DONE).content == "Hi"
 
 
 @pytest.mark.parametrize(
     "last", ["queue position 7", b"queue position 7", b": queue position 7", b"<p>\nqueue position 7</p>\n"]
 )
-@pytest.mark.parametrize("before", [[], [ROLE], [SAID]])
+@pytest.mark.parametrize("before", [[], [ROLE], [HI]])
 def test_the_last_words_of_a_stream_that_breaks_off(before, last):
     error = streamed(form(), *before, last)
     assert isinstance(error, IncompleteStreamError)
@@ -148,8 +148,8 @@ IN_A_CHOICE = [
 @pytest.mark.parametrize("payload", IN_A_CHOICE, ids=range(len(IN_A_CHOICE)))
 def test_a_failure_inside_a_choice(payload):
     """As OpenRouter tells what has gone wrong behind it."""
-    mid = streamed(form(), SAID, payload, DONE)
-    for error in (whole(form(), payload), streamed(form(), payload, DONE), mid):
+    mid = streamed(form(), HI, payload, DONE)
+    for error in (read_json(form(), payload), streamed(form(), payload, DONE), mid):
         assert isinstance(error, ServerError)
         assert (error.status, WORDS in str(error)) == (502, True)
 
@@ -157,7 +157,7 @@ def test_a_failure_inside_a_choice(payload):
 def test_a_hollow_failure_inside_a_choice():
     for hollow in ({}, None, "", {"code": 0, "message": "success"}):
         payload = completion({"content": "Hi", "error": hollow}, choice={"error": hollow})
-        assert whole(form(), payload).content == streamed(form(), payload, DONE).content == "Hi"
+        assert read_json(form(), payload).content == streamed(form(), payload, DONE).content == "Hi"
 
 
 SPOKEN = [
@@ -176,8 +176,8 @@ def test_a_failure_in_a_stream_that_has_said_nothing(payload, end):
 
 @pytest.mark.parametrize("payload", SPOKEN, ids=range(len(SPOKEN)))
 def test_a_failure_behind_words_that_have_not_finished(payload):
-    assert WORDS in str(streamed(form(), SAID, payload, DONE))
-    assert streamed(form(), SAID, payload, chunk(finish="stop"), DONE).content == "Hi"
+    assert WORDS in str(streamed(form(), HI, payload, DONE))
+    assert streamed(form(), HI, payload, chunk(finish="stop"), DONE).content == "Hi"
 
 
 EMPTY = [
@@ -192,9 +192,9 @@ EMPTY = [
 ]  # fmt: skip
 
 
-@pytest.mark.parametrize(("name", "payload", "said"), EMPTY, ids=range(len(EMPTY)))
-def test_a_reply_that_says_that_it_is_empty(name, payload, said):
-    assert whole(form(name), payload).content == streamed(form(name), *said).content == ""
+@pytest.mark.parametrize(("name", "payload", "stream_events"), EMPTY, ids=range(len(EMPTY)))
+def test_a_reply_that_says_that_it_is_empty(name, payload, stream_events):
+    assert read_json(form(name), payload).content == streamed(form(name), *stream_events).content == ""
 
 
 def test_lists_that_are_none():
@@ -228,9 +228,9 @@ def _at(port, fields):
 
 
 def test_a_failure_inside_a_choice_on_both_fronts(front):
-    said = STREAM_HEAD + chunked(events(SAID, IN_A_CHOICE[1], DONE)) + b"0\r\n\r\n"
+    stream_events = STREAM_HEAD + chunked(events(HI, IN_A_CHOICE[1], DONE)) + b"0\r\n\r\n"
     with (
-        peer(lambda connection: connection.sendall(said)) as port,
+        peer(lambda connection: connection.sendall(stream_events)) as port,
         front.client(**_at(port, {**at_port(0), "max_retries": 0, "timeout": 20})) as client,
         pytest.raises(llmnet.ServerError, match=WORDS) as caught,
     ):

@@ -56,12 +56,12 @@ def turns(*messages):
     return sent(list(messages))["messages"]
 
 
-def parts(*given):
-    return turns({"role": "user", "content": list(given)})[0]["content"]
+def parts(*values):
+    return turns({"role": "user", "content": list(values)})[0]["content"]
 
 
-def text(said, **more):
-    return {"type": "text", "text": said, **more}
+def text(built, **more):
+    return {"type": "text", "text": built, **more}
 
 
 def call(call_id, name, arguments):
@@ -73,8 +73,8 @@ USER = {"role": "user", "content": "Hi"}
 
 def sent_back(reply):
     """What the next turn says of a reply."""
-    said = turns(USER, json.loads(json.dumps(reply.message)), USER)
-    return said[1]["content"] if len(said) == 3 else []
+    built = turns(USER, json.loads(json.dumps(reply.message)), USER)
+    return built[1]["content"] if len(built) == 3 else []
 
 
 # -- the request ------------------------------------------------------------------------------------------------------
@@ -404,7 +404,7 @@ def test_no_arguments_are_an_empty_object(arguments):
 
 
 def test_blank_text_and_unsigned_thinking_are_dropped():
-    said = turns(
+    built = turns(
         {"role": "user", "content": [text(""), text("a"), text(" \n")]},
         {
             "role": "assistant",
@@ -414,7 +414,7 @@ def test_blank_text_and_unsigned_thinking_are_dropped():
         {"role": "user", "content": ""},
         {"role": "assistant", "content": None},
     )
-    assert said == [{"role": "user", "content": [text("a")]}, {"role": "assistant", "content": [text("b")]}]
+    assert built == [{"role": "user", "content": [text("a")]}, {"role": "assistant", "content": [text("b")]}]
 
 
 @pytest.mark.parametrize(
@@ -490,22 +490,22 @@ def test_a_whole_tool_conversation():
 
 
 def test_tool_results_come_first_and_empty_ones_are_answers():
-    said = turns(
+    built = turns(
         USER,
         {"role": "assistant", "content": None, "tool_calls": [call("a", "f", "{}"), call("b", "f", "{}")]},
         {"role": "tool", "tool_call_id": "a", "content": ""},
         {"role": "user", "content": "Wait"},
         {"role": "tool", "tool_call_id": "b", "content": [text("")]},
     )
-    assert said[2]["content"] == [
+    assert built[2]["content"] == [
         {"type": "tool_result", "tool_use_id": "a"}, {"type": "tool_result", "tool_use_id": "b"}, text("Wait"),
     ]  # fmt: skip
 
 
 def test_a_tool_result_repeats_the_toolset_of_its_call():
     use = {"type": "tool_use", "id": "a", "name": "click", "input": {}, "toolset_name": "computer"}
-    said = turns(USER, {"role": "assistant", "content": [use]}, {"role": "tool", "tool_call_id": "a", "content": "ok"})
-    assert said[2]["content"] == [
+    built = turns(USER, {"role": "assistant", "content": [use]}, {"role": "tool", "tool_call_id": "a", "content": "ok"})
+    assert built[2]["content"] == [
         {"type": "tool_result", "tool_use_id": "a", "content": "ok", "toolset_name": "computer"}
     ]
 
@@ -518,7 +518,7 @@ def exchange(*, stream):
     return Exchange(client, client.prepare(chat_request("Hi", "claude-x", {}, stream=stream)), stream=stream)
 
 
-def whole(**fields):
+def complete(**fields):
     payload = {
         "id": "msg_1", "type": "message", "role": "assistant", "model": "claude-x", "content": [text("Hello")],
         "stop_reason": "end_turn", "stop_sequence": None, "usage": {"input_tokens": 3, "output_tokens": 2}, **fields,
@@ -534,10 +534,10 @@ SEARCH = {"type": "server_tool_use", "id": "s1", "name": "web_search", "input": 
 FOUND = {"type": "web_search_tool_result", "tool_use_id": "s1", "content": []}
 
 
-def test_a_whole_reply():
+def test_a_complete_reply():
     cited = text("Hello ", citations=[{"type": "char_location", "cited_text": "x"}])
     blocks = [THOUGHT, SEARCH, FOUND, cited, text("you"), {"type": "redacted_thinking", "data": "…"}, USE]
-    reply = whole(content=blocks, stop_reason="tool_use")
+    reply = complete(content=blocks, stop_reason="tool_use")
     assert (reply.id, reply.model, reply.provider) == ("msg_1", "claude-x", "anthropic")
     assert (reply.content, reply.reasoning, reply.refusal) == ("Hello you", "Hm. ", None)
     assert [(c.id, c.name, c.arguments) for c in reply.tool_calls] == [("t1", "f", '{"a": 1}')]
@@ -551,7 +551,7 @@ def test_a_whole_reply():
 
 
 def test_what_the_caller_rewrote_is_sent_as_rewritten():
-    reply = whole(content=[THOUGHT, text("Hello")])
+    reply = complete(content=[THOUGHT, text("Hello")])
     assert turns(USER, {**reply.message, "content": "Hallo"})[1]["content"] == [text("Hallo")]
 
 
@@ -564,13 +564,13 @@ def test_what_the_caller_rewrote_is_sent_as_rewritten():
     ],
 )  # fmt: skip
 def test_stop_reasons(stop, reason):
-    reply = whole(stop_reason=stop)
+    reply = complete(stop_reason=stop)
     assert (reply.finish_reason, reply.native_finish_reason) == (reason, stop)
 
 
 @pytest.mark.parametrize("stop", [None, ""])
 def test_no_stop_reason_is_never_guessed(stop):
-    assert whole(stop_reason=stop).finish_reason is None
+    assert complete(stop_reason=stop).finish_reason is None
 
 
 @pytest.mark.parametrize(
@@ -582,7 +582,7 @@ def test_no_stop_reason_is_never_guessed(stop):
     ],
 )
 def test_refusals(details, refusal):
-    reply = whole(content=[], stop_reason="refusal", stop_details=details)
+    reply = complete(content=[], stop_reason="refusal", stop_details=details)
     assert (reply.finish_reason, reply.refusal, reply.content) == (FinishReason.REFUSAL, refusal, "")
     assert reply.message == {"role": "assistant", "content": ""}
 
@@ -606,7 +606,7 @@ def test_refusals(details, refusal):
     ids=str,
 )  # fmt: skip
 def test_usage(usage, figures):
-    assert whole(usage=usage).usage == figures
+    assert complete(usage=usage).usage == figures
 
 
 @pytest.mark.parametrize(
@@ -746,7 +746,7 @@ def test_a_whole_stream():
 
 
 def test_a_stream_and_a_whole_reply_agree():
-    message = whole(content=[THOUGHT, text("Hello"), USE], stop_reason="tool_use").message
+    message = complete(content=[THOUGHT, text("Hello"), USE], stop_reason="tool_use").message
     one, _ = streamed(
         start(), opened(0, type="thinking", thinking=""), grown(0, "thinking_delta", thinking="Hm. "),
         grown(0, "signature_delta", signature="sig"), stopped(0), opened(1, type="text", text="Hel"), grown(1, "text_delta", text="lo"),
@@ -826,10 +826,10 @@ def test_usage_that_the_end_does_not_repeat_stays():
 
 
 def test_a_repeated_start_is_ignored_and_another_one_is_a_splice():
-    said = opened(0, type="text", text="") + grown(0, "text_delta", text="A")
-    one, _ = streamed(start(), start(), said, start(), stopped(0), ended(), STOP)
+    built = opened(0, type="text", text="") + grown(0, "text_delta", text="A")
+    one, _ = streamed(start(), start(), built, start(), stopped(0), ended(), STOP)
     assert one.value.content == "A"
-    one, error = failed(start(), said, start("msg_2"))
+    one, error = failed(start(), built, start("msg_2"))
     assert isinstance(error, InvalidResponseError)
     assert one.partial().content == "A"
 
@@ -932,8 +932,8 @@ def problem(kind, message="no", **details):
     ],
 )
 def test_an_error_inside_a_stream_is_that_of_its_status(kind, cls, status):
-    said = start() + opened(0, type="text", text="") + grown(0, "text_delta", text="A")
-    one, error = failed(said, f"event: error\ndata: {json.dumps(problem(kind))}\n\n")
+    built = start() + opened(0, type="text", text="") + grown(0, "text_delta", text="A")
+    one, error = failed(built, f"event: error\ndata: {json.dumps(problem(kind))}\n\n")
     assert type(error) is cls
     assert (error.status, error.http_status, error.type, error.request_id) == (status, 200, kind, "req_1")
     assert one.partial().content == "A"

@@ -86,7 +86,7 @@ def test_the_callers_headers_stand():
 
 
 @pytest.mark.parametrize(
-    ("given", "expected"),
+    ("chat_params", "expected"),
     [
         ({"max_tokens": 5}, {"max_tokens": 5}),
         ({"max_completion_tokens": 5}, {"max_tokens": 5}),
@@ -122,12 +122,12 @@ def test_the_callers_headers_stand():
     ],
     ids=lambda value: json.dumps(value)[:50],
 )
-def test_parameters(given, expected):
-    assert sent(**given)["parameters"] == {"result_format": "message", **expected}
+def test_parameters(chat_params, expected):
+    assert sent(**chat_params)["parameters"] == {"result_format": "message", **expected}
 
 
 @pytest.mark.parametrize(
-    ("given", "expected"),
+    ("chat_params", "expected"),
     [
         ({"incremental_output": False}, {"result_format": "message", "incremental_output": False}),
         ({"incremental_output": None}, {"result_format": "message"}),
@@ -136,12 +136,12 @@ def test_parameters(given, expected):
         ({"stream_options": None}, {"result_format": "message", "incremental_output": True}),
     ],
 )
-def test_the_callers_own_value_stands_over_a_default(given, expected):
-    assert sent(stream=True, **given)["parameters"] == expected
+def test_the_callers_own_value_stands_over_a_default(chat_params, expected):
+    assert sent(stream=True, **chat_params)["parameters"] == expected
 
 
 @pytest.mark.parametrize(
-    "given",
+    "chat_params",
     [
         {"user": "u"}, {"metadata": {"a": "b"}}, {"frequency_penalty": 1},
         {"stream_options": {"chunk_include_usage": True}},
@@ -149,9 +149,9 @@ def test_the_callers_own_value_stands_over_a_default(given, expected):
     ],
     ids=str,
 )  # fmt: skip
-def test_what_has_no_counterpart_is_refused(given):
-    with pytest.raises(ConfigurationError, match=next(iter(given))):
-        prepared(stream=True, **given)
+def test_what_has_no_counterpart_is_refused(chat_params):
+    with pytest.raises(ConfigurationError, match=next(iter(chat_params))):
+        prepared(stream=True, **chat_params)
 
 
 @pytest.mark.parametrize(
@@ -280,7 +280,9 @@ def test_a_whole_conversation_with_tools():
         },
     ]
     message = {"role": "assistant", "content": "Let me see.", "reasoning_content": "Two calls.", "tool_calls": calls}
-    reply = whole({"output": {"choices": [{"finish_reason": "tool_calls", "message": message}]}, "request_id": "r-1"})
+    reply = read_json(
+        {"output": {"choices": [{"finish_reason": "tool_calls", "message": message}]}, "request_id": "r-1"}
+    )
     assert reply.finish_reason is FinishReason.TOOL_CALLS
     assert reply.reasoning == "Two calls."
     assert [call.json() for call in reply.tool_calls] == [{"city": "Paris"}, {"city": "Rome"}]
@@ -322,7 +324,7 @@ def opened(*, stream, status=200, headers=None):
     return exchange
 
 
-def whole(payload, *, stream=False):
+def read_json(payload, *, stream=False):
     exchange = opened(stream=stream, headers=Headers({"content-type": "application/json"}))
     return exchange.finish(json.dumps(payload).encode())
 
@@ -332,7 +334,7 @@ def frame(output, event="result", status=200, **fields):
     return f"id:1\nevent:{event}\n:HTTP_STATUS/{status}\ndata:{json.dumps(payload)}\n\n".encode()
 
 
-def said(content="", finish="null", tokens=None, **message):
+def text_frame(content="", finish="null", tokens=None, **message):
     choice = {"message": {"role": "assistant", "content": content, **message}, "finish_reason": finish}
     usage = {} if tokens is None else {"usage": {"input_tokens": 3, "output_tokens": tokens}}
     return frame({"choices": [choice]}, **usage)
@@ -353,7 +355,7 @@ def failure(*frames):
 
 
 def test_a_stream():
-    chunks, reply = streamed(said("Hel", tokens=1), said("lo", tokens=2), said("", "stop", tokens=2))
+    chunks, reply = streamed(text_frame("Hel", tokens=1), text_frame("lo", tokens=2), text_frame("", "stop", tokens=2))
     assert [str(chunk) for chunk in chunks] == ["Hel", "lo", ""]
     assert [chunk.usage.output_tokens for chunk in chunks] == [1, 2, 2]
     assert (reply.content, reply.finish_reason, reply.native_finish_reason) == ("Hello", FinishReason.STOP, "stop")
@@ -374,19 +376,19 @@ def test_a_stream():
 )
 def test_frames_that_repeat_and_frames_that_add(pieces, expected):
     finishes = ["null"] * (len(pieces) - 1) + ["stop"]
-    chunks, reply = streamed(*(said(piece, finish) for piece, finish in zip(pieces, finishes, strict=True)))
+    chunks, reply = streamed(*(text_frame(piece, finish) for piece, finish in zip(pieces, finishes, strict=True)))
     assert reply.content == expected
     assert "".join(map(str, chunks)) == expected
     multimodal = [
-        said([{"text": piece}] if piece else [], finish) for piece, finish in zip(pieces, finishes, strict=True)
+        text_frame([{"text": piece}] if piece else [], finish) for piece, finish in zip(pieces, finishes, strict=True)
     ]
     assert streamed(*multimodal)[1].content == expected
 
 
 def test_reasoning_then_text_both_repeated():
-    frames = [said("", reasoning_content=text) for text in ("H", "Hm", "Hm.")]
-    frames += [said(text, reasoning_content="Hm.") for text in ("Y", "Yes")]
-    _, reply = streamed(*frames, said("Yes", "stop", reasoning_content="Hm."))
+    frames = [text_frame("", reasoning_content=text) for text in ("H", "Hm", "Hm.")]
+    frames += [text_frame(text, reasoning_content="Hm.") for text in ("Y", "Yes")]
+    _, reply = streamed(*frames, text_frame("Yes", "stop", reasoning_content="Hm."))
     assert (reply.reasoning, reply.content) == ("Hm.", "Yes")
 
 
@@ -397,11 +399,11 @@ def fragment(arguments, index=0, call_id="", name=None):
 
 def test_tool_calls_in_fragments():
     chunks, reply = streamed(
-        said("", tool_calls=[fragment('{"a"', 0, "c1", "f")]),
-        said("", tool_calls=[fragment(": 1}", 0, "", "")]),
-        said("", tool_calls=[fragment(None, 1, "c2", "g")]),
-        said("", tool_calls=[fragment("{}", 1)]),
-        said("", "tool_calls"),
+        text_frame("", tool_calls=[fragment('{"a"', 0, "c1", "f")]),
+        text_frame("", tool_calls=[fragment(": 1}", 0, "", "")]),
+        text_frame("", tool_calls=[fragment(None, 1, "c2", "g")]),
+        text_frame("", tool_calls=[fragment("{}", 1)]),
+        text_frame("", "tool_calls"),
     )
     assert reply.tool_calls == [
         ToolCall(id="c1", name="f", arguments='{"a": 1}'),
@@ -418,11 +420,11 @@ def test_tool_calls_repeated_whole():
         (lambda arguments: fragment(arguments, 1, "c2", "g")),
     )
     chunks, reply = streamed(
-        said("So:"),
-        said("So:", tool_calls=[first('{"a"')]),
-        said("So:", tool_calls=[first('{"a": 1}')]),
-        said("So:", tool_calls=[first('{"a": 1}'), second('{"b"')]),
-        said("So:", "tool_calls", tool_calls=[first('{"a": 1}'), second('{"b": 2}')]),
+        text_frame("So:"),
+        text_frame("So:", tool_calls=[first('{"a"')]),
+        text_frame("So:", tool_calls=[first('{"a": 1}')]),
+        text_frame("So:", tool_calls=[first('{"a": 1}'), second('{"b"')]),
+        text_frame("So:", "tool_calls", tool_calls=[first('{"a": 1}'), second('{"b": 2}')]),
     )
     assert reply.content == "So:"
     assert reply.tool_calls == [
@@ -439,7 +441,7 @@ def test_the_text_form():
         frame({"text": text, "finish_reason": end}) for text, end in (("1+", "null"), ("1", None), ("=2", "stop"))
     ]
     assert streamed(*frames)[1].content == "1+1=2"
-    reply = whole(
+    reply = read_json(
         {"output": {"text": "hi", "finish_reason": "stop"}, "usage": {"input_tokens": 1}, "code": "", "message": ""}
     )
     assert (reply.content, reply.native_finish_reason, reply.usage) == ("hi", "stop", Usage(input_tokens=1))
@@ -492,12 +494,12 @@ def test_deep_research_that_is_cut():
 
 @pytest.mark.parametrize("finish", ["null", None, ""])
 def test_a_stream_without_its_end_is_incomplete(finish):
-    error = failure(said("Hel", finish))
+    error = failure(text_frame("Hel", finish))
     assert isinstance(error, IncompleteStreamError)
 
 
 def test_nothing_is_read_behind_the_end():
-    _, reply = streamed(said("a", "length"), said("b", "stop"), b"data:broken\n\n")
+    _, reply = streamed(text_frame("a", "length"), text_frame("b", "stop"), b"data:broken\n\n")
     assert (reply.content, reply.finish_reason) == ("a", FinishReason.LENGTH)
 
 
@@ -523,7 +525,7 @@ def test_several_choices_give_the_first():
     ],
 )
 def test_finish_reasons(finish, expected):
-    assert streamed(said("a", finish))[1].finish_reason is expected
+    assert streamed(text_frame("a", finish))[1].finish_reason is expected
 
 
 def test_unknown_things_are_skipped():
@@ -536,13 +538,17 @@ def test_unknown_things_are_skipped():
         frame({"choices": "?"}),
         frame({"message": 3}),
     ]
-    chunks, reply = streamed(*strange, said("a", new_field=1), said("", "stop"))
+    chunks, reply = streamed(*strange, text_frame("a", new_field=1), text_frame("", "stop"))
     assert reply.content == "a"
     assert [str(chunk) for chunk in chunks] == ["a", ""]
 
 
 def test_lines_without_blank_lines_between_them():
-    frames = [said("Hel", tokens=1), said("lo", tokens=2, reasoning_content="r"), said("!", "stop", tokens=3)]
+    frames = [
+        text_frame("Hel", tokens=1),
+        text_frame("lo", tokens=2, reasoning_content="r"),
+        text_frame("!", "stop", tokens=3),
+    ]
     chunks, reply = streamed(*(data.replace(b"\n\n", b"\n") for data in frames))
     assert (reply.content, reply.reasoning, reply.usage.output_tokens) == ("Hello!", "r", 3)
     assert [str(chunk) for chunk in chunks] == ["Hel", "lo", "!"]
@@ -556,12 +562,12 @@ def test_json_over_several_data_lines_is_one_frame():
 def test_a_line_that_is_no_json():
     error = failure(b"data:{oops\n\n")
     assert isinstance(error, InvalidResponseError)
-    error = failure(said("a").replace(b"\n\n", b"\n"), b"data:{oops\n\n")
+    error = failure(text_frame("a").replace(b"\n\n", b"\n"), b"data:{oops\n\n")
     assert isinstance(error, InvalidResponseError)
 
 
 def test_an_error_behind_frames_without_blank_lines():
-    frames = [said("Hel"), frame(None, "error", 429, code="Throttling.RateQuota", message="slow down")]
+    frames = [text_frame("Hel"), frame(None, "error", 429, code="Throttling.RateQuota", message="slow down")]
     error = failure(*(data.replace(b"\n\n", b"\n") for data in frames))
     assert isinstance(error, RateLimitError)
     assert error.status == 429
@@ -613,7 +619,7 @@ def test_an_error_behind_frames_without_blank_lines():
         ),
     ],
 )
-@pytest.mark.parametrize("before", [b"", said("Hel", tokens=1)], ids=["first", "later"])
+@pytest.mark.parametrize("before", [b"", text_frame("Hel", tokens=1)], ids=["first", "later"])
 def test_errors_inside_a_stream(before, data, cls, status, code):
     exchange = opened(stream=True)
     chunks = exchange.feed(before)
@@ -632,7 +638,7 @@ def test_errors_of_plain_replies():
         {"output": {"text": "x"}, "code": "InvalidParameter", "message": "m"},
     ):
         with pytest.raises(Fault) as caught:
-            whole(payload)
+            read_json(payload)
         assert isinstance(caught.value.outcome.error, BadRequestError)
     error = opened(stream=True, status=401, headers=Headers({"content-type": "application/json"})).fail(
         b'{"code":"InvalidApiKey","message":"m","request_id":"r"}'
@@ -646,7 +652,7 @@ def test_errors_of_plain_replies():
 )
 def test_a_reply_without_output_is_invalid(payload):
     with pytest.raises(Fault) as caught:
-        whole(payload)
+        read_json(payload)
     assert isinstance(caught.value.outcome.error, InvalidResponseError)
 
 

@@ -48,8 +48,8 @@ RATE, QUOTA, SERVER, BUSY, LONG, OTHER = (
 )
 
 
-def error_of(service, status, body, headers=None, said=None):
-    error = status_error(SERVICES[service].codes, status, Headers(headers or {}), body, said)
+def error_of(service, status, body, headers=None, stream_status=None):
+    error = status_error(SERVICES[service].codes, status, Headers(headers or {}), body, stream_status)
     error.meta = Meta(headers=Headers(headers or {}))
     return error
 
@@ -496,11 +496,11 @@ INSIDE = [
 
 
 @pytest.mark.parametrize(
-    ("service", "payload", "said", "cls", "status", "retried"), INSIDE, ids=lambda value: str(value)[:60]
+    ("service", "payload", "stream_status", "cls", "status", "retried"), INSIDE, ids=lambda value: str(value)[:60]
 )
-def test_errors_inside_a_success(service, payload, said, cls, status, retried):
+def test_errors_inside_a_success(service, payload, stream_status, cls, status, retried):
     assert find_error(payload)
-    error = error_of(service, 200, payload, said=said)
+    error = error_of(service, 200, payload, stream_status=stream_status)
     assert type(error) is cls
     assert (error.status, error.http_status) == (status, 200)
     assert repeats(error) is retried
@@ -575,11 +575,11 @@ PAYLOADS = st.recursive(
     st.none() | st.integers(400, 599),
     st.dictionaries(st.sampled_from(["retry-after", "x-bce-error-message", "X-Request-Id"]), st.text()),
 )
-def test_reading_an_error_never_fails(payload, service, status, said, headers):
-    error = error_of(service, status, payload, headers, said)
+def test_reading_an_error_never_fails(payload, service, status, stream_status, headers):
+    error = error_of(service, status, payload, headers, stream_status)
     assert isinstance(error, APIStatusError)
     assert error.http_status == status
-    assert error.status == said or said is None
+    assert error.status == stream_status or stream_status is None
     assert not 200 <= error.status < 300
     assert error.code is None or isinstance(error.code, str)
     assert error.type is None or isinstance(error.type, str)

@@ -92,9 +92,9 @@ def test_text_that_repeats_while_a_tool_call_grows_is_a_repetition():
 @pytest.mark.parametrize("kept", [True, False], ids=["reasoning stays", "reasoning goes"])
 def test_reasoning_is_counted_apart(kept):
     thought = ["H", "Hm", "Hm."]
-    said = ["Y", "Ye", "Yes", "Yes"]
+    full = ["Y", "Ye", "Yes", "Yes"]
     frames = [{"reasoning": text} for text in thought]
-    frames += [{"content": text, "reasoning": "Hm." if kept else ""} for text in said]
+    frames += [{"content": text, "reasoning": "Hm." if kept else ""} for text in full]
     assert texts(frames) == {"reasoning": "Hm.", "content": "Yes"}
 
 
@@ -106,7 +106,7 @@ PLACES = st.sampled_from(["reasoning", "content", 0, 1])
 PIECES = st.lists(st.tuples(PLACES, st.text("ab1 ", min_size=1, max_size=4)), min_size=1, max_size=12)
 
 
-def whole(pieces):
+def joined(pieces):
     out = {}
     for place, piece in pieces:
         out[place] = out.get(place, "") + piece
@@ -115,9 +115,9 @@ def whole(pieces):
 
 @given(PIECES)
 def test_whatever_is_repeated_is_said_once(pieces):
-    frames = [whole(pieces[: i + 1]) for i in range(len(pieces))]
+    frames = [joined(pieces[: i + 1]) for i in range(len(pieces))]
     tokens = [*range(len(frames)), len(frames) - 1]
-    assert texts([*frames, frames[-1]], tokens) == whole(pieces)
+    assert texts([*frames, frames[-1]], tokens) == joined(pieces)
 
 
 def looks_like_a_repetition(pieces):
@@ -133,7 +133,7 @@ def looks_like_a_repetition(pieces):
 def test_whatever_is_added_is_said_in_full(pieces):
     assume(not looks_like_a_repetition(pieces))
     frames = [{place: piece} for place, piece in pieces]
-    assert texts([*frames, {}], list(range(len(frames) + 1))) == whole(pieces)
+    assert texts([*frames, {}], list(range(len(frames) + 1))) == joined(pieces)
 
 
 def test_the_cost_of_increments_is_linear():

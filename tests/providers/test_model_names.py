@@ -40,11 +40,11 @@ UNKNOWN = {
 }  # fmt: skip
 
 
-def refusal(front, *words, positional=(), action=lambda client: None, **fields):
+def refusal(front, *expected, positional=(), action=lambda client: None, **fields):
     with pytest.raises(ConfigurationError) as caught:
         attempt(front, positional, fields, action)
-    for word in words:
-        assert word in str(caught.value)
+    for text in expected:
+        assert text in str(caught.value)
     assert SECRET not in str(caught.value)
     return str(caught.value)
 
@@ -65,20 +65,20 @@ def test_the_tables_are_those_of_the_services():
 
 
 @pytest.mark.parametrize("front", FRONTS)
-@pytest.mark.parametrize("word", [*SERVICES, *ALIASES])
-def test_every_name_of_a_service(front, word):
-    address = {"base_url": ELSEWHERE} if NAMED[word].name == "azure" else {}
-    for written in (f"{word}:m:1", f"{word.upper()}: m:1 ", f" {word}\uff1am:1"):
-        assert names(front, written, **address) == (NAMED[word].name, "m:1")
-    assert names(front, "m", provider=word, **address) == (NAMED[word].name, "m")
-    assert names(front, f"{word}:m", provider=NAMED[word].name, **address) == (NAMED[word].name, "m")
+@pytest.mark.parametrize("alias", [*SERVICES, *ALIASES])
+def test_every_name_of_a_service(front, alias):
+    address = {"base_url": ELSEWHERE} if NAMED[alias].name == "azure" else {}
+    for written in (f"{alias}:m:1", f"{alias.upper()}: m:1 ", f" {alias}\uff1am:1"):
+        assert names(front, written, **address) == (NAMED[alias].name, "m:1")
+    assert names(front, "m", provider=alias, **address) == (NAMED[alias].name, "m")
+    assert names(front, f"{alias}:m", provider=NAMED[alias].name, **address) == (NAMED[alias].name, "m")
 
 
 @pytest.mark.parametrize("front", FRONTS)
 @pytest.mark.parametrize(("model", "provider"), [*FAMILIES.items(), *((name, name) for name in ("anthropic", "groq"))])
 def test_a_bare_model_of_another_vendor(front, monkeypatch, model, provider):
-    for given in ({"positional": (model,)}, {"model": model}, {"positional": (ClientConfig(model=model),)}):
-        refusal(front, f'"{provider}:"', "provider=", api_key=KEY, **given)
+    for arguments in ({"positional": (model,)}, {"model": model}, {"positional": (ClientConfig(model=model),)}):
+        refusal(front, f'"{provider}:"', "provider=", api_key=KEY, **arguments)
     with pytest.raises(ConfigurationError, match=f'"{provider}:"'):
         _ = ClientConfig(model=model).effective_base_url
     for placed in ({"provider": "openai"}, {"base_url": ELSEWHERE}, {"provider": "groq", "base_url": ELSEWHERE}):
@@ -91,9 +91,9 @@ def test_a_bare_model_of_another_vendor(front, monkeypatch, model, provider):
 @pytest.mark.parametrize("front", FRONTS)
 @pytest.mark.parametrize(("model", "hint"), UNKNOWN.items())
 def test_a_word_that_names_nobody(front, monkeypatch, model, hint):
-    words = ["openrouter", "anthropic"] if SECRET in model else [f'"{hint}:"']
-    for given in ({"positional": (model,)}, {"model": model}):
-        refusal(front, *words, "provider=", "base_url=", api_key=KEY, **given)
+    expected = ["openrouter", "anthropic"] if SECRET in model else [f'"{hint}:"']
+    for arguments in ({"positional": (model,)}, {"model": model}):
+        refusal(front, *expected, "provider=", "base_url=", api_key=KEY, **arguments)
     for placed in ({"provider": "openai"}, {"base_url": ELSEWHERE}, *({"provider": name} for name in LOCAL)):
         assert names(front, model, **placed) == (placed.get("provider", "openai"), model)
     monkeypatch.setenv("OPENAI_BASE_URL", ELSEWHERE)
@@ -127,17 +127,17 @@ def test_what_is_no_other_vendors_goes_to_openai(model):
 
 
 def test_a_gateways_name_for_a_model_is_told_from_the_vendors_own():
-    said = refusal("sync", positional=("anthropic/claude-3",), api_key=KEY)
-    assert '"anthropic:" and its name there' in said
-    assert '"openrouter:"' in said
+    text = refusal("sync", positional=("anthropic/claude-3",), api_key=KEY)
+    assert '"anthropic:" and its name there' in text
+    assert '"openrouter:"' in text
     assert '"anthropic:" before it' in refusal("sync", positional=("claude-3",), api_key=KEY)
     assert '"moonshot:" and the name of a model' in refusal("sync", positional=("kimi",), api_key=KEY)
 
 
 @pytest.mark.parametrize("front", FRONTS)
 def test_two_that_disagree(front):
-    for given in ({"positional": ("anthropic:x",)}, {"model": "claude:x"}):
-        refusal(front, "anthropic", "openai", '"openai:"', api_key=KEY, provider="openai", **given)
+    for arguments in ({"positional": ("anthropic:x",)}, {"model": "claude:x"}):
+        refusal(front, "anthropic", "openai", '"openai:"', api_key=KEY, provider="openai", **arguments)
     config = ClientConfig(model="anthropic:claude", api_key=KEY)
     refusal(front, "openai", "anthropic", positional=(config,), model="openai:gpt")
     assert names(front, "openai:anthropic:x") == ("openai", "anthropic:x")
@@ -168,7 +168,7 @@ CALLS = {
 @pytest.mark.parametrize("front", FRONTS)
 @pytest.mark.parametrize("how", CALLS)
 @pytest.mark.parametrize(
-    ("client", "model", "words"),
+    ("client", "model", "expected"),
     [
         ("gpt-5", "anthropic:claude", ["anthropic", "openai"]),
         ("openai:gpt-5", "anthropic:claude", ["anthropic", "openai"]),
@@ -180,8 +180,8 @@ CALLS = {
         ("gpt-5", "groq", ['"groq:"']),
     ],
 )
-def test_a_call_for_another_provider_is_refused(front, how, client, model, words):
-    refusal(front, *words, positional=(client,), api_key=KEY, action=lambda made: CALLS[how](made, model))
+def test_a_call_for_another_provider_is_refused(front, how, client, model, expected):
+    refusal(front, *expected, positional=(client,), api_key=KEY, action=lambda made: CALLS[how](made, model))
 
 
 @pytest.mark.parametrize("front", FRONTS)
@@ -251,33 +251,33 @@ KEPT = [
 
 
 @pytest.mark.parametrize("front", FRONTS)
-@pytest.mark.parametrize("given", KEPT)
+@pytest.mark.parametrize("arguments", KEPT)
 @pytest.mark.parametrize("model", ["gpt-5", "openai:gpt-5"])
-def test_no_key_goes_along_to_another_provider(front, monkeypatch, server, given, model):
-    field = "headers" if "headers" in given else "api_key"
-    words = [f"{field} was given for openai", "moonshot"]
+def test_no_key_goes_along_to_another_provider(front, monkeypatch, server, arguments, model):
+    field = "headers" if "headers" in arguments else "api_key"
+    expected = [f"{field} was given for openai", "moonshot"]
     move = {"provider": "kimi", "model": "k2"}
-    refusal(front, *words, positional=(model,), **given, action=lambda client: client.with_options(**move))
-    refusal(front, *words, positional=(ClientConfig(model=model, **given),), **move)
+    refusal(front, *expected, positional=(model,), **arguments, action=lambda client: client.with_options(**move))
+    refusal(front, *expected, positional=(ClientConfig(model=model, **arguments),), **move)
     for more in ({"api_key": "k", "headers": None}, {"base_url": f"{server.url}/v1"}):
-        attempt(front, (model,), given, lambda client, more=more: client.with_options(**move, **more))
+        attempt(front, (model,), arguments, lambda client, more=more: client.with_options(**move, **more))
     monkeypatch.setenv("MOONSHOT_API_KEY", "own")
     keys = []
     own = {**move, "api_key": None, "headers": None}
-    attempt(front, (model,), given, lambda client: keys.append(client.with_options(**own).resolved.key))
+    attempt(front, (model,), arguments, lambda client: keys.append(client.with_options(**own).resolved.key))
     assert keys == ["own"]
 
 
 @pytest.mark.parametrize(
-    ("model", "said"), [("opnai:x", "openai"), ("claude-3", "anthropic"), ("llama3:8b", "ollama"), ("x", "OPENAI_API")]
+    ("model", "text"), [("opnai:x", "openai"), ("claude-3", "anthropic"), ("llama3:8b", "ollama"), ("x", "OPENAI_API")]
 )
-def test_the_command_line_reads_it_alike(model, said, capsys, tmp_path):
+def test_the_command_line_reads_it_alike(model, text, capsys, tmp_path):
     rows = tmp_path / "in.jsonl"
     rows.write_text(json.dumps({"prompt": "a"}))
     for command in (["chat", "Hi"], ["models"], ["batch", str(rows)]):
         assert main([*command, "-m", model]) == 2
         out, err = capsys.readouterr()
-        assert (out, said in err, err.count("\n")) == ("", True, 1)
+        assert (out, text in err, err.count("\n")) == ("", True, 1)
 
 
 # -- configs ----------------------------------------------------------------------------------------------------------

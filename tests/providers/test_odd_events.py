@@ -49,8 +49,8 @@ HEARTBEATS = [
 @pytest.mark.parametrize("heartbeat", HEARTBEATS, ids=range(len(HEARTBEATS)))
 @pytest.mark.parametrize("name", HELLO)
 def test_heartbeats_are_passed_over(name, heartbeat):
-    said = [event for one in HELLO[name] for event in (heartbeat, one)]
-    assert streamed(form(name), *said).content == "Hello"
+    sent_events = [event for one in HELLO[name] for event in (heartbeat, one)]
+    assert streamed(form(name), *sent_events).content == "Hello"
 
 
 @pytest.mark.parametrize("name", HELLO)
@@ -84,8 +84,8 @@ def test_events_parted_by_one_line_feed(name, end):
 
 
 def test_an_error_among_events_parted_by_one_line_feed():
-    said = chunk({"content": "Hel"}), {"error": {"message": "slow", "code": 429}}, DONE
-    body = events(*said).replace(b"\n\n", b"\n") + b"\n"
+    sent_events = chunk({"content": "Hel"}), {"error": {"message": "slow", "code": 429}}, DONE
+    body = events(*sent_events).replace(b"\n\n", b"\n") + b"\n"
     chunks, error = receive(form(), body, stream=True, kind="text/event-stream")
     assert (str(chunks[0]), type(error)) == ("Hel", RateLimitError)
 
@@ -147,8 +147,8 @@ def test_a_stream_by_another_name_on_both_fronts(front):
 
 # -- what is lost behind the finish -----------------------------------------------------------------------------------
 
-SAID, FINISHED = chunk({"content": "Hello"}), chunk(finish="stop")
-BODY = events(SAID, FINISHED)
+HELLO_CHUNK, FINISHED = chunk({"content": "Hello"}), chunk(finish="stop")
+BODY = events(HELLO_CHUNK, FINISHED)
 ENDS = {
     "chunked, EOF": STREAM_HEAD + chunked(BODY),
     "chunked, EOF inside a size": STREAM_HEAD + chunked(BODY) + b"1",
@@ -175,26 +175,28 @@ def test_a_reply_that_has_finished_is_whole_however_its_connection_ends(front, r
 
 @pytest.mark.parametrize("finished", [True, False])
 def test_a_reset(front, finished):
-    heard = threading.Event()
+    first_read = threading.Event()
 
     def serve(connection):
-        connection.sendall(STREAM_HEAD + chunked(events(SAID, *([FINISHED] if finished else []))))
-        heard.wait(PROMPT)
+        connection.sendall(STREAM_HEAD + chunked(events(HELLO_CHUNK, *([FINISHED] if finished else []))))
+        first_read.wait(PROMPT)
         connection.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
 
     with peer(serve) as port, front.client(**at_port(port, max_retries=0)) as client:
         stream = iter(client.stream_chat("hi"))
-        said = [next(stream) for _ in range(1 + finished)]
-        heard.set()
+        sent_events = [next(stream) for _ in range(1 + finished)]
+        first_read.set()
         if not finished:
             with pytest.raises(llmnet.IncompleteStreamError):
                 next(stream)
             return
         assert list(stream) == []
-        assert ("".join(map(str, said)), stream.response.content) == ("Hello", "Hello")
+        assert ("".join(map(str, sent_events)), stream.response.content) == ("Hello", "Hello")
 
 
-@pytest.mark.parametrize("reply", [STREAM_HEAD + chunked(events(SAID)), STREAM_HEAD + b"FFF\r\n" + events(SAID)])
+@pytest.mark.parametrize(
+    "reply", [STREAM_HEAD + chunked(events(HELLO_CHUNK)), STREAM_HEAD + b"FFF\r\n" + events(HELLO_CHUNK)]
+)
 def test_without_a_finish_a_lost_stream_is_not_whole(front, reply):
     with (
         peer(lambda c: c.sendall(reply)) as port,

@@ -64,9 +64,9 @@ CONVERSATION = [
 
 
 def test_messages_go_out_as_they_came():
-    given = copy.deepcopy(CONVERSATION)
-    assert sent(messages=given)["messages"] == CONVERSATION
-    assert given == CONVERSATION
+    original = copy.deepcopy(CONVERSATION)
+    assert sent(messages=original)["messages"] == CONVERSATION
+    assert original == CONVERSATION
 
 
 def test_items_of_a_vendor_stay_at_home():
@@ -129,12 +129,12 @@ def test_parameters_go_out_as_they_came_and_none_never():
         "temperature": 0.5, "stop": ["x"], "n": 2, "seed": 1, "logit_bias": {"1": 2}, "reasoning_effort": "low", "user": "u",
         "response_format": {"type": "json_object"}, "tools": [], "tool_choice": "auto", "enable_thinking": True, "future": None,
     }  # fmt: skip
-    given = copy.deepcopy(params)
+    original = copy.deepcopy(params)
     assert sent("openai", **params) == {
         **sent(),
         **{name: value for name, value in params.items() if value is not None},
     }
-    assert params == given
+    assert params == original
 
 
 def test_a_service_may_call_a_parameter_by_another_name():
@@ -209,7 +209,7 @@ def test_embeddings(provider, facts, url, more):
     assert json.loads(asked.body) == {"model": "m", "input": ["a", "b"], "dimensions": 8, **more}
 
 
-# -- whole replies ----------------------------------------------------------------------------------------------------
+# -- complete replies ----------------------------------------------------------------------------------------------------
 
 USAGE = {"prompt_tokens": 10, "completion_tokens": 5, "total_tokens": 15}
 
@@ -219,8 +219,8 @@ def choice(message=None, finish="stop", index=0, **more):
 
 
 def completion(*choices, **more):
-    whole = {"id": "chatcmpl-1", "object": "chat.completion", "model": "gpt-5.4-2026-03-05", "usage": USAGE}
-    return {**whole, "choices": list(choices), **more}
+    base = {"id": "chatcmpl-1", "object": "chat.completion", "model": "gpt-5.4-2026-03-05", "usage": USAGE}
+    return {**base, "choices": list(choices), **more}
 
 
 def read(payload, provider="openai", *, stream=False):
@@ -229,11 +229,11 @@ def read(payload, provider="openai", *, stream=False):
     return exchange.finish(json.dumps(payload).encode())
 
 
-def said(message, **more):
+def reply_of(message, **more):
     return read(completion(choice(message, **more)))
 
 
-def test_a_whole_reply():
+def test_a_complete_reply():
     payload = completion(choice({"content": "Hello", "refusal": None, "annotations": []}))
     reply = read(payload)
     assert (reply.id, reply.model, reply.content, reply.provider) == (
@@ -280,7 +280,7 @@ CONTENTS = [
 
 @pytest.mark.parametrize(("message", "expected"), CONTENTS, ids=range(len(CONTENTS)))
 def test_what_was_said(message, expected):
-    reply = said(message)
+    reply = reply_of(message)
     assert (reply.content, reply.reasoning, reply.refusal) == expected
 
 
@@ -313,7 +313,7 @@ CALLS = [
 
 @pytest.mark.parametrize(("message", "expected"), CALLS, ids=range(len(CALLS)))
 def test_tool_calls(message, expected):
-    assert said({"content": None, **message}).tool_calls == expected
+    assert reply_of({"content": None, **message}).tool_calls == expected
 
 
 FINISHES = [
@@ -326,13 +326,13 @@ FINISHES = [
 
 @pytest.mark.parametrize(("native", "finish"), FINISHES)
 def test_finish_reasons(native, finish):
-    reply = said({"content": "a"}, finish=native)
+    reply = reply_of({"content": "a"}, finish=native)
     assert (reply.finish_reason, reply.native_finish_reason) == (finish, native)
 
 
 @pytest.mark.parametrize("native", [None, ""])
 def test_no_finish_reason_is_guessed(native):
-    reply = said({"content": "a"}, finish=native)
+    reply = reply_of({"content": "a"}, finish=native)
     assert (reply.finish_reason, reply.native_finish_reason) == (None, None)
 
 
@@ -347,12 +347,12 @@ def test_no_finish_reason_is_guessed(native):
     ],
 )
 def test_qianfan_flags_what_is_not_to_be_shown(flag, finish):
-    reply = said({"content": "a"}, flag=flag, ban_round=-1)
+    reply = reply_of({"content": "a"}, flag=flag, ban_round=-1)
     assert (reply.finish_reason, reply.native_finish_reason) == (finish, "stop")
 
 
 def test_a_forced_tool_choice_ends_with_stop():
-    reply = said({"content": None, "tool_calls": [call("a")]})
+    reply = reply_of({"content": None, "tool_calls": [call("a")]})
     assert (reply.finish_reason, reply.tool_calls) == (FinishReason.STOP, [A])
 
 
@@ -432,7 +432,7 @@ IN_SUCCESS = [
 @pytest.mark.parametrize("streamed", [True, False])
 def test_errors_inside_a_success(provider, payload, cls, status, streamed):
     with pytest.raises(Fault) as caught:
-        Heard(payload, provider=provider) if streamed else read(payload, provider)
+        StreamReader(payload, provider=provider) if streamed else read(payload, provider)
     found = caught.value.outcome.error
     assert (type(found), found.status, found.http_status) == (cls, status, 200)
 
@@ -470,7 +470,7 @@ DONE = "[DONE]"
 ROLE, END = chunk({"role": "assistant", "content": ""}), chunk(finish="stop")
 
 
-class Heard:
+class StreamReader:
     """A stream, event by event: its chunks, how many each event gave, and the reply."""
 
     def __init__(self, *events, provider="openai"):
@@ -494,14 +494,14 @@ def content(text, **more):
 
 
 def test_the_usual_stream():
-    heard = Heard(ROLE, content("Hel"), content("lo"), END, bare(usage=USAGE), DONE)
-    assert heard.counts == [0, 1, 1, 1, 1, 0]
-    assert [str(c) for c in heard.chunks] == ["Hel", "lo", "", ""]
-    assert [c.finish_reason for c in heard.chunks] == [None, None, "stop", None]
-    assert heard.chunks[-1].usage == heard.reply.usage == Usage(input_tokens=10, output_tokens=5, total_tokens=15)
-    assert heard.reply.raw is None
-    assert (heard.reply.id, heard.reply.model, heard.reply.content) == ("chatcmpl-1", "gpt-5.4", "Hello")
-    assert heard.chunks[0].raw["choices"][0]["delta"] == {"content": "Hel"}
+    reader = StreamReader(ROLE, content("Hel"), content("lo"), END, bare(usage=USAGE), DONE)
+    assert reader.counts == [0, 1, 1, 1, 1, 0]
+    assert [str(c) for c in reader.chunks] == ["Hel", "lo", "", ""]
+    assert [c.finish_reason for c in reader.chunks] == [None, None, "stop", None]
+    assert reader.chunks[-1].usage == reader.reply.usage == Usage(input_tokens=10, output_tokens=5, total_tokens=15)
+    assert reader.reply.raw is None
+    assert (reader.reply.id, reader.reply.model, reader.reply.content) == ("chatcmpl-1", "gpt-5.4", "Hello")
+    assert reader.chunks[0].raw["choices"][0]["delta"] == {"content": "Hel"}
 
 
 AZURE_FIRST = {
@@ -545,9 +545,9 @@ QUIRKS = {
 
 @pytest.mark.parametrize("events", QUIRKS.values(), ids=QUIRKS)
 def test_quirks_of_streams(events):
-    heard = Heard(*events)
-    reply = heard.reply
-    assert "".join(map(str, heard.chunks)) == reply.content == "Hello"
+    reader = StreamReader(*events)
+    reply = reader.reply
+    assert "".join(map(str, reader.chunks)) == reply.content == "Hello"
     assert (reply.id, reply.model) == ("chatcmpl-1", "gpt-5.4")
     assert (reply.finish_reason, reply.native_finish_reason) == (FinishReason.STOP, "stop")
     assert reply.usage.total_tokens == 15
@@ -565,7 +565,7 @@ def test_nothing_to_show_is_no_chunk():
         bare(usage=None),
         chunk({"audio": {"expires_at": 1}}),
     ]
-    assert Heard(*nothing, END, DONE).counts == [0] * len(nothing) + [1, 0]
+    assert StreamReader(*nothing, END, DONE).counts == [0] * len(nothing) + [1, 0]
 
 
 @pytest.mark.parametrize(
@@ -577,26 +577,26 @@ def test_nothing_to_show_is_no_chunk():
     ],
 )
 def test_audio_and_images_are_chunks_that_only_raw_shows(delta):
-    heard = Heard(chunk(delta), END, DONE)
-    assert heard.counts == [1, 1, 0]
-    assert heard.chunks[0].raw["choices"][0]["delta"] == delta
-    assert heard.reply.content == ""
+    reader = StreamReader(chunk(delta), END, DONE)
+    assert reader.counts == [1, 1, 0]
+    assert reader.chunks[0].raw["choices"][0]["delta"] == delta
+    assert reader.reply.content == ""
 
 
 def test_reasoning_comes_before_the_text():
-    heard = Heard(
+    reader = StreamReader(
         chunk({"content": None, "reasoning_content": "h"}), chunk({"content": None, "reasoning_content": "m"}),
         chunk({"content": "Hello", "reasoning_content": None}), chunk({"refusal": "no"}), END, DONE,
     )  # fmt: skip
-    assert [c.reasoning for c in heard.chunks] == ["h", "m", None, None, None]
-    assert (heard.reply.reasoning, heard.reply.content, heard.reply.refusal) == ("hm", "Hello", "no")
+    assert [c.reasoning for c in reader.chunks] == ["h", "m", None, None, None]
+    assert (reader.reply.reasoning, reader.reply.content, reader.reply.refusal) == ("hm", "Hello", "no")
 
 
 @pytest.mark.parametrize(
     "delta", [{"reasoning": "hm", "reasoning_details": [{"text": "hm"}]}, {"reasoning_content": "hm"}]
 )
 def test_reasoning_in_two_spellings(delta):
-    assert Heard(chunk(delta), END, DONE).reply.reasoning == "hm"
+    assert StreamReader(chunk(delta), END, DONE).reply.reasoning == "hm"
 
 
 def piece(arguments="", **more):
@@ -641,23 +641,23 @@ TOOL_STREAMS = {
 
 @pytest.mark.parametrize(("deltas", "expected"), TOOL_STREAMS.values(), ids=TOOL_STREAMS)
 def test_tool_calls_in_streams(deltas, expected):
-    heard = Heard(*[chunk({"tool_calls": rows}) for rows in deltas], chunk(finish="tool_calls"), DONE)
-    assert heard.reply.tool_calls == expected
-    pieces = [p for c in heard.chunks for p in c.tool_calls]
+    reader = StreamReader(*[chunk({"tool_calls": rows}) for rows in deltas], chunk(finish="tool_calls"), DONE)
+    assert reader.reply.tool_calls == expected
+    pieces = [p for c in reader.chunks for p in c.tool_calls]
     assert all(p.id or p.name or p.arguments for p in pieces)
     assert len({p.index for p in pieces}) == len(expected)
 
 
 def test_a_piece_of_a_call_is_a_chunk():
-    heard = Heard(
+    reader = StreamReader(
         chunk({"tool_calls": [opening("a", "f", index=3)]}),
         chunk({"tool_calls": [piece("", index=3)]}),
         chunk({"tool_calls": [piece("{}", index=3)]}),
         END,
         DONE,
     )
-    assert heard.counts == [1, 0, 1, 1, 0]
-    assert [p for c in heard.chunks for p in c.tool_calls] == [
+    assert reader.counts == [1, 0, 1, 1, 0]
+    assert [p for c in reader.chunks for p in c.tool_calls] == [
         ToolCallDelta(index=3, id="a", name="f"),
         ToolCallDelta(index=3, arguments="{}"),
     ]
@@ -665,15 +665,15 @@ def test_a_piece_of_a_call_is_a_chunk():
 
 def test_the_legacy_function_call_is_one_tool_call():
     deltas = [{"name": "f", "arguments": ""}, {"arguments": '{"x"'}, {"arguments": ":1}"}]
-    heard = Heard(*[chunk({"function_call": delta}) for delta in deltas], chunk(finish="function_call"), DONE)
-    assert heard.reply.tool_calls == [ToolCall(id="", name="f", arguments='{"x":1}')]
-    assert heard.reply.finish_reason == FinishReason.TOOL_CALLS
+    reader = StreamReader(*[chunk({"function_call": delta}) for delta in deltas], chunk(finish="function_call"), DONE)
+    assert reader.reply.tool_calls == [ToolCall(id="", name="f", arguments='{"x":1}')]
+    assert reader.reply.finish_reason == FinishReason.TOOL_CALLS
 
 
 def test_an_empty_legacy_call_in_each_delta_is_none():
     empty = {"name": "", "arguments": ""}
     assert (
-        Heard(
+        StreamReader(
             chunk({"content": "Hello", "function_call": empty}), chunk({"function_call": empty}), END, DONE
         ).reply.tool_calls
         == []
@@ -682,7 +682,7 @@ def test_an_empty_legacy_call_in_each_delta_is_none():
 
 def test_older_qianfan_streams_end_by_a_word_of_their_own():
     last = bare({"index": 0, "delta": {"content": "lo"}, "is_end": True, "need_clear_history": False})
-    reply = Heard(content("Hel"), last).reply
+    reply = StreamReader(content("Hel"), last).reply
     assert (reply.content, reply.finish_reason) == ("Hello", None)
 
 
@@ -691,7 +691,7 @@ def test_older_qianfan_streams_end_by_a_word_of_their_own():
 )
 def test_a_stream_without_end_or_finish_is_not_whole(events):
     with pytest.raises(Fault) as caught:
-        Heard(*events)
+        StreamReader(*events)
     assert isinstance(caught.value.outcome.error, errors.IncompleteStreamError)
 
 
@@ -709,15 +709,15 @@ def test_an_error_after_text():
 
 def test_a_moderation_that_failed_is_no_failure_of_the_call():
     result = {"input": {"type": "error", "code": "x", "message": "y"}, "output": {}}
-    assert Heard(content("Hello", moderation=result), END, DONE).reply.content == "Hello"
+    assert StreamReader(content("Hello", moderation=result), END, DONE).reply.content == "Hello"
     filtered = bare({"index": 0, "delta": {}, "content_filter_results": {"error": {"code": "x", "message": "y"}}})
-    assert Heard(content("Hello"), filtered, END, DONE).reply.content == "Hello"
+    assert StreamReader(content("Hello"), filtered, END, DONE).reply.content == "Hello"
 
 
 def test_line_ends_of_unicode_are_text():
     text = "a\u2028b\u2029c\x85d\x0be"
     raw = b"data: " + json.dumps(content(text), ensure_ascii=False).encode() + b"\n\n"
-    assert Heard(raw, END, DONE).reply.content == text
+    assert StreamReader(raw, END, DONE).reply.content == text
 
 
 # -- recorded traffic -------------------------------------------------------------------------------------------------
@@ -740,7 +740,7 @@ def form_of(row):
 @recorded.needs_recordings
 @pytest.mark.parametrize("row", ROWS, ids=recorded.name)
 def test_recorded_replies(row):
-    chunks, value = recorded.hear(form_of(row), row, [recorded.body(row)])
+    chunks, value = recorded.replay(form_of(row), row, [recorded.body(row)])
     if row["kind"] == "error" or row["error_in_200"]:
         assert isinstance(value, errors.APIStatusError)
         wanted = row["expected"].get("error") or {}
@@ -755,12 +755,12 @@ def test_recorded_replies(row):
 @pytest.mark.parametrize("row", STREAMS, ids=recorded.name)
 def test_recorded_streams_do_not_depend_on_how_they_are_cut(row):
     data, own = recorded.body(row), form_of(row)
-    whole = recorded.facts(recorded.hear(own, row, [data]))
-    assert recorded.facts(recorded.hear(own, row, [data[i : i + 1] for i in range(len(data))])) == whole
+    base = recorded.facts(recorded.replay(own, row, [data]))
+    assert recorded.facts(recorded.replay(own, row, [data[i : i + 1] for i in range(len(data))])) == base
     chance = random.Random(len(data))
     for _ in range(max(20, 1_000_000 // len(data))):
         places = chance.sample(range(1, len(data)), chance.choice((1, 1, 2, 5, 40)))
-        assert recorded.facts(recorded.hear(own, row, recorded.cut(data, *places))) == whole
+        assert recorded.facts(recorded.replay(own, row, recorded.cut(data, *places))) == base
 
 
 @pytest.mark.heavy
@@ -769,9 +769,9 @@ def test_recorded_streams_do_not_depend_on_how_they_are_cut(row):
 @pytest.mark.parametrize("row", STREAMS, ids=recorded.name)
 def test_recorded_streams_at_every_cut(row):
     data, own = recorded.body(row), form_of(row)
-    whole = recorded.facts(recorded.hear(own, row, [data]))
+    base = recorded.facts(recorded.replay(own, row, [data]))
     for place in recorded.every_cut(data):
-        assert recorded.facts(recorded.hear(own, row, recorded.cut(data, place))) == whole, place
+        assert recorded.facts(recorded.replay(own, row, recorded.cut(data, place))) == base, place
 
 
 @recorded.needs_recordings
@@ -780,5 +780,5 @@ def test_whatever_a_server_sends_only_our_errors_come_out(row):
     data, own, chance = recorded.body(row).decode(), form_of(row), random.Random(3)
     for _ in range(max(10, 60_000 // len(data))):
         spoiled = recorded.spoiled(data, row["stream"], chance)
-        _, value = recorded.hear(own, row, [spoiled.encode("utf-8", "surrogatepass")])
+        _, value = recorded.replay(own, row, [spoiled.encode("utf-8", "surrogatepass")])
         assert value is not None

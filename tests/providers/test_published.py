@@ -103,9 +103,9 @@ def test_what_came_from_any_form_goes_back_to_any_as_published(server, run, form
 
 def test_a_body_that_is_not_as_published_is_seen():
     kind = published("responses", stream=False)
-    said = {"role": "assistant", "content": [{"type": "output_text", "text": "Yes"}]}
+    built = {"role": "assistant", "content": [{"type": "output_text", "text": "Yes"}]}
     image = {"role": "user", "content": [{"type": "input_image", "image_url": "https://example.com/a.png"}]}
-    for body in ({"input": [said]}, {"input": [image]}, {"inputs": "Hi"}, {"input": "Hi", "temperature": "hot"}):
+    for body in ({"input": [built]}, {"input": [image]}, {"inputs": "Hi"}, {"input": "Hi", "temperature": "hot"}):
         assert problems({"model": "m", **body}, kind)
 
 
@@ -123,9 +123,9 @@ def test_embeddings_are_as_published(provider):
 
 
 def test_an_assistants_words_are_an_item_of_their_own_kind():
-    [said, *_] = [item for item in sent("responses", CONVERSATION)["input"] if item.get("role") == "assistant"]
+    [built, *_] = [item for item in sent("responses", CONVERSATION)["input"] if item.get("role") == "assistant"]
     parts = [{"type": "output_text", "text": "Yes?", "annotations": []}]
-    assert said == {"type": "message", "id": "msg_3", "status": "completed", "role": "assistant", "content": parts}
+    assert built == {"type": "message", "id": "msg_3", "status": "completed", "role": "assistant", "content": parts}
     own = {"role": "assistant", "content": "Yes?", "id": "msg_of_theirs", "status": "incomplete", "phase": "commentary"}
     [item] = sent("responses", [own])["input"]
     assert (item["id"], item["status"], item["phase"]) == ("msg_of_theirs", "incomplete", "commentary")
@@ -160,9 +160,9 @@ DUMPED = [
 
 @pytest.mark.parametrize("form", FORMS)
 def test_what_is_null_or_empty_in_a_message_goes_nowhere(form):
-    given = copy.deepcopy(DUMPED)
+    neutral = copy.deepcopy(DUMPED)
     assert problems(sent(form, DUMPED), published(form, stream=False)) == []
-    assert given == DUMPED
+    assert neutral == DUMPED
     assert sent("native", DUMPED)["input"]["messages"] == [
         {"role": message["role"], "content": message["content"]} for message in DUMPED
     ]
@@ -182,15 +182,15 @@ def test_what_is_null_or_empty_in_a_message_goes_nowhere(form):
 )
 def test_the_arguments_of_a_call_are_json_text(function, text):
     call = {"id": "c", "type": "function", "function": {"name": "f", **function}}
-    said = [
+    built = [
         {"role": "user", "content": "Hi"},
         {"role": "assistant", "content": None, "tool_calls": [call]},
         {"role": "tool", "tool_call_id": "c", "content": "x"},
     ]
     made = {"name": "f", "arguments": text}
-    assert sent("chat-completions", said)["messages"][1]["tool_calls"] == [{**call, "function": made}]
-    assert sent("native", said)["input"]["messages"][1]["tool_calls"] == [{**call, "function": made}]
-    assert sent("responses", said)["input"][1] == {"type": "function_call", "call_id": "c", **made}
+    assert sent("chat-completions", built)["messages"][1]["tool_calls"] == [{**call, "function": made}]
+    assert sent("native", built)["input"]["messages"][1]["tool_calls"] == [{**call, "function": made}]
+    assert sent("responses", built)["input"][1] == {"type": "function_call", "call_id": "c", **made}
 
 
 def test_what_a_tool_says_beside_its_answer_is_not_dropped():
@@ -222,13 +222,13 @@ NEUTRAL = [
 ]
 
 
-@pytest.mark.parametrize(("given", "forms", "wish"), NEUTRAL, ids=str)
-def test_what_asks_for_nothing_is_left_out_where_there_is_no_word_for_it(given, forms, wish):
+@pytest.mark.parametrize(("neutral", "forms", "wish"), NEUTRAL, ids=str)
+def test_what_asks_for_nothing_is_left_out_where_there_is_no_word_for_it(neutral, forms, wish):
     for form in forms:
-        assert sent(form, **given) == sent(form)
+        assert sent(form, **neutral) == sent(form)
         with pytest.raises(ConfigurationError, match=next(iter(wish))):
             sent(form, **wish)
-    assert sent("chat-completions", **given) == {**sent("chat-completions"), **given}
+    assert sent("chat-completions", **neutral) == {**sent("chat-completions"), **neutral}
 
 
 def test_nor_is_it_asked_for_by_an_empty_form_or_a_word_that_is_off():
@@ -241,16 +241,16 @@ def test_nor_is_it_asked_for_by_an_empty_form_or_a_word_that_is_off():
 
 
 @pytest.mark.parametrize(
-    ("provider", "given"),
+    ("provider", "neutral"),
     [
         ("groq", {"logprobs": False, "logit_bias": {}, "top_logprobs": 0}),
         ("mistral", {"logprobs": False, "logit_bias": {}}),
         ("cerebras", {"frequency_penalty": 0, "presence_penalty": 0.0, "logit_bias": {}}),
     ],
 )
-def test_nor_where_a_compatible_service_refuses_the_word(provider, given):
+def test_nor_where_a_compatible_service_refuses_the_word(provider, neutral):
     bare = sent("chat-completions", provider=provider)
-    assert sent("chat-completions", provider=provider, **given) == bare
+    assert sent("chat-completions", provider=provider, **neutral) == bare
     wish = {"frequency_penalty": 1, "logprobs": True}
     assert sent("chat-completions", provider=provider, **wish) == {**bare, **wish}
 
@@ -271,13 +271,13 @@ USAGE, QUIET = {"include_usage": True}, {"include_obfuscation": False}
     ],
 )
 def test_options_of_a_stream_reach_no_body_that_knows_none(form, provider, options, left):
-    def said(stream):
+    def built(stream):
         body = sent(form, provider=provider, stream=stream, stream_options=options)
         assert "stream_options" not in body.get("parameters", {})
         return body.get("stream_options")
 
-    assert said(stream=True) == left
-    assert said(stream=False) is None
+    assert built(stream=True) == left
+    assert built(stream=False) is None
 
 
 @pytest.mark.parametrize("form", ["messages", "native"])

@@ -43,7 +43,7 @@ def fields(row, server):
     }
 
 
-def hear_sync(row, server):
+def replay_sync(row, server):
     with llmnet.Client(**fields(row, server)) as client:
         if not row["stream"]:
             return client.chat("hi"), None
@@ -52,7 +52,7 @@ def hear_sync(row, server):
         return stream.response, text
 
 
-async def hear_async(row, server):
+async def replay_async(row, server):
     async with llmnet.AsyncClient(**fields(row, server)) as client:
         if not row["stream"]:
             return await client.chat("hi"), None
@@ -61,7 +61,7 @@ async def hear_async(row, server):
         return stream.response, text
 
 
-FRONTS = {"sync": hear_sync, "async": lambda row, server: asyncio.run(hear_async(row, server))}
+FRONTS = {"sync": replay_sync, "async": lambda row, server: asyncio.run(replay_async(row, server))}
 
 
 @pytest.mark.parametrize("front", FRONTS)

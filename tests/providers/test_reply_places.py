@@ -15,13 +15,13 @@ from support.replies import (
     form,
     message,
     output,
+    read_json,
     receive,
     response,
     started,
     stopped,
     streamed,
     text_item,
-    whole,
 )
 
 from llmnet import FinishReason
@@ -49,9 +49,9 @@ def done_part(text):
     return {"type": "response.content_part.done", "item_id": "i", "output_index": 0, "content_index": 0, "part": part}
 
 
-def both(said, **more):
+def both(body, **more):
     """A row of the chat form whose message and delta are the same."""
-    return completion(said, **more), [chunk(said, **more), END, DONE]
+    return completion(body, **more), [chunk(body, **more), END, DONE]
 
 
 # fact: place → (wire form, whole reply or None, events of a stream or None, value)
@@ -312,8 +312,8 @@ def value_of(reply, fact):
 
 @pytest.mark.parametrize(("fact", "row", "how"), MATRIX)
 def test_what_is_read_from_where(fact, row, how):
-    name, payload, said, expected = row
-    reply = whole(form(name), payload) if how == "whole" else streamed(form(name), *said)
+    name, payload, stream, expected = row
+    reply = read_json(form(name), payload) if how == "whole" else streamed(form(name), *stream)
     assert value_of(reply, fact) == expected
 
 
@@ -342,12 +342,12 @@ def test_lists_of_models(provider, name, payload, ids):
 
 @pytest.mark.parametrize("part", [{"type": "image_url", "image_url": {"url": "x"}}, {"image": "x"}])
 def test_a_part_that_is_no_text_is_handed_out_in_raw(part):
-    said = chunk({"content": [part]})
-    chunks, reply = receive(form(), events(said, END, DONE), stream=True, kind="text/event-stream")
-    assert (chunks[0].raw, len(chunks), reply.content) == (said, 2, "")
+    stream = chunk({"content": [part]})
+    chunks, reply = receive(form(), events(stream, END, DONE), stream=True, kind="text/event-stream")
+    assert (chunks[0].raw, len(chunks), reply.content) == (stream, 2, "")
     texts = ({"type": "text", "text": ""}, {"type": "text", "text": "", "annotations": [1]}, {"text": ""}, {})
-    said = [chunk({"content": [text]}) for text in texts]
-    chunks, _ = receive(form(), events(*said, END, DONE), stream=True, kind="text/event-stream")
+    stream = [chunk({"content": [text]}) for text in texts]
+    chunks, _ = receive(form(), events(*stream, END, DONE), stream=True, kind="text/event-stream")
     assert len(chunks) == 1
 
 
@@ -368,7 +368,7 @@ def in_pieces(text, size=5):
     return [text[at : at + size] for at in range(0, len(text or ""), size)]
 
 
-def told_by_chat(content, reasoning, calls, by_index):
+def sent_by_chat(content, reasoning, calls, by_index):
     rows = [
         {"id": f"c{i}", "type": "function", "function": {"name": name, "arguments": text}}
         for i, (name, text) in enumerate(calls)
@@ -382,12 +382,12 @@ def told_by_chat(content, reasoning, calls, by_index):
             {"tool_calls": [{**at, "function": {"arguments": piece}}]}
             for piece in in_pieces(row["function"]["arguments"])
         ]
-    said = {"role": "assistant", "content": content, "reasoning_content": reasoning, "tool_calls": rows}
+    body = {"role": "assistant", "content": content, "reasoning_content": reasoning, "tool_calls": rows}
     end = [chunk(finish="stop"), {"choices": [], "usage": USAGE}, DONE]
-    return completion(said, usage=USAGE), [*map(chunk, deltas), *end]
+    return completion(body, usage=USAGE), [*map(chunk, deltas), *end]
 
 
-def told_by_items(content, reasoning, calls, by_index):
+def sent_by_items(content, reasoning, calls, by_index):
     items = [{"type": "reasoning", "id": "r", "summary": [{"type": "summary_text", "text": reasoning}]}] * bool(
         reasoning
     )
@@ -396,7 +396,7 @@ def told_by_items(content, reasoning, calls, by_index):
         {"type": "function_call", "id": f"i{i}", "call_id": f"c{i}", "name": name, "arguments": text}
         for i, (name, text) in enumerate(calls)
     ]
-    told = []
+    sent = []
     for at, item in enumerate(items):
         place = {"output_index": at if by_index else 0, "item_id": item["id"]}
         name = {"reasoning": "reasoning_summary_text", "message": "output_text"}.get(
@@ -404,56 +404,56 @@ def told_by_items(content, reasoning, calls, by_index):
         )
         text = {"reasoning": reasoning, "message": content}.get(item["type"], item.get("arguments"))
         opened = {"type": item["type"], "id": item["id"]} | ({**item, "arguments": ""} if "call_id" in item else {})
-        told.append({"type": "response.output_item.added", "output_index": place["output_index"], "item": opened})
-        told += [delta(name, piece, **place) for piece in in_pieces(text)]
-        told.append({"type": "response.output_item.done", "output_index": place["output_index"], "item": item})
-    return response(*items, usage=NEWER), [*told, completed(*items, usage=NEWER)]
+        sent.append({"type": "response.output_item.added", "output_index": place["output_index"], "item": opened})
+        sent += [delta(name, piece, **place) for piece in in_pieces(text)]
+        sent.append({"type": "response.output_item.done", "output_index": place["output_index"], "item": item})
+    return response(*items, usage=NEWER), [*sent, completed(*items, usage=NEWER)]
 
 
-def told_by_blocks(content, reasoning, calls, by_index):
+def sent_by_blocks(content, reasoning, calls, by_index):
     blocks = [{"type": "thinking", "thinking": reasoning}] * bool(reasoning)
     blocks += [{"type": "text", "text": content}] * bool(content)
     blocks += [
         {"type": "tool_use", "id": f"c{i}", "name": name, "input": json.loads(text)}
         for i, (name, text) in enumerate(calls)
     ]
-    told = []
+    sent = []
     for at, one in enumerate(blocks):
         kind = {"thinking": "thinking_delta", "text": "text_delta"}.get(one["type"], "input_json_delta")
         field = {"input_json_delta": "partial_json"}.get(kind, one["type"])
         text = json.dumps(one["input"], ensure_ascii=False) if "input" in one else one[field]
         empty = {name: {} if name == "input" else "" for name in ("thinking", "text", "input") if name in one}
         deltas = [{"type": kind, field: piece} for piece in in_pieces(text)]
-        told += block(at if by_index else None, *deltas, **{**one, **empty})
-    return message(*blocks, usage=NEWER), [started(), *told, *stopped(usage=NEWER)]
+        sent += block(at if by_index else None, *deltas, **{**one, **empty})
+    return message(*blocks, usage=NEWER), [started(), *sent, *stopped(usage=NEWER)]
 
 
-def told_by_frames(content, reasoning, calls, by_index):
+def sent_by_frames(content, reasoning, calls, by_index):
     rows = [
         {"id": f"c{i}", "index": i, "type": "function", "function": {"name": name, "arguments": text}}
         for i, (name, text) in enumerate(calls)
     ]
-    said = {"content": content or "", "reasoning_content": reasoning or "", "tool_calls": rows}
-    frames, told = [], {"content": "", "reasoning_content": ""}
+    body = {"content": content or "", "reasoning_content": reasoning or "", "tool_calls": rows}
+    frames, sent = [], {"content": "", "reasoning_content": ""}
     for name in ("reasoning_content", "content"):
-        for piece in in_pieces(said[name]):
-            told = {**told, name: told[name] + piece}
-            frames.append(output(told, "null", usage=NEWER))
-    return output(said, usage=NEWER), [*frames, output(said, usage=NEWER)]
+        for piece in in_pieces(body[name]):
+            sent = {**sent, name: sent[name] + piece}
+            frames.append(output(sent, "null", usage=NEWER))
+    return output(body, usage=NEWER), [*frames, output(body, usage=NEWER)]
 
 
-TELLERS = {CHAT: told_by_chat, RESPONSES: told_by_items, MESSAGES: told_by_blocks, NATIVE: told_by_frames}
+SENDERS = {CHAT: sent_by_chat, RESPONSES: sent_by_items, MESSAGES: sent_by_blocks, NATIVE: sent_by_frames}
 ALIKE = ("content", "reasoning", "tool_calls", "finish_reason", "native_finish_reason", "usage", "id", "model")
 
 
 @settings(max_examples=60)
-@given(name=st.sampled_from([*TELLERS]), said=REPLIES)
-def test_a_reply_is_the_same_whole_and_streamed(name, said):
-    calls = [(tool, json.dumps(value, ensure_ascii=False)) for tool, value in said["calls"]]
-    payload, told = TELLERS[name](**{**said, "calls": calls})
-    once, pieces = whole(form(name), payload), streamed(form(name), *told)
+@given(name=st.sampled_from([*SENDERS]), drawn=REPLIES)
+def test_a_reply_is_the_same_whole_and_streamed(name, drawn):
+    calls = [(tool, json.dumps(value, ensure_ascii=False)) for tool, value in drawn["calls"]]
+    payload, sent = SENDERS[name](**{**drawn, "calls": calls})
+    once, pieces = read_json(form(name), payload), streamed(form(name), *sent)
     assert {fact: getattr(once, fact) for fact in ALIKE} == {fact: getattr(pieces, fact) for fact in ALIKE}
-    assert (once.content, once.reasoning) == (said["content"] or "", said["reasoning"])
+    assert (once.content, once.reasoning) == (drawn["content"] or "", drawn["reasoning"])
     assert [(call.id, call.name, call.arguments) for call in once.tool_calls] == [
         (f"c{i}", *call) for i, call in enumerate(calls)
     ]

@@ -168,9 +168,9 @@ MESSAGES = [
 
 @pytest.mark.parametrize(("message", "expected"), MESSAGES, ids=range(len(MESSAGES)))
 def test_messages(message, expected):
-    given = copy.deepcopy(message)
+    original = copy.deepcopy(message)
     assert items(message) == expected
-    assert message == given
+    assert message == original
 
 
 def call(call_id, name="roll", arguments="{}"):
@@ -311,10 +311,10 @@ PARAMS = [
 
 @pytest.mark.parametrize(("params", "expected"), PARAMS, ids=range(len(PARAMS)))
 def test_parameters(params, expected):
-    given = copy.deepcopy(params)
+    original = copy.deepcopy(params)
     body = sent("hi", **params)
     assert {name: value for name, value in body.items() if name not in ("model", "input")} == expected
-    assert params == given
+    assert params == original
 
 
 @pytest.mark.parametrize(
@@ -344,7 +344,7 @@ def test_a_response_format_that_is_no_object_is_refused():
         sent("hi", response_format="json")
 
 
-# -- whole replies ----------------------------------------------------------------------------------------------------
+# -- complete replies ----------------------------------------------------------------------------------------------------
 
 USAGE = {
     "input_tokens": 10, "input_tokens_details": {"cached_tokens": 4, "cache_write_tokens": 2},
@@ -353,7 +353,7 @@ USAGE = {
 THOUGHT = {
     "type": "reasoning", "id": "rs_1", "summary": [{"type": "summary_text", "text": "hm"}], "encrypted_content": "xyz",
 }  # fmt: skip
-SAID = {
+MESSAGE = {
     "type": "message", "id": "msg_1", "role": "assistant", "status": "completed", "phase": "final_answer",
     "content": [{"type": "output_text", "text": "Hello", "annotations": []}],
 }  # fmt: skip
@@ -369,7 +369,7 @@ HOSTED = {"type": "web_search_call", "id": "ws_1", "status": "completed"}
 
 
 def response(*output, **more):
-    whole = {
+    complete = {
         "id": "resp_1",
         "object": "response",
         "model": "gpt-5.4",
@@ -377,7 +377,7 @@ def response(*output, **more):
         "error": None,
         "usage": USAGE,
     }
-    return {**whole, "output": list(output), **more}
+    return {**complete, "output": list(output), **more}
 
 
 def read(payload, provider="openai"):
@@ -386,8 +386,8 @@ def read(payload, provider="openai"):
     return exchange.finish(json.dumps(payload).encode())
 
 
-def test_a_whole_reply():
-    reply = read(response(THOUGHT, HOSTED, SAID, CALLED))
+def test_a_complete_reply():
+    reply = read(response(THOUGHT, HOSTED, MESSAGE, CALLED))
     assert (reply.id, reply.model, reply.provider) == ("resp_1", "gpt-5.4", "openai")
     assert (reply.content, reply.reasoning, reply.refusal) == ("Hello", "hm", None)
     assert reply.tool_calls == [ToolCall(id="call_1", name="roll", arguments='{"n":2}')]
@@ -405,7 +405,9 @@ def test_texts_are_joined_and_each_kind_goes_to_its_place():
         {"type": "output_text", "text": "b"},
     ]
     thought = {"type": "reasoning", "summary": [], "content": [{"type": "reasoning_text", "text": "deep"}]}
-    reply = read(response(thought, {"type": "message", "content": parts}, {"type": "new_thing", "content": "x"}, SAID))
+    reply = read(
+        response(thought, {"type": "message", "content": parts}, {"type": "new_thing", "content": "x"}, MESSAGE)
+    )
     assert (reply.content, reply.refusal, reply.reasoning) == ("abHello", "no", "deep")
     # A refusal is no finish reason of its own here.
     assert reply.finish_reason == FinishReason.STOP
@@ -437,7 +439,7 @@ def test_a_custom_tool_call_and_one_without_id():
     ],
 )
 def test_finish_reasons(facts, finish):
-    reply = read(response(SAID, **facts))
+    reply = read(response(MESSAGE, **facts))
     assert (reply.finish_reason, reply.native_finish_reason) == (finish, facts["status"])
 
 
@@ -447,7 +449,7 @@ def test_a_call_that_was_cut_ended_by_its_length():
 
 
 def test_usage_that_is_not_told_is_unknown():
-    assert read(response(SAID, usage=None)).usage == Usage()
+    assert read(response(MESSAGE, usage=None)).usage == Usage()
 
 
 @pytest.mark.parametrize("payload", [{"id": "resp_1", "status": "completed"}, {"output": {}}, [], "text", 7])
@@ -507,7 +509,7 @@ def ended(*output, status="completed", **more):
 
 
 CREATED = event("response.created", response=response(status="in_progress", usage=None))
-WHOLE = [
+EVENTS = [
     CREATED,
     event("response.in_progress", response=response(status="in_progress", usage=None)),
     event("keepalive", sequence_number=2),
@@ -517,13 +519,13 @@ WHOLE = [
     delta("reasoning_summary_text", "m"),
     event("response.reasoning_summary_text.done", output_index=0, text="hm"),
     closed(0, THOUGHT),
-    added(1, SAID),
+    added(1, MESSAGE),
     event("response.content_part.added", output_index=1, part={"type": "output_text", "text": ""}),
     delta("output_text", "Hel", 1),
     delta("output_text", "lo", 1),
     event("response.output_text.done", output_index=1, text="Hello"),
-    event("response.content_part.done", output_index=1, part=SAID["content"][0]),
-    closed(1, SAID),
+    event("response.content_part.done", output_index=1, part=MESSAGE["content"][0]),
+    closed(1, MESSAGE),
     added(2, CALLED),
     delta("function_call_arguments", '{"n"', 2),
     delta("function_call_arguments", "", 2),
@@ -534,7 +536,7 @@ WHOLE = [
 ]
 
 
-class Heard:
+class StreamReader:
     """A stream, event by event: the chunks, and what the exchange thought after each event."""
 
     def __init__(self, *frames, provider="openai"):
@@ -553,14 +555,14 @@ class Heard:
 
 def failure(*frames, provider="openai"):
     with pytest.raises(Fault) as caught:
-        Heard(*frames, provider=provider)
+        StreamReader(*frames, provider=provider)
     return caught.value.outcome.error
 
 
-@pytest.mark.parametrize("output", [(THOUGHT, SAID, CALLED), ()], ids=["whole at the end", "empty at the end"])
+@pytest.mark.parametrize("output", [(THOUGHT, MESSAGE, CALLED), ()], ids=["whole at the end", "empty at the end"])
 def test_a_stream_says_what_the_whole_reply_says(output):
-    heard, whole = Heard(*WHOLE, ended(*output)), read(response(THOUGHT, SAID, CALLED))
-    assert heard.reply.raw is None
+    reader, complete = StreamReader(*EVENTS, ended(*output)), read(response(THOUGHT, MESSAGE, CALLED))
+    assert reader.reply.raw is None
     for name in (
         "id",
         "model",
@@ -572,33 +574,33 @@ def test_a_stream_says_what_the_whole_reply_says(output):
         "usage",
         "message",
     ):
-        assert getattr(heard.reply, name) == getattr(whole, name), name
+        assert getattr(reader.reply, name) == getattr(complete, name), name
 
 
 def test_a_chunk_for_each_event_with_output_and_none_for_bookkeeping():
-    heard = Heard(*WHOLE, ended(THOUGHT, SAID, CALLED))
-    shown = [5, 6, 11, 12, 16, 17, 19, 23]
-    assert [place for place, count in enumerate(heard.counts) if count] == shown
-    assert "".join(map(str, heard.chunks)) == "Hello"
-    assert [chunk.reasoning for chunk in heard.chunks if chunk.reasoning] == ["h", "m"]
-    assert [piece for chunk in heard.chunks for piece in chunk.tool_calls] == [
+    reader = StreamReader(*EVENTS, ended(THOUGHT, MESSAGE, CALLED))
+    with_chunks = [5, 6, 11, 12, 16, 17, 19, 23]
+    assert [place for place, count in enumerate(reader.counts) if count] == with_chunks
+    assert "".join(map(str, reader.chunks)) == "Hello"
+    assert [chunk.reasoning for chunk in reader.chunks if chunk.reasoning] == ["h", "m"]
+    assert [piece for chunk in reader.chunks for piece in chunk.tool_calls] == [
         ToolCallDelta(index=2, id="call_1", name="roll"),
         ToolCallDelta(index=2, arguments='{"n"'),
         ToolCallDelta(index=2, arguments=":2}"),
     ]
-    last = heard.chunks[-1]
+    last = reader.chunks[-1]
     assert (last.finish_reason, last.native_finish_reason, last.usage.total_tokens) == ("tool_calls", "completed", 15)
     assert last.raw["type"] == "response.completed"
 
 
 def test_an_open_item_is_the_first_sign_of_output_and_may_be_silent_for_long():
-    heard = Heard(
-        CREATED, added(0, THOUGHT), closed(0, THOUGHT | {"summary": []}), added(1, SAID), delta("output_text", "Hello", 1),
-        closed(1, SAID), added(2, HOSTED), added(3, HOSTED), closed(2, HOSTED), closed(3, HOSTED), ended(SAID),
+    reader = StreamReader(
+        CREATED, added(0, THOUGHT), closed(0, THOUGHT | {"summary": []}), added(1, MESSAGE), delta("output_text", "Hello", 1),
+        closed(1, MESSAGE), added(2, HOSTED), added(3, HOSTED), closed(2, HOSTED), closed(3, HOSTED), ended(MESSAGE),
     )  # fmt: skip
-    assert heard.begun == [False, *[True] * 10]
+    assert reader.begun == [False, *[True] * 10]
     #                        created, open, closed, open, text, closed, two searches, one done, both, end
-    assert heard.patient == [True, True, True, True, False, False, True, True, True, False, False]
+    assert reader.patient == [True, True, True, True, False, False, True, True, True, False, False]
 
 
 @pytest.mark.parametrize(
@@ -611,22 +613,22 @@ def test_an_open_item_is_the_first_sign_of_output_and_may_be_silent_for_long():
     ],
 )
 def test_every_kind_of_text_has_its_place(kind, field):
-    heard = Heard(delta(kind, "a"), delta(kind, ""), delta(kind, "b"), ended())
-    assert getattr(heard.reply, field) == "ab"
-    assert [getattr(chunk, field) for chunk in heard.chunks[:-1]] == ["a", "b"]
+    reader = StreamReader(delta(kind, "a"), delta(kind, ""), delta(kind, "b"), ended())
+    assert getattr(reader.reply, field) == "ab"
+    assert [getattr(chunk, field) for chunk in reader.chunks[:-1]] == ["a", "b"]
 
 
 def test_a_custom_tool_call_streams_its_input():
     custom = {"type": "custom_tool_call", "call_id": "call_9", "name": "calc", "input": "4 + 4"}
-    heard = Heard(
+    reader = StreamReader(
         added(0, custom),
         delta("custom_tool_call_input", "4 +"),
         delta("custom_tool_call_input", " 4"),
         closed(0, custom),
         ended(custom),
     )
-    assert heard.reply.tool_calls == [ToolCall(id="call_9", name="calc", arguments="4 + 4")]
-    assert heard.reply.finish_reason == FinishReason.TOOL_CALLS
+    assert reader.reply.tool_calls == [ToolCall(id="call_9", name="calc", arguments="4 + 4")]
+    assert reader.reply.finish_reason == FinishReason.TOOL_CALLS
 
 
 def test_parallel_calls_are_kept_apart():
@@ -643,71 +645,71 @@ def test_parallel_calls_are_kept_apart():
         closed(0, CALLED),
         closed(1, other),
     ]
-    assert [(tool.id, tool.arguments) for tool in Heard(*frames, ended(CALLED, other)).reply.tool_calls] == [
+    assert [(tool.id, tool.arguments) for tool in StreamReader(*frames, ended(CALLED, other)).reply.tool_calls] == [
         ("call_1", '{"n":2}'),
         ("call_2", "[1]"),
     ]
 
 
-ALL = (THOUGHT, SAID, CALLED)
+ALL = (THOUGHT, MESSAGE, CALLED)
 PARTLY = {
     "no deltas": [*[closed(i, item) for i, item in enumerate(ALL)], ended(*ALL)],
     "no deltas, nothing at the end": [*[closed(i, item) for i, item in enumerate(ALL)], ended()],
     "only the end": [CREATED, ended(*ALL)],
-    "only deltas and the end": [*[frame for frame in WHOLE if b"item.done" not in frame], ended(*ALL)],
+    "only deltas and the end": [*[frame for frame in EVENTS if b"item.done" not in frame], ended(*ALL)],
     "half of the deltas": [
         delta("output_text", "Hel", 1),
         closed(0, THOUGHT),
-        closed(1, SAID),
+        closed(1, MESSAGE),
         closed(2, CALLED),
         ended(*ALL),
     ],
-    "places that differ at the end": [*WHOLE, ended(SAID, THOUGHT, CALLED)],
-    "the reasoning is left out at the end": [*WHOLE, ended(SAID, CALLED)],
-    "no name before the arguments": [*[frame for frame in WHOLE if b"item.added" not in frame], ended(*ALL)],
+    "places that differ at the end": [*EVENTS, ended(MESSAGE, THOUGHT, CALLED)],
+    "the reasoning is left out at the end": [*EVENTS, ended(MESSAGE, CALLED)],
+    "no name before the arguments": [*[frame for frame in EVENTS if b"item.added" not in frame], ended(*ALL)],
 }
 
 
 @pytest.mark.parametrize("frames", PARTLY.values(), ids=PARTLY)
 def test_what_one_telling_leaves_out_the_other_adds(frames):
-    heard = Heard(*frames)
-    assert "".join(map(str, heard.chunks)) == heard.reply.content == "Hello"
-    assert heard.reply.reasoning == "hm"
-    assert heard.reply.tool_calls == [ToolCall(id="call_1", name="roll", arguments='{"n":2}')]
-    assert heard.reply.usage.total_tokens == 15
+    reader = StreamReader(*frames)
+    assert "".join(map(str, reader.chunks)) == reader.reply.content == "Hello"
+    assert reader.reply.reasoning == "hm"
+    assert reader.reply.tool_calls == [ToolCall(id="call_1", name="roll", arguments='{"n":2}')]
+    assert reader.reply.usage.total_tokens == 15
 
 
 def test_a_whole_item_without_deltas_is_shown_when_it_is_done():
-    heard = Heard(added(0, SAID), closed(0, SAID), ended(SAID))
-    assert heard.counts == [0, 1, 1]
-    assert str(heard.chunks[0]) == "Hello"
+    reader = StreamReader(added(0, MESSAGE), closed(0, MESSAGE), ended(MESSAGE))
+    assert reader.counts == [0, 1, 1]
+    assert str(reader.chunks[0]) == "Hello"
 
 
 def test_where_two_tellings_disagree_what_was_handed_out_stands():
-    heard = Heard(delta("output_text", "Good-bye"), closed(0, SAID), ended(SAID))
-    assert "".join(map(str, heard.chunks)) == heard.reply.content == "Good-bye"
+    reader = StreamReader(delta("output_text", "Good-bye"), closed(0, MESSAGE), ended(MESSAGE))
+    assert "".join(map(str, reader.chunks)) == reader.reply.content == "Good-bye"
 
 
 def test_two_calls_at_one_place_are_two_calls():
     other = {**CALLED, "call_id": "call_2"}
-    heard = Heard(closed(0, CALLED), closed(0, other), ended())
-    assert [tool.id for tool in heard.reply.tool_calls] == ["call_1", "call_2"]
-    assert heard.reply.message[VENDOR]["items"] == [CALLED, other]
+    reader = StreamReader(closed(0, CALLED), closed(0, other), ended())
+    assert [tool.id for tool in reader.reply.tool_calls] == ["call_1", "call_2"]
+    assert reader.reply.message[VENDOR]["items"] == [CALLED, other]
 
 
 def test_many_items_take_their_time_once():
     calls = [{**CALLED, "call_id": f"call_{n}"} for n in range(500)]
     begun = time.process_time()
-    heard = Heard(*[added(n, item) + closed(n, item) for n, item in enumerate(calls)], ended())
-    assert len(heard.reply.tool_calls) == 500
+    reader = StreamReader(*[added(n, item) + closed(n, item) for n, item in enumerate(calls)], ended())
+    assert len(reader.reply.tool_calls) == 500
     assert time.process_time() - begun < 2
 
 
 def test_a_call_without_id_is_told_once():
     bare = {"type": "function_call", "name": "f", "arguments": "{}"}
-    heard = Heard(added(0, bare), delta("function_call_arguments", "{}"), closed(0, bare), ended(bare))
-    assert heard.counts == [1, 1, 0, 1]
-    assert heard.reply.tool_calls == [ToolCall(id="", name="f", arguments="{}")]
+    reader = StreamReader(added(0, bare), delta("function_call_arguments", "{}"), closed(0, bare), ended(bare))
+    assert reader.counts == [1, 1, 0, 1]
+    assert reader.reply.tool_calls == [ToolCall(id="", name="f", arguments="{}")]
 
 
 def test_images_and_audio_are_chunks_that_only_raw_shows():
@@ -721,10 +723,10 @@ def test_images_and_audio_are_chunks_that_only_raw_shows():
         event("response.audio.done"),
         ended(image),
     ]
-    heard = Heard(*frames)
-    assert heard.counts == [0, 0, 1, 1, 1, 0, 1]
-    assert heard.chunks[0].raw["partial_image_b64"] == "AA"
-    assert heard.reply.content == ""
+    reader = StreamReader(*frames)
+    assert reader.counts == [0, 0, 1, 1, 1, 0, 1]
+    assert reader.chunks[0].raw["partial_image_b64"] == "AA"
+    assert reader.reply.content == ""
 
 
 def test_a_program_of_the_models_is_no_error_code():
@@ -733,7 +735,7 @@ def test_a_program_of_the_models_is_no_error_code():
         event("response.code_interpreter_call_code.done", code="import os", output_index=0),
         event("response.mcp_call.failed", output_index=0, error="tool failed"),
     ]
-    assert Heard(*frames, ended(SAID)).reply.content == "Hello"
+    assert StreamReader(*frames, ended(MESSAGE)).reply.content == "Hello"
 
 
 @pytest.mark.parametrize(
@@ -745,19 +747,21 @@ def test_a_program_of_the_models_is_no_error_code():
     ],
 )
 def test_terminal_events(status, details, finish):
-    heard = Heard(delta("output_text", "Hel"), ended(SAID, status=status, incomplete_details=details))
-    assert (heard.reply.finish_reason, heard.reply.native_finish_reason) == (finish, status)
-    assert heard.reply.content == "Hello"
+    reader = StreamReader(delta("output_text", "Hel"), ended(MESSAGE, status=status, incomplete_details=details))
+    assert (reader.reply.finish_reason, reader.reply.native_finish_reason) == (finish, status)
+    assert reader.reply.content == "Hello"
 
 
 def test_the_event_says_the_status_where_the_reply_does_not():
-    reply = Heard(delta("output_text", "Hi"), event("response.completed", response={"id": "r", "status": None})).reply
+    reply = StreamReader(
+        delta("output_text", "Hi"), event("response.completed", response={"id": "r", "status": None})
+    ).reply
     assert (reply.native_finish_reason, reply.id, reply.usage) == ("completed", "r", Usage())
 
 
 def test_nothing_counts_after_the_terminal_event():
-    heard = Heard(ended(SAID), delta("output_text", "?"), b"data: [DONE]\n\n")
-    assert heard.reply.content == "Hello"
+    reader = StreamReader(ended(MESSAGE), delta("output_text", "?"), b"data: [DONE]\n\n")
+    assert reader.reply.content == "Hello"
 
 
 @pytest.mark.parametrize("tail", [b"", b"data: [DONE]\n\n", CREATED])
@@ -766,7 +770,7 @@ def test_a_stream_without_its_terminal_event_is_not_whole(tail):
 
 
 def test_the_terminal_event_needs_no_blank_line_behind_it():
-    assert Heard(delta("output_text", "Hello"), ended(SAID).rstrip()).reply.content == "Hello"
+    assert StreamReader(delta("output_text", "Hello"), ended(MESSAGE).rstrip()).reply.content == "Hello"
 
 
 @pytest.mark.parametrize(("error", "cls", "status"), FAILURES, ids=[row[0]["code"] for row in FAILURES])
@@ -810,8 +814,8 @@ def test_half_an_emoji_in_each_of_two_pieces():
         b'data: {"type":"response.output_text.delta","output_index":0,"delta":"%s"}\n\n' % half
         for half in (b"\\ud83d", b"\\ude00")
     )
-    emoji = {**SAID, "content": [{"type": "output_text", "text": "😀"}]}
-    assert Heard(frames, closed(0, emoji), ended(emoji)).reply.content == "😀"
+    emoji = {**MESSAGE, "content": [{"type": "output_text", "text": "😀"}]}
+    assert StreamReader(frames, closed(0, emoji), ended(emoji)).reply.content == "😀"
 
 
 # -- the next turn ----------------------------------------------------------------------------------------------------
@@ -819,8 +823,8 @@ def test_half_an_emoji_in_each_of_two_pieces():
 
 @pytest.mark.parametrize("streamed", [True, False])
 def test_a_reply_goes_back_as_the_items_it_came_in(streamed):
-    output = (THOUGHT, HOSTED, SAID, CALLED)
-    reply = Heard(ended(*output)).reply if streamed else read(response(*output))
+    output = (THOUGHT, HOSTED, MESSAGE, CALLED)
+    reply = StreamReader(ended(*output)).reply if streamed else read(response(*output))
     assert reply.message["content"] == "Hello"
     assert reply.message["tool_calls"] == [call("call_1", arguments='{"n":2}')]
     through_json = json.loads(json.dumps(reply.message))
@@ -841,7 +845,7 @@ def test_the_answer_to_a_custom_call_that_came_as_an_item():
 
 
 def test_a_text_that_the_caller_rewrote_goes_out_as_the_caller_says():
-    message = {**read(response(THOUGHT, SAID)).message, "content": "Hello there"}
+    message = {**read(response(THOUGHT, MESSAGE)).message, "content": "Hello there"}
     assert items(user(TEXT), message)[1:] == [spoke({**OUT, "text": "Hello there"}, place=1)]
 
 
@@ -857,7 +861,7 @@ def test_items_of_another_form_stay_at_home():
 def test_a_broken_stream_gives_a_plain_message():
     exchange = Exchange(form(), Request(method="POST", url="http://x"), stream=True)
     exchange.open(200, Headers({"content-type": "text/event-stream"}))
-    exchange.feed(b"".join(WHOLE[:12]))
+    exchange.feed(b"".join(EVENTS[:12]))
     assert exchange.partial().message == {"role": "assistant", "content": "Hel"}
 
 
@@ -885,8 +889,8 @@ STREAMS = [row for row in ROWS if row["stream"]]
 
 def expected(row):
     """The row; where a recording's deltas and its whole differ, what the deltas say is what a stream can hand out."""
-    told = row["expected"].get("text_from_deltas")
-    return row if told in (None, "") else {**row, "expected": {**row["expected"], "text": told}}
+    from_deltas = row["expected"].get("text_from_deltas")
+    return row if from_deltas in (None, "") else {**row, "expected": {**row["expected"], "text": from_deltas}}
 
 
 def was_forgotten(row):
@@ -898,7 +902,7 @@ def was_forgotten(row):
 @recorded.needs_recordings
 @pytest.mark.parametrize("row", ROWS, ids=recorded.name)
 def test_recorded_replies(row):
-    chunks, value = recorded.hear(form(row["provider"]), row, [recorded.body(row)])
+    chunks, value = recorded.replay(form(row["provider"]), row, [recorded.body(row)])
     wanted = row["expected"].get("error")
     if wanted:
         assert isinstance(value, errors.APIStatusError)
@@ -915,12 +919,12 @@ def test_recorded_replies(row):
 @pytest.mark.parametrize("row", STREAMS, ids=recorded.name)
 def test_recorded_streams_do_not_depend_on_how_they_are_cut(row):
     data, own = recorded.body(row), form(row["provider"])
-    whole = recorded.facts(recorded.hear(own, row, [data]))
-    assert recorded.facts(recorded.hear(own, row, [data[i : i + 1] for i in range(len(data))])) == whole
+    complete = recorded.facts(recorded.replay(own, row, [data]))
+    assert recorded.facts(recorded.replay(own, row, [data[i : i + 1] for i in range(len(data))])) == complete
     chance = random.Random(len(data))
     for _ in range(max(20, 3_000_000 // len(data))):
         places = chance.sample(range(1, len(data)), chance.choice((1, 1, 2, 5, 40)))
-        assert recorded.facts(recorded.hear(own, row, recorded.cut(data, *places))) == whole
+        assert recorded.facts(recorded.replay(own, row, recorded.cut(data, *places))) == complete
 
 
 @pytest.mark.heavy
@@ -929,9 +933,9 @@ def test_recorded_streams_do_not_depend_on_how_they_are_cut(row):
 @pytest.mark.parametrize("row", STREAMS, ids=recorded.name)
 def test_recorded_streams_at_every_cut(row):
     data, own = recorded.body(row), form(row["provider"])
-    whole = recorded.facts(recorded.hear(own, row, [data]))
+    complete = recorded.facts(recorded.replay(own, row, [data]))
     for place in recorded.every_cut(data):
-        assert recorded.facts(recorded.hear(own, row, recorded.cut(data, place))) == whole, place
+        assert recorded.facts(recorded.replay(own, row, recorded.cut(data, place))) == complete, place
 
 
 @recorded.needs_recordings
@@ -940,7 +944,7 @@ def test_recorded_streams_that_end_early_say_so(row):
     data, own = recorded.body(row), form(row["provider"])
     end = data.rfind(b"event: response.")
     for place in random.Random(7).sample(range(1, end), 20):
-        _, value = recorded.hear(own, row, [data[:place]])
+        _, value = recorded.replay(own, row, [data[:place]])
         assert isinstance(value, errors.IncompleteStreamError | errors.QuotaExceededError)
 
 
@@ -950,5 +954,5 @@ def test_whatever_a_server_sends_only_our_errors_come_out(row):
     data, own, chance = recorded.body(row).decode(), form(row["provider"]), random.Random(3)
     for _ in range(max(10, 200_000 // len(data))):
         spoiled = recorded.spoiled(data, row["stream"], chance)
-        _, value = recorded.hear(own, row, [spoiled.encode("utf-8", "surrogatepass")])
+        _, value = recorded.replay(own, row, [spoiled.encode("utf-8", "surrogatepass")])
         assert value is not None

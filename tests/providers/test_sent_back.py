@@ -16,13 +16,13 @@ from support.replies import (
     output,
     peer,
     plain,
+    read_json,
     response,
     sent,
     started,
     stopped,
     streamed,
     text_item,
-    whole,
 )
 
 CHAT, RESPONSES, MESSAGES, NATIVE = "chat-completions", "responses", "messages", "native"
@@ -48,26 +48,26 @@ def assistant(own, reply, **changed):
     return messages[1]
 
 
-def chats(said):
+def chats(body):
     """A message of the chat form, whole and streamed."""
-    delta = {**said, "tool_calls": [{"index": i, **call} for i, call in enumerate(said.get("tool_calls", ()))]}
-    return completion(said, "tool_calls"), [chunk(delta), chunk(finish="tool_calls"), DONE]
+    delta = {**body, "tool_calls": [{"index": i, **call} for i, call in enumerate(body.get("tool_calls", ()))]}
+    return completion(body, "tool_calls"), [chunk(delta), chunk(finish="tool_calls"), DONE]
 
 
 @pytest.mark.parametrize("how", ["whole", "streamed", "late", "twice"])
 def test_what_lies_beside_a_call_goes_home_with_it(how):
-    own, (payload, said) = form(provider="gemini"), chats({"tool_calls": [CALL | BESIDE, {**CALL, "id": "b"}]})
+    own, (payload, events_sent) = form(provider="gemini"), chats({"tool_calls": [CALL | BESIDE, {**CALL, "id": "b"}]})
     if how == "late":
         rows = [{"index": 0, **CALL}, {"index": 1, **CALL, "id": "b"}]
-        said = [
+        events_sent = [
             chunk({"tool_calls": rows}),
             chunk({"tool_calls": [{"index": 0, **BESIDE}]}),
             chunk(finish="tool_calls"),
             DONE,
         ]
     if how == "twice":
-        said = [chunk({"tool_calls": [CALL | BESIDE, {**CALL, "id": "b"}]}, finish="tool_calls"), DONE]
-    reply = whole(own, payload) if how == "whole" else streamed(own, *said)
+        events_sent = [chunk({"tool_calls": [CALL | BESIDE, {**CALL, "id": "b"}]}, finish="tool_calls"), DONE]
+    reply = read_json(own, payload) if how == "whole" else streamed(own, *events_sent)
     first, second = assistant(own, reply)["tool_calls"]
     assert first == CALL | BESIDE
     assert second == {**CALL, "id": "b"}
@@ -89,7 +89,7 @@ PIECES = [
 
 def test_reasoning_details_go_back_as_they_came():
     own = form(provider="openrouter")
-    at_once = whole(own, completion({"content": "a", "reasoning_details": DETAILS}))
+    at_once = read_json(own, completion({"content": "a", "reasoning_details": DETAILS}))
     pieces = streamed(
         own, *[chunk({"reasoning_details": [piece]}) for piece in PIECES], chunk({"content": "a"}, "stop"), DONE
     )
@@ -114,11 +114,11 @@ def test_signed_blocks_behind_litellm_go_back_as_they_came():
 @pytest.mark.parametrize("name", [CHAT, NATIVE])
 def test_no_arguments_go_back_as_an_empty_object(name, arguments):
     call = {"id": "a", "type": "function", "function": {"name": "now", "arguments": arguments}}
-    payload, said = chats({"content": None, "tool_calls": [call]})
+    payload, events_sent = chats({"content": None, "tool_calls": [call]})
     if name == NATIVE:
         payload = output({"content": "", "tool_calls": [call]})
-        said = [payload]
-    for reply in (whole(form(name), payload), streamed(form(name), *said)):
+        events_sent = [payload]
+    for reply in (read_json(form(name), payload), streamed(form(name), *events_sent)):
         assert reply.tool_calls[0].arguments == (arguments or "")
         assert reply.tool_calls[0].json() == {}
         assert assistant(form(name), reply)["tool_calls"][0]["function"]["arguments"] == "{}"
@@ -126,19 +126,19 @@ def test_no_arguments_go_back_as_an_empty_object(name, arguments):
 
 def test_no_arguments_of_an_item_go_back_as_an_empty_object():
     item = {"type": "function_call", "id": "fc", "call_id": "a", "name": "now", "arguments": ""}
-    for reply in (whole(form(RESPONSES), response(item)), streamed(form(RESPONSES), completed(item))):
+    for reply in (read_json(form(RESPONSES), response(item)), streamed(form(RESPONSES), completed(item))):
         assert sent(form(RESPONSES), USER, reply.message, *answers(reply))["input"][1] == {**item, "arguments": "{}"}
 
 
 def test_half_an_emoji_in_an_id_can_be_sent_back():
-    reply = whole(form(), completion({"tool_calls": [{**CALL, "id": "a\ud83d"}]}))
+    reply = read_json(form(), completion({"tool_calls": [{**CALL, "id": "a\ud83d"}]}))
     assert reply.tool_calls[0].id == assistant(form(), reply)["tool_calls"][0]["id"] == "a\ufffd"
 
 
 def test_a_custom_call_goes_back_as_one():
     call = {"id": "a", "type": "custom", "custom": {"name": "calc", "input": "4 + 4"}}
-    payload, said = chats({"content": None, "tool_calls": [call]})
-    for reply in (whole(form(), payload), streamed(form(), *said)):
+    payload, events_sent = chats({"content": None, "tool_calls": [call]})
+    for reply in (read_json(form(), payload), streamed(form(), *events_sent)):
         assert reply.tool_calls[0].arguments == "4 + 4"
         assert assistant(form(), reply)["tool_calls"] == [call]
 
@@ -155,7 +155,7 @@ def test_a_custom_call_goes_back_as_one():
 )
 def test_reasoning_goes_back_where_it_is_wanted(provider, base_url, kept):
     own = form(provider=provider, base_url=base_url)
-    reply = whole(own, completion({"content": "a", "reasoning_content": "hm"}))
+    reply = read_json(own, completion({"content": "a", "reasoning_content": "hm"}))
     assert ("reasoning_content" in assistant(own, reply)) == kept
 
 
@@ -163,7 +163,7 @@ def test_reasoning_goes_back_where_it_is_wanted(provider, base_url, kept):
 
 THOUGHT = {"type": "reasoning", "id": "rs_1", "summary": []}
 SEALED = {**THOUGHT, "id": "rs_2", "encrypted_content": "x"}
-SAID = {**text_item("Hello"), "id": "msg_1"}
+MESSAGE = {**text_item("Hello"), "id": "msg_1"}
 
 
 def items(reply, **params):
@@ -173,20 +173,20 @@ def items(reply, **params):
 @pytest.mark.parametrize("streaming", [False, True])
 def test_what_was_not_stored_is_known_by_what_is_encrypted_alone(streaming):
     def reply(**more):
-        output_ = (THOUGHT, SEALED, SAID)
+        output_ = (THOUGHT, SEALED, MESSAGE)
         return (
             streamed(form(RESPONSES), completed(*output_, **more))
             if streaming
-            else whole(form(RESPONSES), response(*output_, **more))
+            else read_json(form(RESPONSES), response(*output_, **more))
         )
 
-    assert items(reply()) == items(reply(store=True)) == [THOUGHT, SEALED, SAID]
-    assert items(reply(store=False)) == items(reply(), store=False) == [SEALED, SAID]
+    assert items(reply()) == items(reply(store=True)) == [THOUGHT, SEALED, MESSAGE]
+    assert items(reply(store=False)) == items(reply(), store=False) == [SEALED, MESSAGE]
 
 
 def test_reasoning_goes_back_before_what_it_led_to_or_not_at_all():
-    assert items(whole(form(RESPONSES), response(SAID, SEALED))) == [SAID]
-    cut = whole(
+    assert items(read_json(form(RESPONSES), response(MESSAGE, SEALED))) == [MESSAGE]
+    cut = read_json(
         form(RESPONSES), response(SEALED, status="incomplete", incomplete_details={"reason": "max_output_tokens"})
     )
     assert items(cut) == []
@@ -212,7 +212,7 @@ HOSTS = [
 @pytest.mark.parametrize(("base_url", "kept"), HOSTS)
 def test_thinking_that_nobody_signed_goes_back_where_it_came_from_but_to_anthropic(base_url, kept):
     own = form(MESSAGES, base_url=base_url)
-    for reply in (whole(own, message(*BLOCKS)), streamed(own, *EVENTS)):
+    for reply in (read_json(own, message(*BLOCKS)), streamed(own, *EVENTS)):
         assert sent(own, USER, through_json(reply))["messages"][1]["content"] == (BLOCKS if kept else BLOCKS[1:])
 
 
@@ -239,35 +239,37 @@ def is_call(call):
 
 
 def check_chat(messages, reply):
-    said, *results = messages[1:]
-    assert said["role"] == "assistant"
-    assert set(said) <= {"role", "content", "refusal", "tool_calls", "reasoning_content", "reasoning_details"}
-    assert isinstance(said["content"], str) or said.get("tool_calls")
-    assert all(map(is_call, said.get("tool_calls", ())))
-    assert [call["id"] for call in said.get("tool_calls", ())] == [result["tool_call_id"] for result in results]
+    answer, *results = messages[1:]
+    assert answer["role"] == "assistant"
+    assert set(answer) <= {"role", "content", "refusal", "tool_calls", "reasoning_content", "reasoning_details"}
+    assert isinstance(answer["content"], str) or answer.get("tool_calls")
+    assert all(map(is_call, answer.get("tool_calls", ())))
+    assert [call["id"] for call in answer.get("tool_calls", ())] == [result["tool_call_id"] for result in results]
 
 
 def check_blocks(body, reply):
-    said, *results = body["messages"][1:]
-    assert (said["role"], len(results)) == ("assistant", bool(reply.tool_calls))
-    for one in said["content"]:
+    answer, *results = body["messages"][1:]
+    assert (answer["role"], len(results)) == ("assistant", bool(reply.tool_calls))
+    for one in answer["content"]:
         assert one["type"] != "text" or one["text"].strip()
         assert one["type"] != "thinking" or one["signature"]
         assert one["type"] != "tool_use" or isinstance(one["input"], dict)
-    asked = [one["id"] for one in said["content"] if one["type"] == "tool_use"]
+    asked = [one["id"] for one in answer["content"] if one["type"] == "tool_use"]
     assert asked == [one["tool_use_id"] for turn in results for one in turn["content"] if one["type"] == "tool_result"]
 
 
 def check_items(body, reply):
-    said = body["input"][1:]
-    kinds = [item["type"] for item in said]
-    assert all(isinstance(item.get("id"), str) for item in said if item["type"] in ("reasoning", "message"))
+    items_sent = body["input"][1:]
+    kinds = [item["type"] for item in items_sent]
+    assert all(isinstance(item.get("id"), str) for item in items_sent if item["type"] in ("reasoning", "message"))
     assert not kinds or kinds[-1] != "reasoning"
-    asked = [item["call_id"] for item in said if item["type"] in ("function_call", "custom_tool_call")]
+    asked = [item["call_id"] for item in items_sent if item["type"] in ("function_call", "custom_tool_call")]
     assert asked == [
-        item["call_id"] for item in said if item["type"].endswith("_call_output") and item["call_id"] in asked
+        item["call_id"] for item in items_sent if item["type"].endswith("_call_output") and item["call_id"] in asked
     ]
-    assert all(isinstance(json.loads(item["arguments"]), dict) for item in said if item["type"] == "function_call")
+    assert all(
+        isinstance(json.loads(item["arguments"]), dict) for item in items_sent if item["type"] == "function_call"
+    )
 
 
 @recorded.needs_recordings
@@ -275,7 +277,7 @@ def check_items(body, reply):
 def test_recorded_replies_go_back(row):
     name = FORMS.get(row["api"], CHAT)
     own = form(name, "anthropic" if name == MESSAGES else "dashscope" if name == NATIVE else "openai")
-    _, reply = recorded.hear(own, row, [recorded.body(row)])
+    _, reply = recorded.replay(own, row, [recorded.body(row)])
     if isinstance(reply, Exception):
         assert row["error_in_200"]
         return

@@ -13,13 +13,13 @@ from support.replies import (
     events,
     form,
     output,
+    read_json,
     receive,
     response,
     sent,
     started,
     stopped,
     streamed,
-    whole,
 )
 
 CHAT, RESPONSES, MESSAGES, NATIVE = "chat-completions", "responses", "messages", "native"
@@ -88,11 +88,11 @@ def test_calls_in_chunks(deltas, expected):
 
 
 def test_a_chunk_tells_what_is_new():
-    said = [
+    events_sent = [
         chunk({"tool_calls": [piece(text, name, index=0, id="a")]})
         for text, name in (("", "f"), ('{"x"', "f"), (":1}", "fg"))
     ]
-    chunks, _ = receive(form(), events(*said, DONE), stream=True, kind="text/event-stream")
+    chunks, _ = receive(form(), events(*events_sent, DONE), stream=True, kind="text/event-stream")
     assert [(p.id, p.name, p.arguments) for c in chunks for p in c.tool_calls] == [
         ("a", "f", ""),
         ("", "", '{"x"'),
@@ -113,7 +113,7 @@ CALLS = st.lists(
 
 
 @st.composite
-def told(draw, interleaved=True):
+def drawn_calls(draw, interleaved=True):
     """Calls as (name, arguments), and their pieces as (number, name or None, text) in some order."""
     calls = [(name, json.dumps(value)) for name, value in draw(CALLS)]
     queues = []
@@ -130,8 +130,8 @@ def told(draw, interleaved=True):
     return [calls[n] for n in numbers], [(numbers.index(n), name, text) for n, name, text in order]
 
 
-def first(name, **said):
-    return said if name else {}
+def first(name, **fields):
+    return fields if name else {}
 
 
 INTERLEAVED = {
@@ -149,21 +149,21 @@ IN_ORDER = {
 }
 
 
-def check_chat(case, said):
+def check_chat(case, fields_of):
     calls, pieces = case
-    deltas = [chunk({"tool_calls": [piece(text, name, **said(number, name))]}) for number, name, text in pieces]
+    deltas = [chunk({"tool_calls": [piece(text, name, **fields_of(number, name))]}) for number, name, text in pieces]
     reply = streamed(form(), *deltas, chunk(finish="tool_calls"), DONE)
     assert [(call.name, call.arguments) for call in reply.tool_calls] == calls
 
 
 @settings(max_examples=40)
-@given(how=st.sampled_from([*INTERLEAVED]), case=told())
+@given(how=st.sampled_from([*INTERLEAVED]), case=drawn_calls())
 def test_interleaved_calls(how, case):
     check_chat(case, INTERLEAVED[how])
 
 
 @settings(max_examples=30)
-@given(how=st.sampled_from([*IN_ORDER]), case=told(interleaved=False))
+@given(how=st.sampled_from([*IN_ORDER]), case=drawn_calls(interleaved=False))
 def test_calls_one_after_another(how, case):
     check_chat(case, IN_ORDER[how])
 
@@ -186,23 +186,29 @@ AT = {
 
 
 @settings(max_examples=50)
-@given(how=st.sampled_from([*AT]), call_ids=st.booleans(), at_the_end=st.booleans(), closed=st.booleans(), case=told())
+@given(
+    how=st.sampled_from([*AT]),
+    call_ids=st.booleans(),
+    at_the_end=st.booleans(),
+    closed=st.booleans(),
+    case=drawn_calls(),
+)
 def test_interleaved_calls_of_items(how, call_ids, at_the_end, closed, case):
     calls, pieces = case
     if not call_ids and how == "place":
         at_the_end = False  # nothing but their order would tell them apart, and equal ones are told apart by nothing
-    said = []
+    events_sent = []
     for number, name, text in pieces:
         place = AT[how](number)
         item = item_of(number, name, "", call_ids, place)
-        said.append({"type": "response.output_item.added", **outside(place), "item": item} if name else
+        events_sent.append({"type": "response.output_item.added", **outside(place), "item": item} if name else
                     {"type": "response.function_call_arguments.delta", **place, "delta": text})  # fmt: skip
     items = [item_of(n, name, text, call_ids, AT[how](n)) for n, (name, text) in enumerate(calls)]
     if closed:
-        said += [
+        events_sent += [
             {"type": "response.output_item.done", **outside(AT[how](n)), "item": item} for n, item in enumerate(items)
         ]
-    reply = streamed(form(RESPONSES), *said, completed(*items if at_the_end else (), usage={"input_tokens": 1}))
+    reply = streamed(form(RESPONSES), *events_sent, completed(*items if at_the_end else (), usage={"input_tokens": 1}))
     assert [(call.name, call.arguments) for call in reply.tool_calls] == calls
     assert [call.id for call in reply.tool_calls] == [f"c{n}" if call_ids else "" for n in range(len(calls))]
 
@@ -226,13 +232,13 @@ def added(number, name, **more):
 
 
 def test_ids_of_items_that_change_with_each_event():
-    said = [added(0, "f", output_index=0), added(1, "g", output_index=1)]
+    events_sent = [added(0, "f", output_index=0), added(1, "g", output_index=1)]
     texts = [(0, '{"x"'), (1, '{"y"'), (0, ":1}"), (1, ":2}")]
-    said += [
+    events_sent += [
         {"type": "response.function_call_arguments.delta", "item_id": f"y{i}", "output_index": at, "delta": text}
         for i, (at, text) in enumerate(texts)
     ]
-    calls = streamed(form(RESPONSES), *said, completed()).tool_calls
+    calls = streamed(form(RESPONSES), *events_sent, completed()).tool_calls
     assert [(call.id, call.name, call.arguments) for call in calls] == [("c0", *F[1:]), ("c1", *G[1:])]
 
 
@@ -240,8 +246,8 @@ def item(call_id="a", item_id="i", name="f", arguments='{"x":1}'):
     return {"type": "function_call", "call_id": call_id, "id": item_id, "name": name, "arguments": arguments}
 
 
-def of_items(*said):
-    reply = streamed(form(RESPONSES), *said)
+def of_items(*events_sent):
+    reply = streamed(form(RESPONSES), *events_sent)
     return [(call.id, call.name, call.arguments) for call in reply.tool_calls]
 
 
@@ -249,7 +255,7 @@ def test_each_item_of_a_whole_output_is_a_call():
     for first, second in (("a", "a"), ("a", "b"), ("", ""), (None, None)):
         for name, text in (("f", '{"x":1}'), ("f", '{"x":2}'), ("g", "{}")):
             payload = response(item(first), item(second, name=name, arguments=text))
-            reply = whole(form(RESPONSES), payload)
+            reply = read_json(form(RESPONSES), payload)
             expected = [(first or "", *F[1:]), (second or "", name, text)]
             assert [(call.id, call.name, call.arguments) for call in reply.tool_calls] == expected
             assert of_items({"type": "response.completed", "response": payload}) == expected
@@ -268,20 +274,22 @@ NEW_IDS = [
 def test_a_call_whose_ids_change_is_told_once_and_goes_back_by_its_first_id(second, closed, last):
     """As vLLM has it, which makes up an id each time that it tells a call."""
     calls = [{"call_id": "a", "item_id": "i"}, {"call_id": "b", "item_id": "j", "arguments": second}]
-    said = []
+    events_sent = []
     for at, call in enumerate(calls):
-        said.append(
+        events_sent.append(
             {"type": "response.output_item.added", "output_index": at, "item": item(**{**call, "arguments": ""})}
         )
         text = call.get("arguments", '{"x":1}')
         delta = {"type": "response.function_call_arguments.delta", "output_index": at, "item_id": call["item_id"]}
-        said += [{**delta, "delta": text[:3]}, {**delta, "delta": text[3:]}]
+        events_sent += [{**delta, "delta": text[:3]}, {**delta, "delta": text[3:]}]
         if closed is not None:
             new = {name: f"{text}{at}" for name, text in closed.items()}
-            said.append({"type": "response.output_item.done", "output_index": at, "item": item(**{**call, **new})})
+            events_sent.append(
+                {"type": "response.output_item.done", "output_index": at, "item": item(**{**call, **new})}
+            )
     new = [{name: f"{text}{at}" for name, text in (last or {}).items()} for at in range(2)]
     items = [] if last is None else [item(**{**call, **ids}) for call, ids in zip(calls, new, strict=True)]
-    reply = streamed(form(RESPONSES), *said, completed(*items, usage={"input_tokens": 1}))
+    reply = streamed(form(RESPONSES), *events_sent, completed(*items, usage={"input_tokens": 1}))
     assert [(call.id, call.arguments) for call in reply.tool_calls] == [("a", '{"x":1}'), ("b", second)]
     answers = [{"role": "tool", "tool_call_id": call, "content": "1"} for call in "ab"]
     body = sent(form(RESPONSES), reply.message, *answers)
@@ -289,17 +297,17 @@ def test_a_call_whose_ids_change_is_told_once_and_goes_back_by_its_first_id(seco
 
 
 def test_one_call_id_for_all_items():
-    said = []
+    events_sent = []
     for at, text in enumerate(('{"x":1}', '{"x":2}')):
         one = item("k", f"i{at}", arguments=text)
-        said += [
+        events_sent += [
             {"type": "response.output_item.added", "output_index": at, "item": {**one, "arguments": ""}},
             {"type": "response.function_call_arguments.delta", "output_index": at, "item_id": one["id"], "delta": text},
             {"type": "response.output_item.done", "output_index": at, "item": one},
         ]
     expected = [("k", "f", '{"x":1}'), ("k", "f", '{"x":2}')]
-    assert of_items(*said, completed(usage={"input_tokens": 1})) == expected
-    assert of_items(*said, completed(item("k", "i0"), item("k", "i1", arguments='{"x":2}'))) == expected
+    assert of_items(*events_sent, completed(usage={"input_tokens": 1})) == expected
+    assert of_items(*events_sent, completed(item("k", "i0"), item("k", "i1", arguments='{"x":2}'))) == expected
 
 
 def test_blocks_of_one_index_that_nobody_stopped():

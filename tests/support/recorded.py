@@ -115,7 +115,7 @@ def _check_usage(want, got):
     return [f"usage.{key} {getattr(got, key)}, not {n}" for key, n in pairs if n is not None and getattr(got, key) != n]
 
 
-def hear(form, row, pieces):
+def replay(form, row, pieces):
     """A reply that arrives in pieces: its chunks, and its value or the error that ended it."""
     exchange = Exchange(form, Request(method="POST", url=form.target.base_url), stream=row["stream"])
     chunks = []

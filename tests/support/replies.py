@@ -50,7 +50,7 @@ def receive(own, body, *, stream, kind, size=41):
     return chunks, exchange.value
 
 
-def whole(own, payload):
+def read_json(own, payload):
     """The reply, or the error, of a body in JSON; it is the same where a stream was asked for."""
     body = json.dumps(payload).encode()
     (_, reply), (_, same) = (receive(own, body, stream=stream, kind="application/json") for stream in (False, True))
