@@ -4,10 +4,10 @@ The facts: docs/vendors.md, Messages.
 """
 
 from collections.abc import Callable, Mapping
-from typing import Any
+from typing import Any, ClassVar
 from urllib.parse import urlsplit
 
-from llmnet.core.chat import FinishReason, ModelInfo, StreamChunk
+from llmnet.core.chat import FinishReason, ModelInfo, StreamChunk, Usage
 from llmnet.core.draft import Draft, chat_message
 from llmnet.core.errors import ConfigurationError, InvalidResponseError
 from llmnet.core.http import Request
@@ -17,7 +17,7 @@ from llmnet.providers.anthropic_params import parameters
 from llmnet.providers.anthropic_reply import TEXT_DELTAS, Added, Reply, blocks_in, delta_type, sendable
 from llmnet.providers.anthropic_request import conversation
 from llmnet.providers.form import Form
-from llmnet.providers.reading import dict_of, models_in, text_of
+from llmnet.providers.reading import Paths, dict_of, models_in, text_of, usage_of
 from llmnet.providers.services import MESSAGES
 from llmnet.providers.writing import params_of, with_items
 
@@ -34,9 +34,23 @@ FINISH: dict[str, FinishReason] = {
     **dict.fromkeys(("pause_turn", "compaction"), FinishReason.PAUSED),
 }
 
+# Where each figure stands (docs/vendors.md, Usage).
+USAGE: Paths = {
+    "input_tokens": (("input_tokens",),),
+    "output_tokens": (("output_tokens",),),
+    "cached_tokens": (("cache_read_input_tokens",),),
+    "cache_write_tokens": (("cache_creation_input_tokens",),),
+    "reasoning_tokens": (("output_tokens_details", "thinking_tokens"),),
+}
+# Anthropic counts input that it reads from the cache and writes to it apart.
+_INPUT = ("input_tokens", "cache_creation_input_tokens", "cache_read_input_tokens")
+_COUNTED = {place[0] for places in USAGE.values() for place in places}
+
 
 class Messages(Form):
-    """The Messages form."""
+    """The Messages form; the API requires the header of its version."""
+
+    own_headers: ClassVar[Mapping[str, str]] = {"anthropic-version": VERSION}
 
     def prepare(self, chat: ChatRequest) -> Request:
         """Conversation and parameters in Anthropic's form; we add only the limit that it requires."""
@@ -51,10 +65,6 @@ class Messages(Form):
         stream = {"stream": True} if chat.stream else {}
         return self.post(self._url("/messages"), body | own | stream, stream=chat.stream)
 
-    def own_headers(self) -> dict[str, str]:
-        """The API's version, which it requires; the caller's own replaces it."""
-        return {"anthropic-version": VERSION}
-
     def _url(self, path: str, query: Mapping[str, Any] | None = None) -> str:
         """Anthropic's base URL is a bare host; those of gateways often end in the version."""
         versioned = urlsplit(self.target.base_url).path.rstrip("/").endswith("/v1")
@@ -66,7 +76,7 @@ class Messages(Form):
         draft.name(id=body.get("id"), model=body.get("model"))
         reply = draft.own(Reply)
         blocks = blocks_in(body.get("content"))
-        added = reply.read(blocks) | {"usage": reply.counts.add(body.get("usage"))}
+        added = reply.read(blocks) | {"usage": _count(body.get("usage"), draft)}
         draft.spoken = body.get("content") == [] or any(blocks)
         self.check(payload, draft, "content blocks")
         return draft.add(**added, **finish_of(body), raw=payload)
@@ -124,7 +134,7 @@ def _message_start(payload: dict[str, Any], draft: Draft) -> StreamChunk | None:
         return None
     reply.started, reply.finish = True, finish_of(message)
     draft.name(id=message.get("id"), model=message.get("model"))
-    draft.usage = reply.counts.add(_usage_in(payload))
+    draft.usage = _count(_usage_in(payload), draft)
     blocks = blocks_in(message.get("content"))
     draft.spoken = any(blocks)
     return draft.add(**reply.read(blocks), raw=payload)
@@ -151,20 +161,34 @@ def _message_delta(payload: dict[str, Any], draft: Draft) -> StreamChunk | None:
     draft.begun = True
     reply, finish = draft.own(Reply), finish_of(dict_of(payload.get("delta")))
     draft.spoken = draft.spoken or bool(finish)
-    return draft.add(**reply.stop_all(), **finish, usage=reply.counts.add(_usage_in(payload)), raw=payload)
+    return draft.add(**reply.stop_all(), **finish, usage=_count(_usage_in(payload), draft), raw=payload)
 
 
 def _message_stop(payload: dict[str, Any], draft: Draft) -> StreamChunk | None:
     draft.done = True
     reply = draft.own(Reply)
     finish = {} if draft.native_finish_reason else reply.finish
-    return draft.add(**finish, **reply.stop_all(), usage=reply.counts.add(_usage_in(payload)), raw=payload)
+    return draft.add(**finish, **reply.stop_all(), usage=_count(_usage_in(payload), draft), raw=payload)
 
 
 def _usage_in(payload: dict[str, Any]) -> dict[str, Any] | None:
     """The counts in an event: next to the message or delta, or inside it, as some gateways send them."""
     places = (payload, dict_of(payload.get("delta")), dict_of(payload.get("message")))
     return next((place["usage"] for place in places if isinstance(place.get("usage"), dict)), None)
+
+
+def _count(usage: Any, draft: Draft) -> Usage | None:
+    """Take the cumulative counts of an event: they replace those before, except null ones and an input of 0."""
+    if not isinstance(usage, dict):
+        return None
+    counts: dict[str, Any] = draft.extra.setdefault("counts", {})
+    new = {name: usage[name] for name in _COUNTED if usage.get(name) is not None}
+    if not any(new.get(name) for name in _INPUT):
+        new = {name: value for name, value in new.items() if name not in _INPUT or name not in counts}
+    counts.update(new)
+    inputs = [value for name in _INPUT if isinstance(value := counts.get(name), int)]
+    known = isinstance(counts.get("input_tokens"), int)
+    return usage_of(counts | ({"input_tokens": sum(inputs)} if known else {}), USAGE)
 
 
 def _index(payload: dict[str, Any]) -> int | None:

@@ -10,7 +10,6 @@ from llmnet.core.chat import ToolCallDelta
 from llmnet.core.draft import MAX_ITEMS
 from llmnet.core.growing_text import Text, check_count
 from llmnet.core.json import decode
-from llmnet.providers.anthropic_usage import UsageCounts
 from llmnet.providers.reading import dicts_of, text_of
 from llmnet.providers.tool_rows import arguments_text
 
@@ -44,15 +43,14 @@ class Block:
             self._citations = self.opened["citations"] = list(opened) if isinstance(opened, list) else []
         self._citations.append(citation)
 
-    def extend(self, name: str, piece: str) -> None:
-        """Append to one of its texts."""
-        if not piece:
-            return
-        text = self._grown.get(name)
-        if text is None:
-            text = self._grown[name] = Text()
-            text.add(text_of(self.opened.get(name)))
-        text.add(piece)
+    def extend(self, name: str, piece: str) -> str:
+        """Append a piece to one of its texts; returns the piece."""
+        if piece and name not in self._grown:
+            self._grown[name] = Text()
+            self._grown[name].add(text_of(self.opened.get(name)))
+        if piece:
+            self._grown[name].add(piece)
+        return piece
 
     def call_delta(self, **fields: str) -> Added:
         """What it adds as a tool call; nothing where it is no call of the caller's tools."""
@@ -81,7 +79,6 @@ class Reply:
         blocks: its blocks, in the order in which they opened.
         started: whether its `message_start` has come.
         finish: why it ended, where `message_start` has that, as arguments of `Draft.add`.
-        counts: its usage.
     """
 
     def __init__(self) -> None:
@@ -93,7 +90,6 @@ class Reply:
         self._latest = 0
         self._thinking: Block | None = None
         self._calls = 0
-        self.counts = UsageCounts()
 
     def read(self, content: Iterable[dict[str, Any]]) -> Added:
         """Take complete blocks."""
@@ -204,18 +200,8 @@ _IMPLIED: dict[str, dict[str, Any]] = {
 }
 
 
-def _text(block: Block, delta: dict[str, Any]) -> Added:
-    block.extend("text", piece := text_of(delta.get("text")))
-    return {"content": piece}
-
-
-def _thinking(block: Block, delta: dict[str, Any]) -> Added:
-    block.extend("thinking", piece := text_of(delta.get("thinking")))
-    return {"reasoning": piece}
-
-
 def _input(block: Block, delta: dict[str, Any]) -> Added:
-    block.extend("input", piece := arguments_text(delta.get("partial_json")))
+    piece = block.extend("input", arguments_text(delta.get("partial_json")))
     return block.call_delta(arguments=piece) if piece else {}
 
 
@@ -231,8 +217,8 @@ def _set(block: Block, delta: dict[str, Any]) -> Added:
 
 
 _DELTAS: dict[str, Callable[[Block, dict[str, Any]], Added]] = {
-    "text_delta": _text,
-    "thinking_delta": _thinking,
+    "text_delta": lambda block, delta: {"content": block.extend("text", text_of(delta.get("text")))},
+    "thinking_delta": lambda block, delta: {"reasoning": block.extend("thinking", text_of(delta.get("thinking")))},
     "input_json_delta": _input,
     "citations_delta": _citation,
     "signature_delta": _set,

@@ -17,6 +17,7 @@ from llmnet.providers.dashscope_request import native_messages, parameters
 from llmnet.providers.error_bodies import has_code
 from llmnet.providers.form import Form
 from llmnet.providers.increments import increment_of
+from llmnet.providers.openai_chat_reply import Object
 from llmnet.providers.reading import LARGEST, Paths, dict_of, embeddings_of, items_of, joined, models_in, usage_of
 from llmnet.providers.tool_calls import RepeatedCalls, complete_calls
 from llmnet.providers.tool_rows import rows_of
@@ -85,9 +86,7 @@ class Native(Form):
         """A code means an error, whatever else the reply has."""
         return super().find_error(payload) or (isinstance(payload, dict) and has_code(payload))
 
-    def _read(
-        self, payload: dict[str, Any], choice: dict[str, Any], draft: Draft, *, complete: bool = False
-    ) -> StreamChunk | None:
+    def _read(self, payload: Object, choice: Object, draft: Draft, *, complete: bool = False) -> StreamChunk | None:
         output = dict_of(payload.get("output"))
         finish, message = finish_in(output, choice), message_of(output, choice)
         usage = usage_of(payload.get("usage"), NATIVE_USAGE) or usage_of(output.get("usage"), NATIVE_USAGE)
@@ -134,7 +133,7 @@ class Native(Form):
         return embeddings_of(payload, rows, size, usage_of(payload.get("usage"), NATIVE_USAGE))
 
 
-def _note(draft: Draft, payload: Mapping[str, Any], output: Mapping[str, Any], message: Mapping[str, Any]) -> None:
+def _note(draft: Draft, payload: Object, output: Object, message: Object) -> None:
     """Note id and model of a reply, and whether a deep-research stream has ended or may end here."""
     draft.name(id=payload.get("request_id"), model=output.get("model_name") or draft.model or draft.asked)
     draft.request_id = draft.id or None
@@ -143,13 +142,13 @@ def _note(draft: Draft, payload: Mapping[str, Any], output: Mapping[str, Any], m
     draft.may_end = draft.may_end or (message.get("phase") == "answer" and message.get("status") == "finished")
 
 
-def message_of(output: Mapping[str, Any], choice: dict[str, Any]) -> dict[str, Any]:
+def message_of(output: Object, choice: Object) -> Object:
     """The message of a reply: in a choice, in the output (deep research) or as a string (older models)."""
-    places = (reply.message_in(choice), reply.message_at(dict(output), "message"))
+    places = (reply.message_in(choice), reply.message_at(output, "message"))
     return next((place for place in places if reply.is_filled(place)), {"content": output.get("text")})
 
 
-def texts_of(message: dict[str, Any]) -> dict[str, Any]:
+def texts_of(message: Object) -> Object:
     """The texts of a message; those of deep research's phases before the answer are reasoning."""
     texts = reply.texts_in(message, "")
     if message.get("phase") in (None, "answer"):
@@ -157,7 +156,7 @@ def texts_of(message: dict[str, Any]) -> dict[str, Any]:
     return {**texts, "content": "", "reasoning": texts["reasoning"] + texts["content"]}
 
 
-def finish_in(output: Mapping[str, Any], choice: dict[str, Any]) -> tuple[FinishReason, str] | None:
+def finish_in(output: Object, choice: Object) -> tuple[FinishReason, str] | None:
     """Why a reply ended; null, an absent key and the string `"null"` mean that it has not."""
     flat = next((reason for name in _END_REASON if (reason := output.get(name)) not in (None, "", "null")), None)
     return reply.finish_of(choice) or reply.finish_of({"finish_reason": flat})

@@ -2,7 +2,7 @@
 
 import dataclasses
 from collections.abc import Mapping
-from typing import Any
+from typing import Any, ClassVar
 from urllib.parse import parse_qsl, urlsplit
 
 from llmnet.core.chat import EmbeddingResponse, ModelInfo, StreamChunk
@@ -71,7 +71,13 @@ class Target:
 
 
 class Form:
-    """A wire form for one target; the defaults are those of OpenAI."""
+    """A wire form for one target; the defaults are those of OpenAI.
+
+    Attributes:
+        own_headers: headers that the form always sends, unless the caller has set them.
+    """
+
+    own_headers: ClassVar[Mapping[str, str]] = {}
 
     def __init__(self, target: Target) -> None:
         self.target = target
@@ -113,12 +119,8 @@ class Form:
         return self._request("GET", url, {"accept": "application/json", "accept-encoding": "gzip, deflate"}, None)
 
     def _request(self, method: str, url: str, headers: dict[str, str], body: bytes | None) -> Request:
-        ours = {"user-agent": self.target.user_agent, **headers, **self.own_headers()}
+        ours = {"user-agent": self.target.user_agent, **headers, **self.own_headers}
         return Request(method=method, url=url, headers=merged(ours, self.target.headers), body=body)
-
-    def own_headers(self) -> dict[str, str]:
-        """Headers that this form always sends."""
-        return {}
 
     def authorise(self, request: Request, key: str | None) -> Request:
         """The request with its credential, unless the caller has set that header."""
@@ -143,7 +145,8 @@ class Form:
             return None
         payload = reading.payload_of(data)
         if event.event == "error" or self.find_error(payload):
-            raise self.event_error(payload, event)
+            # DashScope sends the status in a comment, in OpenAI's form too.
+            raise self.parse_error(200, {}, payload, stream_status=reading.status_in(event.comments))
         chunk = self.read_event(payload, event, draft) if isinstance(payload, dict) else None
         if chunk is None or not draft.spoken:
             self._note_unread(payload, draft)
@@ -186,14 +189,10 @@ class Form:
             return
         if looks_failed(payload):
             raise self.parse_error(200, {}, payload)
-        raise InvalidResponseError(f"the reply has no {what}: {cut(shown(payload), 200) or 'it said nothing'}")
+        raise InvalidResponseError(f"the reply has no {what}: {cut(shown(payload), 200) or 'it is empty'}")
 
     def done(self, draft: Draft) -> None:
         """`[DONE]` was sent; ignored by forms that end with an event of their own."""
-
-    def event_error(self, payload: Any, event: ServerSentEvent) -> APIStatusError:
-        """The error of an error event; DashScope sends its status in a comment, in OpenAI's form too."""
-        return self.parse_error(200, {}, payload, stream_status=reading.status_in(event.comments))
 
     def parse_error(
         self, status: int, headers: Mapping[str, str], payload: Any, stream_status: int | None = None

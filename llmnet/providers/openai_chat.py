@@ -13,6 +13,7 @@ from llmnet.core.sse import ServerSentEvent
 from llmnet.providers import openai_chat_reply as reply
 from llmnet.providers.form import Form
 from llmnet.providers.increments import Increments, increment_of
+from llmnet.providers.openai_chat_reply import Object
 from llmnet.providers.reading import dict_of, joined, remainder
 from llmnet.providers.reply_extras import collect, outgoing, with_extras
 from llmnet.providers.tool_calls import Calls, RepeatedCalls, complete_calls
@@ -104,7 +105,7 @@ class ChatCompletions(Form):
         """`[DONE]`: everything has come, usage too."""
         draft.done = True
 
-    def _read(self, payload: dict[str, Any], choice: dict[str, Any], draft: Draft) -> StreamChunk | None:
+    def _read(self, payload: Object, choice: Object, draft: Draft) -> StreamChunk | None:
         """Read the delta of a chunk; a `message` in its place may be an increment or all of the text so far."""
         delta, message = reply.message_at(choice, "delta"), reply.message_at(choice, "message")
         finish, filled = reply.finish_of(choice), reply.is_filled(delta)
@@ -117,12 +118,7 @@ class ChatCompletions(Form):
         return self._add(payload, choice, delta, texts | {"taken": calls}, draft)
 
     def _add(
-        self,
-        payload: dict[str, Any],
-        choice: dict[str, Any],
-        message: dict[str, Any],
-        fields: dict[str, Any],
-        draft: Draft,
+        self, payload: Object, choice: Object, message: Object, fields: Object, draft: Draft
     ) -> StreamChunk | None:
         finish = reply.finish_of(choice)
         draft.name(id=payload.get("id"), model=payload.get("model"))
@@ -143,7 +139,7 @@ class ChatCompletions(Form):
         return with_extras(message, self.provider, draft)
 
 
-def _sent(message: dict[str, Any], path: str, provider: str) -> dict[str, Any]:
+def _sent(message: Object, path: str, provider: str) -> Object:
     """A message as it is sent; each of its parts must have a type."""
     content = message.get("content")
     for i, part in enumerate(content if isinstance(content, list | tuple) else ()):
@@ -152,7 +148,7 @@ def _sent(message: dict[str, Any], path: str, provider: str) -> dict[str, Any]:
     return outgoing(message, provider)
 
 
-def _frame(message: dict[str, Any], draft: Draft, finish: object) -> dict[str, Any]:
+def _frame(message: Object, draft: Draft, finish: object) -> Object:
     """What a message in the place of a delta adds; after deltas it only repeats the complete reply, at the end."""
     texts = reply.texts_in(message, collect(message, draft, complete=False))
     if not draft.extra.get(_FILLED):

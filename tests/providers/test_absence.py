@@ -1,4 +1,4 @@
-"""A success that holds no reply is no empty reply: an error says what came instead, in every wire form and on both fronts."""
+"""A success without a reply is an error that quotes what came instead, in every wire form and on both fronts."""
 
 import json
 
@@ -58,7 +58,7 @@ ABSENT = [
 
 
 @pytest.mark.parametrize(("name", "payload"), ABSENT, ids=range(len(ABSENT)))
-def test_a_whole_reply_that_holds_none(name, payload):
+def test_a_complete_body_without_a_reply(name, payload):
     error = read_json(form(name), payload)
     assert type(error) is InvalidResponseError
     assert str(payload)[:60] in str(error)
@@ -66,7 +66,7 @@ def test_a_whole_reply_that_holds_none(name, payload):
 
 @pytest.mark.parametrize("payload", FAILURES, ids=range(len(FAILURES)))
 @pytest.mark.parametrize("name", [CHAT, RESPONSES, MESSAGES, NATIVE])
-def test_a_failure_in_words_that_nobody_knows(name, payload):
+def test_a_failure_of_an_unknown_shape(name, payload):
     error = read_json(form(name), payload)
     assert isinstance(error, ServerError)
     assert (error.http_status, WORDS in str(error)) == (200, True)
@@ -108,7 +108,7 @@ def test_a_stream_that_ends_before_any_reply(name, stream_events):
         (MESSAGES, [], [{"type": "message_stop"}]), (MESSAGES, [started()], []), (RESPONSES, [], []), (NATIVE, [], []),
     ],
 )  # fmt: skip
-def test_a_failure_in_a_stream_in_words_that_nobody_knows(name, before, payload, behind):
+def test_a_failure_of_an_unknown_shape_in_a_stream(name, before, payload, behind):
     error = streamed(form(name), *before, payload, *behind)
     assert isinstance(error, ServerError)
     assert WORDS in str(error)
@@ -130,7 +130,7 @@ def test_what_looks_like_a_failure_takes_nothing_from_a_reply_that_has_finished(
     "last", ["queue position 7", b"queue position 7", b": queue position 7", b"<p>\nqueue position 7</p>\n"]
 )
 @pytest.mark.parametrize("before", [[], [ROLE], [HI]])
-def test_the_last_words_of_a_stream_that_breaks_off(before, last):
+def test_the_last_event_of_a_stream_that_breaks_off(before, last):
     error = streamed(form(), *before, last)
     assert isinstance(error, IncompleteStreamError)
     assert "queue position 7" in str(error)
@@ -147,7 +147,7 @@ IN_A_CHOICE = [
 
 @pytest.mark.parametrize("payload", IN_A_CHOICE, ids=range(len(IN_A_CHOICE)))
 def test_a_failure_inside_a_choice(payload):
-    """As OpenRouter tells what has gone wrong behind it."""
+    """As OpenRouter sends an upstream failure."""
     mid = streamed(form(), HI, payload, DONE)
     for error in (read_json(form(), payload), streamed(form(), payload, DONE), mid):
         assert isinstance(error, ServerError)
@@ -168,14 +168,14 @@ SPOKEN = [
 
 @pytest.mark.parametrize("payload", [*FAILURES, *SPOKEN], ids=range(len(FAILURES) + len(SPOKEN)))
 @pytest.mark.parametrize("end", [[DONE], [chunk(finish="stop"), DONE]])
-def test_a_failure_in_a_stream_that_has_said_nothing(payload, end):
+def test_a_failure_in_a_stream_without_output(payload, end):
     error = streamed(form(), chunk({"role": "assistant", "content": ""}), payload, *end)
     assert isinstance(error, APIStatusError)
     assert WORDS in str(error)
 
 
 @pytest.mark.parametrize("payload", SPOKEN, ids=range(len(SPOKEN)))
-def test_a_failure_behind_words_that_have_not_finished(payload):
+def test_a_failure_after_output_without_a_finish(payload):
     assert WORDS in str(streamed(form(), HI, payload, DONE))
     assert streamed(form(), HI, payload, chunk(finish="stop"), DONE).content == "Hi"
 
@@ -193,7 +193,7 @@ EMPTY = [
 
 
 @pytest.mark.parametrize(("name", "payload", "stream_events"), EMPTY, ids=range(len(EMPTY)))
-def test_a_reply_that_says_that_it_is_empty(name, payload, stream_events):
+def test_a_reply_with_an_empty_field_is_empty(name, payload, stream_events):
     assert read_json(form(name), payload).content == streamed(form(name), *stream_events).content == ""
 
 

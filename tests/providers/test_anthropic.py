@@ -72,7 +72,7 @@ USER = {"role": "user", "content": "Hi"}
 
 
 def sent_back(reply):
-    """What the next turn says of a reply."""
+    """The blocks of a reply in the next turn."""
     built = turns(USER, json.loads(json.dumps(reply.message)), USER)
     return built[1]["content"] if len(built) == 3 else []
 
@@ -80,7 +80,7 @@ def sent_back(reply):
 # -- the request ------------------------------------------------------------------------------------------------------
 
 
-def test_the_plainest_request_holds_nothing_that_nobody_asked_for():
+def test_the_simplest_request_holds_nothing_more():
     request = prepared()
     assert (request.method, request.url) == ("POST", "https://api.anthropic.com/v1/messages")
     assert request.headers["anthropic-version"] == "2023-06-01"
@@ -271,7 +271,7 @@ def test_a_parameter_without_counterpart_is_an_error_that_names_it(params):
         sent(**params)
 
 
-def test_the_system_is_said_once():
+def test_the_system_prompt_stands_in_one_place():
     with pytest.raises(ConfigurationError, match="system="):
         sent([{"role": "system", "content": "A"}, USER], system="B")
 
@@ -425,7 +425,7 @@ def test_nothing_to_answer_is_an_error(messages):
         sent(messages)
 
 
-def test_a_refusal_of_another_vendor_was_said():
+def test_a_refusal_of_another_vendor_becomes_text():
     assert turns(USER, {"role": "assistant", "content": None, "refusal": "I won't.", "annotations": []})[1][
         "content"
     ] == [text("I won't.")]
@@ -434,7 +434,7 @@ def test_a_refusal_of_another_vendor_was_said():
     ]
 
 
-def test_a_whole_tool_conversation():
+def test_a_complete_tool_conversation():
     messages = [
         {"role": "system", "content": "Use tools."},
         {"role": "user", "content": [text("Which is warmer?"), {"type": "image_url", "image_url": {"url": PNG}}]},
@@ -510,7 +510,7 @@ def test_a_tool_result_repeats_the_toolset_of_its_call():
     ]
 
 
-# -- the reply, whole -------------------------------------------------------------------------------------------------
+# -- the complete reply -----------------------------------------------------------------------------------------------
 
 
 def exchange(*, stream):
@@ -697,7 +697,7 @@ def failed(*events):
     return one, caught.value.outcome.error
 
 
-def test_a_whole_stream():
+def test_a_complete_stream():
     blocks = [
         THOUGHT,
         {"type": "redacted_thinking", "data": "…"},
@@ -745,7 +745,7 @@ def test_a_whole_stream():
     assert sent_back(reply) == blocks
 
 
-def test_a_stream_and_a_whole_reply_agree():
+def test_a_stream_and_a_complete_reply_agree():
     message = complete(content=[THOUGHT, text("Hello"), USE], stop_reason="tool_use").message
     one, _ = streamed(
         start(), opened(0, type="thinking", thinking=""), grown(0, "thinking_delta", thinking="Hm. "),
@@ -765,7 +765,7 @@ def test_a_compaction_is_set_and_goes_back():
     assert sent_back(one.value) == [block]
 
 
-def test_thinking_that_is_not_shown_goes_back_with_its_signature():
+def test_hidden_thinking_is_sent_back_with_its_signature():
     one, _ = streamed(
         start(), opened(0, type="thinking", thinking="", signature=""), grown(0, "signature_delta", signature="s"), stopped(0),
         opened(1, type="text", text=""), grown(1, "text_delta", text="A"), stopped(1), ended(), STOP,

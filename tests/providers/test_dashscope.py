@@ -136,7 +136,7 @@ def test_parameters(chat_params, expected):
         ({"stream_options": None}, {"result_format": "message", "incremental_output": True}),
     ],
 )
-def test_the_callers_own_value_stands_over_a_default(chat_params, expected):
+def test_the_callers_own_value_wins_over_a_default(chat_params, expected):
     assert sent(stream=True, **chat_params)["parameters"] == expected
 
 
@@ -262,7 +262,7 @@ def test_messages_without_a_counterpart(messages, where):
         prepared(messages)
 
 
-def test_a_whole_conversation_with_tools():
+def test_a_complete_conversation_with_tools():
     """Two turns, the assistant message of the first one sent back as the reply gave it."""
     opening = [{"role": "developer", "content": "Be brief."}, {"role": "user", "content": "Paris and Rome?"}]
     calls = [
@@ -414,7 +414,7 @@ def test_tool_calls_in_fragments():
     ]  # fmt: skip
 
 
-def test_tool_calls_repeated_whole():
+def test_tool_calls_repeated_in_full():
     first, second = (
         (lambda arguments: fragment(arguments, 0, "c1", "f")),
         (lambda arguments: fragment(arguments, 1, "c2", "g")),
@@ -498,7 +498,7 @@ def test_a_stream_without_its_end_is_incomplete(finish):
     assert isinstance(error, IncompleteStreamError)
 
 
-def test_nothing_is_read_behind_the_end():
+def test_nothing_is_read_after_the_end():
     _, reply = streamed(text_frame("a", "length"), text_frame("b", "stop"), b"data:broken\n\n")
     assert (reply.content, reply.finish_reason) == ("a", FinishReason.LENGTH)
 
@@ -566,7 +566,7 @@ def test_a_line_that_is_no_json():
     assert isinstance(error, InvalidResponseError)
 
 
-def test_an_error_behind_frames_without_blank_lines():
+def test_an_error_after_frames_without_blank_lines():
     frames = [text_frame("Hel"), frame(None, "error", 429, code="Throttling.RateQuota", message="slow down")]
     error = failure(*(data.replace(b"\n\n", b"\n") for data in frames))
     assert isinstance(error, RateLimitError)

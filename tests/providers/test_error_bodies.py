@@ -544,7 +544,7 @@ def test_names_of_the_service_come_first():
     assert codes.category([], "") is None
 
 
-def test_tables_are_in_lower_case_and_know_their_words():
+def test_tables_are_in_lower_case_and_name_known_categories():
     for codes in (Codes(corrections=CORRECTIONS), *(service.codes for service in SERVICES.values())):
         assert all(name == name.lower() for name in codes.corrections)
         assert {*codes.corrections.values(), *codes.messages.values()} <= CATEGORIES.keys()
@@ -643,6 +643,6 @@ def test_recorded_successes_hold_no_error(row):
         assert row["expected"]["error"]["message"][:60] in str(error)
 
 
-def test_a_code_beside_a_reply():
+def test_a_code_next_to_a_reply():
     assert has_code({"code": "x"})
     assert not has_code({"code": ""})

@@ -1,4 +1,4 @@
-"""Frames that add and frames that repeat give the same text, and nothing is said twice or lost."""
+"""Frames that add and frames that repeat give the same text, and nothing comes twice or is lost."""
 
 import time
 
@@ -98,7 +98,7 @@ def test_reasoning_is_counted_apart(kept):
     assert texts(frames) == {"reasoning": "Hm.", "content": "Yes"}
 
 
-def test_a_repetition_that_rewrites_what_it_said_is_shown_as_it_comes():
+def test_a_repetition_that_rewrites_its_text_is_returned_unchanged():
     assert text("a", "ab", "abc", "xyz", "xyz!") == "abcxyzxyz!"
 
 
@@ -114,14 +114,14 @@ def joined(pieces):
 
 
 @given(PIECES)
-def test_whatever_is_repeated_is_said_once(pieces):
+def test_repeated_text_is_returned_once(pieces):
     frames = [joined(pieces[: i + 1]) for i in range(len(pieces))]
     tokens = [*range(len(frames)), len(frames) - 1]
     assert texts([*frames, frames[-1]], tokens) == joined(pieces)
 
 
 def looks_like_a_repetition(pieces):
-    """Whether a text's first three pieces each begin with the one before: no one could tell that from a repetition."""
+    """Whether a text's first three pieces each begin with the one before: that looks like a repetition."""
     by_place = {}
     for place, piece in pieces:
         by_place.setdefault(place, []).append(piece)
@@ -130,7 +130,7 @@ def looks_like_a_repetition(pieces):
 
 
 @given(PIECES)
-def test_whatever_is_added_is_said_in_full(pieces):
+def test_added_text_is_returned_in_full(pieces):
     assume(not looks_like_a_repetition(pieces))
     frames = [{place: piece} for place, piece in pieces]
     assert texts([*frames, {}], list(range(len(frames) + 1))) == joined(pieces)

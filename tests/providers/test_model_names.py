@@ -1,4 +1,4 @@
-"""What a model string means: whom it names, what is the model's own name, and that no key goes to whom nobody named."""
+"""What a model string means: its provider, the model's own name, and that no key is sent to another provider."""
 
 import copy
 import dataclasses
@@ -90,7 +90,7 @@ def test_a_bare_model_of_another_vendor(front, monkeypatch, model, provider):
 
 @pytest.mark.parametrize("front", FRONTS)
 @pytest.mark.parametrize(("model", "hint"), UNKNOWN.items())
-def test_a_word_that_names_nobody(front, monkeypatch, model, hint):
+def test_a_prefix_that_names_no_provider(front, monkeypatch, model, hint):
     expected = ["openrouter", "anthropic"] if SECRET in model else [f'"{hint}:"']
     for arguments in ({"positional": (model,)}, {"model": model}):
         refusal(front, *expected, "provider=", "base_url=", api_key=KEY, **arguments)
@@ -101,7 +101,7 @@ def test_a_word_that_names_nobody(front, monkeypatch, model, hint):
 
 
 @pytest.mark.parametrize("front", FRONTS)
-def test_a_key_in_the_place_of_a_provider_is_not_shown(front):
+def test_a_key_in_the_place_of_a_provider_is_not_quoted(front):
     refusal(front, "provider", "openrouter", provider=SECRET)
     refusal(front, "provider", "openrouter", provider=f"{SECRET}-aliyun-{SECRET}")
     refusal(front, "provider", "'opnai'", "did you mean 'openai'?", provider="opnai")
@@ -115,7 +115,7 @@ CALLED = {
 
 @pytest.mark.parametrize("front", FRONTS)
 @pytest.mark.parametrize(("called", "name"), CALLED.items())
-def test_what_people_call_a_service_is_told_its_name(front, called, name):
+def test_a_nickname_of_a_service_gets_its_name_as_a_hint(front, called, name):
     refusal(front, f"'{called}'", f"did you mean '{name}'?", provider=called)
 
 
@@ -126,7 +126,7 @@ def test_what_is_no_other_vendors_goes_to_openai(model):
     assert names("sync", model) == ("openai", model)
 
 
-def test_a_gateways_name_for_a_model_is_told_from_the_vendors_own():
+def test_a_gateways_name_for_a_model_differs_from_the_vendors_own():
     text = refusal("sync", positional=("anthropic/claude-3",), api_key=KEY)
     assert '"anthropic:" and its name there' in text
     assert '"openrouter:"' in text
@@ -145,7 +145,7 @@ def test_two_that_disagree(front):
 
 @pytest.mark.parametrize("front", FRONTS)
 @pytest.mark.parametrize("model", ["llama3:8b", "mistral:7b", "openai:x", "qwen:7b", "deepseek-r1:7b", "claude-x"])
-def test_where_any_word_is_part_of_the_model(front, monkeypatch, model):
+def test_where_any_prefix_is_part_of_the_model(front, monkeypatch, model):
     for provider in LOCAL:
         assert names(front, model, provider=provider) == (provider, model)
         assert names(front, f"{provider}:{model}") == (provider, model)

@@ -1,4 +1,4 @@
-"""No odd event, label or end refuses a whole reply: what is neither output nor an error is passed over."""
+"""No odd event, label or end spoils a complete reply: what is neither output nor an error is ignored."""
 
 import gzip
 import json
@@ -48,7 +48,7 @@ HEARTBEATS = [
 
 @pytest.mark.parametrize("heartbeat", HEARTBEATS, ids=range(len(HEARTBEATS)))
 @pytest.mark.parametrize("name", HELLO)
-def test_heartbeats_are_passed_over(name, heartbeat):
+def test_heartbeats_are_ignored(name, heartbeat):
     sent_events = [event for one in HELLO[name] for event in (heartbeat, one)]
     assert streamed(form(name), *sent_events).content == "Hello"
 
@@ -145,7 +145,7 @@ def test_a_stream_by_another_name_on_both_fronts(front):
         assert [str(c) for c in client.stream_chat("hi")] == ["Hel", "lo", ""]
 
 
-# -- what is lost behind the finish -----------------------------------------------------------------------------------
+# -- what is lost after the finish ------------------------------------------------------------------------------------
 
 HELLO_CHUNK, FINISHED = chunk({"content": "Hello"}), chunk(finish="stop")
 BODY = events(HELLO_CHUNK, FINISHED)
@@ -164,7 +164,7 @@ ENDS = {
 
 
 @pytest.mark.parametrize("reply", ENDS.values(), ids=ENDS)
-def test_a_reply_that_has_finished_is_whole_however_its_connection_ends(front, reply):
+def test_a_reply_that_has_finished_is_complete_however_its_connection_ends(front, reply):
     with peer(lambda c: c.sendall(reply)) as port, front.client(**at_port(port, max_retries=0)) as client:
         chunks = list(stream := client.stream_chat("hi"))
         assert ([str(c) for c in chunks], stream.response.finish_reason) == (["Hello", ""], "stop")
@@ -197,7 +197,7 @@ def test_a_reset(front, finished):
 @pytest.mark.parametrize(
     "reply", [STREAM_HEAD + chunked(events(HELLO_CHUNK)), STREAM_HEAD + b"FFF\r\n" + events(HELLO_CHUNK)]
 )
-def test_without_a_finish_a_lost_stream_is_not_whole(front, reply):
+def test_without_a_finish_a_lost_stream_is_not_complete(front, reply):
     with (
         peer(lambda c: c.sendall(reply)) as port,
         front.client(**at_port(port, max_retries=0)) as client,

@@ -41,7 +41,7 @@ def sent(*args, **kwargs):
 # -- what goes out ----------------------------------------------------------------------------------------------------
 
 
-def test_a_simple_call_sends_no_more_than_was_said():
+def test_a_simple_call_sends_only_its_arguments():
     assert sent() == {"model": "m", "messages": [{"role": "user", "content": "hi"}]}
     assert (request().method, request().headers["content-type"]) == ("POST", "application/json")
 
@@ -93,7 +93,7 @@ LIMITS = [
 @pytest.mark.parametrize(("provider", "facts", "name"), LIMITS)
 def test_the_limit_goes_by_the_name_that_the_host_knows(provider, facts, name):
     assert sent(provider, facts=facts, max_tokens=7) == {**sent(provider, facts=facts), name: 7}
-    # The newer name is the caller's own word: it goes unchanged to all of them.
+    # The caller's own newer name is sent unchanged to all of them.
     assert sent(provider, facts=facts, max_completion_tokens=7) == {
         **sent(provider, facts=facts),
         "max_completion_tokens": 7,
@@ -177,7 +177,7 @@ def test_a_deployment_is_quoted_in_the_path():
 
 
 @pytest.mark.parametrize("facts", [CLASSIC, BELOW])
-def test_azure_lists_models_beside_its_deployments(facts):
+def test_azure_lists_models_next_to_its_deployments(facts):
     assert (
         form("azure", **facts).models_request(None).url
         == "https://res.openai.azure.com/openai/models?api-version=2024-10-21"
@@ -279,7 +279,7 @@ CONTENTS = [
 
 
 @pytest.mark.parametrize(("message", "expected"), CONTENTS, ids=range(len(CONTENTS)))
-def test_what_was_said(message, expected):
+def test_texts_of_a_message(message, expected):
     reply = reply_of(message)
     assert (reply.content, reply.reasoning, reply.refusal) == expected
 
@@ -346,7 +346,7 @@ def test_no_finish_reason_is_guessed(native):
         (None, FinishReason.STOP),
     ],
 )
-def test_qianfan_flags_what_is_not_to_be_shown(flag, finish):
+def test_qianfan_flags_unsafe_content(flag, finish):
     reply = reply_of({"content": "a"}, flag=flag, ban_round=-1)
     assert (reply.finish_reason, reply.native_finish_reason) == (finish, "stop")
 
@@ -462,7 +462,7 @@ def chunk(delta=None, finish=None, index=0, **more):
 
 
 def bare(row=None, **more):
-    """A chunk whose only choice is as given, or that has none."""
+    """A chunk with these fields in its only choice, or without one."""
     return {**chunk(), "choices": [row] if row else [], **more}
 
 
@@ -680,7 +680,7 @@ def test_an_empty_legacy_call_in_each_delta_is_none():
     )
 
 
-def test_older_qianfan_streams_end_by_a_word_of_their_own():
+def test_older_qianfan_streams_end_by_a_field_of_their_own():
     last = bare({"index": 0, "delta": {"content": "lo"}, "is_end": True, "need_clear_history": False})
     reply = StreamReader(content("Hel"), last).reply
     assert (reply.content, reply.finish_reason) == ("Hello", None)
@@ -689,7 +689,7 @@ def test_older_qianfan_streams_end_by_a_word_of_their_own():
 @pytest.mark.parametrize(
     "events", [[], [ROLE], [content("Hel")], [content("Hel"), bare(usage=USAGE)], [content("Hel"), b"data: {"]]
 )
-def test_a_stream_without_end_or_finish_is_not_whole(events):
+def test_a_stream_without_end_or_finish_is_not_complete(events):
     with pytest.raises(Fault) as caught:
         StreamReader(*events)
     assert isinstance(caught.value.outcome.error, errors.IncompleteStreamError)
@@ -698,7 +698,7 @@ def test_a_stream_without_end_or_finish_is_not_whole(events):
 def test_an_error_after_text():
     exchange = Exchange(form("openrouter"), Request(method="POST", url="http://x"), stream=True)
     exchange.open(200, Headers({"content-type": "text/event-stream"}))
-    # OpenRouter's looks like an ordinary chunk but for the error beside its choices.
+    # OpenRouter's looks like an ordinary chunk except for the error next to its choices.
     late = chunk({"content": ""}, error={"code": 429, "message": "slow down"}, usage=USAGE)
     assert [str(c) for c in exchange.feed(frame(content("Hel")) + frame(late))] == ["Hel"]
     with pytest.raises(Fault) as caught:

@@ -1,4 +1,4 @@
-"""The body of every form against what its vendor publishes, and what asks for nothing: it goes nowhere as a word."""
+"""The body of every form against what its vendor publishes; neutral parameters are not sent where they are refused."""
 
 import copy
 import json
@@ -119,10 +119,10 @@ def test_embeddings_are_as_published(provider):
         assert problems(body, kind) == []
 
 
-# -- an assistant's words and images in Responses ---------------------------------------------------------------------
+# -- an assistant's text and images in Responses ----------------------------------------------------------------------
 
 
-def test_an_assistants_words_are_an_item_of_their_own_kind():
+def test_an_assistants_text_is_an_item_of_its_own_type():
     [built, *_] = [item for item in sent("responses", CONVERSATION)["input"] if item.get("role") == "assistant"]
     parts = [{"type": "output_text", "text": "Yes?", "annotations": []}]
     assert built == {"type": "message", "id": "msg_3", "status": "completed", "role": "assistant", "content": parts}
@@ -193,7 +193,7 @@ def test_the_arguments_of_a_call_are_json_text(function, text):
     assert sent("responses", built)["input"][1] == {"type": "function_call", "call_id": "c", **made}
 
 
-def test_what_a_tool_says_beside_its_answer_is_not_dropped():
+def test_other_fields_of_a_tools_answer_are_kept():
     answer = {"role": "tool", "tool_call_id": "c", "content": "x", "name": "f", "is_error": True, "status": "completed"}
     assert sent("responses", [answer])["input"] == [
         {"type": "function_call_output", "call_id": "c", "output": "x", "status": "completed"}
@@ -223,7 +223,7 @@ NEUTRAL = [
 
 
 @pytest.mark.parametrize(("neutral", "forms", "wish"), NEUTRAL, ids=str)
-def test_what_asks_for_nothing_is_left_out_where_there_is_no_word_for_it(neutral, forms, wish):
+def test_neutral_parameters_are_left_out_where_they_have_no_counterpart(neutral, forms, wish):
     for form in forms:
         assert sent(form, **neutral) == sent(form)
         with pytest.raises(ConfigurationError, match=next(iter(wish))):
@@ -231,7 +231,7 @@ def test_what_asks_for_nothing_is_left_out_where_there_is_no_word_for_it(neutral
     assert sent("chat-completions", **neutral) == {**sent("chat-completions"), **neutral}
 
 
-def test_nor_is_it_asked_for_by_an_empty_form_or_a_word_that_is_off():
+def test_an_empty_format_and_options_that_are_off_are_neutral():
     for form in ("messages", "responses"):
         assert sent(form, response_format={}) == sent(form)
     for form in ("messages", "native"):
@@ -248,7 +248,7 @@ def test_nor_is_it_asked_for_by_an_empty_form_or_a_word_that_is_off():
         ("cerebras", {"frequency_penalty": 0, "presence_penalty": 0.0, "logit_bias": {}}),
     ],
 )
-def test_nor_where_a_compatible_service_refuses_the_word(provider, neutral):
+def test_neutral_parameters_are_left_out_where_a_compatible_service_refuses_them(provider, neutral):
     bare = sent("chat-completions", provider=provider)
     assert sent("chat-completions", provider=provider, **neutral) == bare
     wish = {"frequency_penalty": 1, "logprobs": True}
@@ -270,7 +270,7 @@ USAGE, QUIET = {"include_usage": True}, {"include_obfuscation": False}
         ("native", "dashscope", USAGE, None),
     ],
 )
-def test_options_of_a_stream_reach_no_body_that_knows_none(form, provider, options, left):
+def test_stream_options_are_sent_only_to_forms_that_have_them(form, provider, options, left):
     def built(stream):
         body = sent(form, provider=provider, stream=stream, stream_options=options)
         assert "stream_options" not in body.get("parameters", {})

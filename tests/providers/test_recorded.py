@@ -82,7 +82,7 @@ def test_recorded_traffic(row, front, server):
         assert not message or str(message)[:60] in str(caught.value)
     else:
         reply, text = FRONTS[front](row, server)
-        # One recording's deltas say other words than its final text: what was handed out cannot be taken back.
+        # One recording's deltas differ from its final text: what was returned cannot be taken back.
         told = expected.get("text_from_deltas", expected.get("text"))
         assert check({**row, "expected": {**expected, "text": told}}, reply) == []
         assert text is None or text == reply.content

@@ -1,4 +1,4 @@
-"""Permanent refusals and throttles, told apart by codes, by words and by what is said of their end; both fronts."""
+"""Permanent refusals and throttles, by codes, by messages and by the time that they last; both fronts."""
 
 import json
 import time
@@ -47,7 +47,7 @@ def read(service, status, body, headers=None):
 
 
 PERMANENT = [
-    # money, in words or under codes that nobody knows, whatever the status
+    # money, in messages or under unknown codes, whatever the status
     ("openai", 400, error_body("Insufficient Balance", "invalid_request_error", "unknown_error"), QUOTA),
     ("openai", 403, error_body("Sorry, your account balance is insufficient", 30001), QUOTA),
     ("openai", 403, error_body("user quota is not enough", "insufficient_user_quota", "one_api_error"), QUOTA),
@@ -123,13 +123,13 @@ PERMANENT = [
     ("gemini", 429, error_body("Your prepayment credits are depleted.", 429), QUOTA),
     *(("dashscope", 429, error_body(f"{span} allocated quota exceeded.", "insufficient_quota", "insufficient_quota"), QUOTA)
       for span in ("hour", "week", "month")),
-    # what a server behind says, in whatever quotes
+    # the message of an upstream server, in any quotes
     ("openai", 400, error_body("Error code: 400 - {'error': {'message': \"This model's maximum context length is 4 tokens\"}}"), LONG),
     ("openai", 500, error_body('x: AnthropicException - {"error":{"message":"Your credit balance is too low"}}. Handle'), QUOTA),
     ("openai", 500, error_body('upstream error: {"error":"Insufficient Balance"}'), QUOTA),
     ("openai", 500, error_body('bad body "{\\"error\\":{\\"message\\":\\"Insufficient balance\\"}}"'), QUOTA),
     ("openai", 403, error_body("Your team's credit balance is spent, and the model's 'x' too"), QUOTA),
-    # nobody waits for what is wrong in the request
+    # waiting does not help with what is wrong in the request
     ("openai", 503, error_body("当前分组 default 下对于模型 m 无可用渠道", "model_not_found", "new_api_error"), NotFoundError),
     ("openai", 429, error_body("m", "model_not_found"), NotFoundError),
     ("openai", 500, error_body("m", "api_key_invalid"), AuthenticationError),
@@ -178,7 +178,7 @@ QUOTING = [
 
 
 @pytest.mark.parametrize(("status", "body", "cls"), QUOTING, ids=lambda value: str(value)[:70])
-def test_what_the_caller_has_said_is_no_word_of_the_vendors(status, body, cls):
+def test_quoted_text_of_the_caller_is_not_read_as_the_vendors(status, body, cls):
     error = read("openai", status, body)
     assert type(error) is cls
     assert not error.throttled

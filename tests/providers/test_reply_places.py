@@ -1,4 +1,4 @@
-"""Every fact of a reply in every place where a service or a known server puts it, whole and streamed: what is read."""
+"""Every fact of a reply in every place where a service or a known server puts it, complete and streamed."""
 
 import json
 
@@ -54,7 +54,7 @@ def both(body, **more):
     return completion(body, **more), [chunk(body, **more), END, DONE]
 
 
-# fact: place → (wire form, whole reply or None, events of a stream or None, value)
+# fact: place → (wire form, complete reply or None, events of a stream or None, value)
 TEXT = {
     "OpenAI": (CHAT, *both({"content": "Hello"}), "Hello"),
     "a list of parts, as Mistral": (CHAT, *both({"content": [{"type": "text", "text": "Hello"}]}), "Hello"),
@@ -351,7 +351,7 @@ def test_a_part_that_is_no_text_is_handed_out_in_raw(part):
     assert len(chunks) == 1
 
 
-# -- a reply is the same whole and in pieces ----------------------------------------------------------------------
+# -- a reply is the same complete and in pieces -------------------------------------------------------------------
 
 WORDS = st.text("ab \n{}\u00e9\U0001f600", min_size=1, max_size=12)
 REPLIES = st.fixed_dictionaries(
@@ -448,7 +448,7 @@ ALIKE = ("content", "reasoning", "tool_calls", "finish_reason", "native_finish_r
 
 @settings(max_examples=60)
 @given(name=st.sampled_from([*SENDERS]), drawn=REPLIES)
-def test_a_reply_is_the_same_whole_and_streamed(name, drawn):
+def test_a_reply_is_the_same_complete_and_streamed(name, drawn):
     calls = [(tool, json.dumps(value, ensure_ascii=False)) for tool, value in drawn["calls"]]
     payload, sent = SENDERS[name](**{**drawn, "calls": calls})
     once, pieces = read_json(form(name), payload), streamed(form(name), *sent)

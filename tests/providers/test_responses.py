@@ -83,7 +83,7 @@ IN, OUT = {"type": "input_text", "text": "a"}, {"type": "output_text", "text": "
 
 
 def spoke(*parts, place=0, **more):
-    """What an assistant said, as the item that is published for it."""
+    """A message of an assistant, as the item that is published for it."""
     item = {"type": "message", "id": f"msg_{place}", "status": "completed", "role": "assistant", "content": list(parts)}
     return {**item, **more}
 
@@ -103,7 +103,7 @@ MESSAGES = [
         {"role": "assistant", "content": [TEXT, {"type": "refusal", "refusal": "no"}]},
         [spoke(OUT, {"type": "refusal", "refusal": "no"})],
     ),
-    # What a reply of another service or an SDK brings beside what was said.
+    # Further fields in a reply of another service or an SDK.
     (
         {
             "role": "assistant",
@@ -334,7 +334,7 @@ def test_parameters_without_counterpart_are_refused(params):
         sent("hi", **params)
 
 
-def test_a_parameter_given_by_both_its_names_is_refused():
+def test_a_parameter_under_both_its_names_is_refused():
     with pytest.raises(errors.ConfigurationError, match="max_tokens and max_output_tokens are two names"):
         sent("hi", max_output_tokens=8, max_tokens=7)
 
@@ -448,7 +448,7 @@ def test_a_call_that_was_cut_ended_by_its_length():
     assert read(response(CALLED, **facts)).finish_reason == FinishReason.LENGTH
 
 
-def test_usage_that_is_not_told_is_unknown():
+def test_usage_that_is_not_sent_is_unknown():
     assert read(response(MESSAGE, usage=None)).usage == Usage()
 
 
@@ -560,7 +560,7 @@ def failure(*frames, provider="openai"):
 
 
 @pytest.mark.parametrize("output", [(THOUGHT, MESSAGE, CALLED), ()], ids=["whole at the end", "empty at the end"])
-def test_a_stream_says_what_the_whole_reply_says(output):
+def test_a_stream_equals_the_complete_reply(output):
     reader, complete = StreamReader(*EVENTS, ended(*output)), read(response(THOUGHT, MESSAGE, CALLED))
     assert reader.reply.raw is None
     for name in (
@@ -671,7 +671,7 @@ PARTLY = {
 
 
 @pytest.mark.parametrize("frames", PARTLY.values(), ids=PARTLY)
-def test_what_one_telling_leaves_out_the_other_adds(frames):
+def test_deltas_and_items_complete_each_other(frames):
     reader = StreamReader(*frames)
     assert "".join(map(str, reader.chunks)) == reader.reply.content == "Hello"
     assert reader.reply.reasoning == "hm"
@@ -679,13 +679,13 @@ def test_what_one_telling_leaves_out_the_other_adds(frames):
     assert reader.reply.usage.total_tokens == 15
 
 
-def test_a_whole_item_without_deltas_is_shown_when_it_is_done():
+def test_a_complete_item_without_deltas_is_returned_when_it_is_done():
     reader = StreamReader(added(0, MESSAGE), closed(0, MESSAGE), ended(MESSAGE))
     assert reader.counts == [0, 1, 1]
     assert str(reader.chunks[0]) == "Hello"
 
 
-def test_where_two_tellings_disagree_what_was_handed_out_stands():
+def test_where_deltas_and_items_disagree_what_was_returned_stays():
     reader = StreamReader(delta("output_text", "Good-bye"), closed(0, MESSAGE), ended(MESSAGE))
     assert "".join(map(str, reader.chunks)) == reader.reply.content == "Good-bye"
 
@@ -705,7 +705,7 @@ def test_many_items_take_their_time_once():
     assert time.process_time() - begun < 2
 
 
-def test_a_call_without_id_is_told_once():
+def test_a_call_without_id_is_one_call():
     bare = {"type": "function_call", "name": "f", "arguments": "{}"}
     reader = StreamReader(added(0, bare), delta("function_call_arguments", "{}"), closed(0, bare), ended(bare))
     assert reader.counts == [1, 1, 0, 1]
@@ -765,11 +765,11 @@ def test_nothing_counts_after_the_terminal_event():
 
 
 @pytest.mark.parametrize("tail", [b"", b"data: [DONE]\n\n", CREATED])
-def test_a_stream_without_its_terminal_event_is_not_whole(tail):
+def test_a_stream_without_its_terminal_event_is_not_complete(tail):
     assert isinstance(failure(CREATED, delta("output_text", "Hel"), tail), errors.IncompleteStreamError)
 
 
-def test_the_terminal_event_needs_no_blank_line_behind_it():
+def test_the_terminal_event_needs_no_blank_line_after_it():
     assert StreamReader(delta("output_text", "Hello"), ended(MESSAGE).rstrip()).reply.content == "Hello"
 
 
@@ -794,7 +794,7 @@ def test_of_two_errors_the_first_one_is_raised():
     assert isinstance(failure(CREATED, first + second), errors.QuotaExceededError)
 
 
-def test_the_same_words_mean_something_else_at_dashscope():
+def test_the_same_code_means_something_else_at_dashscope():
     frame = event("error", code="insufficient_quota", message="tokens per minute")
     assert type(failure(CREATED, frame, provider="dashscope")) is errors.RateLimitError
 
@@ -888,7 +888,7 @@ STREAMS = [row for row in ROWS if row["stream"]]
 
 
 def expected(row):
-    """The row; where a recording's deltas and its whole differ, what the deltas say is what a stream can hand out."""
+    """The row; where deltas and final text of a recording differ, a stream returns the text of the deltas."""
     from_deltas = row["expected"].get("text_from_deltas")
     return row if from_deltas in (None, "") else {**row, "expected": {**row["expected"], "text": from_deltas}}
 

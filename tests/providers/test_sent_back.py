@@ -1,4 +1,4 @@
-"""What came goes back to the same service in a form that it accepts: `reply.message` in every wire form, whole and streamed."""
+"""A reply is sent back to the same service in a form that it accepts: `reply.message`, complete and streamed."""
 
 import json
 
@@ -49,13 +49,13 @@ def assistant(own, reply, **changed):
 
 
 def chats(body):
-    """A message of the chat form, whole and streamed."""
+    """A message of the chat form, complete and streamed."""
     delta = {**body, "tool_calls": [{"index": i, **call} for i, call in enumerate(body.get("tool_calls", ()))]}
     return completion(body, "tool_calls"), [chunk(delta), chunk(finish="tool_calls"), DONE]
 
 
 @pytest.mark.parametrize("how", ["whole", "streamed", "late", "twice"])
-def test_what_lies_beside_a_call_goes_home_with_it(how):
+def test_extras_of_a_call_are_sent_back_with_it(how):
     own, (payload, events_sent) = form(provider="gemini"), chats({"tool_calls": [CALL | BESIDE, {**CALL, "id": "b"}]})
     if how == "late":
         rows = [{"index": 0, **CALL}, {"index": 1, **CALL, "id": "b"}]
@@ -71,7 +71,7 @@ def test_what_lies_beside_a_call_goes_home_with_it(how):
     first, second = assistant(own, reply)["tool_calls"]
     assert first == CALL | BESIDE
     assert second == {**CALL, "id": "b"}
-    # A program may rewrite what was said, but not what it was said with.
+    # A program may rewrite the text; the extras of the calls stay.
     assert assistant(own, reply, content="in short")["tool_calls"][0] == CALL | BESIDE
     # Other services would refuse what they do not know.
     assert "extra_content" not in json.dumps(sent(form(provider="mistral"), USER, reply.message, *answers(reply)))
@@ -98,7 +98,7 @@ def test_reasoning_details_go_back_as_they_came():
         assert "reasoning_details" not in assistant(form(provider="mistral"), reply)
 
 
-def test_signed_blocks_behind_litellm_go_back_as_they_came():
+def test_signed_blocks_of_litellm_are_sent_back_unchanged():
     pieces = [
         {"type": "thinking", "thinking": "h"},
         {"type": "thinking", "thinking": "m"},
@@ -210,7 +210,7 @@ HOSTS = [
 
 
 @pytest.mark.parametrize(("base_url", "kept"), HOSTS)
-def test_thinking_that_nobody_signed_goes_back_where_it_came_from_but_to_anthropic(base_url, kept):
+def test_unsigned_thinking_is_sent_back_except_to_anthropic(base_url, kept):
     own = form(MESSAGES, base_url=base_url)
     for reply in (read_json(own, message(*BLOCKS)), streamed(own, *EVENTS)):
         assert sent(own, USER, through_json(reply))["messages"][1]["content"] == (BLOCKS if kept else BLOCKS[1:])

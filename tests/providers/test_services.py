@@ -224,7 +224,7 @@ def test_usage_in_streams_is_asked_for_wherever_it_is_understood():
 
 
 @pytest.mark.parametrize("service", SERVICES.values(), ids=lambda service: service.name)
-def test_addresses_are_addresses_and_tables_are_whole(service):
+def test_addresses_are_addresses_and_tables_are_complete(service):
     parts = urlsplit(service.base_url)
     assert parts.scheme in (("http",) if parts.hostname == "localhost" else ("", "https"))
     assert not service.base_url.endswith("/")

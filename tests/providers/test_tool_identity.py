@@ -1,4 +1,4 @@
-"""Which call a piece belongs to, whatever a service says of it: by id, else by its place, else by its order."""
+"""Which call a piece belongs to: by id, else by its place, else by its order."""
 
 import json
 
@@ -87,7 +87,7 @@ def test_calls_in_chunks(deltas, expected):
     assert calls_of(*deltas) == expected
 
 
-def test_a_chunk_tells_what_is_new():
+def test_a_chunk_has_what_is_new():
     events_sent = [
         chunk({"tool_calls": [piece(text, name, index=0, id="a")]})
         for text, name in (("", "f"), ('{"x"', "f"), (":1}", "fg"))
@@ -170,7 +170,7 @@ def test_calls_one_after_another(how, case):
 
 @settings(max_examples=30)
 @given(where=st.sampled_from([{}, {"index": 0}, {"index": None}]), calls=CALLS)
-def test_whole_calls_without_ids(where, calls):
+def test_complete_calls_without_ids(where, calls):
     rows = [(name, json.dumps(value)) for name, value in calls]
     deltas = [chunk({"tool_calls": [piece(text, name, **where)]}) for name, text in rows]
     reply = streamed(form(), *deltas, chunk(finish="tool_calls"), DONE)
@@ -251,7 +251,7 @@ def of_items(*events_sent):
     return [(call.id, call.name, call.arguments) for call in reply.tool_calls]
 
 
-def test_each_item_of_a_whole_output_is_a_call():
+def test_each_item_of_a_complete_output_is_a_call():
     for first, second in (("a", "a"), ("a", "b"), ("", ""), (None, None)):
         for name, text in (("f", '{"x":1}'), ("f", '{"x":2}'), ("g", "{}")):
             payload = response(item(first), item(second, name=name, arguments=text))
@@ -271,8 +271,8 @@ NEW_IDS = [
 @pytest.mark.parametrize("last", [{}, {"call_id": "newest", "item_id": "newest"}, None])
 @pytest.mark.parametrize("closed", [{}, *NEW_IDS, None])
 @pytest.mark.parametrize("second", ['{"x":1}', '{"x":2}'])
-def test_a_call_whose_ids_change_is_told_once_and_goes_back_by_its_first_id(second, closed, last):
-    """As vLLM has it, which makes up an id each time that it tells a call."""
+def test_a_call_whose_ids_change_is_one_call_and_keeps_its_first_id(second, closed, last):
+    """As vLLM sends it, which makes up an id each time that it sends a call."""
     calls = [{"call_id": "a", "item_id": "i"}, {"call_id": "b", "item_id": "j", "arguments": second}]
     events_sent = []
     for at, call in enumerate(calls):
@@ -310,14 +310,14 @@ def test_one_call_id_for_all_items():
     assert of_items(*events_sent, completed(item("k", "i0"), item("k", "i1", arguments='{"x":2}'))) == expected
 
 
-def test_blocks_of_one_index_that_nobody_stopped():
+def test_blocks_of_one_index_that_never_stop():
     use = {"type": "tool_use", "name": "f"}
     opened = [block(0, **use, id="a", input={"x": 1})[0], block(0, **use, id="b", input={})[0]]
     calls = streamed(form(MESSAGES), started(), *opened, *stopped()).tool_calls
     assert [(call.id, call.arguments) for call in calls] == [("a", '{"x": 1}'), ("b", "{}")]
 
 
-def test_arguments_behind_the_end_of_their_block():
+def test_arguments_after_the_end_of_their_block():
     use = {"type": "tool_use", "id": "a", "name": "f", "input": {}}
     late = {"type": "content_block_delta", "index": 0, "delta": {"type": "input_json_delta", "partial_json": '{"x":1}'}}
     calls = streamed(form(MESSAGES), started(), *block(0, **use), late, *stopped()).tool_calls

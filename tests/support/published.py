@@ -66,6 +66,6 @@ def _hints(kind):
 
 @functools.cache
 def _required(kind):
-    """Its own keys do not say so where annotations are texts."""
+    """`__required_keys__` does not have them where annotations are strings."""
     marked = {name for name, hint in _hints(kind).items() if typing.get_origin(hint) is typing.Required}
     return marked if not kind.__total__ else kind.__required_keys__ | marked

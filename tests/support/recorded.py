@@ -1,4 +1,4 @@
-"""Recorded traffic that nobody here wrote, and what a reply to it must say; tests skip, saying so, where it is missing."""
+"""Recorded traffic of real services, and what must be read from it; tests skip with a reason where it is missing."""
 
 import functools
 import gzip
@@ -133,7 +133,7 @@ def replay(form, row, pieces):
 
 
 def facts(result):
-    """What can be compared: of an error, its class, words and status."""
+    """What can be compared: of an error, its class, text and status."""
     chunks, value = result
     return chunks, (type(value), str(value), value.status) if isinstance(value, Exception) else value
 

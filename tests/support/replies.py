@@ -1,4 +1,4 @@
-"""Replies of every wire form, whole and as streams, read without a socket; and a peer that sends bytes as they are."""
+"""Replies of every wire form, complete and as streams, read without a socket; and a server that sends raw bytes."""
 
 import contextlib
 import json
@@ -138,7 +138,7 @@ def plain(body, kind=b"application/json"):
 
 @contextlib.contextmanager
 def peer(serve, bodies=None):
-    """A server on 127.0.0.1: `serve(connection)` is called behind each request, whose body is kept; its port."""
+    """A server on 127.0.0.1: `serve(connection)` is called after each request, whose body is kept; its port."""
     with socket.create_server(("127.0.0.1", 0)) as listener:
         threading.Thread(target=_accept, args=(listener, serve, [] if bodies is None else bodies), daemon=True).start()
         yield listener.getsockname()[1]
