@@ -154,7 +154,7 @@ TABLE = [
     ("azure", 429, azure("too_many_requests", type="too_many_requests"), RATE, True, True),
     ("azure", 500, {"statusCode": 500, "message": "Internal server error"}, SERVER, False, True),
     ("azure", 502, "<html><body>502 Bad Gateway</body></html>", SERVER, False, True),
-    # DashScope, 4.4: its own words and those of the compatible mode
+    # DashScope: its own codes and those of the compatible mode
     ("dashscope", 400, native("InvalidParameter"), BAD, False, False),
     ("dashscope", 400, native("InvalidParameter.DataInspection"), BAD, False, False),
     ("dashscope", 400, native("InvalidParameter", "Range of input length should be [1, 129024]"), LONG, False, False),

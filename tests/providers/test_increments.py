@@ -47,7 +47,7 @@ def test_repetitions_are_dropped(frames, expected):
         ("ha", "ha", "!", ""),
         ("ha", "haha", "!", ""),
         ("1", "11", "1", ""),
-        ("1", "11", ""),  # a repetition would have said it all again
+        ("1", "11", ""),  # a repetition would have repeated all of it
         ("a", "b", "ab", "abab"),
         ("\n", "\n\nHello", " world", ""),
         ("a", "", "a", ""),

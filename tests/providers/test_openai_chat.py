@@ -611,7 +611,7 @@ WEATHER = [ToolCall(id="a", name="f", arguments='{"x":1}')]
 TWO = [*WEATHER, ToolCall(id="b", name="g", arguments="[2]")]
 TOOL_STREAMS = {
     "by index": ([[opening("a", "f", index=0)], [piece('{"x"', index=0)], [piece("", index=0)], [piece(":1}", index=0)]], WEATHER),
-    "whole at once": ([[opening("a", "f", '{"x":1}', index=0)]], WEATHER),
+    "complete at once": ([[opening("a", "f", '{"x":1}', index=0)]], WEATHER),
     "parallel and interleaved": (
         [[opening("a", "f", index=0)], [opening("b", "g", index=1)], [piece('{"x"', index=0)], [piece("[2", index=1)], [piece(":1}", index=0), piece("]", index=1)]],
         TWO,

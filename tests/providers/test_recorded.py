@@ -83,6 +83,6 @@ def test_recorded_traffic(row, front, server):
     else:
         reply, text = FRONTS[front](row, server)
         # One recording's deltas differ from its final text: what was returned cannot be taken back.
-        told = expected.get("text_from_deltas", expected.get("text"))
-        assert check({**row, "expected": {**expected, "text": told}}, reply) == []
+        text = expected.get("text_from_deltas", expected.get("text"))
+        assert check({**row, "expected": {**expected, "text": text}}, reply) == []
         assert text is None or text == reply.content

@@ -77,7 +77,7 @@ TEXT = {
         CHAT, None,
         [chunk({"content": "Hel"}, choice={"message": {"content": "Hel"}}), chunk({"content": "lo"}, "stop", {"message": {"content": "Hello"}}), DONE], "Hello",
     ),
-    "an end that tells more than the deltas": (CHAT, None, [HI, completion({"content": "Hello"}), DONE], "Hello"),
+    "an end that has more than the deltas": (CHAT, None, [HI, completion({"content": "Hello"}), DONE], "Hello"),
     "a lone choice of another index": (
         CHAT, completion({"content": "Hello"}, choice={"index": 1}),
         [chunk({"content": "Hel"}, choice={"index": 1}), chunk({"content": "lo"}, "stop", {"index": 1}), DONE], "Hello",
@@ -94,14 +94,14 @@ TEXT = {
     "an object with a value, as in Assistants": (CHAT, *both({"content": [{"type": "text", "text": {"value": "Hello", "annotations": []}}]}), "Hello"),
     "[DONE] as JSON": (CHAT, None, [HI, LO, '"[DONE]"'], "Hello"),
     "items": (RESPONSES, response(text_item("Hello")), [delta("output_text", "Hel"), delta("output_text", "lo"), completed()], "Hello"),
-    "items whole": (RESPONSES, None, [{"type": "response.output_item.done", "output_index": 0, "item": text_item("Hello")}, completed()], "Hello"),
+    "complete items": (RESPONSES, None, [{"type": "response.output_item.done", "output_index": 0, "item": text_item("Hello")}, completed()], "Hello"),
     "items at the end": (RESPONSES, None, [completed(text_item("Hello"))], "Hello"),
     "a text that is done": (RESPONSES, None, [{"type": "response.output_text.done", "text": "Hello", "content_index": 0}, completed()], "Hello"),
     "pieces, then a text that is done": (RESPONSES, None, [delta("output_text", "Hello"), {"type": "response.output_text.done", "text": "Hello"}, completed()], "Hello"),
     "a part that is done": (RESPONSES, None, [done_part("Hello"), completed()], "Hello"),
-    "a part that is done, told before without its place": (RESPONSES, None, [delta("output_text", "Hello"), done_part("Hello"), completed()], "Hello"),
-    "an item that opens whole": (RESPONSES, None, [{"type": "response.output_item.added", "output_index": 0, "item": text_item("Hello")}, completed()], "Hello"),
-    "an item that opens with what its deltas tell": (
+    "a part that is done, after deltas without its place": (RESPONSES, None, [delta("output_text", "Hello"), done_part("Hello"), completed()], "Hello"),
+    "an item that opens complete": (RESPONSES, None, [{"type": "response.output_item.added", "output_index": 0, "item": text_item("Hello")}, completed()], "Hello"),
+    "an item that opens with the text of its deltas": (
         RESPONSES, None, [{"type": "response.output_item.added", "output_index": 0, "item": text_item("Hello")}, delta("output_text", "Hello"), completed()], "Hello",
     ),
     "a part without its message": (RESPONSES, response({"type": "output_text", "text": "Hello"}), [completed({"type": "output_text", "text": "Hello"})], "Hello"),
@@ -241,7 +241,7 @@ COUNTS = {
     "reasoning tokens beside": (
         CHAT, *both({"content": "a"}, usage={**USAGE, "reasoning_tokens": 4}), Usage(input_tokens=19, output_tokens=21, total_tokens=40, reasoning_tokens=4),
     ),
-    "the cache in Anthropic's words, as LiteLLM": (
+    "the cache under Anthropic's names, as LiteLLM": (
         CHAT, *both({"content": "a"}, usage={**USAGE, "cache_read_input_tokens": 4, "cache_creation_input_tokens": 2}),
         Usage(input_tokens=19, output_tokens=21, total_tokens=40, cached_tokens=4, cache_write_tokens=2),
     ),
@@ -267,12 +267,12 @@ FINISH = {
     "in the delta or message": (CHAT, completion({"content": "a", "finish_reason": "length"}, None), [HI, chunk({"finish_reason": "length"}), DONE], LENGTH),
     "finish_details, as GPT-4V": (CHAT, completion({"content": "a"}, None, {"finish_details": {"type": "stop"}}), [HI, chunk(choice={"finish_details": {"type": "stop"}}), DONE], STOP),
     "an object, as SGLang": (CHAT, completion({"content": "a"}, {"type": "length", "length": 9}), [HI, chunk(finish={"type": "length", "length": 9}), DONE], LENGTH),
-    "words of Google": (CHAT, completion({"content": "a"}, "MAX_TOKENS"), [HI, chunk(finish="MAX_TOKENS"), DONE], LENGTH),
-    "words of Anthropic": (CHAT, completion({"content": "a"}, "end_turn"), [HI, chunk(finish="end_turn"), DONE], STOP),
+    "values of Google": (CHAT, completion({"content": "a"}, "MAX_TOKENS"), [HI, chunk(finish="MAX_TOKENS"), DONE], LENGTH),
+    "values of Anthropic": (CHAT, completion({"content": "a"}, "end_turn"), [HI, chunk(finish="end_turn"), DONE], STOP),
     "an ordinary end behind a special one": (CHAT, None, [HI, chunk(finish="length"), END, DONE], LENGTH),
     "a special end behind an ordinary one": (CHAT, None, [chunk({"content": "a"}, "stop"), chunk(finish="length"), DONE], LENGTH),
-    "a word in each chunk": (CHAT, None, [chunk({"content": "a"}, "incomplete"), END, DONE], STOP),
-    "the word null": (CHAT, completion({"content": "a"}, "null"), [chunk({"content": "a"}, "null"), DONE], None),
+    "a value in each chunk": (CHAT, None, [chunk({"content": "a"}, "incomplete"), END, DONE], STOP),
+    "the string null": (CHAT, completion({"content": "a"}, "null"), [chunk({"content": "a"}, "null"), DONE], None),
     "eos, as Together": (CHAT, completion({"content": "a"}, "eos"), [HI, chunk(finish="eos"), DONE], STOP),
     "eos_token, as TGI": (CHAT, completion({"content": "a"}, "eos_token"), [HI, chunk(finish="eos_token"), DONE], STOP),
     "no message, but a reason": (CHAT, {"choices": [{"finish_reason": "content_filter"}]}, [{"choices": [{"finish_reason": "content_filter"}]}, DONE], FILTERED),
@@ -301,8 +301,8 @@ MATRIX = [
     pytest.param(fact, row, how, id=f"{fact}-{row[0]}-{place}-{how}")
     for fact, places in FACTS.items()
     for place, row in places.items()
-    for how in ("whole", "streamed")
-    if row[1 if how == "whole" else 2] is not None
+    for how in ("complete", "streamed")
+    if row[1 if how == "complete" else 2] is not None
 ]
 
 
@@ -313,7 +313,7 @@ def value_of(reply, fact):
 @pytest.mark.parametrize(("fact", "row", "how"), MATRIX)
 def test_what_is_read_from_where(fact, row, how):
     name, payload, stream, expected = row
-    reply = read_json(form(name), payload) if how == "whole" else streamed(form(name), *stream)
+    reply = read_json(form(name), payload) if how == "complete" else streamed(form(name), *stream)
     assert value_of(reply, fact) == expected
 
 

@@ -272,7 +272,7 @@ PARAMS = [
         {"tools": [{"type": "function", "name": "own"}, {"type": "web_search"}]},
         {"tools": [{"type": "function", "name": "own"}, {"type": "web_search"}]},
     ),
-    *[({"tool_choice": word}, {"tool_choice": word}) for word in ("auto", "required", "none")],
+    *[({"tool_choice": choice}, {"tool_choice": choice}) for choice in ("auto", "required", "none")],
     (
         {"tool_choice": {"type": "function", "function": {"name": "f"}}},
         {"tool_choice": {"type": "function", "name": "f"}},
@@ -559,7 +559,7 @@ def failure(*frames, provider="openai"):
     return caught.value.outcome.error
 
 
-@pytest.mark.parametrize("output", [(THOUGHT, MESSAGE, CALLED), ()], ids=["whole at the end", "empty at the end"])
+@pytest.mark.parametrize("output", [(THOUGHT, MESSAGE, CALLED), ()], ids=["complete at the end", "empty at the end"])
 def test_a_stream_equals_the_complete_reply(output):
     reader, complete = StreamReader(*EVENTS, ended(*output)), read(response(THOUGHT, MESSAGE, CALLED))
     assert reader.reply.raw is None

@@ -54,7 +54,7 @@ def chats(body):
     return completion(body, "tool_calls"), [chunk(delta), chunk(finish="tool_calls"), DONE]
 
 
-@pytest.mark.parametrize("how", ["whole", "streamed", "late", "twice"])
+@pytest.mark.parametrize("how", ["complete", "streamed", "late", "twice"])
 def test_extras_of_a_call_are_sent_back_with_it(how):
     own, (payload, events_sent) = form(provider="gemini"), chats({"tool_calls": [CALL | BESIDE, {**CALL, "id": "b"}]})
     if how == "late":
@@ -67,7 +67,7 @@ def test_extras_of_a_call_are_sent_back_with_it(how):
         ]
     if how == "twice":
         events_sent = [chunk({"tool_calls": [CALL | BESIDE, {**CALL, "id": "b"}]}, finish="tool_calls"), DONE]
-    reply = read_json(own, payload) if how == "whole" else streamed(own, *events_sent)
+    reply = read_json(own, payload) if how == "complete" else streamed(own, *events_sent)
     first, second = assistant(own, reply)["tool_calls"]
     assert first == CALL | BESIDE
     assert second == {**CALL, "id": "b"}

@@ -44,10 +44,10 @@ STREAMS = {
     "one index for two ids, pieces without": (
         [[piece('{"x":1}', "f", index=0, id="a")], [piece('{"y"', "g", index=0, id="b")], [piece(":2}", index=0)]], [A, B],
     ),
-    "whole calls, one index, no ids": ([[piece(F[2], "f", index=0)], [piece(G[2], "g", index=0)], [piece(F[2], "f", index=0)]], [F, G, F]),
+    "complete calls, one index, no ids": ([[piece(F[2], "f", index=0)], [piece(G[2], "g", index=0)], [piece(F[2], "f", index=0)]], [F, G, F]),
     "the same call twice": ([[piece(F[2], "f", index=0)], [piece(F[2], "f", index=0)]], [F, F]),
-    "whole calls, no index, no ids": ([[piece(F[2], "f")], [piece('{"x":2}', "f")]], [F, ("", "f", '{"x":2}')]),
-    "whole calls in one list": ([[piece(F[2], "f", index=0), piece(G[2], "g", index=0)]], [F, G]),
+    "complete calls, no index, no ids": ([[piece(F[2], "f")], [piece('{"x":2}', "f")]], [F, ("", "f", '{"x":2}')]),
+    "complete calls in one list": ([[piece(F[2], "f", index=0), piece(G[2], "g", index=0)]], [F, G]),
     "pieces in lists, by order": ([[piece('{"x"', "f"), piece('{"y"', "g")], [piece(":1}"), piece(":2}")]], [F, G]),
     "pieces of one call in a list": ([[piece('{"x"', "f", index=0, id="a"), piece(":1}", index=0)]], [A]),
     "calls of one name, begun without arguments": (
@@ -196,7 +196,7 @@ AT = {
 def test_interleaved_calls_of_items(how, call_ids, at_the_end, closed, case):
     calls, pieces = case
     if not call_ids and how == "place":
-        at_the_end = False  # nothing but their order would tell them apart, and equal ones are told apart by nothing
+        at_the_end = False  # only their order distinguishes them, and nothing distinguishes equal ones
     events_sent = []
     for number, name, text in pieces:
         place = AT[how](number)
@@ -353,7 +353,7 @@ NATIVE_STREAMS = {
     "repeated": ([[piece('{"x"', "f", index=0, id="a")], [piece(F[2], "f", index=0, id="a")], [piece(F[2], "f", index=0, id="a"), piece(G[2], "g", index=1, id="b")]], [A, B]),
     "repeated, no ids, one index": ([[piece(F[2], "f", index=0)], [piece(F[2], "f", index=0), piece(G[2], "g", index=0)], [piece(F[2], "f", index=0), piece(G[2], "g", index=0)]], [F, G]),
     "pieces": ([[piece('{"x"', "f", index=0, id="a")], [piece(":1}", "", index=0, id="")], [piece('{"y"', "g", index=1, id="b")], [piece(":2}", "", index=1, id="")]], [A, B]),
-    "whole, one index, no ids": ([[piece(F[2], "f", index=0)], [piece(G[2], "g", index=0)]], [F, G]),
+    "complete, one index, no ids": ([[piece(F[2], "f", index=0)], [piece(G[2], "g", index=0)]], [F, G]),
 }  # fmt: skip
 
 
