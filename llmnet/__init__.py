@@ -3,8 +3,11 @@
 Nothing is loaded before it is used: `import llmnet` costs no HTTP library, starts nothing and touches no network.
 """
 
+import os
 from importlib import import_module
 from typing import TYPE_CHECKING, Any
+
+from llmnet.core import forks
 
 if TYPE_CHECKING:
     from llmnet.batch.progress import BatchProgress
@@ -159,6 +162,12 @@ __all__ = [
     "retry_with_backoff",
     "with_retry",
 ]
+
+
+if hasattr(os, "register_at_fork"):
+    os.register_at_fork(
+        before=forks.before, after_in_parent=forks.after_in_parent, after_in_child=forks.after_in_child
+    )
 
 
 # Hidden from type checkers, to which it would say that any name exists.

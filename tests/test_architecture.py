@@ -202,8 +202,7 @@ LATCHES = {
 def test_no_lock_is_one_that_a_signal_handler_would_wait_for(path):
     """It may run, as a finalizer may, on the very thread that holds the lock: only an `RLock` lets it in."""
     made = re.findall(r"\bthreading\.(Lock|Condition|Event|Semaphore|BoundedSemaphore|Barrier)\(", path.read_text())
-    waited = {"net/dns.py": 1}  # `Lookup.wait`: its event is set by the lookup's own thread alone
-    assert len(made) == LATCHES.get(module(path), 0) + waited.get(module(path), 0)
+    assert len(made) == LATCHES.get(module(path), 0)
 
 
 TESTS = pathlib.Path(__file__).parent

@@ -1,4 +1,4 @@
-"""Resolves names for both fronts, by one daemon thread for each name in flight; who waits is told, and is bounded.
+"""Resolves names for both fronts, on one daemon thread for each name in flight; every wait for an answer is bounded.
 
 The operating system offers no way to end a lookup. An executor for them starves on a few silent names, and is joined
 when the interpreter exits; a daemon thread is left behind, and all who ask for the same name meanwhile share it.
@@ -7,107 +7,63 @@ when the interpreter exits; a daemon thread is left behind, and all who ask for 
 import contextlib
 import copy
 import ipaddress
-import os
 import socket
 import threading
-from collections.abc import Callable
+from concurrent.futures import Future
 from typing import Any, TypeAlias
+
+from llmnet.core.forks import renewed_after_fork
 
 # One row of `socket.getaddrinfo`; its last item is what `connect` takes.
 AddrInfo: TypeAlias = tuple[socket.AddressFamily, socket.SocketKind, int, str, tuple[Any, ...]]
 _Key: TypeAlias = tuple[str, int]
 
 
-class Lookup:
-    """The addresses of one name, now or later; all who asked for them at the same time hold the same one.
+class Lookup(Future[list[AddrInfo]]):
+    """The addresses of one name, now or later; all who ask for them at the same time hold the same one."""
 
-    Threads share it: `_lock` guards the callbacks and that the outcome is set but once; it is read without.
-    """
-
-    __slots__ = ("_callbacks", "_lock", "_outcome")
-
-    def __init__(self, outcome: list[AddrInfo] | BaseException | None = None) -> None:
-        self._lock = threading.RLock()
-        self._callbacks: list[Callable[[], object]] = []
-        self._outcome = outcome
-
-    def done(self, callback: Callable[[], object]) -> None:
-        """Have a function called when the lookup has ended: on its thread, or here and now if that is past."""
-        with self._lock:
-            if self._outcome is None:
-                self._callbacks.append(callback)
-                return
-        callback()
-
-    def forget(self, callback: Callable[[], object]) -> None:
-        """Take a function back that was given to `done`; its owner waits no longer."""
-        with self._lock, contextlib.suppress(ValueError):
-            self._callbacks.remove(callback)
-
-    def result(self) -> list[AddrInfo]:
-        """The addresses in the order of preference, as `socket.getaddrinfo` gives them.
-
-        Raises:
-            TimeoutError: the lookup has not ended.
-            OSError: it failed; a `socket.gaierror` where the name is to blame.
-        """
-        outcome = self._outcome
-        if outcome is None:
-            raise TimeoutError("timed out while resolving the name")
-        if isinstance(outcome, OSError):
-            # Each waiter its own: a shared exception would gather the tracebacks of all of them.
-            raise copy.copy(outcome)
-        if isinstance(outcome, BaseException):
-            raise outcome
-        return list(outcome)
+    def __init__(self) -> None:
+        super().__init__()
+        self.set_running_or_notify_cancel()  # one who stops waiting must not cancel it for the others
 
     def wait(self, seconds: float) -> list[AddrInfo]:
-        """Block the calling thread until the lookup has ended, at most so many seconds.
+        """The addresses in the order of preference, as `socket.getaddrinfo` gives them.
+
+        Args:
+            seconds: how long the calling thread waits at most; 0 or less: not at all.
 
         Raises:
-            TimeoutError: it has not ended by then.
+            TimeoutError: the lookup has not ended by then.
             OSError: it failed; a `socket.gaierror` where the name is to blame.
         """
-        ended = threading.Event()  # set by the lookup's own thread alone
-        self.done(ended.set)
         try:
-            ended.wait(min(max(seconds, 0.0), threading.TIMEOUT_MAX))
-        finally:
-            self.forget(ended.set)
-        return self.result()
+            error = self.exception(min(max(seconds, 0.0), threading.TIMEOUT_MAX))
+        except TimeoutError:
+            raise TimeoutError("timed out while resolving the name") from None
+        if isinstance(error, OSError):
+            # Each waiter gets a copy: a shared exception would gather the tracebacks of all of them.
+            raise copy.copy(error)
+        return [*self.result()]
 
     async def awaited(self) -> list[AddrInfo]:
-        """Await the end of the lookup; cancelled, it leaves the lookup to those who still wait.
+        """The addresses, once they are there; a cancellation leaves the lookup to those who still wait.
 
         Raises:
             OSError: it failed; a `socket.gaierror` where the name is to blame.
         """
-        if self._outcome is None:
+        if not self.done():
             import asyncio  # noqa: PLC0415 - the sync front has no use for it
 
             loop, ended = asyncio.get_running_loop(), asyncio.Event()
 
-            def tell() -> None:
-                # A loop that has closed meanwhile refuses; nobody waits there any more.
+            def wake(_: object) -> None:
+                # Not `asyncio.wrap_future`, which logs an error where the loop has been closed meanwhile.
                 with contextlib.suppress(RuntimeError):
                     loop.call_soon_threadsafe(ended.set)
 
-            self.done(tell)
-            try:
-                await ended.wait()
-            finally:
-                self.forget(tell)
-        return self.result()
-
-    def end(self, outcome: list[AddrInfo] | BaseException) -> None:
-        """Set the outcome, and tell all who wait."""
-        with self._lock:
-            self._outcome, callbacks = outcome, self._callbacks
-            self._callbacks = []
-        for callback in callbacks:
-            # One who cannot be told must not keep the others from being told.
-            with contextlib.suppress(Exception):
-                callback()
+            self.add_done_callback(wake)
+            await ended.wait()
+        return self.wait(0)
 
 
 class _InFlight:
@@ -124,33 +80,33 @@ class _InFlight:
     def join(self, key: _Key) -> tuple[Lookup, bool]:
         """The lookup of a name, and whether it is new and nobody works on it yet."""
         with self._lock:
-            found = self._lookups.get(key)
-            if found is not None:
-                return found, False
-            found = self._lookups[key] = Lookup()
-            return found, True
+            new = key not in self._lookups
+            return self._lookups.setdefault(key, Lookup()), new
 
-    def end(self, key: _Key, outcome: list[AddrInfo] | BaseException) -> None:
-        """End the lookup of a name; who asks from now on starts another."""
+    def remove(self, key: _Key) -> Lookup:
+        """Take out a lookup that ends; whoever asks for the name from now on starts another."""
         with self._lock:
-            found = self._lookups.pop(key)
-        found.end(outcome)
+            return self._lookups.pop(key)
 
 
-_IN_FLIGHT = _InFlight()
-if hasattr(os, "register_at_fork"):
-    os.register_at_fork(after_in_child=_IN_FLIGHT.renew)
+_IN_FLIGHT = renewed_after_fork(_InFlight())
 
 
 def lookup(host: str, port: int) -> Lookup:
     """Start to resolve a name, or join those who wait for it already; an address is its own answer, at once."""
     host = host.strip("[]")
     if (address := _literal(host, port)) is not None:
-        return Lookup([address])
+        known = Lookup()
+        known.set_result([address])
+        return known
     key = (host, port)
     found, new = _IN_FLIGHT.join(key)
     if new:
-        _start(key)
+        try:
+            threading.Thread(target=_resolve, args=(key,), name="llmnet-dns", daemon=True).start()
+        except RuntimeError as error:
+            no_thread = socket.gaierror(socket.EAI_AGAIN, f"no thread to resolve the name: {error}")
+            _IN_FLIGHT.remove(key).set_exception(no_thread)
     return found
 
 
@@ -167,22 +123,13 @@ def _literal(host: str, port: int) -> AddrInfo | None:
     return socket.AF_INET6, socket.SOCK_STREAM, socket.IPPROTO_TCP, "", (host, port, 0, 0)
 
 
-def _start(key: _Key) -> None:
-    """Resolve a name on a thread of its own; where none can be had, those who wait hear of it."""
+def _resolve(key: _Key) -> None:
+    """Resolve a name and end its lookup; whatever is raised belongs to those who wait."""
     try:
-        threading.Thread(target=_work, args=(key,), name="llmnet-dns", daemon=True).start()
-    except RuntimeError as error:
-        _IN_FLIGHT.end(key, socket.gaierror(socket.EAI_AGAIN, f"no thread to resolve the name: {error}"))
-
-
-def _work(key: _Key) -> None:
-    _IN_FLIGHT.end(key, _resolved(*key))
-
-
-def _resolved(host: str, port: int) -> list[AddrInfo] | BaseException:
-    try:
-        return [*socket.getaddrinfo(host, port, type=socket.SOCK_STREAM)]
+        found = socket.getaddrinfo(*key, type=socket.SOCK_STREAM)
     except UnicodeError:
-        return socket.gaierror(socket.EAI_NONAME, "this can be the name of no host")
-    except BaseException as error:  # noqa: BLE001 - whatever it is, it belongs to those who wait
-        return error
+        _IN_FLIGHT.remove(key).set_exception(socket.gaierror(socket.EAI_NONAME, "this can be the name of no host"))
+    except BaseException as error:  # noqa: BLE001 - it is raised by `wait`
+        _IN_FLIGHT.remove(key).set_exception(error)
+    else:
+        _IN_FLIGHT.remove(key).set_result([*found])

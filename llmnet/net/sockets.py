@@ -1,4 +1,4 @@
-"""What every socket of ours is told, whichever library opened it, how long it serves, and how one is ended."""
+"""The options of every socket, whichever library opened it; how long a connection is used, and how it is ended."""
 
 import contextlib
 import os
@@ -7,11 +7,13 @@ import time
 import weakref
 from collections.abc import Mapping
 
+from llmnet.core.forks import renewed_after_fork
+
 # A level, the names of an option of which the first that the platform knows is taken, and its value. A reply may be
 # silent for minutes; the probes keep NAT tables from forgetting the connection, and find a dead peer in 3.5 minutes.
 _WANTED: tuple[tuple[str, tuple[str, ...], int], ...] = (
     ("SOL_SOCKET", ("SO_KEEPALIVE",), 1),
-    ("IPPROTO_TCP", ("TCP_KEEPIDLE", "TCP_KEEPALIVE"), 60),  # the second is macOS's word for it
+    ("IPPROTO_TCP", ("TCP_KEEPIDLE", "TCP_KEEPALIVE"), 60),  # the second is its name on macOS
     ("IPPROTO_TCP", ("TCP_KEEPINTVL",), 30),
     ("IPPROTO_TCP", ("TCP_KEEPCNT",), 5),
     ("IPPROTO_TCP", ("TCP_NODELAY",), 1),
@@ -61,23 +63,25 @@ class Age:
         return self.clock() - self._since >= MAX_AGE
 
 
-# Added to in one step of the interpreter, by any thread; read in a forked child, where only one thread runs.
-_CONNECTED: "weakref.WeakSet[socket.socket]" = weakref.WeakSet()
+class _Connected:
+    """The sockets of this process; a forked child closes them, or the server would not notice when the parent does."""
+
+    def __init__(self) -> None:
+        # Added to in one step of the interpreter, by any thread; read in a forked child, where only one thread runs.
+        self.sockets: weakref.WeakSet[socket.socket] = weakref.WeakSet()
+
+    def renew(self) -> None:
+        for sock in list(self.sockets):
+            with contextlib.suppress(OSError):
+                os.close(sock.detach())
+
+
+_CONNECTED = renewed_after_fork(_Connected())
 
 
 def close_after_fork(sock: socket.socket) -> None:
-    """Have a socket closed in every forked child: while one held it, the server would not hear the parent leave."""
-    _CONNECTED.add(sock)
-
-
-def _in_child() -> None:
-    for sock in list(_CONNECTED):
-        with contextlib.suppress(OSError):
-            os.close(sock.detach())
-
-
-if hasattr(os, "register_at_fork"):
-    os.register_at_fork(after_in_child=_in_child)
+    """Have a socket closed in every forked child."""
+    _CONNECTED.sockets.add(sock)
 
 
 def shutdown(sock: socket.socket) -> None:

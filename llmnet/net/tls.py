@@ -15,8 +15,8 @@ from dataclasses import dataclass
 from typing import Literal, NamedTuple, TypeAlias
 
 from llmnet.core.errors import APIConnectionError, ConfigurationError
+from llmnet.core.forks import renewed_after_fork, undivided
 from llmnet.core.outcome import Fault, Outcome
-from llmnet.net.forks import whole
 
 Use: TypeAlias = Literal["sync", "async", "async h2"]
 """Which front a context serves, and what for; a proxy is spoken to in HTTP/1.1 alone."""
@@ -114,7 +114,7 @@ class _Contexts:
             made = self._made.get((trust, use))
             if made is None or made[0] != stamp:
                 self._warn(trust)
-                made = self._made[trust, use] = stamp, whole(_built, trust)
+                made = self._made[trust, use] = stamp, undivided(_built, trust)
                 made[1].set_alpn_protocols(_OFFERED[use])
                 for old in [*self._made][:-_MOST]:
                     del self._made[old]
@@ -127,9 +127,7 @@ class _Contexts:
             warnings.warn(message, RuntimeWarning, stacklevel=2)
 
 
-_CONTEXTS = _Contexts()
-if hasattr(os, "register_at_fork"):
-    os.register_at_fork(after_in_child=_CONTEXTS.renew)
+_CONTEXTS = renewed_after_fork(_Contexts())
 
 
 def _stamp(trust: Trust) -> _Stamp:

@@ -8,7 +8,7 @@ from collections.abc import AsyncGenerator, Awaitable, Callable
 from types import AsyncGeneratorType
 from typing import Generic, TypeVar, cast
 
-from llmnet.net.forks import abandon, renewed_after_fork
+from llmnet.core.forks import abandon, renewed_after_fork
 from llmnet.transports.aio.wait import finish, once
 
 T = TypeVar("T")

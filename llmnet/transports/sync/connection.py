@@ -110,13 +110,10 @@ class Bounded:
         found = lookup(host, port)
         over = Latch()
         self.call.wakes(over.set)
-        found.done(over.set)
-        try:
-            wait_for(over, self.call.left())
-        finally:
-            found.forget(over.set)
+        found.add_done_callback(lambda _: over.set())
+        wait_for(over, self.call.left())
         self.call.go_on()
-        return found.result()
+        return found.wait(0)
 
     def _connected(self, found: AddrInfo, seconds: float) -> socket.socket:
         family, kind, protocol, _, address = found

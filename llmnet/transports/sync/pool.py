@@ -16,7 +16,7 @@ from requests.adapters import HTTPAdapter
 
 from llmnet.core.call import Call
 from llmnet.core.errors import ConfigurationError
-from llmnet.net.forks import abandon, renewed_after_fork
+from llmnet.core.forks import abandon, renewed_after_fork
 from llmnet.net.proxy import Proxy
 from llmnet.net.proxy_route import proxy_on_way
 from llmnet.net.sockets import HOSTS, PATIENCE, WAYS

@@ -9,9 +9,9 @@ import requests
 from llmnet.core.admission.queue import FairQueue
 from llmnet.core.call import Call
 from llmnet.core.errors import ConfigurationError
+from llmnet.core.forks import abandon, renewed_after_fork
 from llmnet.core.http import Headers
 from llmnet.core.outcome import Fault, Outcome
-from llmnet.net.forks import abandon, renewed_after_fork
 from llmnet.net.proxy import Proxy
 from llmnet.net.proxy_route import check_way, way_of
 from llmnet.net.tls import ssl_context

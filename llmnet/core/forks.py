@@ -1,7 +1,10 @@
-"""What begins anew in a forked child: connections are its parent's, locks may be held by threads that it lacks."""
+"""What happens when the process is forked: children begin anew, and a fork waits for what must not be cut in two.
+
+Connections are the parent's, and locks may be held by threads that the child lacks. One registry for the package, whose
+`__init__` has the interpreter call `before`, `after_in_parent` and `after_in_child`.
+"""
 
 import contextlib
-import os
 import threading
 import weakref
 from collections.abc import Callable
@@ -11,8 +14,8 @@ from typing import Any, Protocol, TypeVar
 _RENEWABLE: "weakref.WeakSet[Renewable]" = weakref.WeakSet()
 # Never used, never closed, never collected: a finalizer of these may wait for such a lock, or touch the parent's loop.
 _INHERITED: list[Any] = []
+# Seconds that a fork waits at most for what must not be cut in two.
 _PATIENCE = 5.0
-"""Seconds that a fork waits at most for what is done whole."""
 
 
 class Renewable(Protocol):
@@ -38,10 +41,14 @@ def abandon(thing: object) -> None:
     _INHERITED.append(thing)
 
 
-class _Whole:
-    """Does what no fork may cut in two: what a library below Python has locked just then stays so in the child."""
+class _Undivided:
+    """Calls what no fork may cut in two: what a library below Python has locked just then stays so in the child."""
 
     def __init__(self) -> None:
+        self.renew()
+
+    def renew(self) -> None:
+        """Begin with a free lock."""
         self._lock = threading.RLock()
 
     def __call__(self, make: Callable[[T], R], of: T) -> R:
@@ -49,28 +56,21 @@ class _Whole:
         with self._lock:
             return make(of)
 
-    def before(self) -> None:
-        """The process is about to be forked."""
+    def wait(self) -> None:
+        """Wait until nothing is being made, and keep others from beginning; a fork follows."""
         self._lock.acquire(timeout=_PATIENCE)
 
-    def after(self) -> None:
-        """It was."""
-        with contextlib.suppress(RuntimeError):  # it has waited in vain
+    def go_on(self) -> None:
+        """The fork is over."""
+        with contextlib.suppress(RuntimeError):  # `wait` has given up
             self._lock.release()
 
-    def in_child(self) -> None:
-        """Begin with a free lock."""
-        self._lock = threading.RLock()
+
+undivided = renewed_after_fork(_Undivided())
+before, after_in_parent = undivided.wait, undivided.go_on
 
 
-whole = _Whole()
-
-
-def _in_child() -> None:
-    whole.in_child()
+def after_in_child() -> None:
+    """Renew everything."""
     for thing in list(_RENEWABLE):
         thing.renew()
-
-
-if hasattr(os, "register_at_fork"):
-    os.register_at_fork(before=whole.before, after_in_parent=whole.after, after_in_child=_in_child)
