@@ -1,22 +1,26 @@
-"""The figures of a batch on a terminal: a bar by rich where that is installed, else one line; nothing in a pipe."""
+"""Draws a batch on a terminal: a bar by rich where that is installed, else one line; in a pipe nothing."""
 
 import os
 import sys
 from typing import TYPE_CHECKING, TextIO
 
 if TYPE_CHECKING:
+    from collections.abc import Iterable
+
+    from rich.console import RenderableType
+
     from llmnet.batch.progress import BatchProgress, Show
 
-# What is known of a terminal that does not say how wide it is.
+# The width of a terminal that does not tell its own.
 _WIDTH = 80
 
 
 def bar() -> "Show | None":
-    """Who draws on standard error, if that is a terminal that can be drawn on."""
+    """What draws on standard error, if that is a terminal that can be drawn on."""
     if sys.stderr is None or not sys.stderr.isatty() or os.environ.get("TERM") == "dumb":
         return None
     try:
-        return RichBar()
+        return rich_bar()
     except ImportError:
         return Line(sys.stderr)
 
@@ -28,15 +32,15 @@ class Line:
         self._terminal, self._before = terminal, 0
 
     def __call__(self, figures: "BatchProgress") -> None:
-        """Write the figures over the last ones, as many as there is room for."""
-        room = self._width() - 1  # a full line would break
-        parts = spoken(figures)
-        while len(", ".join(parts)) > room and len(parts) > 1:
+        """Write the figures over the last ones, as many as fit."""
+        width = self._width() - 1  # a full line would break
+        parts = figure_texts(figures)
+        while len(", ".join(parts)) > width and len(parts) > 1:
             parts.pop()
-        words = ", ".join(parts)[:room]
+        line = ", ".join(parts)[:width]
         # No wider than needed: what a terminal echoes, as ^C, then stands behind it.
-        self._terminal.write(f"\r{words:<{min(room, self._before)}}" + "\n" * figures.over)
-        self._before = len(words)
+        self._terminal.write(f"\r{line:<{min(width, self._before)}}" + "\n" * figures.over)
+        self._before = len(line)
         self._terminal.flush()
 
     def _width(self) -> int:
@@ -46,40 +50,45 @@ class Line:
             return _WIDTH
 
 
-class RichBar:
+def rich_bar() -> "Show":
     """A bar across the terminal, with the figures below it.
 
     Raises:
         ImportError: rich is not installed.
     """
+    from rich.console import Console  # noqa: PLC0415 - an extra, loaded on use
+    from rich.progress import BarColumn, Progress  # noqa: PLC0415
+    from rich.text import Text  # noqa: PLC0415
 
-    def __init__(self) -> None:
-        from rich.console import Console, Group, NewLine  # noqa: PLC0415 - an extra, loaded on use
-        from rich.live import Live  # noqa: PLC0415
-        from rich.progress_bar import ProgressBar  # noqa: PLC0415
-        from rich.text import Text  # noqa: PLC0415
+    class Bar(Progress):
+        figures = Text()
 
-        self._group, self._line, self._bar, self._text = Group, NewLine, ProgressBar, Text
-        # What the program prints goes above the bar, but never to standard error what is meant for a file or a pipe.
-        prints_here = sys.stdout is not None and sys.stdout.isatty()
-        self._live = Live(console=Console(stderr=True), auto_refresh=False, redirect_stdout=prints_here)
+        def get_renderables(self) -> "Iterable[RenderableType]":
+            yield from super().get_renderables()
+            yield self.figures
 
-    def __call__(self, figures: "BatchProgress") -> None:
-        """Draw the figures."""
-        drawn = self._bar(
-            total=figures.done if figures.over and figures.total is None else figures.total,
-            completed=figures.done,
-            animation_time=figures.elapsed,
-        )
-        words = self._text(", ".join(spoken(figures)))
-        self._live.start()
-        self._live.update(self._group(drawn, self._line(), words), refresh=not figures.over)
+    # What the program prints goes above the bar, but never to standard error what is meant for a file or a pipe.
+    prints_here = sys.stdout is not None and sys.stdout.isatty()
+    drawn = Bar(
+        BarColumn(None), console=Console(stderr=True), auto_refresh=False, redirect_stdout=prints_here, expand=True
+    )
+    task = drawn.add_task("", total=None)
+
+    def draw(figures: "BatchProgress") -> None:
+        total = figures.done if figures.over and figures.total is None else figures.total
+        drawn.figures = Text(", ".join(figure_texts(figures)))
+        drawn.update(task, completed=figures.done, total=total)
+        drawn.start()
         if figures.over:
-            self._live.stop()
+            drawn.stop()
+        else:
+            drawn.refresh()
+
+    return draw
 
 
-def spoken(figures: "BatchProgress") -> list[str]:
-    """The figures in words, the most telling first."""
+def figure_texts(figures: "BatchProgress") -> list[str]:
+    """The figures as short texts, the most important first."""
     done = f"{figures.done} done" if figures.total is None else f"{figures.done}/{figures.total}"
     time = f"{minutes(figures.elapsed)} in all" if figures.over else f"{minutes(figures.left)} left"
     return [
@@ -95,6 +104,6 @@ def spoken(figures: "BatchProgress") -> list[str]:
 
 def minutes(seconds: float | None) -> str:
     """A duration as a clock shows it."""
-    whole, rest = divmod(round(seconds or 0.0), 60)
-    hours, whole = divmod(whole, 60)
-    return f"{hours}:{whole:02}:{rest:02}" if hours else f"{whole}:{rest:02}"
+    total, rest = divmod(round(seconds or 0.0), 60)
+    hours, total = divmod(total, 60)
+    return f"{hours}:{total:02}:{rest:02}" if hours else f"{total}:{rest:02}"

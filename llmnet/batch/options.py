@@ -1,38 +1,38 @@
-"""What the arguments of `batch` mean: checked before anything is sent, and how patient a batch is where nobody said."""
+"""Checks the arguments of `batch` before anything is sent, and gives a batch longer waits where none are set."""
 
 import dataclasses
 from collections.abc import Sized
 from typing import Any
 
 from llmnet.batch.progress import Reporter, reporter
-from llmnet.batch.state import Ledger
+from llmnet.batch.state import BatchState
 from llmnet.core.bounds import Timeout
 from llmnet.core.errors import ConfigurationError
 from llmnet.core.retry import RetryPolicy, count
 
 HOUR = 3600.0
-"""Seconds that a batch waits a throttle out for, and that it takes a server's word for a wait."""
-
-USUAL_POLICY, USUAL_TIMEOUT = RetryPolicy(), Timeout()
+"""Seconds that a batch waits for a throttle to end, and at most as long as a server asks for."""
 
 
 def patience(policy: RetryPolicy, timeout: float | Timeout) -> dict[str, Any]:
-    """The options `retry` and `timeout` of a client that is an hour patient wherever these have the usual figures.
+    """The options `retry` and `timeout` of a client that waits an hour longer wherever these have their defaults.
 
-    A `timeout` in plain seconds is the caller's own. Other usual bounds are left open, for a call may widen them.
+    A `timeout` in plain seconds is the caller's own. Other default bounds are left open, for a call may widen them.
     """
-    waits = (name for name in ("max_throttle_wait", "max_retry_after") if same(policy, USUAL_POLICY, name))
-    patient: dict[str, Any] = dict.fromkeys(waits, HOUR)
-    if isinstance(timeout, Timeout) and same(timeout, USUAL_TIMEOUT, "total"):
-        usual = [field.name for field in dataclasses.fields(Timeout) if same(timeout, USUAL_TIMEOUT, field.name)]
-        total = (USUAL_TIMEOUT.total or 0.0) + HOUR
-        timeout = dataclasses.replace(timeout, **{**dict.fromkeys(usual), "total": total})
-    return {"retry": dataclasses.replace(policy, **patient), "timeout": timeout}
+    waits: dict[str, Any] = dict.fromkeys(
+        _defaults(policy, RetryPolicy()) & {"max_throttle_wait", "max_retry_after"}, HOUR
+    )
+    usual = Timeout()
+    if isinstance(timeout, Timeout) and timeout.total == usual.total:
+        bounds = {**dict.fromkeys(_defaults(timeout, usual)), "total": (usual.total or 0.0) + HOUR}
+        timeout = dataclasses.replace(timeout, **bounds)
+    return {"retry": dataclasses.replace(policy, **waits), "timeout": timeout}
 
 
-def same(one: Any, other: Any, name: str) -> bool:
-    """Whether a field has the same value in both."""
-    return bool(getattr(one, name) == getattr(other, name))
+def _defaults(settings: Any, usual: Any) -> set[str]:
+    """The fields that have their default."""
+    names = (field.name for field in dataclasses.fields(usual))
+    return {name for name in names if getattr(settings, name) == getattr(usual, name)}
 
 
 def planned(
@@ -43,16 +43,16 @@ def planned(
     ordered: bool,
     stop_after_errors: int | None,
     progress: Any,
-) -> tuple[Ledger, Reporter]:
-    """The books and the reporter of a batch.
+) -> tuple[BatchState, Reporter]:
+    """The state and the reporter of a batch.
 
     Args:
         requests: the rows, of which only the length is looked at.
         most: calls that the client allows in flight.
-        max_concurrent: calls in flight, as given.
-        ordered: whether results are given in the order of the rows.
-        stop_after_errors: failures that end it, as given.
-        progress: who is shown how far it is, as given.
+        max_concurrent: calls in flight, as in `batch`.
+        ordered: as in `batch`.
+        stop_after_errors: as in `batch`.
+        progress: as in `batch`.
 
     Raises:
         ConfigurationError: an argument is wrong.
@@ -63,5 +63,5 @@ def planned(
         raise ConfigurationError(f"ordered must be True or False, not {ordered!r}")
     if stop_after_errors is not None:
         count(stop_after_errors, "stop_after_errors", 1)
-    ledger = Ledger(limit, ordered=ordered, stop_after_errors=stop_after_errors)
-    return ledger, reporter(progress, ledger, len(requests) if isinstance(requests, Sized) else None)
+    state = BatchState(limit, ordered=ordered, stop_after_errors=stop_after_errors)
+    return state, reporter(progress, state, len(requests) if isinstance(requests, Sized) else None)

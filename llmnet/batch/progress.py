@@ -1,7 +1,7 @@
-"""The figures of a running batch, summed up from its results, and told now and then to whoever asked to be shown them.
+"""Sums up the figures of a running batch, and shows them now and then by a function or on a terminal.
 
-A function of the caller's is called where the results are taken. A display on a terminal lives on a thread of its own,
-for it has something to say while nothing finishes, too. Neither can break a batch.
+A function of the caller's is called where the results are taken. A display on a terminal has a thread of its own, for
+its figures change while nothing finishes, too. Neither can break a batch.
 """
 
 import atexit
@@ -17,30 +17,30 @@ import msgspec
 
 from llmnet.batch.bar import bar
 from llmnet.batch.rows import BatchResult
-from llmnet.batch.state import Ledger
+from llmnet.batch.state import BatchState
 from llmnet.core.bounds import Clock
 from llmnet.core.errors import ConfigurationError
 from llmnet.core.events import CallEvent, Hook, Throttled
 from llmnet.core.logger import log_failure
 from llmnet.core.request import is_async_callable
 
-# Seconds between two showings, to a function and on a terminal; the last one is always shown.
+# Seconds between two calls of a function, and between two drawings on a terminal; the last figures are always shown.
 _PAUSE, _REFRESH = 0.1, 0.2
-_PATIENCE = 2.0
-"""Seconds that whoever ends a batch waits for the last line of its display."""
+# Seconds that the end of a batch waits for the last drawing.
+_LAST_DRAWING = 2.0
 
 
 class BatchProgress(msgspec.Struct, frozen=True, kw_only=True):
     """How far a batch is.
 
     Attributes:
-        done: rows handed over, those that failed included.
+        done: rows delivered, those that failed included.
         failed: of these, the ones with an error.
         total: rows in all, where the source has a length.
         in_flight: rows being worked on.
         throttled: attempts that a limit has turned away so far.
         elapsed: seconds since the first row.
-        requests_per_second: rows done in a second, of late; in the last figures, in all.
+        requests_per_second: rows done in a second, recently; in the last figures, since the start.
         tokens_per_second: tokens received in a second, likewise.
         left: seconds until the end at this pace, where the total is known.
         over: whether these are the last figures.
@@ -63,10 +63,10 @@ Progress = bool | Show | None
 
 
 class Pace:
-    """How fast counts grow of late: since a mark that sixty others have followed, or since the start.
+    """How fast counts have grown recently: since the sixtieth mark before, or since the start.
 
-    Marks are a second apart at least, and none is made while nothing is done: a batch of slow rows is looked at for
-    longer than one of quick rows, and one that stands still slows down by and by.
+    Marks are a second apart at least, and none is made while nothing is done: a batch of slow rows is measured over a
+    longer time than one of quick rows, and the rates of one that stands still go down slowly.
     """
 
     def __init__(self, start: float) -> None:
@@ -85,64 +85,70 @@ class Pace:
 class Reporter:
     """Sums up the results of one batch, and shows the figures now and then; entered for each result.
 
-    Several threads may take results of one batch, and calls are told of on others: `_counting` guards the counters and
-    the start, `_throttling` that of throttles, so that no worker waits for who takes results; `_closed` is taken by the
-    one who ends it. What is shown is read without a lock: each figure was right a
-    moment ago, and two who take results at one time may show at one time. The marks of the pace are a deque, whose
+    Several threads may take results of one batch, and events of calls come on others: `_counting` guards the counters
+    and the start, `_throttling` that of throttles, so that no worker waits for one who takes results; `_closed` is taken
+    by the one who ends it. Figures are read without a lock: each was right a moment ago, and two threads that take
+    results may show them at the same time. The marks of the pace are a deque, whose
     `append` and `[]` are one step of the interpreter each.
 
     Args:
-        ledger: the books of the batch.
+        state: the state of the batch.
         total: rows in all, if that is known.
-        show: shows them, or `None`.
+        show: takes the figures, or `None`.
         live: show them also while nothing finishes, on a thread of its own.
         clock: a monotonic clock.
     """
 
     def __init__(
-        self, ledger: Ledger, total: int | None, show: Show | None, *, live: bool = False, clock: Clock = time.monotonic
+        self,
+        state: BatchState,
+        total: int | None,
+        show: Show | None,
+        *,
+        live: bool = False,
+        clock: Clock = time.monotonic,
     ) -> None:
-        self._ledger, self._total, self._show, self._clock = ledger, total, show, clock
+        self._state, self._total, self._show, self._clock = state, total, show, clock
         self._started: float | None = None
         self._pace = Pace(0.0)
-        self._shown = -1.0
+        self._shown_at = -1.0
         self._done = self._failed = self._tokens = self._throttled = 0
         self._counting, self._throttling = threading.RLock(), threading.RLock()
-        # No event, whose lock the display may hold as the garbage collector comes to end it, on the very thread.
+        # No event: the display may hold its lock when the garbage collector ends the batch on that very thread.
         self._ended, self._closed = threading.Lock(), threading.Lock()
         self._ended.acquire()
-        self._thread = threading.Thread(target=self._keep_showing, name="llmnet-bar", daemon=True) if live else None
+        self._thread = threading.Thread(target=self._draw, name="llmnet-bar", daemon=True) if live else None
 
     def hook(self, own: Hook | None) -> Hook | None:
-        """Who is to hear of the calls: it counts throttles as they happen, and calls the caller's own hook."""
+        """The hook for the calls of the batch: it counts throttles as they happen, and calls the caller's own hook."""
         if self._show is None:
             return own
 
-        def heard(event: CallEvent) -> None:
+        def count(event: CallEvent) -> None:
             if isinstance(event, Throttled):
                 with self._throttling:
                     self._throttled += 1
             if own is not None:
                 own(event)
 
-        return heard
+        return count
 
     def __enter__(self) -> Self:
         """A result is about to be waited for."""
-        if self._started is None and self._begins() and self._thread is not None:
+        if self._begins() and self._thread is not None:
             atexit.register(self.close)  # a display must be gone before the interpreter is
             with contextlib.suppress(RuntimeError):  # the system has no thread left
                 self._thread.start()
         return self
 
     def _begins(self) -> bool:
-        """Whether this is who begins, of those that ask for the first result at one time."""
+        """Whether this thread is the first to ask for a result."""
         with self._counting:
-            first = self._started is None
-            if first:
-                now = self._clock()
-                self._pace, self._started = Pace(now), now
-        return first
+            if self._started is not None:
+                return False
+            now = self._clock()
+            self._pace, self._started = Pace(now), now
+            return True
 
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
@@ -152,7 +158,7 @@ class Reporter:
             self.close()
 
     def __call__(self, result: BatchResult) -> None:
-        """A result is handed over."""
+        """A result is delivered."""
         if self._show is None:
             return
         with self._counting:
@@ -160,19 +166,19 @@ class Reporter:
             self._failed += result.error is not None
             if result.response is not None:
                 self._tokens += result.response.usage.output_tokens or 0
-        if self._thread is None and self._clock() - self._shown >= _PAUSE:
-            self._tell(over=False)
+        if self._thread is None and self._clock() - self._shown_at >= _PAUSE:
+            self._show_figures(over=False)
 
     def close(self, failures: type[BaseException] = Exception) -> None:
         """Show the last figures, once; from any thread. What the function raises is logged, if it is one of these."""
         if self._started is None or not self._closed.acquire(blocking=False):
             return
         if self._thread is None:
-            self._tell(over=True, failures=failures)
+            self._show_figures(over=True, failures=failures)
             return
         self._ended.release()
         atexit.unregister(self.close)
-        self._await(self._thread)
+        self._join(self._thread)
 
     def drop(self) -> None:
         """The same from a finalizer, which may run inside a lock that the caller's function takes, too."""
@@ -182,37 +188,36 @@ class Reporter:
         ending = threading.Thread(target=self.close, args=(BaseException,), name="llmnet-progress", daemon=True)
         with contextlib.suppress(RuntimeError):  # the system has no thread left
             ending.start()
-            self._await(ending)
+            self._join(ending)
 
-    def _await(self, thread: threading.Thread) -> None:
+    def _join(self, thread: threading.Thread) -> None:
         if thread.is_alive() and threading.current_thread() is not thread:  # the collector may run there
-            thread.join(_PATIENCE)
+            thread.join(_LAST_DRAWING)
 
-    def _keep_showing(self) -> None:
+    def _draw(self) -> None:
         while not self._ended.acquire(timeout=_REFRESH):
-            self._tell(over=False)
-        self._tell(over=True)
+            self._show_figures(over=False)
+        self._show_figures(over=True)
 
-    def _tell(self, *, over: bool, failures: type[BaseException] = Exception) -> None:
-        self._shown = self._clock()
+    def _show_figures(self, *, over: bool, failures: type[BaseException] = Exception) -> None:
+        self._shown_at = self._clock()
         try:
             if self._show is not None:
-                self._show(self._figures(self._shown, over=over))
-        except failures as error:  # whatever it raises is its own affair, and is logged
+                self._show(self._figures(self._shown_at, over=over))
+        except failures as error:  # what it raises is logged, and ends no batch
             log_failure("progress failed", error)
 
     def _figures(self, now: float, *, over: bool) -> BatchProgress:
         done, tokens = self._done, self._tokens
         elapsed = now - self._started if self._started is not None else 0.0
-        rows, received = self._pace.rates(now, done, tokens)
-        if over and elapsed > 0:
-            rows, received = done / elapsed, tokens / elapsed
+        whole_time = over and elapsed > 0
+        rows, received = (done / elapsed, tokens / elapsed) if whole_time else self._pace.rates(now, done, tokens)
         missing = None if self._total is None else max(0, self._total - done)
         return BatchProgress(
             done=done,
             failed=self._failed,
             total=self._total,
-            in_flight=max(0, self._ledger.in_flight),  # read without the lock of the books
+            in_flight=max(0, self._state.in_flight),  # read without its lock
             throttled=self._throttled,
             elapsed=elapsed,
             requests_per_second=rows,
@@ -222,7 +227,7 @@ class Reporter:
         )
 
 
-def reporter(progress: Any, ledger: Ledger, total: int | None) -> Reporter:
+def reporter(progress: Any, state: BatchState, total: int | None) -> Reporter:
     """The reporter that `progress=` asks for.
 
     Raises:
@@ -230,7 +235,7 @@ def reporter(progress: Any, ledger: Ledger, total: int | None) -> Reporter:
     """
     if progress is None or isinstance(progress, bool):
         display = bar() if progress else None
-        return Reporter(ledger, total, display, live=display is not None)
+        return Reporter(state, total, display, live=display is not None)
     if not callable(progress) or is_async_callable(progress):
         raise ConfigurationError(f"progress must be True, False or a plain function, not {type(progress).__name__}")
-    return Reporter(ledger, total, progress)
+    return Reporter(state, total, progress)

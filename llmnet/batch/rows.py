@@ -1,4 +1,4 @@
-"""What a row of a batch may be, and what comes of it; a row that is none says why before anything is sent."""
+"""Rows of a batch and their results; a wrong row is refused with the reason before anything is sent."""
 
 from collections.abc import Iterator, Mapping
 from typing import Any
@@ -10,7 +10,7 @@ from llmnet.core.errors import ConfigurationError, LLMNetError
 
 # The addresses in an OpenAI Batch file whose bodies are arguments of `chat`.
 _CHAT_URL = "/chat/completions"
-# Two words for one thing: a row that says either goes before what all rows say by the other.
+# Two names of one parameter: either of them in a row replaces both of what is common to all rows.
 _LIMITS = {"max_tokens", "max_completion_tokens"}
 
 
@@ -35,8 +35,8 @@ class BatchResult(msgspec.Struct, frozen=True, kw_only=True):
         return self.error is None
 
 
-def bare(error: Exception) -> Exception:
-    """An error as a value: one of ours says all by itself, and frames would keep its row and each other alive."""
+def without_frames(error: Exception) -> Exception:
+    """An error as a value: ours need no traceback, whose frames would keep its row alive."""
     if isinstance(error, LLMNetError):
         error.__cause__ = error.__context__ = error.__traceback__ = None
     return error
@@ -51,10 +51,10 @@ class Row(msgspec.Struct, frozen=True, kw_only=True):
 
 
 def iterator(rows: Any) -> Iterator[Any]:
-    """Go through the rows of a batch.
+    """Iterate over the rows of a batch.
 
     Raises:
-        ConfigurationError: they are none, or one that was meant to be a list of one.
+        ConfigurationError: they are not iterable, or a single row.
     """
     wrong = f"requests must be an iterable of rows, not {type(rows).__name__}"
     if isinstance(rows, str | bytes | Mapping):
@@ -67,8 +67,8 @@ def iterator(rows: Any) -> Iterator[Any]:
 
 def custom_id_of(item: Any) -> str | None:
     """The name of a row, whatever else is wrong with it."""
-    named = item.get("custom_id") if isinstance(item, Mapping) else None
-    return named if isinstance(named, str) else None
+    name = item.get("custom_id") if isinstance(item, Mapping) else None
+    return name if isinstance(name, str) else None
 
 
 def read_row(item: Any, common: Mapping[str, Any]) -> Row:
@@ -76,26 +76,26 @@ def read_row(item: Any, common: Mapping[str, Any]) -> Row:
 
     Args:
         item: the row.
-        common: arguments of `chat` for all rows; a row's own go before them.
+        common: arguments of `chat` for all rows; a row's own replace them.
 
     Raises:
         ConfigurationError: it is none of these.
     """
     if not isinstance(item, Mapping):
         return Row(messages=item, params=dict(common))
-    given = _named(item)
-    name = given.pop("custom_id", None)
-    if name is not None and not isinstance(name, str):
-        raise ConfigurationError(f"custom_id must be a string, not {name!r}")
-    asked = [word for word in ("prompt", "messages", "body") if word in given]
-    if asked == ["body"]:
-        given = _body(given)
-        asked = [word for word in ("prompt", "messages") if word in given]
-    if len(asked) != 1:
-        raise ConfigurationError(f"a row needs either prompt or messages, it has {', '.join(given) or 'nothing'}")
-    if not _LIMITS.isdisjoint(given):
-        common = {word: value for word, value in common.items() if word not in _LIMITS}
-    return Row(messages=given.pop(asked[0]), custom_id=name, params={**common, **given})
+    fields = _with_text_names(item)
+    custom_id = fields.pop("custom_id", None)
+    if custom_id is not None and not isinstance(custom_id, str):
+        raise ConfigurationError(f"custom_id must be a string, not {custom_id!r}")
+    inputs = [name for name in ("prompt", "messages", "body") if name in fields]
+    if inputs == ["body"]:
+        fields = _body(fields)
+        inputs = [name for name in ("prompt", "messages") if name in fields]
+    if len(inputs) != 1:
+        raise ConfigurationError(f"a row needs either prompt or messages, it has {', '.join(fields) or 'nothing'}")
+    if not _LIMITS.isdisjoint(fields):
+        common = {name: value for name, value in common.items() if name not in _LIMITS}
+    return Row(messages=fields.pop(inputs[0]), custom_id=custom_id, params={**common, **fields})
 
 
 def _body(line: dict[str, Any]) -> dict[str, Any]:
@@ -105,10 +105,10 @@ def _body(line: dict[str, Any]) -> dict[str, Any]:
         raise ConfigurationError(f"only POST …{_CHAT_URL} can be batched, not {method} {url}")
     if not isinstance(body, Mapping):
         raise ConfigurationError(f"body must be an object, not {type(body).__name__}")
-    return _named(body)
+    return _with_text_names(body)
 
 
-def _named(fields: Mapping[Any, Any]) -> dict[str, Any]:
+def _with_text_names(fields: Mapping[Any, Any]) -> dict[str, Any]:
     if odd := [name for name in fields if not isinstance(name, str)]:
         raise ConfigurationError(f"the names in a row must be strings, not {odd[0]!r}")
     return dict(fields)

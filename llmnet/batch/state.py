@@ -1,18 +1,17 @@
-"""The books of one batch: which rows are out, what came of them, when to take no more.
+"""What workers and consumers of a batch share: which rows are in flight, what came of them, when to take no more.
 
-Never more rows are out, taken and not yet handed over, than *limit* plus `WINDOW`: that bounds the memory of a batch.
-It waits for nobody: a lock, held for a few steps, serves threads and tasks alike. To abandon the batch takes no lock,
-for a finalizer or a signal handler may do so on the very thread that holds it.
+Never more rows are taken and not yet delivered than *limit* plus `WINDOW`: that bounds the memory of a batch. Nobody
+waits in here: a lock, held for a few steps, serves threads and tasks alike. To abandon the batch takes no lock, for a
+finalizer or a signal handler may do so on the very thread that holds it.
 """
 
 import math
-import os
 import threading
-import weakref
 from typing import Protocol
 
 from llmnet.batch.rows import BatchResult
 from llmnet.core.errors import APIConnectionError, LLMNetError
+from llmnet.core.forks import renewed_after_fork
 
 # Rows held beyond those in flight, so that a consumer may take its time without idling the workers at once.
 WINDOW = 32
@@ -25,8 +24,8 @@ class Stoppable(Protocol):
         """End it with an error, from any thread, without waiting for that."""
 
 
-class Ledger:
-    """What workers and consumers share.
+class BatchState:
+    """Counts of rows, their calls and results.
 
     `_lock` guards all but two: `abandoned` is only ever set, and `_calls` is a set whose `add`, `discard` and `list()`
     are one step of the interpreter each, for `abandon` takes no lock. Properties read without the lock what was right a
@@ -34,31 +33,31 @@ class Ledger:
 
     Args:
         limit: how many workers there may be, and thereby rows in flight.
-        ordered: hand results over in the order of the rows.
+        ordered: deliver results in the order of the rows.
         stop_after_errors: after so many failures no further row is taken; those in flight are finished.
 
     Attributes:
-        workers: how many were hired.
-        taken: rows that workers have got, of which `finished` are worked off, and `given` handed over.
+        workers: how many were started.
+        taken: rows that workers have got, of which `finished` are done, and the results of `delivered` handed over.
         abandoned: whether nobody wants more rows, nor those in flight.
     """
 
     def __init__(self, limit: int, *, ordered: bool = False, stop_after_errors: int | None = None) -> None:
         self.limit = limit
-        self.workers = self.taken = self.finished = self.given = 0
-        self.abandoned = self._taking = self._drained = False
+        self.workers = self.taken = self.finished = self.delivered = 0
+        self.abandoned = self._taking = self._ended = False
         self._ordered = ordered
         self._errors, self._most_errors = 0, stop_after_errors or math.inf
-        self._held: dict[int, BatchResult] = {}
+        self._results: dict[int, BatchResult] = {}
         self._calls: set[Stoppable] = set()
-        self._broken: BaseException | None = None
+        self._error: BaseException | None = None
         self._lock = threading.RLock()
-        _LEDGERS.add(self)
+        renewed_after_fork(self)
 
     @property
     def closing(self) -> bool:
         """Whether no row will be taken any more."""
-        return self.abandoned or self._drained or self._errors >= self._most_errors
+        return self.abandoned or self._ended or self._errors >= self._most_errors
 
     @property
     def in_flight(self) -> int:
@@ -66,8 +65,8 @@ class Ledger:
         return self.taken - self.finished
 
     @property
-    def mine(self) -> bool:
-        """Whether this very thread holds the lock, as one does that a signal handler has interrupted in here."""
+    def held_here(self) -> bool:
+        """Whether this thread holds the lock, as one does that a signal handler has interrupted in here."""
         try:
             threading.Condition(self._lock).notify(0)
         except RuntimeError:  # what it raises of a lock that the thread has not
@@ -78,119 +77,103 @@ class Ledger:
     def over(self) -> bool:
         """Whether there will be no more results."""
         with self._lock:
-            return self._over()
+            return self.closing and not self.in_flight and not self._results
 
-    def _over(self) -> bool:
-        return self.closing and not self.in_flight and not self._held
-
-    def hire(self) -> bool:
-        """Note one more worker, if there may be one."""
+    def add_worker(self) -> bool:
+        """Count one more worker, if there may be one."""
         with self._lock:
-            hired = self.workers < self.limit and not self.closing
-            self.workers += hired
-            return hired
+            added = self.workers < self.limit and not self.closing
+            self.workers += added
+            return added
 
-    def dismiss(self) -> int:
-        """Note that a worker could not begin; how many there are."""
+    def remove_worker(self) -> int:
+        """Take back a worker that could not begin; how many there are."""
         with self._lock:
             self.workers -= 1
             return self.workers
 
-    def take(self) -> int | None:
-        """The index of the next row, if it may be taken now; then nobody else takes one until this one is there."""
+    def reserve_row(self) -> int | None:
+        """The index of the next row, if it may be taken now; nobody else gets one until `confirm_row`."""
         with self._lock:
-            if self.closing or self._taking or self.taken - self.given >= self.limit + WINDOW:
+            if self.closing or self._taking or self.taken - self.delivered >= self.limit + WINDOW:
                 return None
             self._taking = True
             return self.taken
 
-    def took(self) -> bool:
-        """The row is there; whether it is still wanted."""
+    def confirm_row(self) -> bool:
+        """The source has given the reserved row; whether it is still wanted."""
         with self._lock:
             self._taking = False
             wanted = not self.closing
             self.taken += wanted
             return wanted
 
-    def drain(self, error: BaseException | None) -> None:
+    def end_rows(self, error: BaseException | None) -> None:
         """There are no more rows, because of an error perhaps, which the consumer gets in the end."""
         with self._lock:
-            self._drained = True
+            self._ended = True
             if not self.abandoned:
-                self._broken = self._broken or error
+                self._error = self._error or error
 
-    def enter(self, call: Stoppable) -> None:
-        """Note the call of a row; `abandon`, which sets the sign first and looks at the calls then, misses none."""
+    def add_call(self, call: Stoppable) -> None:
+        """Register the call of a row; `abandon`, which sets its flag first and reads the calls then, misses none."""
         self._calls.add(call)
         if self.abandoned:
             _end(call)
 
     def abandon(self) -> None:
-        """Take no more rows and end the calls; what succeeds nevertheless, or has finished already, is handed over."""
+        """Take no more rows and end the calls; what succeeds nevertheless, or has finished already, is delivered."""
         self.abandoned = True
         for call in list(self._calls):
             _end(call)
 
-    def hold(self, result: BatchResult) -> None:
-        """Keep the result of a row until it is handed over; none that failed once the batch was abandoned."""
+    def keep(self, result: BatchResult) -> None:
+        """Keep the result of a row until it is delivered; none that failed once the batch was abandoned."""
         with self._lock:
             if result.error is None or not self.abandoned:
                 self._errors += result.error is not None
-                self._held[result.index] = result
+                self._results[result.index] = result
 
-    def leave(self, call: Stoppable | None) -> None:
-        """The row is worked off; so is its call, if there was one."""
+    def finish_row(self, call: Stoppable | None) -> None:
+        """The row is done, and so is its call, if there was one."""
         self._calls.discard(call)
         with self._lock:
             self.finished += 1
 
-    def give(self) -> BatchResult | None:
-        """Hand the next result over, if it is there."""
+    def next_result(self) -> BatchResult | None:
+        """Deliver the next result, if it is there."""
         with self._lock:
-            result = self._held.pop(self._next(), None)
-            self.given += result is not None
+            result = self._results.pop(self._next_index(), None)
+            self.delivered += result is not None
             return result
 
-    def _next(self) -> int:
+    def _next_index(self) -> int:
         """The index of the result that comes next, -1 for none; gaps at the end of a batch are not filled any more."""
         if not self._ordered:
-            return next(iter(self._held), -1)
+            return next(iter(self._results), -1)
         if self.closing and not self.in_flight:
-            return min(self._held, default=-1)
-        return self.given
+            return min(self._results, default=-1)
+        return self.delivered
 
-    def conclude(self) -> None:
-        """Nothing is left to be handed over but the error that has ended it, if there is one, and once.
+    def raise_error(self) -> None:
+        """Raise the error that has ended the rows, if there is one, and once.
 
         Raises:
             BaseException: that error.
         """
         with self._lock:
-            broken, self._broken = self._broken, None
-        if broken is not None:
-            raise broken
+            error, self._error = self._error, None
+        if error is not None:
+            raise error
 
-    def orphan(self) -> None:
-        """Begin with a free lock in a forked child; it has no workers, and what they have done its parent gives."""
+    def renew(self) -> None:
+        """Begin with a free lock in a forked child; it has no workers, and the parent delivers what they have done."""
         self._lock = threading.RLock()
-        if self.workers and not self._over():
+        if self.workers and not self.over:
             self.abandoned, self.finished = True, self.taken
-            self._held.clear()
-            self._broken = APIConnectionError("the process was forked while the batch was under way", retryable=False)
+            self._results.clear()
+            self._error = APIConnectionError("the process was forked while the batch was under way", retryable=False)
 
 
 def _end(call: Stoppable) -> None:
     call.stop(APIConnectionError("the batch was stopped while the call was under way", retryable=False))
-
-
-# Added to in one step of the interpreter, by any thread; read in a forked child, where only one thread runs.
-_LEDGERS: "weakref.WeakSet[Ledger]" = weakref.WeakSet()
-
-
-def _in_child() -> None:
-    for ledger in list(_LEDGERS):
-        ledger.orphan()
-
-
-if hasattr(os, "register_at_fork"):
-    os.register_at_fork(after_in_child=_in_child)

@@ -1,6 +1,6 @@
-"""Works a batch off on tasks of one event loop; `threads.py` does the same with threads, step by step.
+"""Runs a batch on tasks of one event loop; `threads.py` does the same with threads, step by step.
 
-A worker takes the next row, drives its call, notes what came of it, and so on. Workers know the engine and never the
+A worker takes the next row, drives its call, keeps the result, and so on. Workers know the engine and never the
 `AsyncBatch` that the caller holds: who drops that one, as `break` does, ends the work.
 """
 
@@ -12,41 +12,41 @@ from types import TracebackType
 from typing import Any, Generic, Self, TypeVar
 
 from llmnet.batch.progress import Reporter
-from llmnet.batch.rows import BatchResult, bare, custom_id_of, iterator
-from llmnet.batch.state import Ledger, Stoppable
+from llmnet.batch.rows import BatchResult, custom_id_of, iterator, without_frames
+from llmnet.batch.state import BatchState, Stoppable
 from llmnet.core.finalizer import surely
 
 C = TypeVar("C", bound=Stoppable)
 
 
-class AsyncBell:
-    """Wakes one of those who wait; one ring is kept for who comes next.
+class AsyncWakeup:
+    """Wakes one of those who wait; if nobody does, the next one who would.
 
-    Who is woken looks for what there is to do, and rings for the others where more may be left. One loop's alone.
+    Who is woken looks for what there is to do, and wakes the next one where more may be left. Used on one loop alone.
     """
 
     def __init__(self) -> None:
-        self._rings: asyncio.Queue[None] = asyncio.Queue()
+        self._wakes: asyncio.Queue[None] = asyncio.Queue()
 
-    def ring(self) -> None:
+    def set(self) -> None:
         """Wake one."""
-        if self._rings.empty():
-            self._rings.put_nowait(None)
+        if self._wakes.empty():
+            self._wakes.put_nowait(None)
 
     async def wait(self) -> None:
-        """Wait for a ring."""
-        await self._rings.get()
+        """Wait until woken."""
+        await self._wakes.get()
 
 
 class AsyncEngine(Generic[C]):
     """The workers of one batch.
 
-    All is one loop's alone, but for `stop`, which any thread may call: it goes through the ledger, and has the loop
-    wake those who wait there.
+    All is used on one loop alone, but for `stop`, which any thread may call: it goes through the state, and has the
+    loop wake those who wait there.
 
     Args:
-        rows: where rows come from; it is asked by one worker at a time.
-        ledger: the books.
+        rows: the source of rows; it is asked by one worker at a time.
+        state: rows and results, counted.
         make: makes a call of a row.
         run: drives a call to its reply.
 
@@ -57,14 +57,14 @@ class AsyncEngine(Generic[C]):
     def __init__(
         self,
         rows: Iterable[Any] | AsyncIterable[Any],
-        ledger: Ledger,
+        state: BatchState,
         *,
         make: Callable[[Any], C],
         run: Callable[[C], Awaitable[Any]],
     ) -> None:
-        self._rows, self.ledger = _aiterator(rows), ledger
+        self._rows, self.state = _aiterator(rows), state
         self._make, self._run = make, run
-        self._room, self._news = AsyncBell(), AsyncBell()
+        self._turn, self._progress = AsyncWakeup(), AsyncWakeup()
         self._loop: asyncio.AbstractEventLoop | None = None
         self._workers: set[asyncio.Task[None]] = set()
         self._asking: asyncio.Task[None] | None = None
@@ -73,31 +73,31 @@ class AsyncEngine(Generic[C]):
         """Wait for the next result; `None` after the last one.
 
         Raises:
-            BaseException: what the source of rows has raised, once all before it is handed over.
+            BaseException: what the source of rows has raised, once all before it is delivered.
         """
-        # Before the first look: who stops it later than that wakes this one.
+        # Before the first look at the state: a later `stop` wakes this one.
         self._loop = self._loop or asyncio.get_running_loop()
-        while (result := self.ledger.give()) is None and not self.ledger.over:
-            if not self.ledger.workers:
+        while (result := self.state.next_result()) is None and not self.state.over:
+            if not self.state.workers:
                 self._grow()
-            await self._news.wait()
-        self._room.ring()
-        self._news.ring()
+            await self._progress.wait()
+        self._turn.set()
+        self._progress.set()
         if result is None:
-            self.ledger.conclude()
+            self.state.raise_error()
         return result
 
     def stop(self) -> None:
         """Take no more rows and end the calls in flight, without waiting for them."""
-        self.ledger.abandon()
+        self.state.abandon()
         if self._loop is not None:
             with contextlib.suppress(RuntimeError):  # it is closed, and nobody waits there
                 self._loop.call_soon_threadsafe(self._wake)
 
     def _wake(self) -> None:
-        self._room.ring()
-        self._news.ring()
-        if self.ledger.abandoned and self._asking is not None:
+        self._turn.set()
+        self._progress.set()
+        if self.state.abandoned and self._asking is not None:
             self._asking.cancel()
             self._asking = None
 
@@ -109,14 +109,14 @@ class AsyncEngine(Generic[C]):
     # -- in the workers' tasks ----------------------------------------------------------------------------------------
 
     def _grow(self) -> None:
-        """One more worker, if there may be work for it."""
-        if self.ledger.hire():
+        """Start one more worker, if there may be work for it."""
+        if self.state.add_worker():
             # No eager task, which would begin at once, and the next one inside of it.
-            task = asyncio.Task(self._work(), loop=self._loop, name=f"llmnet-batch-{self.ledger.workers}")
+            task = asyncio.Task(self._work(), loop=self._loop, name=f"llmnet-batch-{self.state.workers}")
             self._workers.add(task)
-            task.add_done_callback(self._left)
+            task.add_done_callback(self._worker_ended)
 
-    def _left(self, task: asyncio.Task[None]) -> None:
+    def _worker_ended(self, task: asyncio.Task[None]) -> None:
         self._workers.discard(task)
         if task.cancelled():  # before it began
             self._end(asyncio.CancelledError())
@@ -132,10 +132,10 @@ class AsyncEngine(Generic[C]):
 
     async def _begin(self) -> int | None:
         """Wait for the turn to take a row; its index, or `None` where no more are taken."""
-        while (index := self.ledger.take()) is None and not self.ledger.closing:
-            await self._room.wait()
+        while (index := self.state.reserve_row()) is None and not self.state.closing:
+            await self._turn.wait()
         if index is None:
-            self._room.ring()  # the others leave, too
+            self._turn.set()  # the others leave, too
         return index
 
     async def _ask(self) -> Any:
@@ -148,33 +148,33 @@ class AsyncEngine(Generic[C]):
 
     def _end(self, error: BaseException | None) -> None:
         """There are no more rows."""
-        self.ledger.drain(error)
+        self.state.end_rows(error)
         self._wake()
 
     async def _drive(self, index: int, row: Any) -> None:
-        if not self.ledger.took():
+        if not self.state.confirm_row():
             return
         call = name = None
         try:
             self._grow()
-            self._room.ring()
+            self._turn.set()
             name = custom_id_of(row)
             call = self._make(row)
-            self.ledger.enter(call)
-            self.ledger.hold(BatchResult(index=index, custom_id=name, response=await self._run(call)))
+            self.state.add_call(call)
+            self.state.keep(BatchResult(index=index, custom_id=name, response=await self._run(call)))
         except Exception as error:  # noqa: BLE001 - one row's failure is a result like any other
-            self.ledger.hold(BatchResult(index=index, custom_id=name, error=bare(error)))
+            self.state.keep(BatchResult(index=index, custom_id=name, error=without_frames(error)))
         finally:
-            self.ledger.leave(call)
-            self._news.ring()
+            self.state.finish_row(call)
+            self._progress.set()
 
 
 def _aiterator(rows: Any) -> AsyncIterator[Any]:
-    return aiter(rows) if isinstance(rows, AsyncIterable) else _Lifted(iterator(rows))
+    return aiter(rows) if isinstance(rows, AsyncIterable) else _AsyncRows(iterator(rows))
 
 
-class _Lifted(AsyncIterator[Any]):
-    """A plain iterator; it is asked on the loop, which waits for it."""
+class _AsyncRows(AsyncIterator[Any]):
+    """A plain iterator as an async one; no generator, which an error or a cancellation would end."""
 
     def __init__(self, rows: Iterator[Any]) -> None:
         self._rows = rows

@@ -1,8 +1,8 @@
-"""Works a batch off on threads; `tasks.py` does the same with tasks, step by step.
+"""Runs a batch on threads; `tasks.py` does the same with tasks, step by step.
 
-A worker takes the next row, drives its call, notes what came of it, and so on. Workers know the engine and never the
-`Batch` that the caller holds: who drops that one, as `break` does, ends the work. To stop takes no lock: a finalizer or
-a signal handler may do so on the very thread that is in here.
+A worker takes the next row, drives its call, keeps the result, and so on. Workers know the engine and never the `Batch`
+that the caller holds: who drops that one, as `break` does, ends the work. To stop takes no lock: a finalizer or a
+signal handler may do so on the very thread that is in here.
 """
 
 import contextlib
@@ -14,8 +14,8 @@ from types import TracebackType
 from typing import Any, Generic, Self, TypeVar
 
 from llmnet.batch.progress import Reporter
-from llmnet.batch.rows import BatchResult, bare, custom_id_of, iterator
-from llmnet.batch.state import Ledger, Stoppable
+from llmnet.batch.rows import BatchResult, custom_id_of, iterator, without_frames
+from llmnet.batch.state import BatchState, Stoppable
 from llmnet.core.finalizer import surely
 
 # On Windows Ctrl-C does not end the wait for a lock, elsewhere it may come the moment before one.
@@ -24,38 +24,38 @@ _SLICE = 1.0
 C = TypeVar("C", bound=Stoppable)
 
 
-class Bell:
-    """Wakes one of those who wait; one ring is kept for who comes next.
+class Wakeup:
+    """Wakes one of those who wait; if nobody does, the next one who would.
 
-    Who is woken looks for what there is to do, and rings for the others where more may be left. Its lock is all that it
-    has: `acquire` waits, `release` rings, from any thread and any finalizer.
+    Who is woken looks for what there is to do, and wakes the next one where more may be left. It is made of one lock:
+    `acquire` waits, `release` wakes, from any thread and any finalizer.
     """
 
     def __init__(self) -> None:
-        self._silence = threading.Lock()
-        self._silence.acquire()
+        self._unset = threading.Lock()
+        self._unset.acquire()
 
-    def ring(self) -> None:
+    def set(self) -> None:
         """Wake one."""
-        with contextlib.suppress(RuntimeError):  # it rings already
-            self._silence.release()
+        with contextlib.suppress(RuntimeError):  # it is set already
+            self._unset.release()
 
     def wait(self) -> None:
-        """Wait for a ring; a main thread may be woken by none, to hear of signals."""
-        mine = threading.current_thread() is threading.main_thread()
-        self._silence.acquire(timeout=_SLICE if mine else -1)
+        """Wait until woken; a main thread also wakes now and then by itself, so that signals are handled."""
+        is_main = threading.current_thread() is threading.main_thread()
+        self._unset.acquire(timeout=_SLICE if is_main else -1)
 
 
 class Engine(Generic[C]):
     """The workers of one batch.
 
-    They share the ledger, which has a lock, the bells, which are locks, and the source of rows, which whoever has been
-    given leave by `Ledger.take` asks alone, until `took`. `_driving` has the threads that drive a call just now: each
-    adds and discards itself, in one step of the interpreter.
+    They share the state, which has a lock, the wakeups, which are locks, and the source of rows, which only the worker
+    that has reserved a row may ask. `_driving` has the threads that drive a call just now: each adds and discards
+    itself, in one step of the interpreter.
 
     Args:
-        rows: where rows come from; it is asked by one worker at a time.
-        ledger: the books.
+        rows: the source of rows.
+        state: rows and results, counted.
         make: makes a call of a row.
         run: drives a call to its reply.
 
@@ -66,60 +66,60 @@ class Engine(Generic[C]):
     def __init__(
         self,
         rows: Iterable[Any],
-        ledger: Ledger,
+        state: BatchState,
         *,
         make: Callable[[Any], C],
         run: Callable[[C], Any],
     ) -> None:
-        self._rows, self.ledger = iterator(rows), ledger
+        self._rows, self.state = iterator(rows), state
         self._make, self._run = make, run
-        self._room, self._news, self._calm = Bell(), Bell(), Bell()
+        self._turn, self._progress, self._idle = Wakeup(), Wakeup(), Wakeup()
         self._driving: set[int] = set()
 
     def next(self) -> BatchResult | None:
         """Wait for the next result; `None` after the last one.
 
         Raises:
-            BaseException: what the source of rows has raised, once all before it is handed over.
+            BaseException: what the source of rows has raised, once all before it is delivered.
         """
-        while (result := self.ledger.give()) is None and not self.ledger.over:
-            if not self.ledger.workers:
+        while (result := self.state.next_result()) is None and not self.state.over:
+            if not self.state.workers:
                 self._grow()
-            self._news.wait()
-        self._room.ring()
-        self._news.ring()
+            self._progress.wait()
+        self._turn.set()
+        self._progress.set()
         if result is None:
-            self.ledger.conclude()
+            self.state.raise_error()
         return result
 
     def stop(self) -> None:
         """Take no more rows and end the calls in flight, without waiting for them."""
-        self.ledger.abandon()
+        self.state.abandon()
         self._wake()
 
     def _wake(self) -> None:
-        self._room.ring()
-        self._news.ring()
+        self._turn.set()
+        self._progress.set()
 
     def close(self) -> None:
-        """Stop, and wait until no call is in flight; who interrupts one that they wait for themselves does not wait."""
+        """Stop, and wait until no call is in flight; not where a call waits for this very thread."""
         self.stop()
-        if self.ledger.mine or threading.get_ident() in self._driving:
+        if self.state.held_here or threading.get_ident() in self._driving:
             return
-        while self.ledger.in_flight:
-            self._calm.wait()
-        self._calm.ring()
+        while self.state.in_flight:
+            self._idle.wait()
+        self._idle.set()
 
     # -- on the workers' threads --------------------------------------------------------------------------------------
 
     def _grow(self) -> None:
-        """One more worker, if there may be work for it; where the system has no thread left, those there are do."""
-        if self.ledger.hire():
-            name, context = f"llmnet-batch-{self.ledger.workers}", contextvars.copy_context()
+        """Start one more worker, if there may be work for it; where the system has no thread left, go on with fewer."""
+        if self.state.add_worker():
+            name, context = f"llmnet-batch-{self.state.workers}", contextvars.copy_context()
             try:
                 threading.Thread(target=context.run, args=(self._work,), name=name, daemon=True).start()
             except RuntimeError:
-                if not self.ledger.dismiss():
+                if not self.state.remove_worker():
                     raise
 
     def _work(self) -> None:
@@ -133,36 +133,36 @@ class Engine(Generic[C]):
 
     def _begin(self) -> int | None:
         """Wait for the turn to take a row; its index, or `None` where no more are taken."""
-        while (index := self.ledger.take()) is None and not self.ledger.closing:
-            self._room.wait()
+        while (index := self.state.reserve_row()) is None and not self.state.closing:
+            self._turn.wait()
         if index is None:
-            self._room.ring()  # the others leave, too
+            self._turn.set()  # the others leave, too
         return index
 
     def _end(self, error: BaseException | None) -> None:
         """There are no more rows."""
-        self.ledger.drain(error)
+        self.state.end_rows(error)
         self._wake()
 
     def _drive(self, index: int, row: Any) -> None:
-        if not self.ledger.took():
+        if not self.state.confirm_row():
             return
         call = name = None
         try:
             self._driving.add(threading.get_ident())
             self._grow()
-            self._room.ring()
+            self._turn.set()
             name = custom_id_of(row)
             call = self._make(row)
-            self.ledger.enter(call)
-            self.ledger.hold(BatchResult(index=index, custom_id=name, response=self._run(call)))
+            self.state.add_call(call)
+            self.state.keep(BatchResult(index=index, custom_id=name, response=self._run(call)))
         except Exception as error:  # noqa: BLE001 - one row's failure is a result like any other
-            self.ledger.hold(BatchResult(index=index, custom_id=name, error=bare(error)))
+            self.state.keep(BatchResult(index=index, custom_id=name, error=without_frames(error)))
         finally:
             self._driving.discard(threading.get_ident())
-            self.ledger.leave(call)
-            self._news.ring()
-            self._calm.ring()
+            self.state.finish_row(call)
+            self._progress.set()
+            self._idle.set()
 
 
 class Batch:
@@ -199,7 +199,7 @@ class Batch:
     def close(self) -> None:
         """Stop, and wait until no call is in flight; idempotent.
 
-        A hook of its calls, and a signal handler that comes inside the books of the batch, do not wait: the calls would
+        A hook of its calls, and a signal handler that comes while the state of the batch is locked, do not wait: the calls would
         wait for them. A handler does better to `stop`.
         """
         self._engine.close()

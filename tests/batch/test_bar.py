@@ -8,7 +8,7 @@ import msgspec
 import pytest
 from support.terminals import COMMAND, RICH, WAYS, Terminal, terminal_of
 
-from llmnet.batch.bar import Line, minutes, spoken
+from llmnet.batch.bar import Line, figure_texts, minutes
 from llmnet.batch.progress import BatchProgress
 
 FIGURES = BatchProgress(
@@ -19,7 +19,7 @@ FIGURES = BatchProgress(
 
 def test_figures_in_words():
     words = "293/400, 11 failed, 0:02 left, 49.1 req/s, 189 tok/s, 8 in flight, 7 throttled"
-    assert ", ".join(spoken(FIGURES)) == words
+    assert ", ".join(figure_texts(FIGURES)) == words
     assert len(words) < 80
     clock = [minutes(seconds) for seconds in (None, 0.4, 59.6, 3599, 3600, 90061)]
     assert clock == ["0:00", "0:00", "1:00", "59:59", "1:00:00", "25:01:01"]

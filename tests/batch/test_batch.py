@@ -80,12 +80,12 @@ def test_a_source_is_never_asked_for_much_more_than_was_consumed(front, server, 
     """The consumer stops for a while: all goes on until what is held fills the window, and not a row further."""
     rows = Rows()
     with front.client(**at(server)) as client, client.batch(rows, max_concurrent=LIMIT, ordered=ordered) as batch:
-        ledger = state(batch)
+        counts = state(batch)
         for consumed in range(1, 41):
             assert next(batch).ok
             if consumed in (1, 2, 40):
-                eventually(lambda: ledger.in_flight == 0 and rows.asked == ledger.given + AHEAD)
-                assert (ledger.given, server.request_count) == (consumed, rows.asked)
+                eventually(lambda: counts.in_flight == 0 and rows.asked == counts.delivered + AHEAD)
+                assert (counts.delivered, server.request_count) == (consumed, rows.asked)
 
 
 def test_a_consumer_that_keeps_up_finds_few_rows_taken(front, server):

@@ -1,4 +1,4 @@
-"""The books of a batch, whatever happens in whatever order, beside books of our own that are kept in the plainest way."""
+"""The state of a batch, whatever happens in whatever order, beside a model of it that is written in the plainest way."""
 
 import contextlib
 import threading
@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 
 import llmnet
 from llmnet.batch.rows import BatchResult
-from llmnet.batch.state import WINDOW, Ledger
+from llmnet.batch.state import WINDOW, BatchState
 
 pytestmark = pytest.mark.threads
 
@@ -38,18 +38,18 @@ def result(index, fate="ok"):
     return BatchResult(index=index, error=llmnet.LLMNetError("it failed") if fate == "failed" else None)
 
 
-def finish(ledger, one, call=None):
+def finish(state, one, call=None):
     """As a worker does it; `None` is one that was ended in the midst of its row."""
     if one is not None:
-        ledger.hold(one)
-    ledger.leave(call)
+        state.keep(one)
+    state.finish_row(call)
 
 
-class Books:
-    """A ledger; *out* are the rows in flight with their calls, *held* those whose results wait, in the order they came."""
+class Model:
+    """A state and what it must be; *out* are the rows in flight with their calls, *held* those whose results wait, in the order they came."""
 
     def __init__(self, limit, ordered, most):
-        self.ledger = Ledger(limit, ordered=ordered, stop_after_errors=most)
+        self.state = BatchState(limit, ordered=ordered, stop_after_errors=most)
         self.limit, self.ordered, self.most = limit, ordered, most
         self.workers = self.rows = self.failures = 0
         self.taking = self.drained = self.abandoned = False
@@ -62,21 +62,21 @@ class Books:
 
     def hire(self, *_):
         may = self.workers < self.limit and not self.closing
-        assert self.ledger.hire() == may
+        assert self.state.add_worker() == may
         self.workers += may
 
     def take(self, *_):
         may = not (self.closing or self.taking) and self.rows - len(self.given) < self.limit + WINDOW
-        assert self.ledger.take() == (self.rows if may else None)
+        assert self.state.reserve_row() == (self.rows if may else None)
         self.taking |= may
 
     def took(self, *_):
         if self.taking:
             self.taking, wanted = False, not self.closing
-            assert self.ledger.took() == wanted
+            assert self.state.confirm_row() == wanted
             if wanted:
                 call = self.out[self.rows] = Called()
-                self.ledger.enter(call)
+                self.state.add_call(call)
                 self.rows += 1
 
     def take_many(self, count, _):
@@ -85,7 +85,7 @@ class Books:
             self.took()
 
     def drain(self, *_, error=None):
-        self.ledger.drain(error)
+        self.state.end_rows(error)
         self.drained = True
         self.broken = self.broken if self.abandoned else self.broken or error
 
@@ -105,7 +105,7 @@ class Books:
 
     def _finish(self, index, fate):
         call = self.out.pop(index)
-        finish(self.ledger, result(index, fate), call)
+        finish(self.state, result(index, fate), call)
         self.left.append((call, len(call.ended)))
         if fate == "ok" or (fate == "failed" and not self.abandoned):
             self.held.append(index)
@@ -115,7 +115,7 @@ class Books:
 
     def give(self, count, _):
         for _ in range(count % 8):
-            one = self.ledger.give()
+            one = self.state.next_result()
             assert (one and one.index) == self._next()
             if one is not None:
                 self.held.remove(one.index)
@@ -129,32 +129,32 @@ class Books:
         return len(self.given) if len(self.given) in self.held else None
 
     def abandon(self, *_):
-        self.ledger.abandon()
+        self.state.abandon()
         self.abandoned = True
 
     def conclude(self, *_):
         """The error that has ended it is raised once."""
         broken, self.broken = self.broken, None
         with pytest.raises(type(broken)) if broken else contextlib.nullcontext() as caught:
-            self.ledger.conclude()
+            self.state.raise_error()
         assert caught is None or caught.value is broken
 
     def come_to_the_end(self):
         """However it went so far: once there are no more rows and none is out, all that is held can be had."""
         for index in list(self.out):
             self._finish(index, "ok")
-        self.ledger.drain(None)
+        self.state.end_rows(None)
         self.drained = True
         while self.held:
             self.give(1, None)
-        assert self.ledger.over
+        assert self.state.over
 
     def check(self):
         """What holds after every step."""
-        ledger = self.ledger
-        assert (ledger.workers, ledger.in_flight, ledger.given) == (self.workers, len(self.out), len(self.given))
-        assert (ledger.closing, ledger.abandoned) == (self.closing, self.abandoned)
-        assert ledger.over == (self.closing and not self.out and not self.held)
+        state = self.state
+        assert (state.workers, state.in_flight, state.delivered) == (self.workers, len(self.out), len(self.given))
+        assert (state.closing, state.abandoned) == (self.closing, self.abandoned)
+        assert state.over == (self.closing and not self.out and not self.held)
         assert len(self.out) + len(self.held) <= self.limit + WINDOW
         assert self.workers <= self.limit
         assert sorted([*self.out, *self.held, *self.given, *self.lost]) == list(range(self.rows))
@@ -170,47 +170,47 @@ class Books:
     ordered=st.booleans(),
     most=st.none() | st.integers(1, 9),
 )
-def test_both_books_say_the_same_after_every_step(dice, limit, ordered, most):
-    books = Books(limit, ordered, most)
+def test_state_and_model_are_equal_after_every_step(dice, limit, ordered, most):
+    model = Model(limit, ordered, most)
     for step in dice.choices(list(STEPS), STEPS.values(), k=WALK):
-        getattr(books, step)(dice.randrange(WINDOW), dice.choice(FATES))
-        books.check()
-    books.come_to_the_end()
+        getattr(model, step)(dice.randrange(WINDOW), dice.choice(FATES))
+        model.check()
+    model.come_to_the_end()
 
 
 def test_a_finalizer_may_abandon_a_batch_on_the_thread_that_holds_its_lock():
-    ledger = Ledger(1)
+    state = BatchState(1)
     call = Called()
-    ledger.enter(call)
-    with ledger._lock:  # private: held as by a method of its own
-        ledger.abandon()
+    state.add_call(call)
+    with state._lock:  # private: held as by a method of its own
+        state.abandon()
     assert [str(error) for error in call.ended] == ["the batch was stopped while the call was under way"]
     assert not call.ended[0].retryable
 
 
-def test_a_call_that_enters_late_is_ended_at_once():
-    ledger, call = Ledger(1), Called()
-    ledger.abandon()
-    ledger.enter(call)
+def test_a_call_that_is_added_late_is_ended_at_once():
+    state, call = BatchState(1), Called()
+    state.abandon()
+    state.add_call(call)
     assert len(call.ended) == 1
 
 
-def test_threads_share_a_ledger():
+def test_threads_share_a_state():
     """Takers on many threads get each index once, and never two at a time."""
-    ledger, taken, together = Ledger(8), [], []
+    state, taken, together = BatchState(8), [], []
     taking = set()
 
     def work():
-        while len(taken) < 500 and not ledger.closing:
-            if (index := ledger.take()) is None:
+        while len(taken) < 500 and not state.closing:
+            if (index := state.reserve_row()) is None:
                 continue
             taking.add(index)
             together.append(len(taking))
             taking.discard(index)
             taken.append(index)
-            ledger.took()
-            finish(ledger, result(index))
-            ledger.give()
+            state.confirm_row()
+            finish(state, result(index))
+            state.next_result()
 
     threads = [threading.Thread(target=work) for _ in range(8)]
     for thread in threads:
@@ -223,13 +223,13 @@ def test_threads_share_a_ledger():
 
 def test_a_gap_that_nothing_fills_any_more_holds_up_nobody():
     """As a worker leaves that was ended in the midst of its row."""
-    ledger = Ledger(3, ordered=True)
+    state = BatchState(3, ordered=True)
     for index in range(3):
-        assert ledger.take() == index
-        assert ledger.took()
-    finish(ledger, result(1))
-    finish(ledger, None)
-    ledger.drain(None)
-    assert ledger.give() is None
-    finish(ledger, result(2))
-    assert [ledger.give().index, ledger.give().index, ledger.over] == [1, 2, True]
+        assert state.reserve_row() == index
+        assert state.confirm_row()
+    finish(state, result(1))
+    finish(state, None)
+    state.end_rows(None)
+    assert state.next_result() is None
+    finish(state, result(2))
+    assert [state.next_result().index, state.next_result().index, state.over] == [1, 2, True]

@@ -115,7 +115,7 @@ def test_a_stop_while_the_source_waits_for_its_next_row(front, server):
         server.handler = None
         batch = client.batch(plain() if front.name == "sync" else awaited())
         waiting = Work(list, batch)
-        eventually(lambda: state(batch).given == len(rows) < len(workers(front)))
+        eventually(lambda: state(batch).delivered == len(rows) < len(workers(front)))
         batch.stop()
         assert sorted(one.index for one in waiting.result()) == list(range(6))
         batch.close()

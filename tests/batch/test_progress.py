@@ -11,7 +11,7 @@ from support.live import at, eventually
 import llmnet
 from llmnet.batch.progress import Pace, Reporter
 from llmnet.batch.rows import BatchResult
-from llmnet.batch.state import Ledger
+from llmnet.batch.state import BatchState
 from llmnet.core.chat import ChatResponse, Usage
 from llmnet.core.events import Throttled
 from llmnet.core.http import Attempt
@@ -64,7 +64,7 @@ def test_the_pace_is_that_of_late():
 
 def test_figures_now_and_then_and_the_last_ones_once():
     told, now = [], [100.0]
-    report = Reporter(Ledger(2), 4, told.append, clock=lambda: now[0])
+    report = Reporter(BatchState(2), 4, told.append, clock=lambda: now[0])
     for at_, result in ((100.0, OK), (100.01, FAILED), (101.0, OK)):
         now[0] = at_
         with report:
@@ -80,7 +80,7 @@ def test_figures_now_and_then_and_the_last_ones_once():
 
 def test_a_live_display_has_news_while_nothing_finishes():
     told = []
-    report = Reporter(Ledger(2), None, told.append, live=True)
+    report = Reporter(BatchState(2), None, told.append, live=True)
     heard = []
     hook = report.hook(heard.append)
     with report:
@@ -97,14 +97,14 @@ def test_a_display_that_gets_no_thread_breaks_nothing(monkeypatch):
         raise RuntimeError("can't start new thread")
 
     monkeypatch.setattr(threading.Thread, "start", none_left)
-    report = Reporter(Ledger(2), None, print, live=True)
+    report = Reporter(BatchState(2), None, print, live=True)
     with report:
         report(OK)
     report.close()
 
 
 def test_nobody_is_shown_anything():
-    report = Reporter(Ledger(2), 4, None)
+    report = Reporter(BatchState(2), 4, None)
     assert report.hook(print) is print
     with report:
         report(OK)

@@ -33,8 +33,8 @@ def test_a_forked_child(front, server):
         batch, fresh = client.batch([*ROWS, "9"], max_concurrent=2), raw.batch(ROWS)
         inner = getattr(batch, "_batch", batch)
         first = next(batch)
-        ledger = inner._engine.ledger
-        eventually(lambda: (server.active, ledger.finished) == (1, len(ROWS)))  # all but one of them are held
+        state = inner._engine.state
+        eventually(lambda: (server.active, state.finished) == (1, len(ROWS)))  # all but one of them are held
 
         def child():
             with pytest.raises(llmnet.APIConnectionError, match="forked while the batch was under way"):
@@ -45,7 +45,7 @@ def test_a_forked_child(front, server):
             inner.stop()
             return all_of(fresh), all_of(raw.batch(ROWS))
 
-        with held_elsewhere(ledger._lock):
+        with held_elsewhere(state._lock):
             working = in_child(child)
         assert working.result() == str((ROWS, ROWS))
         assert server.active == 1

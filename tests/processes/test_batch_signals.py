@@ -35,7 +35,7 @@ def handler(number, handle):
 def test_ctrl_c_while_the_consumer_waits(server):
     with underway(Sync(), server) as client:
         batch, results = client.batch(endless(), max_concurrent=LIMIT), []
-        signalled(signal.SIGINT, lambda: batch._engine.ledger.given == 2 and server.active == LIMIT)
+        signalled(signal.SIGINT, lambda: batch._engine.state.delivered == 2 and server.active == LIMIT)
         with pytest.raises(KeyboardInterrupt):
             results.extend(batch)
         eventually(lambda: server.active == 0)  # although this one still holds the batch

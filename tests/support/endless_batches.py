@@ -23,7 +23,7 @@ def endless():
 
 def state(batch):
     """What is in flight, finished and handed out: a batch has no public figures of it."""
-    return batch._engine.ledger  # private: there is no public one
+    return batch._engine.state  # private: there is no public one
 
 
 def workers(front):
