@@ -27,7 +27,7 @@ from llmnet.providers import make_form
 from llmnet.providers.form import Form
 from llmnet.providers.model_names import disagreement
 from llmnet.telemetry import log
-from llmnet.telemetry.dispatch import Teller
+from llmnet.telemetry.dispatch import EventDispatcher
 from llmnet.telemetry.stats import Stats
 
 # What a client shares with its children: giving one of these to a child would have to split it.
@@ -215,7 +215,7 @@ class Caller:
             read=read,
             count=self._common.count,
             model=model,
-            listener=Teller(self._common.counters, self._common.late, self.config.on_event),
+            listener=EventDispatcher(self._common.counters, self._common.late, self.config.on_event),
         )
         return self._common.watch(call)
 

@@ -10,7 +10,7 @@ from llmnet.core.admission.queue import FairQueue
 from llmnet.core.call import Call
 from llmnet.core.errors import APIConnectionError, ConfigurationError
 from llmnet.core.retry import RetryBudget
-from llmnet.telemetry.dispatch import Late
+from llmnet.telemetry.dispatch import DeferredEvents
 from llmnet.telemetry.stats import Counters
 
 
@@ -36,7 +36,7 @@ class Shared:
         # A signal handler may close the client on the very thread that is in here.
         self._lock = threading.RLock()
         self._live: weakref.WeakSet[Call] = weakref.WeakSet()
-        self.late = Late()
+        self.late = DeferredEvents()
 
     def renew(self) -> None:
         """Begin anew in a forked child: slots and locks belong to threads that it lacks, calls to its parent."""

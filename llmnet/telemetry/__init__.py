@@ -1,1 +1,1 @@
-"""How calls are counted, logged and told to whoever asks."""
+"""Counts and logs calls, and passes their events to hooks."""

@@ -15,43 +15,43 @@ from llmnet.telemetry.log import log
 from llmnet.telemetry.stats import Counters
 
 
-class Late:
-    """What finalizers have to tell hook and log: a thread of its own does so, one thing after another.
+class DeferredEvents:
+    """Notifies log and hook of what finalizers end: on a thread of its own, one event after another.
 
     The garbage collector runs a finalizer anywhere, perhaps inside a lock of the caller's that his hook takes, too.
     """
 
-    __slots__ = ("_left", "_turn")
+    __slots__ = ("_pending", "_turn")
 
     def __init__(self) -> None:
-        self._left: deque[Callable[[], None]] = deque()
+        self._pending: deque[Callable[[], None]] = deque()
         self._turn = Turn()
 
-    def leave(self, tell: Callable[[], None]) -> None:
-        """Leave something to be told; no daemon thread does it, and the interpreter waits for that."""
-        self._left.append(tell)
+    def add(self, notify: Callable[[], None]) -> None:
+        """Have a function called on the thread, which is no daemon: the interpreter waits for it."""
+        self._pending.append(notify)
         # At its end a process has no threads, but locks that those have left behind.
         if not self._turn.taken and not sys.is_finalizing():
-            with contextlib.suppress(RuntimeError):  # the system has no thread left: the next one tells this, too
+            with contextlib.suppress(RuntimeError):  # the system has no thread left: the next one calls this, too
                 threading.Thread(target=self._work, name="llmnet-late").start()
 
     def _work(self) -> None:
         mine = object()
-        while self._left and self._turn.take(mine):
+        while self._pending and self._turn.take(mine):
             try:
-                while self._left:
-                    self._left.popleft()()
+                while self._pending:
+                    self._pending.popleft()()
             finally:
                 self._turn.give(mine)
 
 
-class Teller:
+class EventDispatcher:
     """One for a client; a child with a hook of its own has another one over the same counters. It never changes."""
 
-    __slots__ = ("_counters", "_hook", "_late")
+    __slots__ = ("_counters", "_deferred", "_hook")
 
-    def __init__(self, counters: Counters, late: Late, hook: Hook | None) -> None:
-        self._counters, self._late, self._hook = counters, late, hook
+    def __init__(self, counters: Counters, deferred: DeferredEvents, hook: Hook | None) -> None:
+        self._counters, self._deferred, self._hook = counters, deferred, hook
 
     @property
     def eager(self) -> bool:
@@ -61,23 +61,23 @@ class Teller:
     def __call__(self, event: CallEvent) -> None:
         """Pass an event on; what is no `Exception`, as a Ctrl-C in the hook, ends the call."""
         self._count(event)
-        self._tell(event)
+        self._notify(event)
 
     def later(self, event: CallEvent) -> None:
-        """Count at once; the rest is told on another thread."""
+        """Count at once; log and hook are notified on another thread."""
         self._count(event)
         if self._hook is not None or LOG.isEnabledFor(logging.INFO):
-            # There is no call any more that a Ctrl-C in the hook could end, but others wait to be told.
-            self._late.leave(functools.partial(self._tell, event, BaseException))
+            # There is no call any more that a Ctrl-C in the hook could end, but other events wait behind it.
+            self._deferred.add(functools.partial(self._notify, event, BaseException))
 
     def _count(self, event: CallEvent) -> None:
         if isinstance(event, CallFinished):
             self._counters.count(event)
 
-    def _tell(self, event: CallEvent, failures: type[BaseException] = Exception) -> None:
+    def _notify(self, event: CallEvent, failures: type[BaseException] = Exception) -> None:
         log(event)
         if self._hook is not None:
             try:
                 self._hook(event)
-            except failures as error:  # whatever a hook raises is its own affair, and is logged
+            except failures as error:  # what a hook raises is logged, and ends no call
                 log_failure(f"on_event failed at {type(event).__name__}", error)

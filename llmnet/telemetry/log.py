@@ -1,6 +1,6 @@
 """Log lines of calls on the logger `llmnet`: INFO has one per call, DEBUG one per attempt; never a prompt or a secret.
 
-The logger is silent until the program, or the variable `LLMNET_LOG` (`debug`, `info`, `warning`), says otherwise.
+The logger is silent until the program, or the variable `LLMNET_LOG` (`debug`, `info`, `warning`), sets a level.
 """
 
 import logging
@@ -23,49 +23,43 @@ _WORD = re.compile(r"[\w.:/@+\[\]-]+")
 _LONGEST = 200
 
 
-# -- who writes them ---------------------------------------------------------------------------------------------------
+# -- the handler -------------------------------------------------------------------------------------------------------
 
 
 class _Own(logging.StreamHandler):  # type: ignore[type-arg]
-    """Writes to standard error what no handler of the program's takes: no line is written twice.
+    """Writes to standard error what no handler of the program's writes, so that no line is written twice.
 
     One for the process; logging holds the handler's lock while it emits, and a handler is added but once.
     """
 
     def emit(self, record: logging.LogRecord) -> None:
-        """Write a line, unless somebody else does."""
-        if not any(self._takes(handler, record) for handler in _handlers()):
+        """Write a line, unless another handler does."""
+        handlers = [*LOG.handlers, *(logging.root.handlers if LOG.propagate else ())]
+        others = (one for one in handlers if one is not self and not isinstance(one, logging.NullHandler))
+        if not any(record.levelno >= other.level for other in others):
             self.stream = sys.stderr
             super().emit(record)
-
-    def _takes(self, handler: logging.Handler, record: logging.LogRecord) -> bool:
-        return handler is not self and not isinstance(handler, logging.NullHandler) and record.levelno >= handler.level
 
 
 _OWN = _Own()
 _OWN.setFormatter(logging.Formatter(_FORMAT))
 
 
-def _handlers() -> list[logging.Handler]:
-    """All that a line of ours comes to."""
-    return [*LOG.handlers, *(logging.root.handlers if LOG.propagate else ())]
-
-
 def set_up(environ: Mapping[str, str]) -> None:
-    """Do what the variable says: write to standard error from that level on; the first client does it for all.
+    """Write to standard error from the level on that the variable names; the first client does it for all.
 
     Raises:
         ConfigurationError: it names no level.
     """
-    said = environ.get(VARIABLE, "").strip().lower()
-    if said and said not in _LEVELS:
-        raise ConfigurationError(f"{VARIABLE} must be one of {', '.join(_LEVELS)}, not {cut(said, _LONGEST)!r}")
-    if said and _OWN not in LOG.handlers:
-        LOG.setLevel(_LEVELS[said])
+    level = environ.get(VARIABLE, "").strip().lower()
+    if level and level not in _LEVELS:
+        raise ConfigurationError(f"{VARIABLE} must be one of {', '.join(_LEVELS)}, not {cut(level, _LONGEST)!r}")
+    if level and _OWN not in LOG.handlers:
+        LOG.setLevel(_LEVELS[level])
         LOG.addHandler(_OWN)
 
 
-# -- what they say -----------------------------------------------------------------------------------------------------
+# -- the lines ---------------------------------------------------------------------------------------------------------
 
 
 def log(event: CallEvent) -> None:
@@ -112,11 +106,11 @@ def _call(event: CallFinished) -> str:
 def _line(event: CallEvent, **facts: Any) -> str:
     """What happened as `name=value` pairs; what is not known is left out."""
     model = f":{_word(event.model)}" if event.model else ""
-    said = " ".join(f"{name}={_word(value)}" for name, value in facts.items() if value is not None)
-    return f"call {event.call} {event.provider}{model} at {_word(event.host)} {said}"
+    pairs = " ".join(f"{name}={_word(value)}" for name, value in facts.items() if value is not None)
+    return f"call {event.call} {event.provider}{model} at {_word(event.host)} {pairs}"
 
 
 def _word(value: object) -> str:
-    """A value that can pass for nothing else: what is no plain word, as a line break, is quoted and escaped."""
+    """A value that cannot be taken for another field: what is no plain word is quoted and escaped."""
     text = cut(str(value), _LONGEST)
     return text if _WORD.fullmatch(text) else repr(text)

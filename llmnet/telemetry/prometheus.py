@@ -15,7 +15,7 @@ class Family(NamedTuple):
 
     name: str
     kind: str
-    said: str
+    help: str
     samples: Sequence[tuple[Mapping[str, str], Any]]
 
 
@@ -26,7 +26,7 @@ def exposition(families: Iterable[Family]) -> str:
 
 def _lines(family: Family) -> Iterator[str]:
     name = family.name
-    yield f"# HELP {name} {family.said}"
+    yield f"# HELP {name} {family.help}"
     yield f"# TYPE {name} {family.kind}"
     for labels, value in family.samples:
         if family.kind == "histogram":

@@ -7,6 +7,7 @@ The bounds of the histograms are those of OpenTelemetry's GenAI conventions (`ge
 import threading
 from bisect import bisect_left
 from collections.abc import Iterator
+from operator import add
 
 import msgspec
 
@@ -131,54 +132,38 @@ class Counters:
 class _Series:
     """The sums of one entry."""
 
-    __slots__ = (
-        "calls",
-        "durations",
-        "elapsed",
-        "firsts",
-        "input",
-        "output",
-        "requests",
-        "retries",
-        "throttles",
-        "ttft",
-    )
+    __slots__ = ("durations", "elapsed", "first_tokens", "first_tokens_sum", "sums")
 
     def __init__(self) -> None:
-        self.calls = self.requests = self.retries = self.throttles = self.input = self.output = 0
-        self.elapsed = self.ttft = 0.0
+        self.sums = [0] * len(_COUNTERS)
+        self.elapsed = self.first_tokens_sum = 0.0
         self.durations = [0] * (len(DURATIONS) + 1)
-        self.firsts = [0] * (len(FIRST_TOKENS) + 1)
+        self.first_tokens = [0] * (len(FIRST_TOKENS) + 1)
 
     def add(self, meta: Meta, usage: Usage, attempts: list[Attempt]) -> None:
-        elapsed = meta.elapsed
-        self.calls += 1
-        self.elapsed += elapsed
-        self.durations[bisect_left(DURATIONS, elapsed)] += 1
+        self.elapsed += meta.elapsed
+        self.durations[bisect_left(DURATIONS, meta.elapsed)] += 1
         if (first := meta.time_to_first_token) is not None:
-            self.ttft += first
-            self.firsts[bisect_left(FIRST_TOKENS, first)] += 1
-        self.input += usage.input_tokens or 0
-        self.output += usage.output_tokens or 0
-        if attempts:
-            self.retries += len(attempts) - 1
-            for attempt in attempts:
-                self.requests += attempt.sent
-                self.throttles += attempt.throttled
+            self.first_tokens_sum += first
+            self.first_tokens[bisect_left(FIRST_TOKENS, first)] += 1
+        requests = throttles = 0
+        for attempt in attempts:
+            requests += attempt.sent
+            throttles += attempt.throttled
+        retries = max(len(attempts) - 1, 0)
+        counts = (1, requests, retries, throttles, usage.input_tokens or 0, usage.output_tokens or 0)
+        self.sums = [*map(add, self.sums, counts)]
 
     def snapshot(self, provider: str, model: str, outcome: str) -> CallStats:
         return CallStats(
             provider=provider,
             model=model,
             outcome=outcome,
-            calls=self.calls,
-            requests=self.requests,
-            retries=self.retries,
-            throttles=self.throttles,
-            input_tokens=self.input,
-            output_tokens=self.output,
             duration=Histogram(bounds=DURATIONS, counts=tuple(self.durations), total=self.elapsed),
-            time_to_first_token=Histogram(bounds=FIRST_TOKENS, counts=tuple(self.firsts), total=self.ttft),
+            time_to_first_token=Histogram(
+                bounds=FIRST_TOKENS, counts=tuple(self.first_tokens), total=self.first_tokens_sum
+            ),
+            **dict(zip(_COUNTERS, self.sums, strict=True)),
         )
 
 
@@ -198,8 +183,9 @@ _HISTOGRAMS = {
 
 def _families(stats: Stats) -> Iterator[Family]:
     labelled = [({"provider": s.provider, "model": s.model, "outcome": s.outcome}, s) for s in stats]
-    for name, said in _COUNTERS.items():
-        yield Family(f"llmnet_{name}_total", "counter", said, [(labels, getattr(s, name)) for labels, s in labelled])
-    for name, (metric, said) in _HISTOGRAMS.items():
+    for name, help_text in _COUNTERS.items():
         values = [(labels, getattr(s, name)) for labels, s in labelled]
-        yield Family(metric, "histogram", said, values)
+        yield Family(f"llmnet_{name}_total", "counter", help_text, values)
+    for name, (metric, help_text) in _HISTOGRAMS.items():
+        values = [(labels, getattr(s, name)) for labels, s in labelled]
+        yield Family(metric, "histogram", help_text, values)
