@@ -9,7 +9,8 @@ from collections.abc import Callable, Mapping, Sequence
 from typing import Any, Self
 
 from llmnet.client.shared import Shared
-from llmnet.config.fields import FAKE_URL, ClientConfig, client_config
+from llmnet.config.address import FAKE_URL
+from llmnet.config.fields import ClientConfig, client_config
 from llmnet.config.resolve import CREDENTIALS, Resolved, resolve
 from llmnet.core.admission.gate import Same
 from llmnet.core.bounds import Bounds, Clock, Timeout, resolve_timeout

@@ -1,4 +1,4 @@
-"""Checks of what a client is told: each takes a value and the name of its field, and gives what to keep."""
+"""Checks of a config's fields: each takes a value and the name of its field, and returns what to keep."""
 
 from collections.abc import Callable
 from reprlib import repr as brief
@@ -30,12 +30,12 @@ def positive_count(value: Any, name: str) -> int:
     return count(value, name, 1)
 
 
-def one_of(*types: type, said: str) -> Callable[[Any, str], Any]:
-    """The check for values of some types; `said` is what they are."""
+def one_of(*types: type, expected: str) -> Callable[[Any, str], Any]:
+    """The check for values of some types, which an error describes as *expected*."""
 
     def check(value: Any, name: str) -> Any:
         if not isinstance(value, types):
-            raise ConfigurationError(f"{name} must be {said}, not {type(value).__name__}")
+            raise ConfigurationError(f"{name} must be {expected}, not {type(value).__name__}")
         return value
 
     return check

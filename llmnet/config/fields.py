@@ -1,4 +1,4 @@
-"""What a client is told, a model string and fields: each is checked when it is given; the environment adds the rest."""
+"""The settings of a client, each checked when the config is made; `resolve.py` adds those of the environment."""
 
 import dataclasses
 import functools
@@ -10,6 +10,7 @@ from reprlib import repr as brief
 from typing import Any, Literal, TypedDict
 
 from llmnet.config import checks
+from llmnet.config.address import address
 from llmnet.core.bounds import Timeout
 from llmnet.core.credentials import in_headers
 from llmnet.core.errors import ConfigurationError
@@ -22,7 +23,6 @@ from llmnet.providers.model_names import check_move, nearest, split
 from llmnet.providers.services import NAMED, SERVICES
 
 ApiKey = str | Callable[[], str] | Callable[[], Awaitable[str]]
-FAKE_URL = "fake:"
 
 
 class Provider(StrEnum):
@@ -58,11 +58,11 @@ class ClientFields(TypedDict, total=False):
 
 
 class _Default(int):
-    """A number that nobody gave, which a `RetryPolicy` therefore overrules."""
+    """The default number of retries, which that of a `RetryPolicy` replaces."""
 
 
 class _Unnamed(str):
-    """A provider that nobody gave."""
+    """The default provider."""
 
     __slots__ = ()
 
@@ -91,7 +91,7 @@ class ClientConfig(_Reading):
         base_url: where to send; `None`: the provider's variable, then its public address.
         timeout: seconds, or a `Timeout`.
         max_retries: retries after the first attempt (3); given beside `retry`, now or before, it wins.
-        retry: a whole `RetryPolicy`.
+        retry: a `RetryPolicy`.
         max_concurrent: calls in flight; more wait in a fair queue.
         headers: extra headers; they replace ours whatever their case, `None` removes one.
         proxy: the proxy to use, whatever the environment says; `""` for none.
@@ -145,9 +145,9 @@ class ClientConfig(_Reading):
             object.__setattr__(self, "model", model or None)
 
     def __repr__(self) -> str:
-        shown = {name: getattr(self, name) for name in ("provider", "api", "model", "max_retries", "max_concurrent")}
-        shown["base_url"] = self.base_url and self.base_url.partition("?")[0]  # a query may hold a key
-        return f"ClientConfig({', '.join(f'{name}={value!r}' for name, value in shown.items())})"
+        values = {name: getattr(self, name) for name in ("provider", "api", "model", "max_retries", "max_concurrent")}
+        values["base_url"] = self.base_url and self.base_url.partition("?")[0]  # a query may hold a key
+        return f"ClientConfig({', '.join(f'{name}={value!r}' for name, value in values.items())})"
 
     def over(self, fields: Mapping[str, Any]) -> "ClientConfig":
         """This config with other values in some fields.
@@ -158,21 +158,21 @@ class ClientConfig(_Reading):
         """
         if unknown := [name for name in fields if name not in FIELDS]:
             raise TypeError(f"unknown option {', '.join(unknown)}; the options are {', '.join(FIELDS)}")
-        config = ClientConfig(**{**self._as_given(fields.get("provider", self.provider)), **fields})
+        config = ClientConfig(**{**self._arguments(fields.get("provider", self.provider)), **fields})
         if config.provider != self.provider and config.base_url is None and (self.is_named or self.model):
-            held = {"api_key": self.api_key, "headers": in_headers(self.headers or {})}
-            check_move(self.provider, config.provider, {name: held[name] for name in held.keys() - fields.keys()})
+            kept = {"api_key": self.api_key, "headers": in_headers(self.headers or {})}
+            check_move(self.provider, config.provider, {name: kept[name] for name in kept.keys() - fields.keys()})
         return config
 
-    def _as_given(self, provider: object) -> dict[str, Any]:
-        """The fields that make this config again; a model that was read once is not read anew, whoever the provider."""
-        given = {name: getattr(self, name) for name in FIELDS if name != "provider" or self.is_named}
+    def _arguments(self, provider: object) -> dict[str, Any]:
+        """The fields that make this config again; a model that was split once is not split again."""
+        fields = {name: getattr(self, name) for name in FIELDS if name != "provider" or self.is_named}
         if self.is_split and self.model is not None:
-            given["model"] = f"{provider}:{self.model}"
-        return given
+            fields["model"] = f"{provider}:{self.model}"
+        return fields
 
     def __reduce__(self) -> Any:
-        return functools.partial(ClientConfig, **self._as_given(self.provider)), ()
+        return functools.partial(ClientConfig, **self._arguments(self.provider)), ()
 
     @property
     def policy(self) -> RetryPolicy:
@@ -186,8 +186,6 @@ class ClientConfig(_Reading):
         Raises:
             ConfigurationError: there is no address, or it is none.
         """
-        from llmnet.config.resolve import address  # noqa: PLC0415 - it stands on this file
-
         return address(self, os.environ).base_url
 
 
@@ -209,15 +207,15 @@ def client_config(model_or_config: str | ClientConfig | None, fields: Mapping[st
     return ClientConfig().over({"model": model, **fields})
 
 
-# -- the checks: each takes a value and the name of its field, and gives what to keep ---------------------------------
+# -- the checks: each takes a value and the name of its field, and returns what to keep -------------------------------
 
 
 def _provider(value: Any, name: str) -> Provider | str:
     service = NAMED.get(value.strip().lower()) if isinstance(value, str) else None
     if service is None:
         hint = nearest(value) if isinstance(value, str) else None
-        shown = f": {brief(value)} (did you mean {hint!r}?)" if hint else ""  # without a hint it may be a key
-        raise ConfigurationError(f"{name} is unknown{shown}; known are {', '.join(sorted(SERVICES))}")
+        detail = f": {brief(value)} (did you mean {hint!r}?)" if hint else ""  # without a hint it may be a key
+        raise ConfigurationError(f"{name} is unknown{detail}; known are {', '.join(sorted(SERVICES))}")
     return Provider(service.name) if service.name in Provider.__members__.values() else service.name
 
 
@@ -235,12 +233,12 @@ _CHECKS: dict[str, Callable[[Any, str], Any]] = {
     "base_url": checked_url,
     "timeout": checks.timeout,
     "max_retries": count,
-    "retry": checks.one_of(RetryPolicy, said="a RetryPolicy"),
+    "retry": checks.one_of(RetryPolicy, expected="a RetryPolicy"),
     "max_concurrent": checks.positive_count,
     "headers": checked_headers,
-    "proxy": checks.one_of(str, said="an address like 'http://host:3128', or '' for none"),
-    "verify": checks.one_of(bool, str, ssl.SSLContext, said="the path of a CA file, an SSLContext or a bool"),
-    "http2": checks.one_of(bool, said="True or False"),
+    "proxy": checks.one_of(str, expected="an address like 'http://host:3128', or '' for none"),
+    "verify": checks.one_of(bool, str, ssl.SSLContext, expected="the path of a CA file, an SSLContext or a bool"),
+    "http2": checks.one_of(bool, expected="True or False"),
     "api_version": plain_text,
     "on_event": checks.hook,
     "transport": checks.engine,
