@@ -1,20 +1,20 @@
-"""Which headers, parameters of an address and parts of a proxy's are credentials: told by their names."""
+"""Finds the credentials among headers, parameters of an address and a proxy: by their names."""
 
 import base64
 import binascii
 from collections.abc import Iterator, Mapping
 from urllib.parse import parse_qsl, unquote, urlsplit
 
-# Parts of names, and whole names, whatever their case, dashes, underscores and a leading `x-`.
-_TELLING = (
+# Parts of names, and complete names, whatever their case, dashes, underscores and a leading `x-`.
+_PARTS = (
     "auth", "key", "token", "secret", "cookie", "signature", "credential", "passw", "passphrase", "pwd", "session",
     "assertion", "jwt",
 )  # fmt: skip
-_WHOLE = frozenset({"code", "sig", "sas", "sid", "pass", "pin", "otp", "ticket", "bearer"})
+_NAMES = frozenset({"code", "sig", "sas", "sid", "pass", "pin", "otp", "ticket", "bearer"})
 
 
 def in_headers(headers: Mapping[str, str | None]) -> list[str]:
-    """The credentials among headers: whole values, and what they are made of."""
+    """The credentials among headers: the values, and what they are made of."""
     values = [value for name, value in headers.items() if value and is_credential(name)]
     return [part for value in values for part in (value, *_parts(value))]
 
@@ -44,7 +44,7 @@ def in_query(url: str) -> list[str]:
 
 
 def in_proxy(proxy: str) -> list[str]:
-    """The password of a proxy, or the name that stands for one, as written and as meant; and both, as they are sent."""
+    """The password of a proxy, or the user that stands for one, escaped and unescaped; and both as they are sent."""
     user, _, password = proxy.rpartition("@")[0].rpartition("://")[2].partition(":")
     secret = password or user
     return [secret, unquote(secret), unquote(f"{user}:{password}")] if secret else []
@@ -53,4 +53,4 @@ def in_proxy(proxy: str) -> list[str]:
 def is_credential(name: str) -> bool:
     """Whether the value of a header or parameter of that name is a credential."""
     plain = name.lower().replace("-", "").replace("_", "")
-    return any(word in plain for word in _TELLING) or plain in _WHOLE or plain.removeprefix("x") in _WHOLE
+    return any(word in plain for word in _PARTS) or plain in _NAMES or plain.removeprefix("x") in _NAMES

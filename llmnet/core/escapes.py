@@ -1,4 +1,4 @@
-"""Undoes the escapes of a text, whichever and however mixed, and knows where in it each part stood; in linear time."""
+"""Undoes the escapes of a text, of all kinds mixed, and maps places back to the original; in linear time."""
 
 import functools
 import re
@@ -7,7 +7,7 @@ from collections.abc import Iterator
 from itertools import accumulate
 
 # Of URLs, HTML, JSON, and the repr of texts and bytes. No part repeats without a limit: nothing can be tried for long.
-_WHOLE = (
+_COMPLETE = (
     rb"%[0-9A-Fa-f]{2}"
     rb"|\\u[Dd][89ABab][0-9A-Fa-f]{2}\\u[Dd][C-Fc-f][0-9A-Fa-f]{2}|\\u[0-9A-Fa-f]{4}|\\x[0-9A-Fa-f]{2}"
     rb"|\\[\"'\\/bfnrt]"
@@ -17,7 +17,7 @@ _WHOLE = (
 _HALF = (
     rb"(?:%[0-9A-Fa-f]?|\\(?:u[0-9A-Fa-f]{0,3}|x[0-9A-Fa-f]?)?|&(?:\#?[0-9A-Za-z]{0,7}))(?=\Z|" + "…".encode() + rb")"
 )
-_ESCAPE = re.compile(rb"(" + _HALF + rb"|" + _WHOLE + rb")")
+_ESCAPE = re.compile(rb"(" + _HALF + rb"|" + _COMPLETE + rb")")
 _SIGNS = (b"%", b"\\", b"&")
 _LETTERS = {b"\\b": b"\b", b"\\f": b"\f", b"\\n": b"\n", b"\\r": b"\r", b"\\t": b"\t"}
 # JSON in a text, of which an exception shows the repr, of which a log shows the repr, on a page.

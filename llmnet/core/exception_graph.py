@@ -1,4 +1,4 @@
-"""Walks what an exception was made from, along every branch, and takes out of it what the caller must not meet."""
+"""Walks all causes of an exception, and removes from them what the caller must not see."""
 
 from collections.abc import Callable, Iterator
 from typing import Any
@@ -11,12 +11,12 @@ _PLAIN = (str, bytes, int, float, type(None), BaseException)
 
 
 def reachable(error: BaseException, outer: int = 0) -> Iterator[BaseException]:
-    """An exception and all that it was made from, whichever way a library keeps it; the nearest first.
+    """An exception and all its causes, whichever way a library keeps them; the nearest first.
 
     Args:
         error: where to begin.
-        outer: the `id` of an exception that has nothing to do with it: Python hangs what the caller was handling when
-            it called below all that fails in the call.
+        outer: the `id` of an exception that is no cause: the one that the caller was handling when it called, which
+            Python makes the context of all that fails in the call.
     """
     seen, waiting = {outer} - {id(error)}, [error]
     for one in waiting:
@@ -34,14 +34,14 @@ def _below(error: BaseException) -> list[BaseException]:
 
 
 def cut_causes(error: BaseException, shows: Callable[[str], bool], outer: int) -> None:
-    """Empty all that an exception was made from, and cut it off where its text shows a secret.
+    """Empty all causes of an exception, and remove those whose text shows a secret.
 
-    A library's exception may hold the request that it tells of, with its headers, a response, a pool: there is nothing
-    that the caller of a client needs them for, so none is kept, whether or not there is a secret in it. An exception
-    that the caller was handling is the caller's.
+    A library's exception may hold the request, with its headers, a response, a pool: the caller of a client needs none
+    of them, so none is kept, whether or not there is a secret in it. An exception that the caller was handling is the
+    caller's.
 
     Args:
-        error: the one that the caller meets; it is left as it is.
+        error: the one that the caller gets; it is left as it is.
         shows: whether a text shows a secret.
         outer: as in `reachable`.
     """
@@ -56,7 +56,7 @@ def cut_causes(error: BaseException, shows: Callable[[str], bool], outer: int) -
 
 
 def _empty(error: BaseException) -> None:
-    """Take out of an exception all that is neither a plain value nor an exception."""
+    """Remove from an exception all that is neither a plain value nor an exception."""
     if isinstance(error, LLMNetError | Fault | BaseExceptionGroup):
         return
     facts = vars(error)
@@ -66,7 +66,7 @@ def _empty(error: BaseException) -> None:
 
 
 def _shows(error: BaseException, shows: Callable[[str], bool]) -> bool:
-    said: list[Any] = [error, error.args]
+    parts: list[Any] = [error, error.args]
     if not isinstance(error, LLMNetError | Fault):
-        said.append(vars(error))
-    return shows(" ".join(map(str, said)))
+        parts.append(vars(error))
+    return shows(" ".join(map(str, parts)))

@@ -1,7 +1,7 @@
-"""What a caller lays over a finished request: `extra_body` over its body, `extra_query` over the query of its address.
+"""Merges a caller's `extra_body` and `extra_query` into a finished request.
 
-It is the way for what we do not know, so names are sent as they are. As in the vendors' own clients, a value takes the
-place of the one that has its name.
+They are for what we do not know, so names are sent as they are. As in the vendors' own clients, a value replaces the
+one that has its name.
 """
 
 import dataclasses
@@ -12,7 +12,7 @@ from urllib.parse import unquote_plus, urlencode, urlsplit
 from llmnet.core.credentials import in_query
 from llmnet.core.errors import ConfigurationError
 from llmnet.core.http import Request
-from llmnet.core.json import decode, encode, fault
+from llmnet.core.json import check_json, decode, encode
 
 
 @dataclasses.dataclass(frozen=True, slots=True, kw_only=True)
@@ -33,7 +33,7 @@ class Extras:
         return in_query(f"?{_written(self.query)}") if self.query else []
 
     def over(self, request: Request) -> Request:
-        """The request with the extras laid over it."""
+        """The request with the extras merged into it."""
         if self.query:
             request = dataclasses.replace(request, url=self._url(request.url))
         if self.body and request.body is not None:
@@ -53,30 +53,27 @@ def take_extras(params: MutableMapping[str, Any]) -> Extras:
         ConfigurationError: one of them cannot be sent.
     """
     body, query = (_named(params.pop(name, None), name) for name in ("extra_body", "extra_query"))
-    if problem := fault(body, "extra_body"):
-        raise ConfigurationError(problem)
+    check_json(body, "extra_body")
     return Extras(body=body, query={name: _text(value, f"extra_query[{name!r}]") for name, value in query.items()})
 
 
-def _named(given: Any, name: str) -> dict[str, Any]:
-    if given is None:
+def _named(values: Any, name: str) -> dict[str, Any]:
+    if values is None:
         return {}
-    if not isinstance(given, Mapping):
-        raise ConfigurationError(f"{name} must be a dict of names and values, not {type(given).__name__}")
-    for key in given:
+    if not isinstance(values, Mapping):
+        raise ConfigurationError(f"{name} must be a dict of names and values, not {type(values).__name__}")
+    for key in values:
         if not isinstance(key, str):
             raise ConfigurationError(f"{name} has a key of the type {type(key).__name__}; keys are text")
-        if problem := fault(key, f"a key of {name}"):
-            raise ConfigurationError(problem)
-    return dict(given)
+        check_json(key, f"a key of {name}")
+    return dict(values)
 
 
 def _text(value: Any, path: str) -> str | None:
     """A value as the query of an address has it."""
     if value is not None and not isinstance(value, str | int | float):
         raise ConfigurationError(f"{path} must be a text, a number, True, False or None, not {type(value).__name__}")
-    if problem := fault(value, path):
-        raise ConfigurationError(problem)
+    check_json(value, path)
     return value if value is None or isinstance(value, str) else encode(value).decode()
 
 

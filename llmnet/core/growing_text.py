@@ -1,27 +1,27 @@
-"""A text that arrives in pieces, bounded, and fit to be written again."""
+"""A text that arrives in pieces, bounded, and always valid UTF-8 when it is sent again."""
 
 import io
 
 from llmnet.core.errors import InvalidResponseError
 from llmnet.core.json import encodable
 
-# More than any model says.
+# More than any model writes.
 MAX_TEXT = 8 * 1024 * 1024
 
 
 class Text:
-    """A text that arrives in pieces; what it hands on can always be encoded as UTF-8."""
+    """A text that arrives in pieces; what it returns can always be encoded as UTF-8."""
 
-    __slots__ = ("_held", "_said", "_size")
+    __slots__ = ("_buffer", "_held", "_size")
 
     def __init__(self) -> None:
         # One buffer: a list would hold an object, some fifty bytes, for each letter of a hostile stream.
-        self._said = io.StringIO()
+        self._buffer = io.StringIO()
         self._size = 0
         self._held = ""
 
     def add(self, piece: str) -> str:
-        """Take a piece and give what can be shown of it.
+        """Add a piece; as much of it as can be shown now.
 
         Half an emoji cut over two JSON escapes waits for its other half; a half that stays alone becomes U+FFFD.
 
@@ -30,7 +30,7 @@ class Text:
         """
         if self._held or not encodable(piece):
             piece = self._joined(self._held + piece)
-        self._size += self._said.write(piece)
+        self._size += self._buffer.write(piece)
         if self._size > MAX_TEXT:
             check_count(self._size, MAX_TEXT, "characters in a text")
         return piece
@@ -38,18 +38,18 @@ class Text:
     def _joined(self, text: str) -> str:
         waits = "\ud800" <= text[-1] <= "\udbff"
         self._held = text[-1] if waits else ""
-        whole = text[:-1] if waits else text
-        return whole.encode("utf-16-le", "surrogatepass").decode("utf-16-le", "replace")
+        complete = text[:-1] if waits else text
+        return complete.encode("utf-16-le", "surrogatepass").decode("utf-16-le", "replace")
 
     def since(self, start: int) -> str:
-        """What was said from some character on."""
-        self._said.seek(start)
-        found = self._said.read()
-        self._said.seek(0, io.SEEK_END)
+        """The text from some character on."""
+        self._buffer.seek(start)
+        found = self._buffer.read()
+        self._buffer.seek(0, io.SEEK_END)
         return found
 
     def __str__(self) -> str:
-        return self._said.getvalue() + ("\ufffd" if self._held else "")
+        return self._buffer.getvalue() + ("\ufffd" if self._held else "")
 
     def __len__(self) -> int:
         return self._size + len(self._held)

@@ -1,4 +1,4 @@
-"""What a header may carry: names, values and keys, checked when they are given, and never shown in an error."""
+"""Checks names and values of headers, and keys; an error never shows a value."""
 
 import inspect
 import re
@@ -26,7 +26,7 @@ def checked_headers(headers: Any, name: str) -> dict[str, str | None]:
 
 
 def _header_name(key: Any, name: str) -> str:
-    """Check a header's name; one that is none is not shown: it may be a whole header, value and all."""
+    """Check a header's name; a wrong one is not shown: it may be a complete header with its value."""
     if not isinstance(key, str) or not _NAME.fullmatch(key):
         raise ConfigurationError(f"{name} has a key that is no header name; write {{'name': 'value'}}")
     if key.lower() in _FRAMING:
@@ -46,7 +46,7 @@ def checked_key(key: Any, name: str = "api_key") -> str | None:
     """A key without surrounding white space, `None` where it is blank.
 
     Raises:
-        ConfigurationError: it is no text, one that no header can carry, or a whole header.
+        ConfigurationError: it is no text, one that no header can carry, or begins with "Bearer".
     """
     if key is None:
         return None
@@ -60,20 +60,20 @@ def checked_key(key: Any, name: str = "api_key") -> str | None:
     return key or None
 
 
-def drop(said: object) -> None:
-    """Close a coroutine that nobody will await; Python would warn of it where nobody knows whose it was."""
-    if inspect.iscoroutine(said):
-        said.close()
+def drop(value: object) -> None:
+    """Close a coroutine that nobody will await, of which Python would warn later, at some other place."""
+    if inspect.iscoroutine(value):
+        value.close()
 
 
-def given_key(said: Any) -> str:
-    """What a callable `api_key` gave for an attempt, which must be a key.
+def given_key(value: Any) -> str:
+    """Check what a callable `api_key` has returned for an attempt.
 
     Raises:
         ConfigurationError: it is none.
     """
-    drop(said)
-    key = checked_key(said, "what the callable api_key gave")
+    drop(value)
+    key = checked_key(value, "what the callable api_key gave")
     if key is None:
         raise ConfigurationError("the callable api_key gave no key")
     return key

@@ -1,46 +1,33 @@
-"""Undoes a body's content coding in pieces of bounded size, so that a small body never becomes a large one at once.
+"""Decodes the content coding of a body in pieces of bounded size: a small body never becomes a large one at once.
 
 RFC 9110, 8.4.1: gzip is any number of members (RFC 1952), deflate is zlib (RFC 1950), though some servers send it raw.
 Done here once, for both fronts; the HTTP libraries are told to leave bodies as they came.
 """
 
 import zlib
-from collections.abc import Callable, Generator, Iterator
+from collections.abc import Generator, Iterator
 
 from llmnet.core.errors import InvalidResponseError
 
 MAX_BODY_BYTES = 64 * 1024 * 1024
 
-# Beyond so much, at most so many times what went in may come out. Replies come to some 20 times, events that are all
-# alike to 100, a bomb to 1,000; Apache's mod_deflate draws the line at 200, too.
+# Beyond so many bytes, the output may be at most so many times the input. Replies come to some 20 times, events that
+# are all alike to 100, a bomb to 1,000; the limit of Apache's mod_deflate is 200, too.
 FREE_BYTES = 1024 * 1024
 MAX_RATIO = 200
 
-# At most this much comes out in one piece, and goes in in one step: what a step leaves over is copied. Whoever reads
-# pieces looks up between them, and one full of the shortest events is some milliseconds of work.
+# Bytes of one piece of output, and of one step of input, whose rest is copied. Between pieces the reader checks its
+# bounds, and one full of the shortest events is some milliseconds of work.
 PIECE = 16 * 1024
 WINDOW = 16 * 1024
 
-# More than anybody stacks: each one multiplies a thousandfold what a byte on the wire may cost.
+# More than servers use: each one multiplies by a thousand what a byte on the wire may cost.
 MAX_CODINGS = 2
 
-# How zlib is to read what begins with these two bytes (its `wbits`), or `None` for what is no beginning.
-Opening = Callable[[bytes, bool], int | None]
-
-
-def _gzip(head: bytes, first: bool) -> int | None:
-    """Members follow each other; padding or other rubbish after the first ends the body, as gzip itself has it."""
-    return 31 if first or head == b"\x1f\x8b" else None
-
-
-def _deflate(head: bytes, first: bool) -> int | None:
-    """A zlib header is told by its check bits, no raw stream begins like one; what follows the end is rubbish."""
-    if not first:
-        return None
-    return 15 if head[0] & 0x0F == 8 and int.from_bytes(head) % 31 == 0 else -15
-
-
-_OPENINGS: dict[str, Opening] = {"gzip": _gzip, "x-gzip": _gzip, "deflate": _deflate}
+_CODINGS = ("gzip", "x-gzip", "deflate")
+_GZIP = b"\x1f\x8b"
+# `wbits` of zlib: a header of gzip or zlib is detected, or there is none.
+_DETECT, _RAW = 47, -15
 
 
 class Inflater:
@@ -62,7 +49,7 @@ class Inflater:
 
     @property
     def complete(self) -> bool:
-        """Whether nothing is cut off: no coded stream has begun that has not ended."""
+        """Whether nothing is missing: no coded stream has begun that has not ended."""
         return self._layers[-1].over or all(layer.complete for layer in self._layers)
 
     def feed(self, data: bytes) -> Iterator[bytes]:
@@ -103,8 +90,7 @@ class _Layer:
 
     def __init__(self, name: str) -> None:
         self._name = name
-        self._opening = _OPENINGS[name]
-        self._head = b""  # what has come of the two bytes that tell how to go on
+        self._head = b""  # what has come of the first two bytes of a stream
         self._stream: zlib._Decompress | None = None
         self._first = True
         self.over = False
@@ -114,14 +100,14 @@ class _Layer:
         return self._stream is None and not (self._first and self._head)
 
     def decode(self, pieces: Iterator[bytes]) -> Iterator[bytes]:
-        looked_at = False
+        later = False
         for piece in pieces:
             for window in _windows(piece, WINDOW):
-                if looked_at:
-                    yield b""  # much may stand for nothing: whoever reads looks up nevertheless
-                looked_at = True
+                if later:
+                    yield b""  # many bytes may decode to nothing: who reads gets a turn nevertheless
+                later = True
                 yield from self._decode(window)
-            if self.over:  # then what is left need not even come out of the coding around this one
+            if self.over:  # what is left need not even be decoded by the coding around this one
                 return
 
     def _decode(self, data: bytes) -> Iterator[bytes]:
@@ -134,10 +120,16 @@ class _Layer:
         self._head = data if len(data) < 2 else b""
         if self._head or not data:
             return b""
-        wbits = self._opening(data[:2], self._first)
-        self._first, self.over = False, wbits is None
-        self._stream = None if wbits is None else zlib.decompressobj(wbits)
+        # Members of gzip follow each other; anything else after the first stream ends the body, as gzip itself does.
+        self.over = not self._first and not (data.startswith(_GZIP) and self._name != "deflate")
+        self._first = False
+        self._stream = None if self.over else zlib.decompressobj(self._wbits(data[:2]))
         return data
+
+    def _wbits(self, head: bytes) -> int:
+        """How zlib reads a stream by its first two bytes; the check bits of a zlib header tell it from a raw one."""
+        has_header = head == _GZIP or (head[0] & 0x0F == 8 and int.from_bytes(head) % 31 == 0)
+        return _DETECT if has_header or self._name != "deflate" else _RAW
 
     def _inflate(self, stream: "zlib._Decompress", data: bytes) -> Generator[bytes, None, bytes]:
         """Decode until the data or the stream ends; the bytes that are left to read."""
@@ -160,7 +152,7 @@ def _codings(encoding: str | None) -> list[str]:
     """The codings to undo, the last one applied first."""
     names = [name.strip().lower() for name in (encoding or "").split(",")]
     names = [name for name in names if name not in ("", "identity")]
-    unknown = [name for name in names if name not in _OPENINGS]
+    unknown = [name for name in names if name not in _CODINGS]
     if unknown or len(names) > MAX_CODINGS:
         raise InvalidResponseError(f"the body has the content coding {encoding!r}, which was not asked for")
     return names[::-1]

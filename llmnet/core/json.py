@@ -22,15 +22,15 @@ MAX_DEPTH = 100
 # which the garbage collector goes through again and again while they are made: of those there may never be more.
 MAX_NODES = 500_000
 BYTES_PER_NODE = 8
-# Beyond this size nothing is read the forgiving way, which copies the whole text, at up to four bytes for each.
+# Beyond this size nothing is read the forgiving way, which copies the text, at up to four bytes for each character.
 MAX_FORGIVEN = 4 * 1024 * 1024
 
 _TOO_DEEP = "the JSON is nested too deeply"
-# With escapes and all but these signs gone, a string is what stands between two quotes.
+# Once escapes and all but these signs are removed, a string is what stands between two quotes.
 _SIGNS = b'[]{}"'
 _OTHERS = bytes(byte for byte in range(256) if byte not in _SIGNS)
 _STEPS = {ord("["): 1, ord("{"): 1, ord("]"): -1, ord("}"): -1}
-# Signs that are looked at in one step.
+# Signs that are counted in one step.
 _WINDOW = 64 * 1024
 
 
@@ -58,7 +58,7 @@ def decode(data: bytes | bytearray | str, *, arrived: int = 0) -> Any:
     try:
         return json.loads(text.removeprefix("\ufeff"), parse_constant=_refuse, parse_float=_finite)
     except json.JSONDecodeError as error:
-        error.doc = ""  # the whole text, which would live as long as the error
+        error.doc = ""  # all of the text, which would live as long as the error
         raise
     except RecursionError:
         raise ValueError(_TOO_DEEP) from None
@@ -73,7 +73,7 @@ def readable(body: bytes | str) -> Any:
 
 
 def _check(data: bytes | bytearray | str, arrived: int) -> None:
-    """Refuse what would become too much, or too deep; what is short can be neither."""
+    """Refuse what would become too many objects, or too deep; a short text can be neither."""
     opened = _opened(data) if len(data) > 2 * MAX_DEPTH else 0
     if 2 * len(data) > MAX_NODES and (opened > MAX_NODES or nodes(data) > MAX_NODES + arrived // BYTES_PER_NODE):
         raise ValueError(f"the JSON holds too many values, up to {nodes(data)} in {len(data)} bytes")
@@ -133,10 +133,20 @@ def encode(value: Any, name: str = "body") -> bytes:
         text = json.dumps(value, ensure_ascii=False, allow_nan=False, separators=(",", ":"))
         return text.encode()
     except (TypeError, ValueError, RecursionError) as error:
-        raise ConfigurationError(fault(value, name) or f"{name} cannot be sent as JSON: {error}") from None
+        raise ConfigurationError(_problem(value, name) or f"{name} cannot be sent as JSON: {error}") from None
 
 
-def fault(value: Any, path: str, above: tuple[int, ...] = ()) -> str | None:
+def check_json(value: Any, name: str) -> None:
+    """Check that a value can be written as JSON.
+
+    Raises:
+        ConfigurationError: it cannot; the message names the path, below *name*.
+    """
+    if problem := _problem(value, name):
+        raise ConfigurationError(problem)
+
+
+def _problem(value: Any, path: str, above: tuple[int, ...] = ()) -> str | None:
     """What keeps a value from being JSON, with the path to it; `None` where nothing does."""
     if isinstance(value, str):
         return None if encodable(value) else f"{path} holds half a surrogate pair, which UTF-8 cannot carry"
@@ -148,10 +158,10 @@ def fault(value: Any, path: str, above: tuple[int, ...] = ()) -> str | None:
         return f"{path} is bytes; decode it to text, or encode it as base64"
     if not isinstance(value, dict | list | tuple):
         return f"{path} is a {type(value).__name__}, which JSON cannot carry"
-    return _fault_inside(value, path, above)
+    return _problem_inside(value, path, above)
 
 
-def _fault_inside(value: Any, path: str, above: tuple[int, ...]) -> str | None:
+def _problem_inside(value: Any, path: str, above: tuple[int, ...]) -> str | None:
     if id(value) in above:
         return f"{path} contains itself"
     if len(above) > 200:
@@ -160,11 +170,9 @@ def _fault_inside(value: Any, path: str, above: tuple[int, ...]) -> str | None:
     for key, item in value.items() if keyed else enumerate(value):
         if keyed and not isinstance(key, _SCALARS):
             return f"{path} has the key {key!r}; keys are text"
-        found = fault(key, f"a key of {path}") or fault(
-            item, f"{path}.{key}" if keyed else f"{path}[{key}]", (*above, id(value))
-        )
-        if found:
-            return found
+        below = f"{path}.{key}" if keyed else f"{path}[{key}]"
+        if problem := _problem(key, f"a key of {path}") or _problem(item, below, (*above, id(value))):
+            return problem
     return None
 
 

@@ -1,6 +1,6 @@
-"""Names of parameters that go into no body: those that a client is told, and those that only look like a parameter.
+"""Refuses names of parameters that belong in no body: options of the client, and misspelt names.
 
-What is misspelt would be sent all the same; a misspelt `api_key=` would send the key as a part of the body.
+A misspelt name would be sent all the same; a misspelt `api_key=` would send the key as a part of the body.
 """
 
 import functools
@@ -8,8 +8,8 @@ from collections.abc import Iterable
 
 from llmnet.core.errors import ConfigurationError
 
-_OPTION = "it is told to the client, or for some calls to client.with_options({name}=…)"
-_SHARED = "it is told to the client when it is made"
+_OPTION = "give it to the client, or for some calls to client.with_options({name}=…)"
+_SHARED = "give it to the client when it is made"
 # The fields of a client that no call takes, and what to do instead.
 CLIENT_FIELDS = {
     "provider": "a client talks to one provider; what the vendor calls so goes into extra_body={{'provider': …}}",
@@ -22,7 +22,7 @@ NOT_HERE = {
     "stream": "call stream_chat, or give callbacks= to chat",
     "callbacks": "chat takes them, a stream is iterated",
 }
-# How other libraries call what a client is told, and what else a key may be given as: it would go out in the body.
+# Names of a client's fields in other libraries, and others for a key, which would be sent in the body.
 ELSEWHERE = {
     **dict.fromkeys(
         (
@@ -35,7 +35,7 @@ ELSEWHERE = {
     "default_headers": "headers",
     "default_query": "extra_query",
 }  # fmt: skip
-# What a slip may be meant for: arguments of our own, and what docs/vendors.md, Translation, names.
+# What a misspelt name may stand for: arguments of our own, and what docs/vendors.md, Translation, names.
 ARGUMENTS = frozenset({
     "callbacks", "extra_body", "extra_headers", "extra_query", "messages", "model", "stream", "timeout",
 })  # fmt: skip
@@ -46,13 +46,13 @@ TRANSLATED = frozenset({
     "safety_identifier", "seed", "stop", "stop_sequences", "store", "stream_options", "system", "temperature",
     "thinking", "thinking_budget", "tool_choice", "tools", "top_logprobs", "top_p", "user", "verbosity",
 })  # fmt: skip
-# Parameters of the vendors that come near to one of those above and are no slips.
+# Parameters of the vendors that are near to one of those above, and right.
 VENDORS = frozenset({
     "fallbacks", "mode", "models", "speed", "top_a", "top_k", "top_n", "typ_p",
 })  # fmt: skip
 
 _SHORTEST = 4  # everything of three letters is near to something
-_MEANT = sorted(name for name in ARGUMENTS | TRANSLATED | CLIENT_FIELDS.keys() if len(name) >= _SHORTEST)
+_INTENDED = sorted(name for name in ARGUMENTS | TRANSLATED | CLIENT_FIELDS.keys() if len(name) >= _SHORTEST)
 _KNOWN = ARGUMENTS | TRANSLATED | VENDORS
 
 
@@ -60,43 +60,46 @@ def check_names(names: Iterable[str]) -> None:
     """Check the names of parameters that go into a body.
 
     Raises:
-        ConfigurationError: one of them is told to the client and not to a call, is another method's, or is misspelt; it
-            says what to write.
+        ConfigurationError: one of them is an option of the client, of another method, or misspelt; it says what to
+            write.
     """
     for name in names:
         if name in NOT_HERE:
             raise ConfigurationError(f"{name}= is no parameter here: {NOT_HERE[name]}")
         if name in CLIENT_FIELDS:
             raise ConfigurationError(f"{name}= is no parameter of a call: {CLIENT_FIELDS[name].format(name=name)}")
-        if meant := meant_by(name):
+        if intended := intended_name(name):
             raise ConfigurationError(
-                f"{name}= looks like a misspelt {meant}=; if the vendor has a parameter of that name, give it in "
+                f"{name}= looks like a misspelt {intended}=; if the vendor has a parameter of that name, give it in "
                 f"extra_body={{{name!r}: …}}"
             )
 
 
 @functools.lru_cache(maxsize=1024)
-def meant_by(name: str) -> str | None:
-    """The parameter of which a name is a slip, or `None` where it is none; case and dashes tell no two apart."""
+def intended_name(name: str) -> str | None:
+    """The parameter of which a name is a misspelling, or `None`; case and dashes make no difference."""
     if name in _KNOWN:
         return None
     plain = _plain(name)
-    return _PLAIN.get(plain) or next((known for known in _MEANT if is_slip(name.lower(), known)), None)
+    return _PLAIN.get(plain) or next((known for known in _INTENDED if is_misspelt(name.lower(), known)), None)
 
 
 def _plain(name: str) -> str:
     return name.lower().replace("_", "").replace("-", "")
 
 
-_PLAIN = {**{_plain(name): name for name in _MEANT}, **{_plain(name): meant for name, meant in ELSEWHERE.items()}}
+_PLAIN = {
+    **{_plain(name): name for name in _INTENDED},
+    **{_plain(name): intended for name, intended in ELSEWHERE.items()},
+}
 
 
-def is_slip(word: str, name: str) -> bool:
-    """Whether a word is one edit away from a name: a letter too many, too few or wrong, or two that changed places."""
-    if word == name or abs(len(word) - len(name)) > 1:
+def is_misspelt(typed: str, name: str) -> bool:
+    """Whether a typed is one edit away from a name: a letter too many, too few or wrong, or two that changed places."""
+    if typed == name or abs(len(typed) - len(name)) > 1:
         return False
-    while word and name and word[0] == name[0]:
-        word, name = word[1:], name[1:]
-    while word and name and word[-1] == name[-1]:
-        word, name = word[:-1], name[:-1]
-    return max(len(word), len(name)) == 1 or (len(word) == 2 and word == name[::-1])
+    while typed and name and typed[0] == name[0]:
+        typed, name = typed[1:], name[1:]
+    while typed and name and typed[-1] == name[-1]:
+        typed, name = typed[:-1], name[:-1]
+    return max(len(typed), len(name)) == 1 or (len(typed) == 2 and typed == name[::-1])

@@ -1,4 +1,4 @@
-"""What a reply holds, as text, as far as it is to be shown: neither time nor memory is spent on the rest of it."""
+"""The beginning of a value as text, for errors and logs; neither time nor memory is spent on the rest of it."""
 
 from collections.abc import Iterator
 from typing import Any
@@ -18,13 +18,13 @@ def glimpse(value: Any, size: int) -> str:
     """As `str` writes what JSON can carry, cut after so many characters."""
     if isinstance(value, str):
         return cut(value, size)
-    said, length = [], 0
+    pieces, length = [], 0
     for piece in _pieces(value, size):
-        said.append(piece)
+        pieces.append(piece)
         length += len(piece)
         if length > size:
             break
-    return cut("".join(said), size)
+    return cut("".join(pieces), size)
 
 
 def kept(payload: Any) -> Any:
@@ -34,7 +34,7 @@ def kept(payload: Any) -> Any:
 
 
 def shown(value: Any) -> str:
-    """A value as a short text; a page is its first words."""
+    """A value as a short text on one line."""
     text = "" if value is None else glimpse(value, 4 * SHOWN)
     return cut(" ".join(text.split()), SHOWN)
 

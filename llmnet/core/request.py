@@ -1,4 +1,4 @@
-"""What a caller asks for, checked: every argument is looked at when it is given, before any I/O."""
+"""Checks the arguments of a call, every one of them before any I/O."""
 
 import dataclasses
 import inspect
@@ -9,7 +9,7 @@ from typing import Any
 
 from llmnet.core.bounds import Timeout, positive, written
 from llmnet.core.errors import ConfigurationError
-from llmnet.core.json import fault
+from llmnet.core.json import check_json
 from llmnet.core.params import check_names
 
 # Parts that are nothing but their text.
@@ -19,10 +19,10 @@ ROLES = ("system", "developer", "user", "assistant", "tool", "function")
 
 @dataclasses.dataclass(frozen=True, slots=True, kw_only=True)
 class ChatRequest:
-    """A chat as the caller put it: messages and parameters in OpenAI's chat form, `None` left out.
+    """A chat as the caller asks for it: messages and parameters in OpenAI's chat form, `None` left out.
 
     Attributes:
-        dropped: names of parameters that were given as `None`, which drops a default of ours.
+        dropped: names of parameters that are `None`, which drops a default of ours.
     """
 
     model: str
@@ -39,14 +39,14 @@ def chat_request(messages: Any, model: str | None, params: Mapping[str, Any], *,
         ConfigurationError: one of them is wrong; the message names it, its value and the fix.
     """
     check_names(params)
-    given = {name: value for name, value in params.items() if value is not None}
-    _check_params(given)
+    values = {name: value for name, value in params.items() if value is not None}
+    _check_params(values)
     return ChatRequest(
         model=checked_model(model),
         messages=checked_messages(messages),
-        params=given,
+        params=values,
         stream=stream,
-        dropped=frozenset(params) - frozenset(given),
+        dropped=frozenset(params) - frozenset(values),
     )
 
 
@@ -65,11 +65,10 @@ def model_text(value: Any, name: str) -> str:
 
 
 def plain_text(value: Any, name: str) -> str:
-    """Check a short text: a name, an address. It is not shown, since a key may have been put in its place."""
+    """Check a short text: a name, an address. An error does not show it, since it may be a key by mistake."""
     if not isinstance(value, str):
         raise ConfigurationError(f"{name} must be a string, not {type(value).__name__}")
-    if problem := fault(value, name):
-        raise ConfigurationError(problem)
+    check_json(value, name)
     if not value.strip() or any(ord(c) < 32 or ord(c) == 127 for c in value):
         raise ConfigurationError(f"{name} must be a text that is not blank and has no control characters")
     return value
@@ -102,8 +101,7 @@ def _checked_message(message: Any, path: str) -> dict[str, Any]:
         raise ConfigurationError(
             f"{path}.tool_call_id must name the tool call that it answers, not {brief(copy.get('tool_call_id'))}"
         )
-    if problem := fault(copy, path):
-        raise ConfigurationError(problem)
+    check_json(copy, path)
     return copy
 
 
@@ -142,27 +140,21 @@ def _check_calls(calls: Any, path: str) -> None:
 
 def _check_params(params: Mapping[str, Any]) -> None:
     for name, value in params.items():
-        _CHECKS.get(name, fault_free)(value, name)
+        _CHECKS.get(name, check_json)(value, name)
     if "max_tokens" in params and "max_completion_tokens" in params:
         raise ConfigurationError("max_tokens and max_completion_tokens are two names of one limit; give one of them")
-
-
-def fault_free(value: Any, name: str) -> None:
-    """Check that a parameter can be sent as JSON."""
-    if problem := fault(value, name):
-        raise ConfigurationError(problem)
 
 
 def _number(value: Any, name: str) -> None:
     if isinstance(value, bool) or not isinstance(value, int | float):
         raise ConfigurationError(f"{name} must be a number, not {brief(value)}")
-    fault_free(value, name)
+    check_json(value, name)
 
 
 def _limit(value: Any, name: str) -> None:
     if isinstance(value, bool) or not isinstance(value, int) or value < 0:
-        said = written(value) if isinstance(value, int) else brief(value)
-        raise ConfigurationError(f"{name} must be a whole number of tokens, not {said}")
+        wrong = written(value) if isinstance(value, int) else brief(value)
+        raise ConfigurationError(f"{name} must be a whole number of tokens, not {wrong}")
 
 
 def _tools(value: Any, name: str) -> None:
@@ -170,7 +162,7 @@ def _tools(value: Any, name: str) -> None:
         raise ConfigurationError(
             f"{name} must be a list of tools like {{'type': 'function', 'function': {{…}}}}, not {brief(value)}"
         )
-    fault_free(value, name)
+    check_json(value, name)
 
 
 def _choice(value: Any, name: str) -> None:
@@ -178,13 +170,13 @@ def _choice(value: Any, name: str) -> None:
         raise ConfigurationError(
             f"{name} must be 'auto', 'required', 'none' or a dict that names a tool, not {brief(value)}"
         )
-    fault_free(value, name)
+    check_json(value, name)
 
 
 def _options(value: Any, name: str) -> None:
     if not isinstance(value, Mapping):
         raise ConfigurationError(f"{name} must be a dict like {{'include_usage': True}}, not {brief(value)}")
-    fault_free(value, name)
+    check_json(value, name)
 
 
 def _flag(value: Any, name: str) -> None:
@@ -228,7 +220,7 @@ def _check_input(item: Any, path: str) -> None:
     if isinstance(item, str):
         if not item:
             raise ConfigurationError(f"{path} is an empty text, which no vendor embeds")
-        fault_free(item, path)
+        check_json(item, path)
     elif not isinstance(item, list | tuple) or not item or not all(type(token) is int for token in item):
         raise ConfigurationError(f"{path} must be a string or a list of token numbers, not {type(item).__name__}")
 

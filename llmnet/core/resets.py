@@ -1,6 +1,6 @@
-"""When a limit ends by an error body: the fields and quoted headers in which gateways name the moment or the time left.
+"""Reads from an error body when a limit ends: fields and quoted headers in which gateways name it.
 
-Whatever is fed to it, it does not raise; what cannot be read counts as absent.
+Whatever the input, nothing is raised; what cannot be read counts as absent.
 """
 
 from collections.abc import Iterator, Mapping
@@ -37,12 +37,11 @@ def reset_in_body(payload: object, now: float) -> float | None:
 
 def _places(payload: object) -> Iterator[Mapping[str, Any]]:
     """Where such fields stand: in the body, in its error, in the details and the metadata of that."""
-    whole = payload[0] if isinstance(payload, list) and payload else payload
-    if not isinstance(whole, Mapping):
+    body = payload[0] if isinstance(payload, list) and payload else payload
+    if not isinstance(body, Mapping):
         return
-    yield whole
-    error = whole.get("error")
-    for outer in (whole, error):
+    yield body
+    for outer in (body, body.get("error")):
         if isinstance(outer, Mapping):
             yield from (
                 inner for name in ("error", "details", "metadata") if isinstance(inner := outer.get(name), Mapping)
@@ -77,7 +76,7 @@ def _advised(message: str, now: float) -> float | None:
 
 
 def _quoted(headers: Mapping[str, str], now: float) -> Iterator[float]:
-    """The hints in the headers of the server behind; of a limit of which something remains, the end is none."""
+    """The hints in the headers of the server behind a gateway; a limit that is not used up yet gives none."""
     resets = [parse_retry_after(headers, now)]
     for name, value in headers.items():
         remaining = headers.get(name.replace(_RESET, _REMAINING), "0").strip()

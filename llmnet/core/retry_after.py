@@ -1,7 +1,7 @@
-"""How long a server asks to wait, read wherever vendors say it; whatever these functions are fed, they never raise.
+"""Reads how long a server asks to wait, from headers and error bodies; whatever the input, nothing is raised.
 
-The values come off the wire: one that cannot be read, that is too long to be one, or that no server can mean (below
-zero, not finite, beyond 31 bits), counts as absent and is `None`. They are scanned from left to right, in time that
+A value that cannot be read, that is too long to be one, or that no server can mean (below zero, not finite, beyond 31
+bits), counts as absent and is `None`. They are scanned from left to right, in time that
 grows as their length does. `Retry-After` is RFC 9110, 10.2.3, with the fractions that vendors send; dates are measured
 against the response's own `Date`, so that a wrong clock on our side does no harm.
 """
@@ -14,7 +14,7 @@ MS_HEADERS = ("retry-after-ms", "x-ms-retry-after-ms")
 # RFC 9111, 1.2.2: what does not fit into 31 bits is an overflow.
 LONGEST = float(2**31)
 
-# No delay, date or span is written with more characters; a message gives its advice within so many.
+# No delay, date or span has more characters; in a message, only so many are searched for advice.
 VALUE_CHARS = 128
 ADVICE_CHARS = 16 * 1024
 
@@ -46,18 +46,18 @@ def parse_retry_after(headers: Mapping[str, str], now: float) -> float | None:
         now: the Unix time, used only where the headers carry no readable `Date`.
 
     Returns:
-        Seconds, 0.0 for a date that has passed, or `None` where no header says anything usable.
+        Seconds, 0.0 for a date that has passed, or `None` where no header has a usable value.
     """
-    said = {str(name).lower(): _short(value).lower() for name, value in headers.items()}
-    after, sent = said.get("retry-after", ""), said.get("date", "")
-    exact = _first(_seconds(said.get(name, ""), 1e-3) for name in MS_HEADERS)
+    values = {str(name).lower(): _short(value).lower() for name, value in headers.items()}
+    after, sent = values.get("retry-after", ""), values.get("date", "")
+    exact = _first(_seconds(values.get(name, ""), 1e-3) for name in MS_HEADERS)
     plain = _first((_seconds(after), _until(after, sent, now)))
-    # Azure was seen to send `Retry-After: 1` beside `Retry-After-Ms: 0`: a nought is no wish to be asked again at once
+    # Azure was seen to send `Retry-After: 1` beside `Retry-After-Ms: 0`: that 0 does not mean at once.
     return exact if exact or plain is None else plain
 
 
 def hint_in_body(payload: object) -> float | None:
-    """Read the wait that an error body names: Gemini's `retryDelay`, or advice in the words of the message."""
+    """Read the wait that an error body names: Gemini's `retryDelay`, or advice in its message."""
     error = _error_in(payload)
     if isinstance(error, str):
         return _advised(error)
@@ -65,7 +65,7 @@ def hint_in_body(payload: object) -> float | None:
         return None
     details = error.get("details")
     delays = [d.get("retryDelay") for d in details if isinstance(d, Mapping)] if isinstance(details, list) else []
-    return _first([*map(_spelled, delays), _advised(error.get("message"))])
+    return _first([*map(_span_seconds, delays), _advised(error.get("message"))])
 
 
 def parse_reset(value: str, now: float) -> float | None:
@@ -76,15 +76,15 @@ def parse_reset(value: str, now: float) -> float | None:
         now: the Unix time that moments are measured against.
 
     Returns:
-        Seconds until the limit is reset, 0.0 for a moment that has passed, `None` where the value says nothing usable.
+        Seconds until the limit is reset, 0.0 for a moment that has passed, `None` where the value is not usable.
     """
     text = _short(value)
     number = _number(text.lower())
     if number is None:
-        return _first((_spelled(text), _left(_rfc3339(text), now)))
+        return _first((_span_seconds(text), _seconds_until(_rfc3339(text), now)))
     if number < EPOCH_SECONDS:
         return number
-    return _left(number if number < EPOCH_MILLISECONDS else number / 1e3, now)
+    return _seconds_until(number if number < EPOCH_MILLISECONDS else number / 1e3, now)
 
 
 def _first(hints: Iterable[float | None]) -> float | None:
@@ -97,13 +97,13 @@ def _short(value: object) -> str:
     return text if len(text) <= VALUE_CHARS else ""
 
 
-def _sane(seconds: float) -> float | None:
+def _plausible(seconds: float) -> float | None:
     return seconds if 0.0 <= seconds <= LONGEST else None
 
 
 def _seconds(text: str, unit: float = 1.0) -> float | None:
     number = _number(text)
-    return None if number is None else _sane(number * unit)
+    return None if number is None else _plausible(number * unit)
 
 
 def _number(text: str) -> float | None:
@@ -116,14 +116,14 @@ def _number(text: str) -> float | None:
         return None
 
 
-def _left(moment: float | None, now: float) -> float | None:
-    return None if moment is None else _sane(max(moment - now, 0.0))
+def _seconds_until(moment: float | None, now: float) -> float | None:
+    return None if moment is None else _plausible(max(moment - now, 0.0))
 
 
 def _until(date: str, sent: str, now: float) -> float | None:
     """Seconds from the moment that the response was sent to a date."""
     start = _http_date(sent)
-    return _left(_http_date(date), now if start is None else start)
+    return _seconds_until(_http_date(date), now if start is None else start)
 
 
 def _http_date(text: str) -> float | None:
@@ -140,16 +140,16 @@ def _http_date(text: str) -> float | None:
     if len(words) not in (4, 5) or words[1] not in _MONTHS:
         return None
     try:
-        day, month, year = _whole(words[0], 1, 2), _MONTHS.index(words[1]) + 1, _year(words[2])
-        hour, minute, second = (_whole(part, 2, 2) for part in words[3].split(":"))
-        # a leap second is none of Python's
+        day, month, year = _number_of(words[0], 1, 2), _MONTHS.index(words[1]) + 1, _year(words[2])
+        hour, minute, second = (_number_of(part, 2, 2) for part in words[3].split(":"))
+        # Python has no leap seconds.
         date = datetime(year, month, day, hour, minute, 59 if second == 60 else second, tzinfo=UTC)
         return date.timestamp() - _offset(words[4] if len(words) == 5 else "gmt")
     except ValueError:
         return None
 
 
-def _whole(digits: str, least: int, most: int) -> int:
+def _number_of(digits: str, least: int, most: int) -> int:
     """A whole number of so many digits."""
     if not least <= len(digits) <= most or not _DIGITS.issuperset(digits):
         raise ValueError(digits)
@@ -159,8 +159,8 @@ def _whole(digits: str, least: int, most: int) -> int:
 def _year(digits: str) -> int:
     """A year; of two digits, those from 70 on are of the last century."""
     if len(digits) == 2:
-        return _whole(digits, 2, 2) + (1900 if digits >= "70" else 2000)
-    return _whole(digits, 4, 4)
+        return _number_of(digits, 2, 2) + (1900 if digits >= "70" else 2000)
+    return _number_of(digits, 4, 4)
 
 
 def _offset(zone: str) -> int:
@@ -169,7 +169,7 @@ def _offset(zone: str) -> int:
         return 0
     if zone[:1] not in ("+", "-"):
         raise ValueError(zone)
-    hhmm = _whole(zone[1:], 4, 4)
+    hhmm = _number_of(zone[1:], 4, 4)
     return (hhmm // 100 * 60 + hhmm % 100) * (-60 if zone[0] == "-" else 60)
 
 
@@ -181,28 +181,28 @@ def _rfc3339(text: str) -> float | None:
     return (moment if moment.tzinfo else moment.replace(tzinfo=UTC)).timestamp()
 
 
-def _spelled(text: object) -> float | None:
+def _span_seconds(text: object) -> float | None:
     """Seconds of a span with units: `6ms`, `1h8m25.745s`, `33 seconds`."""
-    said = _short(text).lower() if isinstance(text, str) else ""
-    seconds, end = _span(said)
-    return _sane(seconds) if said and end == len(said) else None
+    short = _short(text).lower() if isinstance(text, str) else ""
+    seconds, end = _span(short)
+    return _plausible(seconds) if short and end == len(short) else None
 
 
 def _advised(message: object) -> float | None:
     """The span in "Please try again in 59.977s." or "Please retry after 33 seconds."."""
-    said = message[:ADVICE_CHARS].lower() if isinstance(message, str) else ""
-    spans = ((at, _span(said[at : at + VALUE_CHARS])) for at in sorted(_after_advice(said)))
-    return next((_sane(seconds) for _, (seconds, end) in spans if 0 < end < VALUE_CHARS), None)
+    text = message[:ADVICE_CHARS].lower() if isinstance(message, str) else ""
+    spans = (_span(text[at : at + VALUE_CHARS]) for at in sorted(_after_advice(text)))
+    return next((_plausible(seconds) for seconds, end in spans if 0 < end < VALUE_CHARS), None)
 
 
-def _after_advice(said: str) -> Iterable[int]:
+def _after_advice(text: str) -> Iterable[int]:
     """Where the words that come before a span end."""
     for words in _ADVICE:
-        at = said.find(words)
+        at = text.find(words)
         while at >= 0:
             at += len(words)
             yield at
-            at = said.find(words, at)
+            at = text.find(words, at)
 
 
 def _span(text: str) -> tuple[float, int]:

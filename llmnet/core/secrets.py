@@ -1,4 +1,4 @@
-"""Keeps the caller's secrets out of all that the caller sees: found by value, never by pattern, however written."""
+"""Masks the caller's secrets in all that the caller sees: found by value, never by a pattern, however escaped."""
 
 import base64
 import contextlib
@@ -13,35 +13,35 @@ from llmnet.core.http import Headers, Meta
 from llmnet.core.preview import CUT
 
 MASK = "***"
-# A shorter value is found in innocent words, and hides nothing that could not be guessed.
+# A shorter value occurs in ordinary words, and could be guessed.
 SHORTEST = 6
-# Where a text ends, or we have cut it, so many bytes are the beginning of a secret: the word "Bearer" is shorter.
+# Where a text ends, or was cut, so many bytes of a secret's beginning are masked: the word "Bearer" is shorter.
 _HEAD = SHORTEST + 1
-# The rest of a secret is looked for too, for its first letters may have been read as the end of an escape before it.
+# The rest of a secret is searched for too, for its first letters may have been read as the end of an escape before it.
 _TAIL = 16
 # Calls that run at one time use a few keys of a callable, and a reply to one may quote another's: so many are kept.
 NEWEST = 8
 _CUT = CUT.encode()
 Span = tuple[int, int]
 Needle = tuple[bytes, bytes]
-"""How a secret begins, by which it is looked for, and the whole of it."""
+"""The beginning of a secret, by which it is searched for, and all of it."""
 
 
 class Secrets:
     """The secrets of a client, or of one call on top of them.
 
-    Threads share it without a lock for readers: `_lasting` never changes, `_newest` and `_needles` are immutable and
-    replaced whole, under `_lock`, for each is made from the one before. A renewed key is one of `NEWEST`, so that a
-    client may be given any number of them; a key is among those of its own call, too, whatever others are given.
+    Threads share it without a lock for readers: `_fixed` never changes, `_newest` and `_needles` are immutable and
+    replaced under `_lock`, for each is made from the one before. A renewed key is one of `NEWEST`, so that a client may
+    use any number of them; a key is among those of its own call, too, however many others follow.
     """
 
-    __slots__ = ("_above", "_lasting", "_lock", "_needles", "_newest")
+    __slots__ = ("_fixed", "_lock", "_needles", "_newest", "_parent")
 
-    def __init__(self, values: Iterable[str | None] = (), above: "Secrets | None" = None) -> None:
-        self._above = above
-        self._lasting = {value: needles(value) for value in values if value and len(value) >= SHORTEST}
+    def __init__(self, values: Iterable[str | None] = (), parent: "Secrets | None" = None) -> None:
+        self._parent = parent
+        self._fixed = {value: needles(value) for value in values if value and len(value) >= SHORTEST}
         self._newest: dict[str, tuple[Needle, ...]] = {}
-        self._needles = _flat(self._lasting)
+        self._needles = _flat(self._fixed)
         self.renew()
 
     def renew(self) -> None:
@@ -50,30 +50,30 @@ class Secrets:
 
     def also(self, values: Iterable[str]) -> "Secrets":
         """These secrets and the values of one call, which are forgotten with it."""
-        return Secrets(values, above=self)
+        return Secrets(values, parent=self)
 
     def learn(self, value: str | None) -> None:
         """Note a secret, as when a renewed key is first used; the client of a call notes it, too."""
-        if value is not None and len(value) >= SHORTEST and not self._lasts(value):
+        if value is not None and len(value) >= SHORTEST and not self._is_fixed(value):
             self._note(value)
 
-    def _lasts(self, value: str) -> bool:
-        return value in self._lasting or (self._above is not None and self._above._lasts(value))
+    def _is_fixed(self, value: str) -> bool:
+        return value in self._fixed or (self._parent is not None and self._parent._is_fixed(value))
 
     def _note(self, value: str) -> tuple[Needle, ...]:
-        """What to look for; of the values noted so far the last ones are kept."""
+        """What to search for; of the values noted so far the last ones are kept."""
         known = self._newest.get(value)
         if known is not None and next(reversed(self._newest)) == value:
             return known
-        known = known or (needles(value) if self._above is None else self._above._note(value))
+        known = known or (needles(value) if self._parent is None else self._parent._note(value))
         with self._lock:
             others = [one for one in self._newest.items() if one[0] != value]
             self._newest = dict([*others, (value, known)][-NEWEST:])
-            self._needles = _flat(self._lasting) + _flat(self._newest)
+            self._needles = _flat(self._fixed) + _flat(self._newest)
         return known
 
     def _all(self) -> tuple[Needle, ...]:
-        return self._needles if self._above is None else self._needles + self._above._all()
+        return self._needles if self._parent is None else self._needles + self._parent._all()
 
     def hide(self, text: str) -> str:
         """The text without a secret, in time that grows as the text does."""
@@ -82,7 +82,7 @@ class Secrets:
         return _masked(text, spans) if spans else text
 
     def clean(self, error: LLMNetError, outer: int = 0) -> LLMNetError:
-        """The error without a secret, and without what it was made from that shows or holds one (`cut_causes`)."""
+        """The error without a secret, and without causes that show or hold one (`cut_causes`)."""
         vars(error).update({name: self._clean(fact) for name, fact in vars(error).items()})
         error.args = (error.message,)
         if error.meta is not None:
@@ -91,29 +91,29 @@ class Secrets:
         return error
 
     def clean_causes(self, error: BaseException | None, outer: int = 0) -> None:
-        """Take out of what an error was made from whatever shows or holds a secret; what others raise passes as it is.
+        """Remove from the causes of an error whatever shows or holds a secret; what others raise passes as it is.
 
-        A Ctrl-C and a cancellation have come upon something of ours, and are cleaned, too.
+        A Ctrl-C and a cancellation have something of ours as their context, and are cleaned, too.
         """
         if error is not None and (isinstance(error, LLMNetError) or not isinstance(error, Exception)) and self._all():
             cut_causes(error, lambda text: self.hide(text) != text, outer)
 
     def clean_meta(self, meta: Meta) -> None:
-        """Take secrets that a server echoed out of the headers and the id."""
+        """Remove secrets that a server echoed from the headers and the id."""
         meta.request_id = meta.request_id and self.hide(meta.request_id)
         meta.headers = self.clean_headers(meta.headers)
 
     def clean_headers(self, headers: Headers) -> Headers:
-        """The headers without a secret: nearly always the very same, which is found out at once."""
-        said = "\n".join(part for item in headers.items() for part in item)
-        if self.hide(said) == said:
+        """The headers without a secret: nearly always the very same, which one search finds out."""
+        text = "\n".join(part for item in headers.items() for part in item)
+        if self.hide(text) == text:
             return headers
         return Headers([(self.hide(name), self.hide(value)) for name, value in headers.items()])
 
     def _clean(self, body: Any) -> Any:
-        """A body without a secret: nearly always the very same, which is found out at once."""
-        said = CUT.join(_texts(body))
-        return body if self.hide(said) == said else self._cleaned(body)
+        """A body without a secret: nearly always the very same, which one search finds out."""
+        text = CUT.join(_texts(body))
+        return body if self.hide(text) == text else self._cleaned(body)
 
     def _cleaned(self, body: Any) -> Any:
         if isinstance(body, str):
@@ -136,28 +136,30 @@ def _texts(body: Any) -> Iterator[str]:
             yield from _texts(item)
 
 
-# -- what is looked for -----------------------------------------------------------------------------------------------
+# -- what is searched for----------------------------------------------------------------------------------------------
 
 
 def needles(secret: str) -> tuple[Needle, ...]:
-    """All that a secret looks like once escapes are undone."""
-    meant = [*undone(secret)]  # it may itself look like escapes
-    written = {*meant, secret.replace(" ", "+"), secret.lower(), secret.upper()}
+    """All forms of a secret once escapes are undone."""
+    unescaped = [*undone(secret)]  # it may itself look like escapes
+    forms = {*unescaped, secret.replace(" ", "+"), secret.lower(), secret.upper()}
     code = secret.encode("utf-8", "surrogatepass").hex()
-    written |= {code, code.upper()}
-    found = {one.encode("utf-8", "surrogatepass") for one in written}
+    forms |= {code, code.upper()}
+    found = {one.encode("utf-8", "surrogatepass") for one in forms}
     found |= {layer.text for layer in layers(secret)}  # what its escapes mean may be no text
-    found |= {one[SHORTEST:].lstrip().encode("utf-8", "surrogatepass") for one in meant if len(one) >= SHORTEST + _TAIL}
-    found |= {seen for one in found if not one.isascii() for seen in _mistaken(one)}
+    found |= {
+        one[SHORTEST:].lstrip().encode("utf-8", "surrogatepass") for one in unescaped if len(one) >= SHORTEST + _TAIL
+    }
+    found |= {seen for one in found if not one.isascii() for seen in _misread(one)}
     return tuple((one[:_HEAD], one) for one in found.union(_in_base64(secret)) if len(one) >= SHORTEST)
 
 
-def _mistaken(written: bytes) -> Iterator[bytes]:
-    """What comes of letters beyond ASCII where UTF-8 is taken for Latin-1, as headers are sent, or the other way."""
-    yield written.decode("latin-1").encode()
-    yield written.decode("utf-8", "replace").encode()
+def _misread(forms: bytes) -> Iterator[bytes]:
+    """The forms of letters beyond ASCII where UTF-8 is read as Latin-1, as headers are sent, or the reverse."""
+    yield forms.decode("latin-1").encode()
+    yield forms.decode("utf-8", "replace").encode()
     with contextlib.suppress(UnicodeError):
-        latin = written.decode().encode("latin-1")
+        latin = forms.decode().encode("latin-1")
         yield latin
         yield latin.decode("utf-8", "replace").encode()
 
@@ -167,42 +169,42 @@ def _flat(known: Mapping[str, tuple[Needle, ...]]) -> tuple[Needle, ...]:
 
 
 def _in_base64(secret: str) -> Iterator[bytes]:
-    """What base64 makes of a secret: on its own, and whatever stands before it, for three bytes are written at once."""
+    """A secret in base64: alone, and after any other bytes, for three bytes are encoded at a time."""
     raw = secret.encode("utf-8", "surrogatepass")
     for code in (base64.b64encode, base64.urlsafe_b64encode):
         yield code(raw).rstrip(b"=")
         for before in range(3):
-            whole = (before + len(raw)) * 8 // 6  # its last letter may depend on what follows
-            yield code(b"\0" * before + raw)[-(-before * 8 // 6) : whole]
+            end = (before + len(raw)) * 8 // 6  # its last letter may depend on what follows
+            yield code(b"\0" * before + raw)[-(-before * 8 // 6) : end]
 
 
 def _found(layer: Layer, wanted: Iterable[Needle]) -> Iterator[Span]:
     """Where secrets stand, and beginnings of them before a cut or the end, where a lost connection has cut them."""
     text = layer.text
-    for head, whole in wanted:
+    for head, needle in wanted:
         at = text.find(head)
         while at >= 0:
-            end = at + len(whole) if text.startswith(whole, at) else _cut_short(text, at, whole)
+            end = at + len(needle) if text.startswith(needle, at) else _cut_short(text, at, needle)
             if end:
                 yield layer.place(at), layer.place(end)
             at = text.find(head, end or at + 1)
 
 
-def _cut_short(text: bytes, at: int, whole: bytes) -> int:
+def _cut_short(text: bytes, at: int, needle: bytes) -> int:
     """Where a secret that begins at a place was cut, 0 if what stands there is something else."""
-    most = at + len(whole)
+    most = at + len(needle)
     end = text.find(_CUT, at, most + len(_CUT))
     end = end if end >= 0 else len(text) if len(text) < most else 0
-    return end if end - at >= _HEAD and whole.startswith(text[at:end]) else 0
+    return end if end - at >= _HEAD and needle.startswith(text[at:end]) else 0
 
 
 def _masked(text: str, spans: list[Span]) -> str:
-    raw, said, at = text.encode("utf-8", "surrogatepass"), [], 0
+    raw, parts, at = text.encode("utf-8", "surrogatepass"), [], 0
     start, end = spans[0]
     for one in [*spans[1:], (len(raw) + 1, 0)]:
         if one[0] < end:  # they overlap
             end = max(end, one[1])
             continue
-        said += [raw[at:start], MASK.encode()]
+        parts += [raw[at:start], MASK.encode()]
         at, (start, end) = end, one
-    return b"".join([*said, raw[at:]]).decode("utf-8", "surrogatepass")
+    return b"".join([*parts, raw[at:]]).decode("utf-8", "surrogatepass")

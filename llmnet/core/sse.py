@@ -25,8 +25,8 @@ MAX_EVENT_LINES = 32 * 1024
 KEPT_COMMENTS = 16
 KEPT_COMMENT_CHARS = 64 * 1024
 
-# What vendors send nearly always, a whole event, is read in one step: (event, data, ""). Everything else comes line by
-# line: ("", "", line). `event:` without a name is one of those, or it could not be told from no such line.
+# What vendors send nearly always, a complete event, is read in one step: (event, data, ""). Everything else comes line
+# by line: ("", "", line), as does `event:` without a name, which would look like no such line.
 _parts = re.compile(r"(?:event: ?+(.++)\n)?+data: ?+(.*+)\n\n|(.*+\n)").findall
 
 
@@ -38,7 +38,7 @@ class ServerSentEvent(msgspec.Struct, gc=False):
         data: the data lines, joined by line feeds.
         id: the last id that the stream has given, `None` before the first.
         retry: the reconnection time in milliseconds, if one came since the event before.
-        comments: the last comment lines since the event before, and lines that are no field: vendors put words there.
+        comments: the last comment lines since the event before, and lines that are no field: vendors write there.
     """
 
     event: str = ""
@@ -52,7 +52,7 @@ class SSEDecoder:
     """Decodes one stream, fed piece by piece.
 
     Args:
-        max_event_bytes: how long an event may become: the line at hand, in bytes, with the data of the lines before it.
+        max_event_bytes: how long an event may become: its unfinished line, in bytes, and the data of the lines before.
     """
 
     __slots__ = (
@@ -62,7 +62,7 @@ class SSEDecoder:
 
     def __init__(self, max_event_bytes: int = MAX_EVENT_BYTES) -> None:
         self._limit = max_event_bytes
-        self._line: bytes | bytearray = b""  # the line at hand, as far as it has arrived
+        self._line: bytes | bytearray = b""  # the unfinished line
         self._started = self._skip_lf = False
         self._id: str | None = None
         self._error: InvalidResponseError | None = None
@@ -80,14 +80,14 @@ class SSEDecoder:
 
     @property
     def comments(self) -> tuple[str, ...]:
-        """The comments that belong to no event yet; at the end of a stream, its last words."""
+        """The comments that belong to no event yet."""
         return tuple(self._comments)
 
     def feed(self, data: bytes) -> list[ServerSentEvent]:
         """Take a piece of the stream; the events that it completes.
 
         Raises:
-            InvalidResponseError: an event is longer than allowed; those before it were given first.
+            InvalidResponseError: an event is longer than allowed; those before it were returned first.
         """
         if self._error is not None:
             raise self._error
@@ -95,8 +95,9 @@ class SSEDecoder:
             data = self._with_line_feeds(data)
         end = data.rfind(b"\n") + 1
         if end:
-            whole, self._line = self._line + data[:end], data[end:]
-            events = self._read(whole) if self._size + len(whole) <= self._limit else self._read_warily(whole)
+            lines, self._line = self._line + data[:end], data[end:]
+            fits = self._size + len(lines) <= self._limit
+            events = self._read(lines) if fits else self._read_one_by_one(lines)
         else:
             events = self._hold(data)
         if self._size + len(self._line) > self._limit:
@@ -114,20 +115,20 @@ class SSEDecoder:
         if self._error is not None:
             raise self._error
         if self._line:
-            whole, self._line = self._line + b"\n", b""
-            self._read(whole)
+            line, self._line = self._line + b"\n", b""
+            self._read(line)
         return self._dispatch() if self._data else None
 
     def _hold(self, data: bytes) -> list[ServerSentEvent]:
-        """Add to the line at hand: in place, or a long line in small pieces would be copied over and over."""
+        """Add to the unfinished line: in place, or a long line in small pieces would be copied over and over."""
         if isinstance(self._line, bytes):
             self._line = bytearray(self._line)
         self._line += data
         return []
 
     def _overflow(self, what: str = "") -> None:
-        said = f"an event of the stream is longer than {what or f'{self._limit} bytes'}"
-        self._error = InvalidResponseError(said)
+        limit = what or f"{self._limit} bytes"
+        self._error = InvalidResponseError(f"an event of the stream is longer than {limit}")
         self._line = b""
         self._begin()
 
@@ -141,19 +142,19 @@ class SSEDecoder:
             data = data.replace(b"\r\n", b"\n").replace(b"\r", b"\n")
         return data
 
-    def _read_warily(self, whole: bytes | bytearray) -> list[ServerSentEvent]:
-        """Read whole lines one by one, as far as their event stays within the limit."""
+    def _read_one_by_one(self, lines: bytes | bytearray) -> list[ServerSentEvent]:
+        """Read complete lines one by one, as far as their event stays within the limit."""
         events: list[ServerSentEvent] = []
-        for line in whole.split(b"\n")[:-1]:
+        for line in lines.split(b"\n")[:-1]:
             if self._size + len(line) > self._limit:
                 self._overflow()
                 break
             events += self._read(line + b"\n")
         return events
 
-    def _read(self, whole: bytes | bytearray) -> list[ServerSentEvent]:
-        """Read whole lines; those of one event may begin in one call and end in another."""
-        text = whole.decode("utf-8", "replace")
+    def _read(self, lines: bytes | bytearray) -> list[ServerSentEvent]:
+        """Read complete lines; those of one event may begin in one call and end in another."""
+        text = lines.decode("utf-8", "replace")
         if not self._started:
             self._started = True
             text = text.removeprefix("\ufeff")
@@ -193,7 +194,7 @@ class SSEDecoder:
             case "":
                 self._comments.append(value[:KEPT_COMMENT_CHARS])
             case _:
-                # no field of the grammar: a bare `{"error": …}` or `HTTP_STATUS/429` is how some servers say goodbye
+                # No field of the grammar: some servers end with a line `{"error": …}` or `HTTP_STATUS/429`.
                 self._comments.append(line[:KEPT_COMMENT_CHARS])
 
     def _dispatch(self) -> ServerSentEvent:
@@ -203,17 +204,17 @@ class SSEDecoder:
 
 
 def begins_stream(body: bytes | bytearray) -> bool:
-    """Whether a body begins as an event stream does, whatever it is called."""
+    """Whether a body begins as an event stream does, whatever its content type."""
     return _OPENING.match(body) is not None
 
 
 def is_stream(labelled: bool, piece: bytes, *, asked: bool) -> bool:
-    """Whether a body that begins with these bytes is an event stream, which some gateways call JSON, or the reverse.
+    """Whether a body is an event stream, by its beginning: some gateways label one as JSON, or the reverse.
 
     Args:
-        labelled: whether its head calls it one.
+        labelled: whether its content type is that of a stream.
         piece: its beginning, with a byte that is no blank.
-        asked: whether a stream was asked for; otherwise its first line must be one of an event.
+        asked: whether a stream was requested; otherwise its first line must be one of an event.
     """
     first = piece.lstrip()[:1]
     if labelled:
@@ -222,9 +223,9 @@ def is_stream(labelled: bool, piece: bytes, *, asked: bool) -> bool:
 
 
 def apart(events: Iterable[ServerSentEvent]) -> Iterator[ServerSentEvent]:
-    """Events, and in place of those that were parted by one line feed the ones that were meant.
+    """Events, of which those that one line feed separates, in place of two, are split.
 
-    Their data give them away: joined it is no JSON. The name and the comments that remain are those of the last one.
+    Their data, joined, is no JSON. The name and the comments of the joined event are given to the last one.
     """
     for event in events:
         if "\n" not in event.data or _is_json(event.data):

@@ -386,7 +386,7 @@ def test_a_reader_takes_as_long_as_its_input_is(name):
 OURS = "what the program, its environment or its files say; no peer has a word in it"
 SHORT = "what a library says of a peer; cut to 300 characters before it is searched"
 LONG = vars(addresses) | vars(error_phrases) | vars(escapes)  # private patterns, too long to repeat here
-ESCAPE = "b'(' + _HALF + b'|' + _WHOLE + b')'"
+ESCAPE = "b'(' + _HALF + b'|' + _COMPLETE + b')'"
 # Module and pattern; OURS, or what would trouble it most as (method, text of n).
 PATTERNS = {
     ("cli/terminal.py", "[\x00-\x08\x0b-\x1f\x7f-\x9f\u202a-\u202e\u2066-\u2069]"): ("split", lambda n: "\x1b[" * n),

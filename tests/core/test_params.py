@@ -121,13 +121,13 @@ def test_known_ones_are_sent_as_they_are(server, front):
 
 
 def test_the_tables_are_no_longer_than_they_must_be():
-    meant = params._MEANT  # private: the table itself is checked
-    near = {name for name in KNOWN if any(params.is_slip(name, other) for other in meant)}
+    intended = params._INTENDED  # private: the table itself is checked
+    near = {name for name in KNOWN if any(params.is_misspelt(name, other) for other in intended)}
     assert near == params.VENDORS
     rules = [anthropic_params.RULES, responses_request.RULES, dashscope_request.RULES, dashscope.EMBED_RULES]
     known = params.TRANSLATED | params.ARGUMENTS | {"dimensions", "encoding_format"}
     assert {name for table in rules for name in table} <= known
-    assert not [one for one in meant if any(params.is_slip(one, other) for other in meant)]
+    assert not [one for one in intended if any(params.is_misspelt(one, other) for other in intended)]
 
 
 def distance(a, b):
@@ -145,7 +145,7 @@ def distance(a, b):
 
 @given(st.text("abc", max_size=6), st.text("abc", max_size=6))
 def test_a_slip_is_one_edit_or_transposition(word, name):
-    assert params.is_slip(word, name) is (distance(word, name) == 1)
+    assert params.is_misspelt(word, name) is (distance(word, name) == 1)
 
 
 # -- extra_body and extra_query -----------------------------------------------------------------------------------------

@@ -66,12 +66,12 @@ def test_a_signal_handler_that_closes_it_inside_its_books(server):
             batch = client.batch([str(number) for number in range(3)], max_concurrent=2)
             done = Work(consume).result()
             batch.close()
-            assert batch._engine.ledger.in_flight == 0
+            assert batch._engine.state.in_flight == 0
     assert len(trace.seen) > 20
 
 
 def test_who_counts_results_keeps_no_call_from_telling_of_a_throttle():
-    report = progress.Reporter(state.Ledger(1), None, print)
+    report = progress.Reporter(state.BatchState(1), None, print)
     throttled = llmnet.Throttled(1, "fake", "host", "m", False, 0.0, 1, None, None, True, "")
     with report._counting:
         Work(report.hook(None), throttled).result()
