@@ -165,9 +165,7 @@ __all__ = [
 
 
 if hasattr(os, "register_at_fork"):
-    os.register_at_fork(
-        before=forks.before, after_in_parent=forks.after_in_parent, after_in_child=forks.after_in_child
-    )
+    os.register_at_fork(before=forks.before, after_in_parent=forks.after_in_parent, after_in_child=forks.after_in_child)
 
 
 # Hidden from type checkers, to which it would say that any name exists.

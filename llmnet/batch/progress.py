@@ -86,10 +86,10 @@ class Reporter:
     """Sums up the results of one batch, and shows the figures now and then; entered for each result.
 
     Several threads may take results of one batch, and events of calls come on others: `_counting` guards the counters
-    and the start, `_throttling` that of throttles, so that no worker waits for one who takes results; `_closed` is taken
-    by the one who ends it. Figures are read without a lock: each was right a moment ago, and two threads that take
-    results may show them at the same time. The marks of the pace are a deque, whose
-    `append` and `[]` are one step of the interpreter each.
+    and the start, `_throttling` that of throttles, so that no worker waits for a thread that takes results; `_closed`
+    is taken by the one who ends it. Figures are read without a lock: each was right a moment ago, and two threads that
+    take results may show them at the same time. The marks of the pace are a deque, whose `append` and `[]` are one step
+    of the interpreter each.
 
     Args:
         state: the state of the batch.

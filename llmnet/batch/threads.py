@@ -199,8 +199,8 @@ class Batch:
     def close(self) -> None:
         """Stop, and wait until no call is in flight; idempotent.
 
-        A hook of its calls, and a signal handler that comes while the state of the batch is locked, do not wait: the calls would
-        wait for them. A handler does better to `stop`.
+        A hook of its calls, and a signal handler that interrupts a thread in here, do not wait: the calls would wait
+        for them. A handler should rather `stop`.
         """
         self._engine.close()
         self._report.close()

@@ -1,1 +1,1 @@
-"""Names, addresses, proxies, sockets and TLS for both fronts; no HTTP library is used in here."""
+"""Names, addresses, proxies, sockets and TLS for both fronts; without an HTTP library."""

@@ -1,8 +1,8 @@
-"""Which proxy a URL goes through: told once for both fronts, from the `proxy` argument and the environment alone.
+"""Finds the proxy that a URL goes through, for both fronts, by the `proxy` argument and the environment alone.
 
 The rules are those that curl and requests share. A lower-case variable wins over its upper-case twin even when it is
-empty, which is how a user switches the twin off. Nothing is judged before a request needs it: a variable that no proxy
-can be read from harms only the requests that would have gone through it.
+empty, which is how a user switches the twin off. A variable is read when a request needs it: one that names no
+proxy is an error only for the requests that would have gone through it.
 """
 
 import dataclasses
@@ -13,8 +13,9 @@ from collections.abc import Mapping
 from urllib.parse import quote, unquote, urlsplit
 
 from llmnet.core.errors import ConfigurationError
+from llmnet.core.hosts import is_address
 
-# The schemes of proxies, each with the port that it means where none is named.
+# The schemes of proxies, each with its default port.
 _PORTS = {"http": 80, "https": 443, "socks5": 1080, "socks5h": 1080}
 
 _SCHEME = re.compile(r"[A-Za-z][A-Za-z0-9+.-]*")
@@ -31,15 +32,15 @@ _FIX = "write it like http://user:password@host:3128, special characters of user
 
 @dataclasses.dataclass(frozen=True, slots=True)
 class Proxy:
-    """A proxy, and who named it.
+    """A proxy, and where it was found.
 
     Attributes:
         url: its address without credentials, port included.
-        scheme: how it is spoken to; `socks5h` resolves names itself.
+        scheme: its protocol; `socks5h` resolves names itself.
         host: its host, an IPv6 address without brackets.
         port: its port.
-        username: the user that it knows us by, or `None` where it asks for none.
-        password: the password, if one was given.
+        username: the user, or `None` where it needs none.
+        password: the password, or `None`.
         source: `"argument"`, or the name of the variable that it was read from.
     """
 
@@ -53,7 +54,7 @@ class Proxy:
 
     @property
     def speaks_socks(self) -> bool:
-        """Whether it joins connections without knowing HTTP."""
+        """Whether its protocol is SOCKS."""
         return self.scheme.startswith("socks")
 
     @property
@@ -70,8 +71,8 @@ def proxy_for(url: str, *, explicit: str | None, environ: Mapping[str, str]) -> 
     """The proxy that a URL goes through.
 
     Args:
-        url: what is to be requested.
-        explicit: the caller's proxy, which wins over the environment and `NO_PROXY`; blank for none at all.
+        url: the address to request.
+        explicit: the caller's proxy, whatever environment and `NO_PROXY` say; blank for none at all.
         environ: the environment.
 
     Raises:
@@ -114,7 +115,7 @@ def _bypassed(url: str, environ: Mapping[str, str]) -> bool:
     return bool(listed) and _listed(listed.lower(), *_target(url))
 
 
-@functools.lru_cache(maxsize=256)  # asked for every request, and slow to work out where networks are listed
+@functools.lru_cache(maxsize=256)  # called for every request, and slow where networks are listed
 def _listed(entries: str, host: str, port: int | None) -> bool:
     return any(_covers(entry, host, port) for entry in re.split(r"[\s,]+", entries) if entry)
 
@@ -136,18 +137,10 @@ def _covers(entry: str, host: str, port: int | None) -> bool:
         return False
     if name == "*":
         return True
-    if _is_address(host):
+    if is_address(host):
         return _in_network(host, name)
     suffix = name.removeprefix("*").removeprefix(".").rstrip(".")
     return bool(suffix) and f".{host}".endswith(f".{suffix}")
-
-
-def _is_address(host: str) -> bool:
-    try:
-        ipaddress.ip_address(host)
-    except ValueError:
-        return False
-    return True
 
 
 def _in_network(address: str, network: str) -> bool:
@@ -170,7 +163,7 @@ def _parsed(text: str, source: str) -> Proxy:
     host, port = parts["host"].lower(), int(parts["port"] or _PORTS[scheme])
     if not 0 < port < 65536:
         raise _unusable(source, "its port is not between 1 and 65535")
-    if host.startswith("[") and not (":" in host and _is_address(host[1:-1])):
+    if host.startswith("[") and not (":" in host and is_address(host[1:-1])):
         raise _unusable(source, "there is no IPv6 address in its brackets")
     return Proxy(f"{scheme}://{host}:{port}", scheme, host.strip("[]"), port, *_credentials(parts["user"]), source)
 
@@ -184,7 +177,7 @@ def _credentials(userinfo: str | None) -> tuple[str | None, str | None]:
 
 
 def _unusable(source: str, why: str) -> ConfigurationError:
-    """The error of an address that cannot be used; it shows nothing of it, for any part may be the password."""
+    """The error of an address that cannot be used; it shows none of it, for any part may be the password."""
     if source == "argument":
         return ConfigurationError(f"proxy cannot be used: {why}; {_FIX}")
     fix = f"{_FIX}, or unset {source}, or list the host in NO_PROXY"

@@ -1,4 +1,4 @@
-"""What a client is told of the way to its host is checked when it is told, not when a call first goes that way."""
+"""Checks proxy and CA file of a client when it is made, and finds the proxy of each call."""
 
 import importlib.util
 import ssl
@@ -13,7 +13,7 @@ from llmnet.net.tls import Use, ssl_context
 
 
 def check_way(proxy: str | None, verify: bool | str | ssl.SSLContext, use: Use) -> None:
-    """Check an explicit proxy and an explicit CA file; what the environment says harms only the calls that need it.
+    """Check an explicit proxy and an explicit CA file; a wrong variable is an error only for the calls that need it.
 
     Raises:
         ConfigurationError: the proxy is no address, or the file holds no certificate.
@@ -27,12 +27,12 @@ def proxy_on_way(url: str, explicit: str | None, environ: Mapping[str, str]) -> 
     """The proxy that a URL goes through, which can be spoken to.
 
     Raises:
-        ConfigurationError: it cannot be used, or a package for it is missing; the message names who named it.
+        ConfigurationError: it cannot be used, or a package for it is missing; the message names its source.
     """
     proxy = proxy_for(url, explicit=explicit, environ=environ)
     if proxy is not None and proxy.speaks_socks:
-        named = "proxy" if proxy.source == "argument" else f"the environment variable {proxy.source}"
-        need("socksio", f"the SOCKS proxy in {named}", "socks")
+        source = "proxy" if proxy.source == "argument" else f"the environment variable {proxy.source}"
+        need("socksio", f"the SOCKS proxy in {source}", "socks")
     return proxy
 
 
@@ -53,10 +53,10 @@ def way_of(call: Call, explicit: str | None, environ: Mapping[str, str]) -> Prox
 
 
 def need(module: str, asked: str, extra: str) -> None:
-    """Check that the package behind an extra is there.
+    """Check that the package of an extra is installed.
 
     Raises:
-        ConfigurationError: it is not; the message says what to install.
+        ConfigurationError: it is not; the message names what to install.
     """
     if importlib.util.find_spec(module) is None:
         raise ConfigurationError(f"{asked} needs a package that is not installed: pip install 'llmnet[{extra}]'")

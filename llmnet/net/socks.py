@@ -1,14 +1,14 @@
-"""How a SOCKS5 proxy is asked for a connection (RFC 1928, 1929); the fronts carry the bytes, and wait."""
+"""Requests a connection from a SOCKS5 proxy (RFC 1928, 1929), without I/O: the fronts carry the bytes."""
 
 from collections.abc import Generator
 from typing import TypeAlias
 
 from llmnet.net.proxy import Proxy
 
-# Gives what to send and how many bytes of the answer to wait for, and is sent these.
+# Yields what to send and how many bytes of the answer to read, and is sent these.
 Talk: TypeAlias = Generator[tuple[bytes, int], bytes, None]
 
-# The head of the last answer goes as far as the first byte of an address, whose kind tells what is left of it.
+# The head of the last answer ends with the first byte of an address; its type tells how many bytes follow.
 _HEAD, _NAME = 5, b"\x03"
 _LEFT = {b"\x01": 3 + 2, b"\x04": 15 + 2}
 
@@ -17,7 +17,7 @@ def talk(proxy: Proxy, host: str, port: int) -> Talk:
     """Have a proxy connect to a host.
 
     Raises:
-        OSError: it does not, or speaks another language.
+        OSError: it does not, or has another protocol.
     """
     import socksio  # noqa: PLC0415 - of an extra
 
@@ -29,7 +29,7 @@ def talk(proxy: Proxy, host: str, port: int) -> Talk:
         why = "it speaks no SOCKS5"
     else:
         return
-    # Not where it was caught: the innermost cause is what is told.
+    # Outside of the `except`: the innermost cause is what an error names.
     raise OSError(why)
 
 
@@ -54,5 +54,5 @@ def _talk(proxy: Proxy, host: str, port: int) -> Talk:
 
 
 def ended() -> bytes:
-    """Say that the proxy has closed the connection while something was expected of it."""
+    """Raise that the proxy has closed the connection in place of an answer."""
     raise ConnectionResetError("it closed the connection")

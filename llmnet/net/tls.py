@@ -1,8 +1,8 @@
-"""Whom TLS trusts, and what it offers: one context a process for each setting and use; and what to do when it refuses.
+"""Makes TLS contexts, one a process for each setting and use, and gives hints for certificates that are refused.
 
 Making a context costs tens of milliseconds and hundreds of kilobytes, so it is made once, and again only when the file
 that it was made from has changed. Nothing is set on a context that is in use, and on a caller's own nothing at all: the
-HTTP libraries, which would set protocols (ALPN) and more at each connection, never get hold of one.
+HTTP libraries, which would set protocols (ALPN) and more at each connection, never get one.
 """
 
 import os
@@ -19,7 +19,7 @@ from llmnet.core.forks import renewed_after_fork, undivided
 from llmnet.core.outcome import Fault, Outcome
 
 Use: TypeAlias = Literal["sync", "async", "async h2"]
-"""Which front a context serves, and what for; a proxy is spoken to in HTTP/1.1 alone."""
+"""The front that a context is for, and whether HTTP/2 is offered; connections to a proxy use HTTP/1.1 alone."""
 
 _OFFERED: dict[Use, list[str]] = {"sync": ["http/1.1"], "async": ["http/1.1"], "async h2": ["h2", "http/1.1"]}
 
@@ -27,11 +27,11 @@ _Stamp: TypeAlias = tuple[int | None, ...]
 
 # OpenSSL finds a certificate in a folder by the hash of its subject, and sees no other file there.
 _HASHED = re.compile(r"[0-9a-f]{8}\.[0-9]+")
-_MOST = 64  # contexts that are kept: a program may write a new file for each of its clients
+_MOST = 64  # contexts that are kept: a program may have a new file for each of its clients
 
 
 class Place(NamedTuple):
-    """A file of PEM certificates, or a folder of them, and who named it: `verify` or a variable."""
+    """A file of PEM certificates, or a folder of them, and its source: `verify` or a variable."""
 
     path: str
     source: str
@@ -39,7 +39,7 @@ class Place(NamedTuple):
 
 @dataclass(frozen=True, slots=True)
 class Trust:
-    """A setting, resolved: what alone is trusted; where nothing is named, the roots of the system and of certifi.
+    """A resolved setting: what alone is trusted; without file and folder, the roots of the system and of certifi.
 
     Attributes:
         file: the trusted certificates.
@@ -59,14 +59,14 @@ def ssl_context(verify: bool | str | ssl.SSLContext | None, environ: Mapping[str
     """The context for TLS connections, on which nobody may set anything.
 
     Args:
-        verify: a context, which is given back as it is; the only file or folder to trust; `False` for no verification,
-            about which one warning is given in a process; `True` or `None` for what `SSL_CERT_FILE` and
-            `SSL_CERT_DIR` say together, else `REQUESTS_CA_BUNDLE`, else the roots of the system and of certifi.
+        verify: a context, which is returned as it is; the only file or folder to trust; `False` for no verification,
+            with one warning in a process; `True` or `None` for `SSL_CERT_FILE` and `SSL_CERT_DIR` together, else
+            `REQUESTS_CA_BUNDLE`, else the roots of the system and of certifi.
         environ: the environment.
         use: what the connections are for.
 
     Raises:
-        ConfigurationError: a file or folder is missing or holds no certificate; the message names who named it.
+        ConfigurationError: a file or folder is missing or holds no certificate; the message names its source.
     """
     if verify is None or isinstance(verify, bool | str):
         return _CONTEXTS.get(_trust(verify, environ), use)
@@ -108,7 +108,7 @@ class _Contexts:
         self._lock = threading.RLock()
 
     def get(self, trust: Trust, use: Use) -> ssl.SSLContext:
-        """The context of a setting for a use; whoever asks while it is made waits for it."""
+        """The context of a setting for a use; other threads wait while it is made."""
         stamp = _stamp(trust)
         with self._lock:
             made = self._made.get((trust, use))
@@ -162,10 +162,10 @@ def _modified(path: str) -> int | None:
 def _built(trust: Trust) -> ssl.SSLContext:
     """Make the context of a setting."""
     if not trust.checked:
-        return _trusting_everybody()
+        return _unverified()
     place = trust.file or trust.folder
     if place is None:
-        return _trusting_the_public()
+        return _public_roots()
     try:
         if trust.file is None:
             _check_hashed(place)
@@ -179,13 +179,13 @@ def _path(place: Place | None) -> str | None:
 
 
 def _check_hashed(place: Place) -> None:
-    """Refuse folders in which OpenSSL would find nothing, and say nothing."""
+    """Refuse folders in which OpenSSL would find nothing, without an error."""
     names = [name for path in _folders(place) if os.path.isdir(path) for name in os.listdir(path)]
     if not any(map(_HASHED.fullmatch, names)):
         raise _unusable(place, "no certificate there has a name by which OpenSSL could find it")
 
 
-def _trusting_the_public() -> ssl.SSLContext:
+def _public_roots() -> ssl.SSLContext:
     """The roots of the system, where a company puts its own, and of certifi, where a system has few or old ones."""
     import certifi  # noqa: PLC0415 - on use
 
@@ -194,7 +194,7 @@ def _trusting_the_public() -> ssl.SSLContext:
     return context
 
 
-def _trusting_everybody() -> ssl.SSLContext:
+def _unverified() -> ssl.SSLContext:
     context = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
     context.check_hostname = False
     context.verify_mode = ssl.CERT_NONE
@@ -207,17 +207,17 @@ def _unusable(place: Place, why: str) -> ConfigurationError:
 
 
 def check_protocol(chosen: str | None, use: Use) -> None:
-    """Check what a handshake has chosen; of a caller's own context it cannot be read before what it offers.
+    """Check the protocol that a handshake has chosen; what a caller's own context offers cannot be read before.
 
     Raises:
         Fault: it is HTTP/2 where HTTP/1.1 is spoken; nothing was sent yet.
     """
     if chosen is not None and chosen not in _OFFERED[use]:
-        said = (
+        detail = (
             f"the TLS handshake chose {chosen}, but HTTP/1.1 is to be spoken: the SSLContext given as verify= offers "
             f"more; give one with set_alpn_protocols(['http/1.1']), or the CA's certificates as a PEM file"
         )
-        raise Fault(Outcome(APIConnectionError(said, phase="tls", retryable=False)))
+        raise Fault(Outcome(APIConnectionError(detail, phase="tls", retryable=False)))
 
 
 _UNKNOWN_CA = (
@@ -244,5 +244,5 @@ _HINTS = {
 
 def certificate_hint(error: ssl.SSLCertVerificationError) -> str:
     """What to do about a certificate that was refused, in short."""
-    # An error that a program made by hand has no code.
+    # Only errors of OpenSSL have a code.
     return _HINTS.get(getattr(error, "verify_code", 0), _UNKNOWN_CA)

@@ -1,12 +1,12 @@
 """Addresses as people paste them, checked and completed; a base URL with a path keeps that path."""
 
-import ipaddress
 import re
 from collections.abc import Mapping
 from typing import Any
 from urllib.parse import unquote, urlsplit
 
 from llmnet.core.errors import ConfigurationError
+from llmnet.core.hosts import is_address
 from llmnet.core.request import plain_text
 
 _LABEL = re.compile(r"[A-Za-z0-9_]([A-Za-z0-9_-]{0,61}[A-Za-z0-9_])?")
@@ -75,10 +75,9 @@ def _problem(text: str) -> str | None:
 
 
 def _is_host(host: str) -> bool:
+    if ":" in host:
+        return is_address(host)
     try:
-        if ":" in host:
-            ipaddress.ip_address(host)
-            return True
         labels = host.removesuffix(".").encode("idna").decode().split(".")
     except ValueError:  # the codec's UnicodeError is one
         return False

@@ -358,7 +358,7 @@ def test_a_finalizer_runs_no_hook_inside_a_lock_of_the_caller(front, server, how
 
 
 def test_a_finalizer_runs_no_progress_inside_a_lock_of_the_caller(monkeypatch):
-    monkeypatch.setattr(progress, "_PATIENCE", 0.05)
+    monkeypatch.setattr(progress, "_LAST_DRAWING", 0.05)
     lock, told = threading.Lock(), []
 
     def show(figures):
