@@ -5,13 +5,9 @@ import sys
 from typing import TYPE_CHECKING, TextIO
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable
-
-    from rich.console import RenderableType
-
     from llmnet.batch.progress import BatchProgress, Show
 
-# The width of a terminal that does not tell its own.
+# The width of a terminal that reports none.
 _WIDTH = 80
 
 
@@ -56,33 +52,24 @@ def rich_bar() -> "Show":
     Raises:
         ImportError: rich is not installed.
     """
-    from rich.console import Console  # noqa: PLC0415 - an extra, loaded on use
+    from rich.console import Console, Group  # noqa: PLC0415 - an extra, loaded on use
+    from rich.live import Live  # noqa: PLC0415
     from rich.progress import BarColumn, Progress  # noqa: PLC0415
     from rich.text import Text  # noqa: PLC0415
 
-    class Bar(Progress):
-        figures = Text()
-
-        def get_renderables(self) -> "Iterable[RenderableType]":
-            yield from super().get_renderables()
-            yield self.figures
-
-    # What the program prints goes above the bar, but never to standard error what is meant for a file or a pipe.
+    progress = Progress(BarColumn(None), expand=True)
+    task = progress.add_task("", total=None)
+    # What the program prints goes above the bar, but never to standard error what is for a file or a pipe.
     prints_here = sys.stdout is not None and sys.stdout.isatty()
-    drawn = Bar(
-        BarColumn(None), console=Console(stderr=True), auto_refresh=False, redirect_stdout=prints_here, expand=True
-    )
-    task = drawn.add_task("", total=None)
+    live = Live(console=Console(stderr=True), auto_refresh=False, redirect_stdout=prints_here)
 
     def draw(figures: "BatchProgress") -> None:
         total = figures.done if figures.over and figures.total is None else figures.total
-        drawn.figures = Text(", ".join(figure_texts(figures)))
-        drawn.update(task, completed=figures.done, total=total)
-        drawn.start()
+        progress.update(task, completed=figures.done, total=total)
+        live.start()
+        live.update(Group(progress, Text(", ".join(figure_texts(figures)))), refresh=not figures.over)
         if figures.over:
-            drawn.stop()
-        else:
-            drawn.refresh()
+            live.stop()
 
     return draw
 

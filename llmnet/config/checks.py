@@ -9,7 +9,6 @@ from llmnet.core.errors import ConfigurationError
 from llmnet.core.events import Hook
 from llmnet.core.headers import checked_key
 from llmnet.core.request import checked_timeout, is_async_callable
-from llmnet.core.retry import count
 
 
 def timeout(value: Any, name: str) -> float | Timeout:
@@ -23,11 +22,6 @@ def timeout(value: Any, name: str) -> float | Timeout:
 def key(value: Any, name: str) -> Any:
     """Check a key; a callable that gives one is taken as it is."""
     return value if callable(value) else checked_key(value, name)
-
-
-def positive_count(value: Any, name: str) -> int:
-    """Check a whole number that is at least 1."""
-    return count(value, name, 1)
 
 
 def one_of(*types: type, expected: str) -> Callable[[Any, str], Any]:

@@ -234,7 +234,7 @@ _CHECKS: dict[str, Callable[[Any, str], Any]] = {
     "timeout": checks.timeout,
     "max_retries": count,
     "retry": checks.one_of(RetryPolicy, expected="a RetryPolicy"),
-    "max_concurrent": checks.positive_count,
+    "max_concurrent": functools.partial(count, least=1),
     "headers": checked_headers,
     "proxy": checks.one_of(str, expected="an address like 'http://host:3128', or '' for none"),
     "verify": checks.one_of(bool, str, ssl.SSLContext, expected="the path of a CA file, an SSLContext or a bool"),

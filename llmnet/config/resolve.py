@@ -106,7 +106,7 @@ def _credential(config: ClientConfig, where: Address, environ: Mapping[str, str]
         if key := checked_key(environ.get(variable), variable):
             # What is not sent by the service's usual scheme is a token, which knows no other.
             return key, scheme if sent_as == _scheme(service, next(iter(service.apis))) else sent_as
-    if not _has_credential(config.headers):
+    if not any(value and name.lower() in CREDENTIALS for name, value in (config.headers or {}).items()):
         _demand_key(service, where, environ)
     return None, scheme
 
@@ -133,10 +133,6 @@ def _headers(config: ClientConfig, service: Service, environ: Mapping[str, str])
         if value := read(environ, variable):
             headers |= checked_headers({header: value}, variable)
     return headers | {name.lower(): value for name, value in (config.headers or {}).items()}
-
-
-def _has_credential(headers: Mapping[str, str | None] | None) -> bool:
-    return any(value and name.lower() in CREDENTIALS for name, value in (headers or {}).items())
 
 
 def _secrets(config: ClientConfig, key: ApiKey | None, target: Target, environ: Mapping[str, str]) -> tuple[str, ...]:

@@ -42,7 +42,8 @@ class Extras:
 
     def _url(self, url: str) -> str:
         parts = urlsplit(url)
-        kept = [pair for pair in parts.query.split("&") if pair and _name_of(pair) not in self.query]
+        pairs = filter(None, parts.query.split("&"))
+        kept = [pair for pair in pairs if unquote_plus(pair.partition("=")[0]) not in self.query]
         return parts._replace(query="&".join([*kept, *filter(None, [_written(self.query)])])).geturl()
 
 
@@ -79,7 +80,3 @@ def _text(value: Any, path: str) -> str | None:
 
 def _written(query: Mapping[str, str | None]) -> str:
     return urlencode({name: value for name, value in query.items() if value is not None})
-
-
-def _name_of(pair: str) -> str:
-    return unquote_plus(pair.partition("=")[0])

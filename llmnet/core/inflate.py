@@ -1,7 +1,7 @@
 """Decodes the content coding of a body in pieces of bounded size: a small body never becomes a large one at once.
 
 RFC 9110, 8.4.1: gzip is any number of members (RFC 1952), deflate is zlib (RFC 1950), though some servers send it raw.
-Done here once, for both fronts; the HTTP libraries are told to leave bodies as they came.
+Done here once, for both fronts; the HTTP libraries leave bodies as they came.
 """
 
 import zlib

@@ -2,7 +2,7 @@
 
 import dataclasses
 import inspect
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from collections.abc import Set as AbstractSet
 from reprlib import repr as brief
 from typing import Any
@@ -140,55 +140,39 @@ def _check_calls(calls: Any, path: str) -> None:
 
 def _check_params(params: Mapping[str, Any]) -> None:
     for name, value in params.items():
-        _CHECKS.get(name, check_json)(value, name)
+        if name in _EXPECTED:
+            _check_param(value, name, *_EXPECTED[name])
+        check_json(value, name)
+    if "service_tier" in params:
+        plain_text(params["service_tier"], "service_tier")
     if "max_tokens" in params and "max_completion_tokens" in params:
         raise ConfigurationError("max_tokens and max_completion_tokens are two names of one limit; give one of them")
 
 
-def _number(value: Any, name: str) -> None:
-    if isinstance(value, bool) or not isinstance(value, int | float):
-        raise ConfigurationError(f"{name} must be a number, not {brief(value)}")
-    check_json(value, name)
+def _check_param(value: Any, name: str, types: Any, expected: str) -> None:
+    right = isinstance(value, types) and (types is bool or not isinstance(value, bool))
+    if types is int and isinstance(value, int):
+        right = right and value >= 0
+    elif name == "tools":
+        right = right and all(isinstance(tool, Mapping) for tool in value)
+    if not right:
+        wrong = written(value) if type(value) is int else brief(value)
+        raise ConfigurationError(f"{name} must be {expected}, not {wrong}")
 
 
-def _limit(value: Any, name: str) -> None:
-    if isinstance(value, bool) or not isinstance(value, int) or value < 0:
-        wrong = written(value) if isinstance(value, int) else brief(value)
-        raise ConfigurationError(f"{name} must be a whole number of tokens, not {wrong}")
-
-
-def _tools(value: Any, name: str) -> None:
-    if not isinstance(value, list | tuple) or not all(isinstance(tool, Mapping) for tool in value):
-        raise ConfigurationError(
-            f"{name} must be a list of tools like {{'type': 'function', 'function': {{…}}}}, not {brief(value)}"
-        )
-    check_json(value, name)
-
-
-def _choice(value: Any, name: str) -> None:
-    if not isinstance(value, str | Mapping):
-        raise ConfigurationError(
-            f"{name} must be 'auto', 'required', 'none' or a dict that names a tool, not {brief(value)}"
-        )
-    check_json(value, name)
-
-
-def _options(value: Any, name: str) -> None:
-    if not isinstance(value, Mapping):
-        raise ConfigurationError(f"{name} must be a dict like {{'include_usage': True}}, not {brief(value)}")
-    check_json(value, name)
-
-
-def _flag(value: Any, name: str) -> None:
-    if not isinstance(value, bool):
-        raise ConfigurationError(f"{name} must be True or False, not {brief(value)}")
-
-
-_CHECKS: dict[str, Callable[[Any, str], object]] = {
-    "temperature": _number, "top_p": _number, "max_tokens": _limit, "max_completion_tokens": _limit,
-    "tools": _tools, "tool_choice": _choice, "service_tier": plain_text, "stream_options": _options,
-    "parallel_tool_calls": _flag,
-}  # fmt: skip
+_NUMBER = (int | float, "a number")
+_LIMIT = (int, "a whole number of tokens")
+# The types of parameters, and how an error describes them.
+_EXPECTED: dict[str, tuple[Any, str]] = {
+    "temperature": _NUMBER,
+    "top_p": _NUMBER,
+    "max_tokens": _LIMIT,
+    "max_completion_tokens": _LIMIT,
+    "tools": (list | tuple, "a list of tools like {'type': 'function', 'function': {…}}"),
+    "tool_choice": (str | Mapping, "'auto', 'required', 'none' or a dict that names a tool"),
+    "stream_options": (Mapping, "a dict like {'include_usage': True}"),
+    "parallel_tool_calls": (bool, "True or False"),
+}
 
 
 def checked_timeout(timeout: Any, name: str = "timeout") -> float | Timeout | None:

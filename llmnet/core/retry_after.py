@@ -51,7 +51,8 @@ def parse_retry_after(headers: Mapping[str, str], now: float) -> float | None:
     values = {str(name).lower(): _short(value).lower() for name, value in headers.items()}
     after, sent = values.get("retry-after", ""), values.get("date", "")
     exact = _first(_seconds(values.get(name, ""), 1e-3) for name in MS_HEADERS)
-    plain = _first((_seconds(after), _until(after, sent, now)))
+    start = _http_date(sent)
+    plain = _first((_seconds(after), _seconds_until(_http_date(after), now if start is None else start)))
     # Azure was seen to send `Retry-After: 1` beside `Retry-After-Ms: 0`: that 0 does not mean at once.
     return exact if exact or plain is None else plain
 
@@ -118,12 +119,6 @@ def _number(text: str) -> float | None:
 
 def _seconds_until(moment: float | None, now: float) -> float | None:
     return None if moment is None else _plausible(max(moment - now, 0.0))
-
-
-def _until(date: str, sent: str, now: float) -> float | None:
-    """Seconds from the moment that the response was sent to a date."""
-    start = _http_date(sent)
-    return _seconds_until(_http_date(date), now if start is None else start)
 
 
 def _http_date(text: str) -> float | None:
