@@ -180,13 +180,13 @@ class Judge:
         return third_party.refusal(outcome.result(), self.call) if error is None and self._results else None
 
     def settings(self) -> dict[str, Any]:
-        """What tenacity is to be told, whether it drives a function or a coroutine function."""
+        """The arguments of tenacity, whether it drives a function or a coroutine function."""
         from tenacity import stop_after_attempt  # noqa: PLC0415 - on use
 
         return {
             "retry": self,
             "wait": lambda _: self._delay,
-            # The judge counts, too; but a `TryAgain` of tenacity's own asks nobody.
+            # The policy counts, too; but it is not asked where the function raises tenacity's own `TryAgain`.
             "stop": stop_after_attempt(self._attempts),
             "before_sleep": self._note,
             "reraise": True,
@@ -195,8 +195,8 @@ class Judge:
     def _note(self, state: Any) -> None:
         error = state.outcome.exception()
         why = f"HTTP {self._status}" if error is None else type(error).__name__
-        said = (self._name, state.attempt_number, self._attempts, why, self._delay)
-        LOG.warning("%s: call %d of %d ended in %s; the next one follows in %.2f s", *said)
+        values = (self._name, state.attempt_number, self._attempts, why, self._delay)
+        LOG.warning("%s: call %d of %d ended in %s; the next one follows in %.2f s", *values)
 
 
 def _run(function: Callable[[], T], judge: Judge) -> T:
