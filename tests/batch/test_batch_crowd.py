@@ -61,7 +61,7 @@ def test_of_those_that_were_asked_first_others_may_come_before(front, server):
 
 
 @pytest.mark.parametrize(
-    ("option", "said"),
+    ("option", "message"),
     [
         ({"max_concurrent": 0}, "max_concurrent must be at least 1, not 0"),
         ({"max_concurrent": -1}, "max_concurrent must be at least 1, not -1"),
@@ -71,8 +71,8 @@ def test_of_those_that_were_asked_first_others_may_come_before(front, server):
         ({"ordered": 1}, "ordered must be True or False"),
     ],
 )
-def test_an_option_that_is_wrong(front, server, option, said):
-    with front.client(**at(server)) as client, pytest.raises(llmnet.ConfigurationError, match=said):
+def test_an_option_that_is_wrong(front, server, option, message):
+    with front.client(**at(server)) as client, pytest.raises(llmnet.ConfigurationError, match=message):
         client.batch([], **option)
 
 
@@ -215,14 +215,14 @@ def row_by_row(front, server, script, options):
     with front.client(**at(server, max_concurrent=1, **options)) as client:
         virtual(getattr(client, "_client", client), VirtualWaits if front.name == "sync" else VirtualAwaits)
         results = list(client.batch([{"custom_id": row, "prompt": row} for row in "abcdef"], ordered=True))
-    return [told(result) for result in results], server.request_count
+    return [summary_of(result) for result in results], server.request_count
 
 
-def told(result):
+def summary_of(result):
     meta = (result.response or result.error).meta
-    said = {name: getattr(result.error, name, None) for name in FACTS if name != "request_id"}
+    facts = {name: getattr(result.error, name, None) for name in FACTS if name != "request_id"}
     attempts = [(a.status, a.cause, round(a.wait, 9), a.sent, a.transparent) for a in meta.attempts]
-    return result.index, result.custom_id, result.ok and result.response.content, type(result.error), said, attempts
+    return result.index, result.custom_id, result.ok and result.response.content, type(result.error), facts, attempts
 
 
 # A connection serves one row: whether a dead one is met by the next row is a matter of luck.

@@ -87,12 +87,12 @@ def test_a_row(name):
 
 @pytest.mark.parametrize("name", WRONG)
 def test_a_row_that_is_none(front, name):
-    row, said, custom_id = WRONG[name]
+    row, message, custom_id = WRONG[name]
     with front.client(**CHAT) as client:
         (result,) = client.batch([row])
     assert type(result.error) is llmnet.ConfigurationError
     assert result == BatchResult(index=0, custom_id=custom_id, error=result.error)
-    with pytest.raises(llmnet.ConfigurationError, match=said):
+    with pytest.raises(llmnet.ConfigurationError, match=message):
         raise result.error
     assert client.request_count == 0
 

@@ -63,8 +63,8 @@ def test_the_pace_is_that_of_late():
 
 
 def test_figures_now_and_then_and_the_last_ones_once():
-    told, now = [], [100.0]
-    report = Reporter(BatchState(2), 4, told.append, clock=lambda: now[0])
+    received, now = [], [100.0]
+    report = Reporter(BatchState(2), 4, received.append, clock=lambda: now[0])
     for at_, result in ((100.0, OK), (100.01, FAILED), (101.0, OK)):
         now[0] = at_
         with report:
@@ -73,22 +73,26 @@ def test_figures_now_and_then_and_the_last_ones_once():
     with contextlib.suppress(StopIteration), report:
         raise StopIteration
     report.close()
-    assert [(f.done, f.failed, f.total, f.over) for f in told] == [(1, 0, 4, False), (3, 1, 4, False), (3, 1, 4, True)]
-    assert (told[1].requests_per_second, told[1].tokens_per_second, told[1].left) == (3.0, 6.0, 1 / 3)
-    assert (told[2].elapsed, told[2].requests_per_second, told[2].tokens_per_second) == (2.0, 1.5, 3.0)
+    assert [(f.done, f.failed, f.total, f.over) for f in received] == [
+        (1, 0, 4, False),
+        (3, 1, 4, False),
+        (3, 1, 4, True),
+    ]
+    assert (received[1].requests_per_second, received[1].tokens_per_second, received[1].left) == (3.0, 6.0, 1 / 3)
+    assert (received[2].elapsed, received[2].requests_per_second, received[2].tokens_per_second) == (2.0, 1.5, 3.0)
 
 
 def test_a_live_display_has_news_while_nothing_finishes():
-    told = []
-    report = Reporter(BatchState(2), None, told.append, live=True)
-    heard = []
-    hook = report.hook(heard.append)
+    received = []
+    report = Reporter(BatchState(2), None, received.append, live=True)
+    events = []
+    hook = report.hook(events.append)
     with report:
         hook(THROTTLED)
-        eventually(lambda: told and told[-1].throttled == 1)
-    assert heard == [THROTTLED]
+        eventually(lambda: received and received[-1].throttled == 1)
+    assert events == [THROTTLED]
     report.close()
-    assert [f.over for f in told] == [False] * (len(told) - 1) + [True]
+    assert [f.over for f in received] == [False] * (len(received) - 1) + [True]
     assert "llmnet-bar" not in {thread.name for thread in threading.enumerate()}
 
 
@@ -114,10 +118,10 @@ def test_nobody_is_shown_anything():
 @pytest.mark.parametrize("front", ["sync", "async"])
 @pytest.mark.parametrize("leave", [20, 3])
 def test_a_function_gets_the_figures_of_a_batch(front, leave):
-    told = []
-    shown(told.append, [{"prompt": "a"}, {"nothing": 1}] * 10, front, leave)
-    assert [f.over for f in told] == [False] * (len(told) - 1) + [True]
-    last = told[-1]
+    received = []
+    shown(received.append, [{"prompt": "a"}, {"nothing": 1}] * 10, front, leave)
+    assert [f.over for f in received] == [False] * (len(received) - 1) + [True]
+    last = received[-1]
     assert (last.total, last.done, last.left is None) == (20, leave, False)
     if leave == 20:
         assert (last.failed, last.in_flight) == (10, 0)
@@ -136,22 +140,22 @@ def test_a_function_that_fails_breaks_nothing(front, caplog):
 
 
 def test_close_shows_the_last_figures():
-    told = []
+    received = []
     with llmnet.Client("fake:m") as client:
-        results = client.batch(["a"] * 4, progress=told.append)
+        results = client.batch(["a"] * 4, progress=received.append)
         next(results)
         results.close()
-        assert (told[-1].over, told[-1].in_flight) == (True, 0)
+        assert (received[-1].over, received[-1].in_flight) == (True, 0)
         results.close()
-    assert [figures.over for figures in told].count(True) == 1
+    assert [figures.over for figures in received].count(True) == 1
 
 
 def test_throttles_are_counted_and_the_hook_of_the_client_still_hears(server):
-    told, events = [], []
+    received, events = [], []
     server.script(Reply(status=429, headers={"retry-after": "0"}))
     with llmnet.Client(**at(server), on_event=events.append) as client:
-        list(client.batch(["a"], progress=told.append))
-    assert told[-1].throttled == 1
+        list(client.batch(["a"], progress=received.append))
+    assert received[-1].throttled == 1
     assert [type(event).__name__ for event in events].count("Throttled") == 1
 
 

@@ -767,8 +767,8 @@ def test_headers_of_a_call_lie_over_those_of_the_client(server, front):
     fields = {"base_url": f"{server.url}/v1", "headers": {"X-A": "1", "X-B": "1", "Authorization": "Bearer mine"}}
     extra = {"x-a": "2", "x-b": None, "x-c": "2"}
     request = sent(server, front, action=lambda c: c.chat("hi", extra_headers=extra), **fields)
-    said = {name: request.headers.get(name) for name in ("x-a", "x-b", "x-c", "authorization")}
-    assert said == {"x-a": "2", "x-b": None, "x-c": "2", "authorization": "Bearer mine"}
+    headers = {name: request.headers.get(name) for name in ("x-a", "x-b", "x-c", "authorization")}
+    assert headers == {"x-a": "2", "x-b": None, "x-c": "2", "authorization": "Bearer mine"}
     server.reset()
     extra = {"AUTHORIZATION": None}
     request = sent(server, front, action=lambda c: c.embed("text", extra_headers=extra), **fields)

@@ -51,9 +51,9 @@ def held(error):
 def check(error):
     assert list(held(error)) == []
     for one in everything(error):
-        said = f"{one} {one!r} {one.args} {vars(one)}"
+        text = f"{one} {one!r} {one.args} {vars(one)}"
         for secret in (KEY, TOKEN, PASSWORD, LOGIN[:-1]):
-            assert Secrets([secret]).hide(said) == said, secret
+            assert Secrets([secret]).hide(text) == text, secret
 
 
 @contextlib.contextmanager

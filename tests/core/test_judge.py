@@ -176,8 +176,11 @@ def test_nothing_is_sent_once_the_time_is_over():
 
 def test_transient_failures_are_counted():
     case = Case(rng=MOST)
-    said = [case.verdict(status(500)) for _ in range(4)]
-    assert said == [*(Decision(True, s, "transient") for s in (0.5, 1.0, 2.0)), Decision(False, reason="max_retries")]
+    decisions = [case.verdict(status(500)) for _ in range(4)]
+    assert decisions == [
+        *(Decision(True, s, "transient") for s in (0.5, 1.0, 2.0)),
+        Decision(False, reason="max_retries"),
+    ]
 
 
 def test_a_slip_is_repeated_once():
@@ -196,9 +199,9 @@ def test_a_stale_connection_and_a_refused_key_are_met_once_each():
 
 def test_throttles_back_off_and_are_timed_in_all():
     case = Case(rng=MOST, max_throttle_wait=14.0)
-    said = [case.verdict(throttle()) for _ in range(4)]
-    assert [decision.delay for decision in said] == [1.0, 2.0, 4.0, 0.0]
-    assert said[-1] == Decision(False, reason="max_throttle_wait")
+    decisions = [case.verdict(throttle()) for _ in range(4)]
+    assert [decision.delay for decision in decisions] == [1.0, 2.0, 4.0, 0.0]
+    assert decisions[-1] == Decision(False, reason="max_throttle_wait")
     assert case.bucket.tokens == 500.0, "they use up no budget"
 
 
@@ -251,9 +254,9 @@ def test_what_is_no_throttle_leaves_the_gate_open(options, error):
 def test_jitter_takes_at_most_half_of_the_time_after_a_hint(patience, error, reason, left, delay):
     if (patience, reason) == ("max_throttle_wait", "transient"):
         left, delay = 100.0, 8.7
-    said = Case(rng=MOST, **{patience: left}).verdict(error(retry_after=7.0))
-    assert (said.retry, said.reason) == (True, reason)
-    assert said.delay == pytest.approx(delay)
+    decision = Case(rng=MOST, **{patience: left}).verdict(error(retry_after=7.0))
+    assert (decision.retry, decision.reason) == (True, reason)
+    assert decision.delay == pytest.approx(delay)
 
 
 def test_a_hint_that_does_not_fit_is_not_waited_for():

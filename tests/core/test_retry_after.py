@@ -77,10 +77,10 @@ FORMS = ["%a, %d %b %Y %H:%M:%S GMT", "%A, %d-%b-%y %H:%M:%S GMT", "%a %b %e %H:
 @pytest.mark.parametrize("form", FORMS)
 @given(moment=st.integers(7, 3155759999))  # to 2069: there the years of two digits turn back
 def test_every_date_in_every_form(form, moment):
-    said = [
+    dates = [
         time.strftime(form.replace("%e", f"{gone.tm_mday:2}"), gone) for gone in map(time.gmtime, (moment, moment - 7))
     ]
-    assert parse_retry_after({"Retry-After": said[0], "Date": said[1]}, NOW) == 7.0
+    assert parse_retry_after({"Retry-After": dates[0], "Date": dates[1]}, NOW) == 7.0
 
 
 @pytest.mark.parametrize("zone", ["Asia/Jerusalem", "America/New_York"])

@@ -65,8 +65,8 @@ def test_half_a_secret_is_hidden_where_a_text_is_cut(front, server, name, before
 
 @pytest.mark.parametrize("before", [SHORTEST + 1, len(KEY) - 1])
 def test_half_a_secret_is_hidden_where_the_connection_ended(front, server, before):
-    said = b"bad key " + KEY.encode()
-    server.script(Reply(status=400, headers=HTML, body=said, cut=len(said) - len(KEY) + before))
+    echo = b"bad key " + KEY.encode()
+    server.script(Reply(status=400, headers=HTML, body=echo, cut=len(echo) - len(KEY) + before))
     with front.client(**at(server, api_key=KEY)) as client, pytest.raises(llmnet.BadRequestError) as caught:
         client.chat("hi")
     assert KEY[: SHORTEST + 1] not in shown(caught.value)

@@ -154,16 +154,16 @@ def test_time_grows_as_the_text_does(text):
     secrets = Secrets([KEY, "a" * 40])
 
     def seconds(size):
-        said = text * (size // len(text))
-        return min(_timed(secrets, said) for _ in range(5))
+        repeated = text * (size // len(text))
+        return min(_timed(secrets, repeated) for _ in range(5))
 
     small, large = seconds(20_000), seconds(80_000)
     assert large < 10 * small + 0.1  # a busy machine takes its time; the square of these sizes would be seconds
 
 
-def _timed(secrets, said):
+def _timed(secrets, repeated):
     before = time.thread_time()
-    secrets.hide(said)
+    secrets.hide(repeated)
     return time.thread_time() - before
 
 

@@ -24,14 +24,14 @@ def Event(data, event="", id=None, retry=None, comments=()):  # noqa: A002
 
 def run(pieces, limit=8388608):
     """All that a decoder says about a stream: its events, the last words, or that it was too long."""
-    decoder, said = SSEDecoder(limit), []
+    decoder, decoded = SSEDecoder(limit), []
     try:
         for piece in pieces:
-            said += decoder.feed(piece)
-        said.append(("end", decoder.end()))
+            decoded += decoder.feed(piece)
+        decoded.append(("end", decoder.end()))
     except InvalidResponseError:
-        return [*said, TOO_LONG]
-    return [*said, decoder.comments]
+        return [*decoded, TOO_LONG]
+    return [*decoded, decoder.comments]
 
 
 def events(*pieces):
@@ -41,18 +41,18 @@ def events(*pieces):
 
 def reference(document, limit=8388608):
     """The rules, written down as the specification has them, for a document that is here as a whole."""
-    said, data, size, event, last_id, retry, comments = [], [], 0, "", None, None, []
+    decoded, data, size, event, last_id, retry, comments = [], [], 0, "", None, None, []
     *lines, rest = document.replace(b"\r\n", b"\n").replace(b"\r", b"\n").split(b"\n")
     for number, raw in enumerate([*lines, rest]):
         if size + len(raw) > limit:
-            return [*said, TOO_LONG]
+            return [*decoded, TOO_LONG]
         line = (raw.removeprefix(b"\xef\xbb\xbf") if number == 0 else raw).decode("utf-8", "replace")
         name, _, value = line.partition(":")
         value = value[1:] if value[:1] == " " else value
         if line == "" and number == len(lines):
             break
         if line == "" and data:
-            said.append(Event("\n".join(data), event, last_id, retry, comments[-16:]))
+            decoded.append(Event("\n".join(data), event, last_id, retry, comments[-16:]))
             data, size, event, retry, comments = [], 0, "", None, []
         elif line == "":
             event = ""
@@ -68,8 +68,8 @@ def reference(document, limit=8388608):
         else:
             comments.append(value if name == "" else line)
     if not data:
-        return [*said, ("end", None), tuple(comments[-16:])]
-    return [*said, ("end", Event("\n".join(data), event, last_id, retry, comments[-16:])), ()]
+        return [*decoded, ("end", None), tuple(comments[-16:])]
+    return [*decoded, ("end", Event("\n".join(data), event, last_id, retry, comments[-16:])), ()]
 
 
 def cuts(document):

@@ -80,8 +80,8 @@ def offered(context):
     hello = ssl.MemoryBIO()
     with contextlib.suppress(ssl.SSLWantReadError):
         context.wrap_bio(ssl.MemoryBIO(), hello, server_hostname="any.example").do_handshake()
-    said = hello.read()
-    return [one for one in (b"\x02h2", b"\x08http/1.1") if one in said]
+    sent = hello.read()
+    return [one for one in (b"\x02h2", b"\x08http/1.1") if one in sent]
 
 
 def fields(context):
@@ -161,10 +161,10 @@ def test_what_was_not_asked_for_is_not_spoken(front, private, ca):
     both = serving(ca, spoken=["h2", "http/1.1"])
     with FakeServer(tls=both) as server, TLSProxy(both) as proxy:
         for way in (at(server), at(private, proxy=f"https://127.0.0.1:{proxy.port}")):
-            said = r"verify=.*set_alpn_protocols"
+            message = r"verify=.*set_alpn_protocols"
             with (
                 front.client(verify=context, **way) as client,
-                pytest.raises(llmnet.APIConnectionError, match=said) as caught,
+                pytest.raises(llmnet.APIConnectionError, match=message) as caught,
             ):
                 client.chat("hi")
             error = caught.value
@@ -208,13 +208,13 @@ class Listener:
 
     def _serve(self, sock):
         with sock, contextlib.suppress(OSError), self._context.wrap_socket(sock, server_side=True) as secure:
-            said = b""
-            while b"}" not in said and not said.startswith(b"PRI"):
+            received = b""
+            while b"}" not in received and not received.startswith(b"PRI"):
                 if not (data := secure.recv(65536)):
                     return
-                said += data
-            self.seen.append((secure.selected_alpn_protocol(), said[:3] == b"PRI"))
-            if not said.startswith(b"PRI"):
+                received += data
+            self.seen.append((secure.selected_alpn_protocol(), received[:3] == b"PRI"))
+            if not received.startswith(b"PRI"):
                 secure.sendall(REPLY)
                 secure.unwrap()
 

@@ -354,8 +354,8 @@ def test_tcp_options_can_be_set_and_are_what_was_asked():
     with socket.socket() as sock:
         for level, option, value in TCP_OPTIONS:
             sock.setsockopt(level, option, value)
-            said = sock.getsockopt(level, option)
-            assert said == value if value != 1 else said
+            actual = sock.getsockopt(level, option)
+            assert actual == value if value != 1 else actual
     assert len(TCP_OPTIONS) == 5
 
 

@@ -230,10 +230,10 @@ def test_an_unusable_proxy_fails_the_request_that_needs_it_and_shows_nothing(nam
     explicit, environ = (address, {}) if name == "proxy" else (None, {name: address})
     with pytest.raises(ConfigurationError) as caught:
         proxy_for(URL, explicit=explicit, environ=environ)
-    said = "".join(traceback.format_exception(caught.value, chain=True))
+    trace = "".join(traceback.format_exception(caught.value, chain=True))
     assert name in str(caught.value)
     assert "http://user:password@host:3128" in str(caught.value)
-    assert SECRET not in said
+    assert SECRET not in trace
     assert caught.value.__cause__ is None
 
 

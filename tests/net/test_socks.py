@@ -213,17 +213,17 @@ def test_connections_through_it_age_too(front, server, monkeypatch):
 
 def test_the_socket_is_told_what_every_socket_is(server, monkeypatch):
     """Of the sync front; what httpx is told is a test of its own."""
-    told = []
+    options = []
 
     class Told(socket.socket):
         def connect(self, address):
-            told.append([self.getsockopt(level, option) for level, option, _ in TCP_OPTIONS])
+            options.append([self.getsockopt(level, option) for level, option, _ in TCP_OPTIONS])
             super().connect(address)
 
     with Socks() as proxy, llmnet.Client(**at(server, proxy=proxy.url())) as client:
         monkeypatch.setattr("llmnet.transports.sync.connection.socket.socket", Told)
         client.chat("hi")
-    assert all(told[0])
+    assert all(options[0])
 
 
 # -- the sessions -------------------------------------------------------------------------------------------------------

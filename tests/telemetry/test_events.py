@@ -26,14 +26,14 @@ pytestmark = pytest.mark.threads
 def test_each_way_to_end_is_told_counted_and_written_once(front, server, caplog, row):
     caplog.set_level(logging.DEBUG, logger="llmnet")
     server.script(*row.script)
-    heard, caught = Heard(front), None
-    with heard.client(**at(server, **{"retry": QUICK, **row.fields})) as client:
+    received, caught = Heard(front), None
+    with received.client(**at(server, **{"retry": QUICK, **row.fields})) as client:
         try:
             row.act(Stage(front, server, client))
         except Exception as error:
             caught = error
-        eventually(lambda: sum(type(event) is CallFinished for event in heard) == len(row.ends))
-    ended = heard.ended()
+        eventually(lambda: sum(type(event) is CallFinished for event in received) == len(row.ends))
+    ended = received.ended()
     assert sorted((event.outcome, len(event.attempts)) for event in ended) == sorted(row.ends)
     if caught is not None and ended and ended[-1].error is not None:
         assert ended[-1].error in (caught, caught.__context__)
@@ -45,8 +45,8 @@ def test_each_way_to_end_is_told_counted_and_written_once(front, server, caplog,
 
 def test_a_close_that_is_itself_cut_short_is_told_all_the_same(front, server, monkeypatch):
     server.script(HELD)
-    heard = Heard(front)
-    with heard.client(**at(server)) as client:
+    received = Heard(front)
+    with received.client(**at(server)) as client:
         stream = client.stream_chat("hi")
         next(stream)
         with monkeypatch.context() as patch:
@@ -54,7 +54,7 @@ def test_a_close_that_is_itself_cut_short_is_told_all_the_same(front, server, mo
             patch.setattr(raw, "close" if front.name == "sync" else "aclose", fail)
             with pytest.raises(ZeroDivisionError):
                 stream.close()
-        (last,) = heard.ended()
+        (last,) = received.ended()
         assert (last.outcome, last.error) == ("closed", None)
 
 
@@ -110,10 +110,10 @@ WAYS = [
 )
 def test_a_call_ended_from_outside_is_cancelled(front, server, caplog, point, end):
     caplog.set_level(logging.DEBUG, logger="llmnet")
-    heard = Heard(front)
-    with point(heard, server) as at_point:
+    received = Heard(front)
+    with point(received, server) as at_point:
         end(at_point, front)
-    ended = heard.ended()
+    ended = received.ended()
     last = ended[-1]
     assert (last.outcome, len(last.attempts)) == ("cancelled", POINTS[point])
     assert isinstance(last.error, asyncio.CancelledError | KeyboardInterrupt | llmnet.LLMNetError)
@@ -164,8 +164,8 @@ SAID = [
 def test_whatever_a_server_does_the_events_follow_the_grammar(front, server, script, streams):
     server.reset()
     server.script(*script)
-    heard, well = Heard(front), []
-    with heard.client(**at(server, retry=QUICK)) as client:
+    received, well = Heard(front), []
+    with received.client(**at(server, retry=QUICK)) as client:
         for stream in streams:
             try:
                 list(client.stream_chat("hi")) if stream else client.chat("hi")
@@ -173,7 +173,7 @@ def test_whatever_a_server_does_the_events_follow_the_grammar(front, server, scr
                 well.append(error)
             else:
                 well.append(None)
-    ended = heard.ended()
+    ended = received.ended()
     assert [event.error for event in ended] == well
     assert [event.stream for event in ended] == streams
     agrees(client.stats, ended)

@@ -31,10 +31,10 @@ def test_a_hook_that_raises_breaks_nothing_and_is_logged_without_its_words(front
             try:
                 row.act(Stage(front, server, client))
             except Exception as error:
-                said = type(error)
+                raised = type(error)
             else:
-                said = None
-        results.append((said, [(entry.outcome, entry.calls) for entry in client.stats], server.request_count))
+                raised = None
+        results.append((raised, [(entry.outcome, entry.calls) for entry in client.stats], server.request_count))
     assert results[0] == results[1]
     failures = lines(caplog, logging.ERROR)
     assert bool(failures) == bool(row.ends)
@@ -51,39 +51,39 @@ def test_what_is_no_exception_goes_through_and_nothing_is_left_taken(front, serv
     """Ctrl-C, `sys.exit` and a task's cancellation mean the caller, wherever they come."""
 
     def hook(event):
-        heard(event)
+        received(event)
         if type(event) is kind:
             raise Stop
 
-    heard = Heard()
+    received = Heard()
     with front.client(**at(server, on_event=hook, max_concurrent=1)) as client:
         stream = client.stream_chat("hi")
         with pytest.raises(Stop):
             list(stream)
         assert points.ended(client, server)
         del stream
-    (last,) = heard.ended()
+    (last,) = received.ended()
     assert last.outcome == ("ok" if kind is CallFinished else "cancelled")
     assert client.stats.calls == 1
 
 
 @pytest.mark.parametrize("kind", [KeyboardInterrupt, SystemExit])
 def test_what_is_no_exception_ends_nothing_where_there_is_no_call_any_more(front, server, caplog, kind):
-    """A finalizer's events are told on a thread of its own: others wait there, and nobody above could be told."""
+    """A finalizer's events have a thread of their own: what its hook raises is logged, and the next event follows."""
 
     def hook(event):
         if isinstance(event, CallFinished):
-            heard.append(event)
+            received.append(event)
             raise kind
 
-    heard = []
+    received = []
     with front.client(**at(server, on_event=hook)) as client:
         streams = [client.stream_chat("hi") for _ in range(3)]
         for stream in streams:
             next(stream)
         del stream
         streams.clear()
-        eventually(lambda: len(heard) == 3)
+        eventually(lambda: len(received) == 3)
         eventually(lambda: len(lines(caplog, logging.ERROR)) == 3)
 
 
@@ -101,15 +101,15 @@ def test_a_progress_that_a_finalizer_has_called_is_logged_whatever_it_raises(cap
 
 
 def test_a_child_with_a_hook_of_its_own_is_heard_there_alone(front, server):
-    heard, own = Heard(front), Heard()
-    with heard.client(**at(server)) as client:
+    received, own = Heard(front), Heard()
+    with received.client(**at(server)) as client:
         stage = Stage(front, server, client)
         for child in (client.with_options(on_event=own), client.with_options(on_event=None)):
             stage.done(child.chat("hi"))
-        assert (len(heard), len(own.ended())) == (0, 1)
+        assert (len(received), len(own.ended())) == (0, 1)
         stage.done(client.with_options(model="n").chat("hi"))
         client.chat("hi")
-        assert ([event.model for event in heard.ended()], len(own.ended())) == (["n", "m"], 1)
+        assert ([event.model for event in received.ended()], len(own.ended())) == (["n", "m"], 1)
         assert client.stats.calls == 4
 
 
@@ -138,16 +138,16 @@ def test_a_stream_closed_at_its_first_and_last_chunk_has_one_attempt(front, serv
     """Some servers answer a stream with plain JSON: its one chunk comes when the reply is whole."""
 
     def hook(event):
-        heard(event)
+        received(event)
         if type(event) is FirstToken and front.name == "sync":
             stream.close()
 
     server.script(Reply(body={"choices": [{"message": {"content": "hi"}, "finish_reason": "stop"}]}))
-    heard = Heard()
+    received = Heard()
     with front.client(**at(server, on_event=hook)) as client:
         stream = client.stream_chat("hi")
         assert [chunk.content for chunk in stream] == ([] if front.name == "sync" else ["hi"])
-        (last,) = heard.ended()
+        (last,) = received.ended()
         assert (last.outcome, len(stream.meta.attempts)) == ("closed" if front.name == "sync" else "ok", 1)
 
 
@@ -157,7 +157,7 @@ def test_a_hook_may_use_what_it_is_told_of(front, server, kind, what):
     """It counts, cancels its stream, closes it or the whole client, in the midst of the call."""
 
     def hook(event):
-        heard(event)
+        received(event)
         if type(event) is kind:
             seen.append(client.stats.calls)
             if what == "cancel":
@@ -169,7 +169,7 @@ def test_a_hook_may_use_what_it_is_told_of(front, server, kind, what):
         inner = getattr(thing, "_stream", getattr(thing, "_client", thing))
         inner.close() if front.name == "sync" else ending.append(asyncio.ensure_future(inner.aclose()))
 
-    heard, seen, ending = Heard(), [], []
+    received, seen, ending = Heard(), [], []
     with front.client(**at(server, on_event=hook, max_concurrent=1)) as client:
         stream = client.stream_chat("hi")
         with contextlib.suppress(llmnet.LLMNetError):
@@ -178,4 +178,4 @@ def test_a_hook_may_use_what_it_is_told_of(front, server, kind, what):
     assert seen == [kind is CallFinished]
     at_once = what == "cancel" or (what != "stats" and front.name == "sync")
     assert server.request_count == 0 or not (at_once and kind in (CallQueued, AttemptStarted))
-    assert len(heard.ended()) == client.stats.calls == 1
+    assert len(received.ended()) == client.stats.calls == 1

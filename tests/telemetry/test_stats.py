@@ -80,15 +80,15 @@ def parsed(text):
     assert text == "" or text.endswith("\n")
     for line in text.split("\n")[:-1]:
         if meta := META.fullmatch(line):
-            word, family, said = meta.groups()
+            word, family, text = meta.groups()
             assert word not in families.setdefault(family, {})
-            families[family][word] = said
+            families[family][word] = text
             continue
         name, labels, value = SAMPLE.fullmatch(line).groups()
         last = list(families)[-1]
         assert name in [last + suffix for suffix in SUFFIXES[families[last]["TYPE"]]]
         assert list(families[last]) == ["HELP", "TYPE"]
-        key = frozenset((label, unescaped(said)) for label, said in pairs(labels))
+        key = frozenset((label, unescaped(text)) for label, text in pairs(labels))
         assert key not in metrics.setdefault(name, {})
         metrics[name][key] = float(value)
     return metrics
@@ -101,8 +101,8 @@ def pairs(labels):
     return found
 
 
-def unescaped(said):
-    return re.sub(r"\\(.)", lambda escape: {"n": "\n"}.get(escape[1], escape[1]), said)
+def unescaped(text):
+    return re.sub(r"\\(.)", lambda escape: {"n": "\n"}.get(escape[1], escape[1]), text)
 
 
 odd = st.text(st.characters(exclude_categories=["Cs"]), max_size=8) | st.sampled_from(
@@ -131,9 +131,9 @@ def test_the_text_says_what_was_counted_whatever_a_model_is_called(events):
 
 def in_buckets(metrics, name, key, histogram):
     """Buckets add up: each holds all below it, the last one all."""
-    said = [metrics[f"{name}_bucket"][key | {("le", le)}] for le in (*map(str, histogram.bounds), "+Inf")]
-    assert said == [sum(histogram.counts[: n + 1]) for n in range(len(histogram.counts))]
-    assert said[-1] == metrics[f"{name}_count"][key] == histogram.count
+    counts = [metrics[f"{name}_bucket"][key | {("le", le)}] for le in (*map(str, histogram.bounds), "+Inf")]
+    assert counts == [sum(histogram.counts[: n + 1]) for n in range(len(histogram.counts))]
+    assert counts[-1] == metrics[f"{name}_count"][key] == histogram.count
     assert metrics[f"{name}_sum"][key] == histogram.total
 
 
