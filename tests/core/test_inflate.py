@@ -51,6 +51,8 @@ WHOLE = {
     "zlib": ("deflate", zlib.compress(TEXT)),
     "zlib, stored": ("deflate", zlib.compress(TEXT, 0)),
     "zlib, rubbish": ("deflate", zlib.compress(TEXT) + zlib.compress(TEXT)),
+    "zlib called gzip": ("gzip", zlib.compress(TEXT)),
+    "gzip called deflate": ("deflate", gzip.compress(TEXT)),
     "raw": ("deflate", raw(TEXT)),
     "raw, rubbish": ("deflate", raw(TEXT) + b"x\x9c"),
     "stacked": ("gzip, gzip", gzip.compress(members(TEXT, 30))),
