@@ -39,7 +39,7 @@ ON_USE = {
 # The one room of each library.
 LIBRARIES = {
     "requests": {f"transports/sync/{part}.py" for part in ("transport", "reply", "retry", "pool", "factory")},
-    "urllib3": {f"transports/sync/{part}.py" for part in ("connection", "retry", "pool", "factory")},
+    "urllib3": {f"transports/sync/{part}.py" for part in ("connection", "reply", "retry", "pool", "factory")},
     "httpx": {f"transports/aio/{part}.py" for part in ("transport", "reply", "factory", "pool")},
     "httpcore": {f"transports/aio/{part}.py" for part in ("dial", "pool", "goaway")},
     "socksio": {"net/socks.py"},

@@ -38,16 +38,18 @@ class Shared:
         self._live: weakref.WeakSet[Call] = weakref.WeakSet()
         self.late = Late()
 
-    def renew(self) -> None:
+    def after_fork(self) -> None:
         """Begin anew in a forked child: slots and locks belong to threads that it lacks, calls to its parent."""
         for call in list(self._live):
-            call.orphan(APIConnectionError("the process was forked while the call was under way", retryable=False))
+            call.interruption.orphan(
+                APIConnectionError("the process was forked while the call was under way", retryable=False)
+            )
         self._begin()
         self.queue.reset()
         self.rng.seed()
-        self.counters.renew()
+        self.counters.after_fork()
         for lasting in (*self._gates, *self._buckets):
-            lasting.renew()
+            lasting.after_fork()
 
     def count(self, n: int) -> None:
         """So many more HTTP requests were sent; one less where a connection turns out to have been dead."""

@@ -42,9 +42,9 @@ class Secrets:
         self._lasting = {value: needles(value) for value in values if value and len(value) >= SHORTEST}
         self._newest: dict[str, tuple[Needle, ...]] = {}
         self._needles = _flat(self._lasting)
-        self.renew()
+        self.after_fork()
 
-    def renew(self) -> None:
+    def after_fork(self) -> None:
         """Begin with a free lock: in a forked child the thread that may have held it is gone."""
         self._lock = threading.RLock()
 

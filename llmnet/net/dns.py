@@ -114,9 +114,9 @@ class _InFlight:
     """The lookups that have not ended, by name and port; one for the process, and `_lock` guards them."""
 
     def __init__(self) -> None:
-        self.renew()
+        self.after_fork()
 
-    def renew(self) -> None:
+    def after_fork(self) -> None:
         """Begin empty: in a forked child no thread works on the parent's lookups, and one may have held the lock."""
         self._lock = threading.RLock()
         self._lookups: dict[_Key, Lookup] = {}
@@ -139,7 +139,7 @@ class _InFlight:
 
 _IN_FLIGHT = _InFlight()
 if hasattr(os, "register_at_fork"):
-    os.register_at_fork(after_in_child=_IN_FLIGHT.renew)
+    os.register_at_fork(after_in_child=_IN_FLIGHT.after_fork)
 
 
 def lookup(host: str, port: int) -> Lookup:

@@ -18,7 +18,7 @@ _PATIENCE = 5.0
 class Renewable(Protocol):
     """What knows how to begin anew."""
 
-    def renew(self) -> None:
+    def after_fork(self) -> None:
         """Begin anew; only the thread that has forked runs."""
 
 
@@ -27,7 +27,7 @@ R = TypeVar("R")
 Thing = TypeVar("Thing", bound=Renewable)
 
 
-def renewed_after_fork(thing: Thing) -> Thing:
+def register_after_fork(thing: Thing) -> Thing:
     """Have something renewed in every child that is forked while it lives."""
     _RENEWABLE.add(thing)
     return thing
@@ -69,7 +69,7 @@ whole = _Whole()
 def _in_child() -> None:
     whole.in_child()
     for thing in list(_RENEWABLE):
-        thing.renew()
+        thing.after_fork()
 
 
 if hasattr(os, "register_at_fork"):

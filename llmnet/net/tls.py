@@ -15,7 +15,7 @@ from dataclasses import dataclass
 from typing import Literal, NamedTuple, TypeAlias
 
 from llmnet.core.errors import APIConnectionError, ConfigurationError
-from llmnet.core.outcome import Fault, Outcome
+from llmnet.core.outcome import AttemptError, Outcome
 from llmnet.net.forks import whole
 
 Use: TypeAlias = Literal["sync", "async", "async h2"]
@@ -101,9 +101,9 @@ class _Contexts:
     def __init__(self) -> None:
         self._made: dict[tuple[Trust, Use], tuple[_Stamp, ssl.SSLContext]] = {}
         self._warned = False
-        self.renew()
+        self.after_fork()
 
-    def renew(self) -> None:
+    def after_fork(self) -> None:
         """Begin with a free lock: in a forked child the thread that may have held it is gone."""
         self._lock = threading.RLock()
 
@@ -129,7 +129,7 @@ class _Contexts:
 
 _CONTEXTS = _Contexts()
 if hasattr(os, "register_at_fork"):
-    os.register_at_fork(after_in_child=_CONTEXTS.renew)
+    os.register_at_fork(after_in_child=_CONTEXTS.after_fork)
 
 
 def _stamp(trust: Trust) -> _Stamp:
@@ -212,14 +212,14 @@ def check_protocol(chosen: str | None, use: Use) -> None:
     """Check what a handshake has chosen; of a caller's own context it cannot be read before what it offers.
 
     Raises:
-        Fault: it is HTTP/2 where HTTP/1.1 is spoken; nothing was sent yet.
+        AttemptError: it is HTTP/2 where HTTP/1.1 is spoken; nothing was sent yet.
     """
     if chosen is not None and chosen not in _OFFERED[use]:
         said = (
             f"the TLS handshake chose {chosen}, but HTTP/1.1 is to be spoken: the SSLContext given as verify= offers "
             f"more; give one with set_alpn_protocols(['http/1.1']), or the CA's certificates as a PEM file"
         )
-        raise Fault(Outcome(APIConnectionError(said, phase="tls", retryable=False)))
+        raise AttemptError(Outcome(APIConnectionError(said, phase="tls", retryable=False)))
 
 
 _UNKNOWN_CA = (
@@ -240,7 +240,7 @@ _HINTS = {
     ),
     **dict.fromkeys(range(79, 94), _TOO_STRICT),
     9: "it is not valid yet: check the clock of this machine",
-    10: "it has expired: check the clock of this machine; if that is right, the server must renew its certificate",
+    10: "it has expired: check the clock of this machine; if that is right, the server must after_fork its certificate",
 }
 
 

@@ -143,7 +143,7 @@ def play(front, name, fields, ask):
     print(f"=== {name}", flush=True)
 
     def act(client):
-        show("client", f"{client!r} {client.config!r} {client.resolved!r} {client.with_options(model='n')!r}")
+        show("client", f"{client!r} {client.config!r} {client._resolved!r} {client.with_options(model='n')!r}")
         return ask(client)
 
     options = {

@@ -8,7 +8,7 @@ from collections.abc import AsyncGenerator, Awaitable, Callable
 from types import AsyncGeneratorType
 from typing import Generic, TypeVar, cast
 
-from llmnet.net.forks import abandon, renewed_after_fork
+from llmnet.net.forks import abandon, register_after_fork
 from llmnet.transports.aio.wait import finish, once
 
 T = TypeVar("T")
@@ -59,13 +59,13 @@ class PerLoop(Generic[T]):
     def __init__(self, make: Callable[[], T], close: Callable[[T], Awaitable[None]]) -> None:
         self._make, self._close = make, close
         self._begin()
-        renewed_after_fork(self)
+        register_after_fork(self)
 
     def _begin(self) -> None:
         self._lock = threading.RLock()
         self._kept: weakref.WeakKeyDictionary[asyncio.AbstractEventLoop, Guest[T]] = weakref.WeakKeyDictionary()
 
-    def renew(self) -> None:
+    def after_fork(self) -> None:
         """Begin with no value, in a forked child: those of the parent belong to loops that it lacks."""
         abandon(self._kept)
         self._begin()
