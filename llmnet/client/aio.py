@@ -8,13 +8,14 @@ from llmnet.client.aio_driver import Driver
 from llmnet.client.aio_stream import AsyncChatStream
 from llmnet.client.base import BaseClient, checked_callbacks
 from llmnet.client.multi_request import Embeddings, ModelList, MultiRequest, T
+from llmnet.client.shared import given_transport
 from llmnet.config.fields import ClientConfig, ClientFields
 from llmnet.core.bounds import Timeout
 from llmnet.core.call import Call
 from llmnet.core.chat import ChatResponse, EmbeddingResponse, ModelInfo, StreamCallbacks, StreamChunk
 from llmnet.core.errors import LLMNetError
-from llmnet.transports.aio import wait
-from llmnet.transports.aio.transport import Transport
+from llmnet.core.transport import AsyncTransport
+from llmnet.transports.aio import transport, wait
 
 if TYPE_CHECKING:
     from llmnet.batch.progress import Progress
@@ -39,7 +40,7 @@ class AsyncClient(BaseClient):
     def __init__(self, model_or_config: str | ClientConfig | None = None, /, **fields: Unpack[ClientFields]) -> None:
         super().__init__(model_or_config, **fields)
         self._waits, config = wait.AsyncWait(), self.config
-        self._transport = Transport(
+        self._transport: AsyncTransport = given_transport(config, "aclose") or transport.Transport(
             proxy=config.proxy, verify=config.verify, pool_size=config.max_concurrent, http2=config.http2
         )
 

@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING, Any, Self, Unpack
 
 from llmnet.client.base import BaseClient, checked_callbacks
 from llmnet.client.multi_request import Embeddings, ModelList, MultiRequest, T
+from llmnet.client.shared import given_transport
 from llmnet.client.sync_driver import Driver
 from llmnet.client.sync_stream import ChatStream
 from llmnet.config.fields import ClientConfig, ClientFields
@@ -13,8 +14,8 @@ from llmnet.core.bounds import Timeout
 from llmnet.core.call import Call
 from llmnet.core.chat import ChatResponse, EmbeddingResponse, ModelInfo, StreamCallbacks, StreamChunk
 from llmnet.core.errors import LLMNetError
-from llmnet.transports.sync import wait
-from llmnet.transports.sync.transport import Transport
+from llmnet.core.transport import Transport
+from llmnet.transports.sync import transport, wait
 
 if TYPE_CHECKING:
     from llmnet.batch.progress import Progress
@@ -39,7 +40,7 @@ class Client(BaseClient):
     def __init__(self, model_or_config: str | ClientConfig | None = None, /, **fields: Unpack[ClientFields]) -> None:
         super().__init__(model_or_config, **fields)
         self._waits, config = wait.SyncWait(), self.config
-        self._transport = Transport(
+        self._transport: Transport = given_transport(config, "close") or transport.Transport(
             proxy=config.proxy, verify=config.verify, pool_size=config.max_concurrent, http2=config.http2
         )
 
