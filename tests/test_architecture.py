@@ -131,6 +131,18 @@ def test_each_library_has_one_room(path):
             assert module(path) in LIBRARIES[library], f"{module(path)} imports {name}"
 
 
+# Who waits for a call's turn, and who makes calls of other people's requests.
+SEE_CALLS = {"wait.py", "factory.py"}
+UNSEEN = ("call", "admission", "judge", "route")
+
+
+@pytest.mark.parametrize("path", sorted(ROOT.glob("transports/[as]*/*.py")), ids=module)
+def test_a_transport_sees_the_exchange_alone(path):
+    """Neither calls nor queue, gate and policy: `core.transport` says what it is for."""
+    seen = {name for name, _, _ in imports(path) if name.startswith(tuple(f"llmnet.core.{part}" for part in UNSEEN))}
+    assert path.name in SEE_CALLS or not seen
+
+
 def requirements():
     """(name, bounds) of what pyproject.toml asks for at runtime, its extras included."""
     project = tomllib.loads((pathlib.Path(__file__).parent.parent / "pyproject.toml").read_text())["project"]

@@ -213,8 +213,8 @@ class AsyncClient(BaseClient):
     def _driver(self, call: Call) -> Driver:
         return Driver(self._transport, self._waits, call)
 
-    async def _run(self, call: Call) -> Any:
-        return await self._driver(call).run()
+    def _run(self, call: Call) -> Any:
+        return self._driver(call).run()
 
     async def _notify(self, stream: AsyncChatStream, callbacks: StreamCallbacks) -> ChatResponse:
         try:

@@ -125,7 +125,7 @@ class BaseClient:
 
     def _chat_call(self, messages: Any, params: Mapping[str, Any], *, stream: bool, whole: bool = False) -> Call:
         given = dict(params)
-        timeout, extra = (given.pop(name, None) for name in ("timeout", "extra_headers"))
+        timeout, extra = given.pop("timeout", None), given.pop("extra_headers", None)
         headers = checked_headers(extra, "extra_headers")
         checked_timeout(timeout)
         extras = take_extras(given)

@@ -125,7 +125,8 @@ class Bounds:
     def start(self, phase: TimeoutPhase) -> None:
         """Begin a phase: its own bound counts from now."""
         self.phase = phase
-        self._limit = _seconds(getattr(self._timeout, phase))
+        limit: float | None = getattr(self._timeout, phase)
+        self._limit = math.inf if limit is None else limit
         self._mark = self.clock()
         if self._mark < self._end:
             self._seen = math.inf

@@ -33,7 +33,7 @@ class Call:
         bounds: how long each part may take.
         judge: what is sent again.
         admission: when it may be sent.
-        record: who is told.
+        record: notes what happens, and notifies a listener.
         wall: the Unix time.
         read: reads the JSON of a reply that is no chat.
 

@@ -122,6 +122,6 @@ class Exchange:
         return judge(outcome)
 
     def expired(self, detail: str = "") -> LLMNetError:
-        """The error of a wait that ran into its bound, with what is to be said of it, or of the stop that ended it."""
+        """The error of a wait that ran into its bound, with some detail, or that of the stop that ended it."""
         arrived = self.reply.arrived
         return self._stop.expired(detail or (f"after {arrived} bytes of the body" if arrived else ""))

@@ -21,7 +21,7 @@ from llmnet.core.events import (
     Listener,
     Throttled,
 )
-from llmnet.core.http import Attempt, Headers, Meta, request_id_of
+from llmnet.core.http import NO_HEADERS, Attempt, Headers, Meta, request_id_of
 from llmnet.core.retry import Decision
 
 _numbers = itertools.count(1)
@@ -32,9 +32,9 @@ class Record:
 
     Args:
         bounds: whose clock is read.
-        listener: who is told, or `None`.
+        listener: who is notified, or `None`.
         facts: provider, host, model, and whether it is a stream: what all events of the call say.
-        count: is told of each request that goes out.
+        count: takes each request that goes out.
 
     Attributes:
         meta: how the call went so far.
@@ -79,7 +79,7 @@ class Record:
 
     @property
     def over(self) -> bool:
-        """Whether the end was told."""
+        """Whether the end was noted."""
         return self._end.locked()
 
     def queued(self) -> None:
@@ -91,7 +91,7 @@ class Record:
     def attempt(self) -> None:
         """An attempt begins; what came of the one before is forgotten."""
         meta = self.meta
-        meta.status, meta.request_id, meta.headers = None, None, Headers()
+        meta.status, meta.request_id, meta.headers = None, None, NO_HEADERS
         self._attempt_at = self._bounds.elapsed()
         if not self._number:
             meta.queued = self._attempt_at

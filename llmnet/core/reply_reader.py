@@ -14,7 +14,7 @@ from llmnet.core.errors import (
     InvalidResponseError,
     LLMNetError,
 )
-from llmnet.core.http import Headers
+from llmnet.core.http import NO_HEADERS, Headers
 from llmnet.core.inflate import MAX_BODY_BYTES, Inflater
 from llmnet.core.json import decode, readable
 from llmnet.core.outcome import AttemptError, Outcome
@@ -44,7 +44,7 @@ class ReplyReader:
     ) -> None:
         self.form, self.stream = form, stream
         self.status: int | None = None
-        self.headers = Headers()
+        self.headers = NO_HEADERS
         self.draft = Draft(asked)
         self.kind: Kind | None = None
         self.value: Any = None

@@ -34,4 +34,5 @@ class Route:
 
     def authorise(self, request: Request, key: str | None) -> Request:
         """The request of one attempt, with its credential."""
-        return self.form.authorise(request, key).with_headers(self.headers)
+        signed = self.form.authorise(request, key)
+        return signed.with_headers(self.headers) if self.headers else signed

@@ -63,7 +63,7 @@ class Stop:
         """
         with self._lock:
             self._wake = wake
-        if wake is not None:
+        if wake is not None and self.error is not None:
             self.raise_if_stopped()
 
     def raise_if_stopped(self) -> None:
@@ -81,11 +81,12 @@ class Stop:
         Raises:
             AttemptError: somebody has stopped the call.
         """
-        self.raise_if_stopped()
+        if self.error is not None:
+            self.raise_if_stopped()
         return self.bounds.remaining()[1]
 
     def expired(self, detail: str = "") -> LLMNetError:
-        """The error of a wait that ran into its bound, with what is to be said of it, or of the stop that ended it."""
+        """The error of a wait that ran into its bound, with some detail, or that of the stop that ended it."""
         return self.error or self.bounds.error(detail)
 
     def stop(self, error: LLMNetError, ending: Ending = "cancelled") -> None:

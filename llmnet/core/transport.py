@@ -25,7 +25,7 @@ repeats nothing itself: one `send` is one request.
 """
 
 from collections.abc import AsyncIterator, Awaitable, Iterator
-from typing import Protocol, runtime_checkable
+from typing import Protocol
 
 from llmnet.core.bounds import Bounds
 from llmnet.core.exchange import Exchange
@@ -50,7 +50,6 @@ class OpenReply(Protocol):
         """Give the connection back, or close it where the body was not read to its end; idempotent."""
 
 
-@runtime_checkable
 class Transport(Protocol):
     """Carries the requests of a sync client, from any number of threads."""
 
@@ -78,7 +77,6 @@ class AsyncOpenReply(Protocol):
         """Give the connection back, or close it where the body was not read to its end; idempotent."""
 
 
-@runtime_checkable
 class AsyncTransport(Protocol):
     """Carries the requests of an async client, from any number of event loops."""
 

@@ -22,8 +22,8 @@ _LOCAL = frozenset({errno.EMFILE, errno.ENFILE, errno.ENOBUFS, errno.ENOMEM, _PO
 _NO_SUCH_NAME = frozenset(
     getattr(socket, name) for name in ("EAI_NONAME", "EAI_NODATA", "EAI_FAIL") if hasattr(socket, name)
 )
-# What the server said is no HTTP: a slip that another attempt may be spared, or a head that it would send again.
-_SLIPS = re.compile(r"BadStatusLine|illegal status line|illegal chunk header")
+# What has come is no HTTP: garbled, which another attempt may be spared, or a head that would come again.
+_GARBLED = re.compile(r"BadStatusLine|illegal status line|illegal chunk header")
 _VIOLATIONS = (
     *("LineTooLong", "InvalidHeader", "Receive buffer too long", "conflicting Content-Length"),
     "without a pending proposal",  # to switch protocols, of a 101 that nobody asked for
@@ -50,10 +50,10 @@ def outcome_of(error: BaseException, exchange: Exchange, *, proxied: bool = Fals
         return Outcome(ours)
     if _timed_out(chain, exchange):
         return Outcome(_from(exchange.expired(), error))
-    text = said(error, chain)
-    slip, violation = _slip(text)
-    stale = _not_begun(text, exchange) and not (exchange.received or slip or violation or proxied)
-    once = exchange.sent and (slip or _cut_short(exchange))
+    text = root_cause(error, chain)
+    garbled, violation = _garbled(text)
+    stale = _not_begun(text, exchange) and not (exchange.received or garbled or violation or proxied)
+    once = exchange.sent and (garbled or _cut_short(exchange))
     return Outcome(_from(_lost(error, chain, exchange, proxied=proxied), error), stale=stale, once=once)
 
 
@@ -68,9 +68,9 @@ def _cut_short(exchange: Exchange) -> bool:
     return exchange.uploading and len(exchange.request.body or b"") > AT_ONCE
 
 
-def _slip(text: str) -> tuple[bool, bool]:
-    """Whether the server has said what is no HTTP: a slip, or a head that it would send again."""
-    return _SLIPS.search(text) is not None, any(sign in text for sign in _VIOLATIONS)
+def _garbled(text: str) -> tuple[bool, bool]:
+    """Whether what has come is no HTTP: garbled by accident, or a head that would come again."""
+    return _GARBLED.search(text) is not None, any(sign in text for sign in _VIOLATIONS)
 
 
 def _timed_out(chain: list[BaseException], exchange: Exchange) -> bool:
@@ -85,7 +85,7 @@ def _from(ours: LLMNetError, theirs: BaseException) -> LLMNetError:
 
 
 def _lost(error: BaseException, chain: list[BaseException], exchange: Exchange, *, proxied: bool) -> LLMNetError:
-    text = said(error, chain)
+    text = root_cause(error, chain)
     known = _known(chain, text, exchange)
     if proxied and (known is None or known.phase != "connect"):
         final = not known.retryable if known else _PROXY_REFUSES.search(text) is not None
@@ -118,7 +118,7 @@ def _broken(text: str, exchange: Exchange) -> LLMNetError:
     if reply.kind is None:
         if _cut_short(exchange):
             return _connection(f"the connection was lost while the request was sent: {text}", "send")
-        _, broken = _slip(text)
+        _, broken = _garbled(text)
         return _connection(f"the connection was lost before the reply: {text}", "response", final=broken)
     if reply.kind == "events":
         return IncompleteStreamError(f"the stream was lost after {reply.arrived} bytes: {text}")
@@ -135,7 +135,7 @@ def _no_tls(chain: list[BaseException]) -> bool:
     return any(sign in str(one) for one in chain for sign in signs)
 
 
-def said(error: BaseException, chain: list[BaseException]) -> str:
+def root_cause(error: BaseException, chain: list[BaseException]) -> str:
     """The root cause in its own words, with its class."""
     root = next((one for one in chain if isinstance(one, OSError) and one.errno), error)
     deepest = root if root is not error else chain[-1]

@@ -70,9 +70,9 @@ def _ask(function: Callable[[], Any], answer: "Future[Any]") -> None:
 
 def loud(error: StopIteration | StopAsyncIteration) -> RuntimeError:
     """What stands for an exception that would end the caller's loop without a word, as in generators (PEP 479)."""
-    said = RuntimeError(f"the callable api_key raised {type(error).__name__}")
-    said.__cause__ = error
-    return said
+    failure = RuntimeError(f"the callable api_key raised {type(error).__name__}")
+    failure.__cause__ = error
+    return failure
 
 
 if hasattr(os, "register_at_fork"):

@@ -42,11 +42,11 @@ class Admission:
         """
         now = self._bounds.clock()
         phase, left = self._bounds.remaining()
-        told = self._gate.told(now)
-        wait = told if told > self._longest else self._turn.wait(now, self._resume_at, left)
-        if wait >= left or told > self._longest:
+        hint = self._gate.hint(now)
+        wait = hint if hint > self._longest else self._turn.wait(now, self._resume_at, left)
+        if wait >= left or hint > self._longest:
             detail = f"the {phase} bound has {left:.1f}s left and max_retry_after is {self._longest:g}s"
-            held = self._gate.refusal.error(max(wait, told), detail) if left > 0 else self._bounds.error()
+            held = self._gate.refusal.error(max(wait, hint), detail) if left > 0 else self._bounds.error()
             raise AttemptError(Outcome(held, final=True))
         if wait > 0:
             self.settle()

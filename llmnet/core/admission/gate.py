@@ -74,7 +74,7 @@ class Gate:
         self._lock = threading.RLock()
 
     def shut(self, until: float, step: float, refusal: Refusal = Refusal()) -> None:
-        """Shut the gate until a moment of the monotonic clock; it never opens earlier than it was told before."""
+        """Shut the gate until a moment of the monotonic clock; it never opens earlier than was said before."""
         with self._lock:
             if until > self.until:
                 self.refusal, self.until, self._step, self._turns = refusal, until, step, 0
@@ -83,7 +83,7 @@ class Gate:
         """Seconds until the gate opens; 0.0 where it is open."""
         return max(0.0, self.until - now)
 
-    def told(self, now: float) -> float:
+    def hint(self, now: float) -> float:
         """Seconds that the server asks to wait, as far as it named a moment and the gate is still shut for it."""
         return max(0.0, self.refusal.until - now) if self.refusal.until is not None and self.wait(now) else 0.0
 

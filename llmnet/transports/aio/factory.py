@@ -2,7 +2,7 @@
 
 import functools
 import os
-from collections.abc import Mapping
+from collections.abc import Coroutine, Mapping
 from typing import Any, Self
 
 import httpx
@@ -117,7 +117,7 @@ def _seconds(request: httpx.Request, default: float) -> Seconds:
     return connect if same else (connect, read)
 
 
-async def _sent(request: httpx.Request, client: Client, extensions: Mapping[str, Any]) -> httpx.Response:
+def _sent(request: httpx.Request, client: Client, extensions: Mapping[str, Any]) -> Coroutine[Any, Any, httpx.Response]:
     """Send once; the caller's request is left as it is, for httpx makes those of redirects from it."""
     ours = httpx.Request(
         request.method,
@@ -126,7 +126,7 @@ async def _sent(request: httpx.Request, client: Client, extensions: Mapping[str,
         stream=request.stream,
         extensions={**request.extensions, **extensions},
     )
-    return await client.transport.handle_async_request(ours)
+    return client.transport.handle_async_request(ours)
 
 
 def _response(reply: OpenReply, exchange: Exchange, request: httpx.Request) -> httpx.Response:

@@ -74,9 +74,9 @@ class Transport:
         self._proxy, self._verify, self._pool_size, self._http2 = proxy, verify, pool_size, http2
         self._clients = PerLoop(ClientsByRoute, ClientsByRoute.aclose)
 
-    async def send(self, exchange: Exchange, bounds: Bounds) -> OpenReply:
+    def send(self, exchange: Exchange, bounds: Bounds) -> Coroutine[Any, Any, OpenReply]:
         """Send a request, and give the reply once its head is there (`core.transport`)."""
-        return await self.carry(exchange, functools.partial(_sent, exchange.request))
+        return self.carry(exchange, functools.partial(_sent, exchange.request))
 
     async def carry(
         self, exchange: Exchange, sent: Callable[["Client", dict[str, Any]], Coroutine[Any, Any, httpx.Response]]
@@ -116,11 +116,11 @@ class Transport:
         await self._clients.aclose()
 
 
-async def _sent(request: Request, client: Client, extensions: dict[str, Any]) -> httpx.Response:
+def _sent(request: Request, client: Client, extensions: dict[str, Any]) -> Coroutine[Any, Any, httpx.Response]:
     # As bytes: of texts httpx takes only ASCII.
     headers = [(name.encode(), value.encode("latin-1")) for name, value in request.headers.items()]
     theirs = httpx.Request(request.method, request.url, headers=headers, content=request.body, extensions=extensions)
-    return await client.send(theirs, stream=True)
+    return client.send(theirs, stream=True)
 
 
 def is_proxied(error: BaseException, scope: Scope) -> bool:

@@ -112,9 +112,13 @@ class Scope:
                 raise
             raise AttemptError(Outcome(self._stop.expired(self._detail))) from None
         finally:
-            _leave(task, outer)
-            self._disarm()
+            if outer is None:
+                del _HERE[task]
+            else:  # for the wait around this one
+                _HERE[task] = outer
             self._timeout = None
+            if self._timer is not None:
+                self._timer.cancel()
             self._stop.on_stop(None)
             if inspect.iscoroutine(step):
                 step.close()
@@ -122,16 +126,13 @@ class Scope:
     def arm(self) -> None:
         """Move the deadline to the nearest bound; a phase of the call has begun."""
         if self._timeout is not None:
-            self._disarm()
+            if self._timer is not None:
+                self._timer.cancel()
             left = self._stop.remaining()
             if left <= 0 and not self._stop.bounds.may_look():
                 self._end()
             elif not math.isinf(left):
                 self._timer = self._loop.call_later(max(left, 0.0), self._look, _TURNS)
-
-    def _disarm(self) -> None:
-        if self._timer is not None:
-            self._timer.cancel()
 
     def _look(self, turns: int) -> None:
         """The bound has expired, perhaps while the loop was busy: what has come by now has a few turns to be read."""
@@ -147,14 +148,6 @@ class Scope:
             self._timeout.reschedule(self._loop.time())
 
 
-def _leave(task: asyncio.Task[Any] | None, outer: Scope | None) -> None:
-    """A task has left its wait, perhaps for one around it."""
-    if outer is None:
-        del _HERE[task]
-    else:
-        _HERE[task] = outer
-
-
 def scope_here() -> Scope | None:
     """The wait that the running code is a step of."""
     return _HERE.get(asyncio.current_task())
@@ -168,7 +161,7 @@ def once(step: Awaitable[T], *, ending: bool = False) -> Generator[Any, Any, T]:
     would leave a connection open that nobody knows of. What it cancels itself, and takes back, is no end.
     """
     steps, task = step.__await__(), cast("asyncio.Task[Any]", asyncio.current_task())
-    go, late, heard = functools.partial(next, steps), None, math.inf
+    go, late, counted = functools.partial(next, steps), None, math.inf
     while True:
         try:
             waited = go()
@@ -182,11 +175,11 @@ def once(step: Awaitable[T], *, ending: bool = False) -> Generator[Any, Any, T]:
         try:
             yield waited
         except BaseException as error:  # noqa: BLE001 - it is passed on
-            again = ending or task.cancelling() > heard
+            again = ending or task.cancelling() > counted
             if again and waited is None and isinstance(error, asyncio.CancelledError):
                 late = error
             else:
-                go, heard = functools.partial(steps.throw, error), task.cancelling()
+                go, counted = functools.partial(steps.throw, error), task.cancelling()
 
 
 def call_soon(loop: asyncio.AbstractEventLoop, function: Callable[[], Any]) -> None:
@@ -240,9 +233,9 @@ async def _from_thread(source: Callable[[], Any]) -> Any:
 async def notify(callback: Callable[[Any], Any] | None, value: Any) -> None:
     """Call a callback, if there is one, and await what it gives."""
     if callback is not None:
-        said = callback(value)
-        if inspect.isawaitable(said):
-            await said
+        answer = callback(value)
+        if inspect.isawaitable(answer):
+            await answer
 
 
 def check_plain(callback: object, name: str) -> None:

@@ -83,15 +83,15 @@ class Bounded:
 
     def _say(self, sock: socket.socket, what: Talk) -> None:
         """Speak with a SOCKS proxy."""
-        heard: Any = None
+        answer: Any = None
         with contextlib.suppress(StopIteration):
             while True:
-                said, size = what.send(heard)
-                sock.sendall(said)
-                heard = b""
-                while len(heard) < size:
+                message, size = what.send(answer)
+                sock.sendall(message)
+                answer = b""
+                while len(answer) < size:
                     arm(sock, self.exchange.remaining())
-                    heard += sock.recv(size - len(heard)) or ended()
+                    answer += sock.recv(size - len(answer)) or ended()
         arm(sock, self.exchange.remaining())
 
     def _dialled(self, host: str, port: int) -> socket.socket:
