@@ -23,7 +23,9 @@ _HEAD = 12  # as far as the status goes
 _Selector = getattr(selectors, "PollSelector", selectors.SelectSelector)
 
 
-def upload(sock: Any, data: Any, exchange: Exchange, send: Callable[[Any], object], keep: Callable[[bytes], object]) -> None:
+def upload(
+    sock: Any, data: Any, exchange: Exchange, send: Callable[[Any], object], keep: Callable[[bytes], object]
+) -> None:
     """Send what a request consists of.
 
     Args:
