@@ -21,18 +21,16 @@ class Driver:
         value: what came of it.
     """
 
-    _bytes: AsyncIterator[bytes]
-
     def __init__(self, transport: AsyncTransport, waits: wait.AsyncWait, call: Call) -> None:
         self.call, self._transport, self._waits = call, transport, waits
-        self._reply: AsyncOpenReply | None = None
+        self._open: tuple[AsyncOpenReply, AsyncIterator[bytes]] | None = None
         self.value: Any = None
         self.over = False
 
     @property
     def is_open(self) -> bool:
         """Whether a reply is there to be read."""
-        return self._reply is not None
+        return self._open is not None
 
     async def run(self) -> Any:
         """Drive the call to its end; its value.
@@ -56,8 +54,8 @@ class Driver:
         """
         try:
             self.call.enter()
-            if self._reply is not None:
-                return await self._read()
+            if self._open is not None:
+                return await self._read(self._open[1])
             await self._send()
         except AttemptError as failure:
             await self.leave()
@@ -68,15 +66,15 @@ class Driver:
         call = self.call
         await self._waits.enter(call.admission, call.interruption)
         exchange = call.begin(await wait.ask_key(call.route.key, call.interruption))
-        self._reply = reply = await self._transport.send(exchange, call.bounds)
-        self._bytes = aiter(reply)
+        reply = await self._transport.send(exchange, call.bounds)
+        body = aiter(reply)
+        self._open = reply, body
         if exchange.head(reply.status, reply.headers) == "error":
-            body = await last_bytes(self._bytes, exchange, *ERROR_BODY)
-            raise AttemptError(Outcome(exchange.reply.fail(body)))
+            raise AttemptError(Outcome(exchange.reply.fail(await last_bytes(body, exchange, *ERROR_BODY))))
 
-    async def _read(self) -> list[StreamChunk]:
+    async def _read(self, body: AsyncIterator[bytes]) -> list[StreamChunk]:
         reader = self.call.current.reply
-        data = None if reader.done else await anext(self._bytes, None)
+        data = None if reader.done else await anext(body, None)
         chunks = reader.end() if data is None else reader.feed(data)
         if chunks and reader.stream:
             self.call.mark_delivered()
@@ -88,10 +86,10 @@ class Driver:
 
     async def leave(self) -> None:
         """Give connection and slot of an attempt back."""
-        reply, self._reply = self._reply, None
+        was_open, self._open = self._open, None
         try:
-            if reply is not None:
-                await reply.aclose()
+            if was_open is not None:
+                await was_open[0].aclose()
         finally:
             self.call.leave()
 

@@ -21,18 +21,16 @@ class Driver:
         value: what came of it.
     """
 
-    _bytes: Iterator[bytes]
-
     def __init__(self, transport: Transport, waits: wait.SyncWait, call: Call) -> None:
         self.call, self._transport, self._waits = call, transport, waits
-        self._reply: OpenReply | None = None
+        self._open: tuple[OpenReply, Iterator[bytes]] | None = None
         self.value: Any = None
         self.over = False
 
     @property
     def is_open(self) -> bool:
         """Whether a reply is there to be read."""
-        return self._reply is not None
+        return self._open is not None
 
     def run(self) -> Any:
         """Drive the call to its end; its value.
@@ -56,8 +54,8 @@ class Driver:
         """
         try:
             self.call.enter()
-            if self._reply is not None:
-                return self._read()
+            if self._open is not None:
+                return self._read(self._open[1])
             self._send()
         except AttemptError as failure:
             self.leave()
@@ -68,15 +66,15 @@ class Driver:
         call = self.call
         self._waits.enter(call.admission, call.interruption)
         exchange = call.begin(wait.ask_key(call.route.key, call.interruption))
-        self._reply = reply = self._transport.send(exchange, call.bounds)
-        self._bytes = iter(reply)
+        reply = self._transport.send(exchange, call.bounds)
+        body = iter(reply)
+        self._open = reply, body
         if exchange.head(reply.status, reply.headers) == "error":
-            body = last_bytes(self._bytes, exchange, *ERROR_BODY)
-            raise AttemptError(Outcome(exchange.reply.fail(body)))
+            raise AttemptError(Outcome(exchange.reply.fail(last_bytes(body, exchange, *ERROR_BODY))))
 
-    def _read(self) -> list[StreamChunk]:
+    def _read(self, body: Iterator[bytes]) -> list[StreamChunk]:
         reader = self.call.current.reply
-        data = None if reader.done else next(self._bytes, None)
+        data = None if reader.done else next(body, None)
         chunks = reader.end() if data is None else reader.feed(data)
         if chunks and reader.stream:
             self.call.mark_delivered()
@@ -88,10 +86,10 @@ class Driver:
 
     def leave(self) -> None:
         """Give connection and slot of an attempt back."""
-        reply, self._reply = self._reply, None
+        was_open, self._open = self._open, None
         try:
-            if reply is not None:
-                reply.close()
+            if was_open is not None:
+                was_open[0].close()
         finally:
             self.call.leave()
 

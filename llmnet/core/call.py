@@ -75,7 +75,8 @@ class Call:
         """
         self._outer = id(sys.exception())
         self.interruption.raise_if_stopped()
-        self._record.queued()
+        if self.exchange is None:
+            self._record.queued()
 
     def begin(self, key: str | None = None) -> Exchange:
         """Begin an attempt with a key; a renewed key that is the refused one ends the call with that refusal."""
