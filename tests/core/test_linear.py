@@ -103,7 +103,7 @@ def error_of(body):
 
 def form_of(api):
     with llmnet.Client(provider="fake", api=api, model="m", base_url="http://127.0.0.1:1") as client:
-        return client._form()
+        return client._form()  # private: the wire form alone, without a call
 
 
 def exchange_of(api, *, stream=True):
