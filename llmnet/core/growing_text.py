@@ -1,22 +1,23 @@
 """A text that arrives in pieces, bounded, and fit to be written again."""
 
-import io
-
 from llmnet.core.errors import InvalidResponseError
 from llmnet.core.json import encodable
 
 # More than any model says.
 MAX_TEXT = 8 * 1024 * 1024
+# Bytes of a character, the same for all.
+_CODING, _WIDTH = "utf-32-le", 4
 
 
 class Text:
     """A text that arrives in pieces; what it hands on can always be encoded as UTF-8."""
 
-    __slots__ = ("_held", "_said", "_size")
+    __slots__ = ("_buffer", "_held", "_size")
 
     def __init__(self) -> None:
-        # One buffer: a list would hold an object, some fifty bytes, for each letter of a hostile stream.
-        self._said = io.StringIO()
+        # One buffer: a list would hold an object, some fifty bytes, for each letter of a hostile stream. No `StringIO`:
+        # the garbage collector may close it before a finalizer reads what has arrived.
+        self._buffer = bytearray()
         self._size = 0
         self._held = ""
 
@@ -30,7 +31,8 @@ class Text:
         """
         if self._held or not encodable(piece):
             piece = self._joined(self._held + piece)
-        self._size += self._said.write(piece)
+        self._buffer += piece.encode(_CODING)
+        self._size += len(piece)
         if self._size > MAX_TEXT:
             check_count(self._size, MAX_TEXT, "characters in a text")
         return piece
@@ -42,14 +44,11 @@ class Text:
         return whole.encode("utf-16-le", "surrogatepass").decode("utf-16-le", "replace")
 
     def since(self, start: int) -> str:
-        """What was said from some character on."""
-        self._said.seek(start)
-        found = self._said.read()
-        self._said.seek(0, io.SEEK_END)
-        return found
+        """The text from some character on."""
+        return self._buffer[_WIDTH * start :].decode(_CODING)
 
     def __str__(self) -> str:
-        return self._said.getvalue() + ("\ufffd" if self._held else "")
+        return self._buffer.decode(_CODING) + ("\ufffd" if self._held else "")
 
     def __len__(self) -> int:
         return self._size + len(self._held)
