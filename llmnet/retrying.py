@@ -3,7 +3,6 @@
 import functools
 import inspect
 import math
-import sys
 from collections.abc import Callable, Collection, Coroutine
 from typing import Any, ParamSpec, TypeVar, cast
 
@@ -56,13 +55,15 @@ def with_retry(
 
             @functools.wraps(function)
             async def awaited(*args: P.args, **kwargs: P.kwargs) -> Any:
-                return await _run_async(functools.partial(function, *args, **kwargs), Judge(name, policy, types))
+                return await _run_async(
+                    functools.partial(function, *args, **kwargs), TenacityPolicy(name, policy, types)
+                )
 
             return cast("Callable[P, T]", awaited)
 
         @functools.wraps(function)
         def wrapper(*args: P.args, **kwargs: P.kwargs) -> T:
-            return _run(functools.partial(function, *args, **kwargs), Judge(name, policy, types))
+            return _run(functools.partial(function, *args, **kwargs), TenacityPolicy(name, policy, types))
 
         return wrapper
 
@@ -92,7 +93,9 @@ def retry_with_backoff(
         ConfigurationError: an argument is wrong.
     """
     _check(func, "func")
-    judge = Judge(_name(func), _policy(max_attempts, base_delay, max_delay, retryable_status_codes), results=True)
+    judge = TenacityPolicy(
+        _name(func), _policy(max_attempts, base_delay, max_delay, retryable_status_codes), results=True
+    )
     if is_async_callable(func):
         return cast("T", _run_async(func, judge))
     return _run(func, judge)
@@ -138,7 +141,7 @@ def _types(retry_on: Any) -> tuple[type[Exception], ...]:
     return types
 
 
-class Judge:
+class TenacityPolicy:
     """Decides after each call of a function; made anew for each time that the function is to succeed.
 
     Args:
@@ -151,13 +154,13 @@ class Judge:
     def __init__(
         self, name: str, policy: RetryPolicy, types: tuple[type[Exception], ...] = (), *, results: bool = False
     ) -> None:
-        from llmnet.transports.generic import PlainCall  # noqa: PLC0415 - on use
-        from llmnet.transports.sync.wait import Waits  # noqa: PLC0415 - on use
+        from llmnet.transports.generic import GenericCall  # noqa: PLC0415 - on use
+        from llmnet.transports.sync.wait import SyncWait  # noqa: PLC0415 - on use
 
         self._name, self._types, self._results = name, types, results
         self._attempts = policy.max_retries + 1
-        self.waits = Waits()
-        self.call = PlainCall(Request(method="CALL", url=""), policy, _FOREVER, self.waits)
+        self.waits = SyncWait()
+        self.call = GenericCall(Request(method="CALL", url=""), policy, _FOREVER, self.waits)
         self._delay = 0.0
         self._status: int | None = None
 
@@ -199,30 +202,30 @@ class Judge:
         LOG.warning("%s: call %d of %d ended in %s; the next one follows in %.2f s", *values)
 
 
-def _run(function: Callable[[], T], judge: Judge) -> T:
+def _run(function: Callable[[], T], judge: TenacityPolicy) -> T:
     """Call a function until its judge is content; a coroutine that it gives is driven by whoever awaits it."""
     from tenacity import Retrying  # noqa: PLC0415 - on use
 
-    judge.call.outer = id(sys.exception())
-    result = Retrying(sleep=lambda s: judge.waits.sleep(s, judge.call), **judge.settings())(function)
+    judge.call.enter()
+    result = Retrying(sleep=lambda s: judge.waits.sleep(s, judge.call.interruption), **judge.settings())(function)
     if isinstance(result, Coroutine):
         made = [result]
         return cast("T", _run_async(lambda: made.pop() if made else function(), judge))
     return result
 
 
-async def _run_async(function: Callable[[], Any], judge: Judge) -> Any:
+async def _run_async(function: Callable[[], Any], judge: TenacityPolicy) -> Any:
     """Call and await until the judge is content."""
     from tenacity import AsyncRetrying  # noqa: PLC0415 - on use
 
-    from llmnet.transports.aio.wait import Awaits  # noqa: PLC0415 - on use
+    from llmnet.transports.aio.wait import AsyncWait  # noqa: PLC0415 - on use
 
-    judge.call.outer = id(sys.exception())
+    judge.call.enter()
 
     async def attempt() -> Any:
         return await function()
 
     async def sleep(seconds: float) -> None:
-        await Awaits().sleep(seconds, judge.call)
+        await AsyncWait().sleep(seconds, judge.call.interruption)
 
     return await AsyncRetrying(sleep=sleep, **judge.settings())(attempt)

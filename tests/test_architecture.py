@@ -39,7 +39,7 @@ ON_USE = {
 # The one room of each library.
 LIBRARIES = {
     "requests": {f"transports/sync/{part}.py" for part in ("transport", "reply", "retry", "pool", "factory")},
-    "urllib3": {f"transports/sync/{part}.py" for part in ("connection", "retry", "pool", "factory")},
+    "urllib3": {f"transports/sync/{part}.py" for part in ("connection", "reply", "retry", "pool", "factory")},
     "httpx": {f"transports/aio/{part}.py" for part in ("transport", "reply", "factory", "pool")},
     "httpcore": {f"transports/aio/{part}.py" for part in ("dial", "pool", "goaway")},
     "socksio": {"net/socks.py"},
@@ -129,6 +129,18 @@ def test_each_library_has_one_room(path):
         library = name.split(".")[0]
         if library in LIBRARIES and not typing_only:
             assert module(path) in LIBRARIES[library], f"{module(path)} imports {name}"
+
+
+# Who waits for a call's turn, and who makes calls of other people's requests.
+SEE_CALLS = {"wait.py", "factory.py"}
+UNSEEN = ("call", "admission", "judge", "route")
+
+
+@pytest.mark.parametrize("path", sorted(ROOT.glob("transports/[as]*/*.py")), ids=module)
+def test_a_transport_sees_the_exchange_alone(path):
+    """Neither calls nor queue, gate and policy: `core.transport` says what it is for."""
+    seen = {name for name, _, _ in imports(path) if name.startswith(tuple(f"llmnet.core.{part}" for part in UNSEEN))}
+    assert path.name in SEE_CALLS or not seen
 
 
 def requirements():

@@ -27,9 +27,9 @@ from support.fronts import VirtualTime, VirtualWaits, virtual
 
 import llmnet
 from llmnet import ConfigurationError, retry_with_backoff, with_retry
-from llmnet.transports.aio.wait import Awaits
-from llmnet.transports.generic import PlainCall
-from llmnet.transports.sync.wait import Waits
+from llmnet.transports.aio.wait import AsyncWait
+from llmnet.transports.generic import GenericCall
+from llmnet.transports.sync.wait import SyncWait
 
 
 class Highest(random.Random):
@@ -55,16 +55,16 @@ def time(monkeypatch):
         time.pass_(seconds)
         await asyncio.sleep(0)
 
-    monkeypatch.setattr(Waits, "sleep", lambda self, seconds, call: time.pass_(seconds))
-    monkeypatch.setattr(Awaits, "sleep", asleep)
-    monkeypatch.setattr(Waits, "clock", staticmethod(time.clock))
-    monkeypatch.setattr(Waits, "wall", staticmethod(lambda: 1_700_000_000.0))
+    monkeypatch.setattr(SyncWait, "sleep", lambda self, seconds, call: time.pass_(seconds))
+    monkeypatch.setattr(AsyncWait, "sleep", asleep)
+    monkeypatch.setattr(SyncWait, "clock", staticmethod(time.clock))
+    monkeypatch.setattr(SyncWait, "wall", staticmethod(lambda: 1_700_000_000.0))
     dice(monkeypatch, Highest)
     return time
 
 
 def dice(monkeypatch, kind):
-    monkeypatch.setattr(PlainCall, "chance", staticmethod(kind))
+    monkeypatch.setattr(GenericCall, "chance", staticmethod(kind))
 
 
 class Function:
@@ -488,7 +488,7 @@ async def test_a_task_cancelled_in_its_sleep_ends_at_once(monkeypatch):
         asleep.set()
         await asyncio.Event().wait()
 
-    monkeypatch.setattr(Awaits, "sleep", sleep)
+    monkeypatch.setattr(AsyncWait, "sleep", sleep)
     function = Function(ConnectionError())
     task = asyncio.create_task(with_retry()(asynchronous(function))())
     await asleep.wait()

@@ -11,7 +11,7 @@ from typing import Protocol
 
 from llmnet.batch.rows import BatchResult
 from llmnet.core.errors import APIConnectionError, LLMNetError
-from llmnet.core.forks import renewed_after_fork
+from llmnet.core.forks import register_after_fork
 
 # Rows held beyond those in flight, so that a consumer may take its time without idling the workers at once.
 WINDOW = 32
@@ -52,7 +52,7 @@ class BatchState:
         self._calls: set[Stoppable] = set()
         self._error: BaseException | None = None
         self._lock = threading.RLock()
-        renewed_after_fork(self)
+        register_after_fork(self)
 
     @property
     def closing(self) -> bool:
@@ -166,7 +166,7 @@ class BatchState:
         if error is not None:
             raise error
 
-    def renew(self) -> None:
+    def after_fork(self) -> None:
         """Begin with a free lock in a forked child; it has no workers, and the parent delivers what they have done."""
         self._lock = threading.RLock()
         if self.workers and not self.over:

@@ -1,6 +1,7 @@
 """`llmnet batch`: checks all lines, sends them, writes each result as it comes, and prints a summary."""
 
 import argparse
+import functools
 import logging
 import os
 from contextlib import ExitStack
@@ -13,6 +14,7 @@ from llmnet.cli.batch_summary import Summary, show
 from llmnet.cli.connect import connect
 from llmnet.cli.first_rows import FirstRows
 from llmnet.cli.signals import Signals
+from llmnet.client.base import check_row
 
 
 def batch(options: argparse.Namespace) -> int:
@@ -27,7 +29,7 @@ def batch(options: argparse.Namespace) -> int:
         check_not_input(source.fileno(), options.output)
         client = stack.enter_context(connect(options, max_concurrent=options.max_concurrent))
         rows = Rows(source, common, options.system)
-        rows.check(client.check_row)
+        rows.check(functools.partial(check_row, client))
         first_rows = FirstRows(rows)
         settings = {"ordered": options.ordered, "stop_after_errors": options.stop_after_errors}
         running = stack.enter_context(client.batch(first_rows, **settings, progress=_has_bar(options)))

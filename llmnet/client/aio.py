@@ -4,17 +4,18 @@ from collections.abc import AsyncIterable, Iterable, Mapping, Sequence
 from types import TracebackType
 from typing import TYPE_CHECKING, Any, Self, Unpack
 
+from llmnet.client.aio_driver import Driver
 from llmnet.client.aio_stream import AsyncChatStream
-from llmnet.client.base import Caller, checked_callbacks
-from llmnet.client.multi_request import EmbedJob, Job, ModelsJob, T
+from llmnet.client.base import BaseClient, checked_callbacks
+from llmnet.client.multi_request import Embeddings, ModelList, MultiRequest, T
+from llmnet.client.shared import given_transport
 from llmnet.config.fields import ClientConfig, ClientFields
 from llmnet.core.bounds import Timeout
 from llmnet.core.call import Call
 from llmnet.core.chat import ChatResponse, EmbeddingResponse, ModelInfo, StreamCallbacks, StreamChunk
 from llmnet.core.errors import LLMNetError
-from llmnet.core.outcome import Fault
-from llmnet.transports.aio import wait
-from llmnet.transports.aio.transport import Transport
+from llmnet.core.transport import AsyncTransport
+from llmnet.transports.aio import transport, wait
 
 if TYPE_CHECKING:
     from llmnet.batch.progress import Progress
@@ -23,7 +24,7 @@ if TYPE_CHECKING:
 Messages = str | Sequence[Mapping[str, Any]]
 
 
-class AsyncClient(Caller):
+class AsyncClient(BaseClient):
     """Talks to one provider; safe to share between threads.
 
     Args:
@@ -34,13 +35,13 @@ class AsyncClient(Caller):
         ConfigurationError: a field is wrong, or a key or address is missing.
     """
 
-    check_plain = staticmethod(wait.check_plain)
+    _check_plain = staticmethod(wait.check_plain)
 
     def __init__(self, model_or_config: str | ClientConfig | None = None, /, **fields: Unpack[ClientFields]) -> None:
         super().__init__(model_or_config, **fields)
-        queue, config = self._common.queue, self.config
-        self._transport = Transport(
-            queue, proxy=config.proxy, verify=config.verify, pool_size=config.max_concurrent, http2=config.http2
+        self._waits, config = wait.AsyncWait(), self.config
+        self._transport: AsyncTransport = given_transport(config, "aclose") or transport.Transport(
+            proxy=config.proxy, verify=config.verify, pool_size=config.max_concurrent, http2=config.http2
         )
 
     async def chat(
@@ -81,9 +82,9 @@ class AsyncClient(Caller):
         if callbacks is None:
             reply: ChatResponse = await self._run(self._chat_call(messages, params, stream=False))
             return reply
-        checked_callbacks(callbacks, self.check_plain)
+        checked_callbacks(callbacks, self._check_plain)
         call = self._chat_call(messages, params, stream=True, whole=True)
-        return await self._told(AsyncChatStream(self._transport, call), callbacks)
+        return await self._notify(AsyncChatStream(self._driver(call)), callbacks)
 
     def stream_chat(
         self,
@@ -106,7 +107,7 @@ class AsyncClient(Caller):
         named = {"model": model, "tools": tools, "tool_choice": tool_choice, "timeout": timeout}
         named |= {"temperature": temperature, "max_tokens": max_tokens, "extra_headers": extra_headers}
         params |= {name: value for name, value in named.items() if value is not None}
-        return AsyncChatStream(self._transport, self._chat_call(messages, params, stream=True))
+        return AsyncChatStream(self._driver(self._chat_call(messages, params, stream=True)))
 
     async def embed(
         self,
@@ -123,7 +124,7 @@ class AsyncClient(Caller):
             ConfigurationError: an argument is wrong, or the provider has no embeddings.
             LLMNetError: a request failed.
         """
-        return await self._all(EmbedJob(self, inputs, model, timeout, extra_headers, params))
+        return await self._all(Embeddings(self, inputs, model, timeout, extra_headers, params))
 
     async def list_models(self) -> list[ModelInfo]:
         """List the models of the provider, all pages.
@@ -132,7 +133,7 @@ class AsyncClient(Caller):
             ConfigurationError: the provider has no such list.
             LLMNetError: a request failed.
         """
-        return await self._all(ModelsJob(self))
+        return await self._all(ModelList(self))
 
     def batch(
         self,
@@ -173,7 +174,7 @@ class AsyncClient(Caller):
         )
         lasting = options.patience(self.config.policy, self.config.timeout)
         patient = self.with_options(**lasting, on_event=report.hook(self.config.on_event))
-        engine = tasks.AsyncEngine(requests, ledger, make=patient.rows_with(params), run=patient._run)
+        engine = tasks.AsyncEngine(requests, ledger, make=patient._rows_with(params), run=patient._run)
         return tasks.AsyncBatch(engine, report)
 
     def with_options(self, **fields: Unpack[ClientFields]) -> Self:
@@ -183,7 +184,7 @@ class AsyncClient(Caller):
             ConfigurationError: a field is wrong, or is one that only the parent can have.
         """
         child = self._child(type(self).__new__(type(self)), fields)
-        child._transport = self._transport
+        child._transport, child._waits = self._transport, self._waits
         return child
 
     async def aclose(self) -> None:
@@ -203,48 +204,32 @@ class AsyncClient(Caller):
     ) -> None:
         await self.aclose()
 
-    async def _all(self, job: Job[T]) -> T:
-        with job:
-            for call in job.calls():
+    async def _all(self, requests: MultiRequest[T]) -> T:
+        with requests:
+            for call in requests.calls():
                 await self._run(call)
-        return job.result()
+        return requests.result()
 
-    async def _run(self, call: Call) -> Any:
-        """The driver: send, read, and on a fault ask the call what to do."""
+    def _driver(self, call: Call) -> Driver:
+        return Driver(self._transport, self._waits, call)
+
+    def _run(self, call: Call) -> Any:
+        return self._driver(call).run()
+
+    async def _notify(self, stream: AsyncChatStream, callbacks: StreamCallbacks) -> ChatResponse:
         try:
-            while True:
-                try:
-                    return await self._attempt(call)
-                except Fault as fault:
-                    call.judge(fault.outcome)
-        except BaseException as error:
-            self._transport.end(call, error)
-            raise
-
-    async def _attempt(self, call: Call) -> Any:
-        async with await self._transport.send(call) as raw:
-            exchange = call.under_way
-            async for data in raw:
-                exchange.feed(data)
-                if exchange.done:
-                    break
-            exchange.end()
-            return call.succeed()
-
-    async def _told(self, stream: AsyncChatStream, callbacks: StreamCallbacks) -> ChatResponse:
-        try:
-            while (chunk := await self._heard(stream, callbacks)) is not None:
-                await wait.tell(callbacks.on_chunk, chunk)
-            await wait.tell(callbacks.on_complete, stream.response)
+            while (chunk := await self._next_chunk(stream, callbacks)) is not None:
+                await wait.notify(callbacks.on_chunk, chunk)
+            await wait.notify(callbacks.on_complete, stream.response)
         except BaseException as error:
             await stream._break_off(error)
             raise
         return stream.response
 
-    async def _heard(self, stream: AsyncChatStream, callbacks: StreamCallbacks) -> StreamChunk | None:
-        """The next chunk; only an error of the call itself is told, not one that a callback has raised."""
+    async def _next_chunk(self, stream: AsyncChatStream, callbacks: StreamCallbacks) -> StreamChunk | None:
+        """The next chunk; `on_error` is for an error of the call itself, not one that a callback has raised."""
         try:
             return await anext(stream, None)
         except LLMNetError as error:
-            await wait.tell(callbacks.on_error, error)
+            await wait.notify(callbacks.on_error, error)
             raise

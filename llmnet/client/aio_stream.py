@@ -1,19 +1,14 @@
 """A reply as it is made, async; `sync_stream.py` is the same text without `await`, and a test holds the two to that."""
 
-import sys
 from collections import deque
 from types import TracebackType
 from typing import Self
 
-from llmnet.core.call import Call
+from llmnet.client.aio_driver import Driver
 from llmnet.core.chat import ChatResponse, StreamChunk
 from llmnet.core.errors import StreamCancelledError, StreamError
-from llmnet.core.finalizer import surely
 from llmnet.core.http import Meta
-from llmnet.core.outcome import Fault
 from llmnet.core.turn import Turn
-from llmnet.transports.aio.reply import OpenReply
-from llmnet.transports.aio.transport import Transport
 
 
 class AsyncChatStream:
@@ -22,9 +17,8 @@ class AsyncChatStream:
     One thread or task reads it at a time; another ends it by `cancel`, which goes through the call.
     """
 
-    def __init__(self, transport: Transport, call: Call) -> None:
-        self._transport, self._call = transport, call
-        self._raw: OpenReply | None = None
+    def __init__(self, driver: Driver) -> None:
+        self._driver, self._call = driver, driver.call
         self._ready: deque[StreamChunk] = deque()
         self._response: ChatResponse | None = None
         self._closed = False
@@ -51,8 +45,8 @@ class AsyncChatStream:
         try:
             if self._closed or not self._turn.take(mine):
                 raise StreamError("the stream is closed" if self._closed else "another one reads the stream just now")
-            self._call.outer = id(sys.exception())
-            await self._step()
+            self._ready.extend(await self._driver.step())
+            self._response = self._driver.value
             self._turn.give(mine)
         except BaseException as error:
             if self._turn.has(mine):
@@ -60,30 +54,6 @@ class AsyncChatStream:
             raise
         if self._closed:  # by another one, who could do no more than say so
             await self._shut(None, mine)
-
-    async def _step(self) -> None:
-        """Send or, where that is done, read once; a fault of either is judged."""
-        try:
-            self._call.go_on()
-            if self._raw is None:
-                self._raw = await self._transport.send(self._call)
-            else:
-                await self._read(self._raw)
-        except Fault as fault:
-            await self._leave()
-            self._call.judge(fault.outcome)
-
-    async def _read(self, raw: OpenReply) -> None:
-        exchange = self._call.under_way
-        data = None if exchange.done else await anext(raw, None)
-        self._ready.extend(exchange.end() if data is None else exchange.feed(data))
-        if self._ready:
-            self._call.shown()
-        if data is None:
-            if self._closed:  # by a hook of its own, just now
-                self._call.end()
-            self._response = self._call.succeed()
-            await self._leave()
 
     @property
     def response(self) -> ChatResponse:
@@ -130,21 +100,13 @@ class AsyncChatStream:
             if not self._turn.take(mine):
                 return False
             self._closed = True
-            try:
-                await self._leave()
-            finally:
-                self._transport.end(self._call, error)
+            await self._driver.end(error)
         finally:
             self._turn.give(mine)
         return True
 
-    async def _leave(self) -> None:
-        raw, self._raw = self._raw, None
-        if raw is not None:
-            await raw.aclose()
-
     async def __aenter__(self) -> Self:
-        while self._raw is None and self._response is None:
+        while self._response is None and not self._driver.is_open:
             await self._advance()
         return self
 
@@ -152,8 +114,3 @@ class AsyncChatStream:
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
         await self.aclose()
-
-    def __del__(self) -> None:
-        # Nobody listens any more; the open reply, if there is one, is closed by its own finalizer.
-        if hasattr(self, "_call"):  # a Ctrl-C may have come as it was made
-            surely(lambda: self._call.end(late=True))

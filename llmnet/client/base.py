@@ -4,7 +4,6 @@ import dataclasses
 import os
 import time
 import warnings
-import weakref
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any, Self
 
@@ -12,6 +11,7 @@ from llmnet.client.shared import Shared
 from llmnet.config.address import FAKE_URL
 from llmnet.config.fields import ClientConfig, client_config
 from llmnet.config.resolve import CREDENTIALS, Resolved, resolve
+from llmnet.core.admission.admission import Admission
 from llmnet.core.admission.gate import Same
 from llmnet.core.bounds import Bounds, Clock, Timeout, resolve_timeout
 from llmnet.core.call import Call
@@ -19,10 +19,14 @@ from llmnet.core.chat import StreamCallbacks
 from llmnet.core.credentials import in_headers
 from llmnet.core.errors import ConfigurationError
 from llmnet.core.extras import take_extras
+from llmnet.core.forks import register_after_fork
 from llmnet.core.headers import checked_headers
 from llmnet.core.http import Request, merged
+from llmnet.core.judge import Judge
 from llmnet.core.params import check_names
+from llmnet.core.record import Record
 from llmnet.core.request import chat_request, checked_model, checked_timeout
+from llmnet.core.route import Route
 from llmnet.core.secrets import Secrets
 from llmnet.providers import make_form
 from llmnet.providers.form import Form
@@ -35,17 +39,17 @@ from llmnet.telemetry.stats import Stats
 _SHARED_FIELDS = ("max_concurrent", "proxy", "verify", "http2", "transport")
 
 
-class Caller:
+class BaseClient:
     """What a client is but for its waiting: settings, and the calls that its methods make.
 
-    Threads share it without a lock: what it holds is set when it is made, and never changes, but for `_form`. Two
+    Threads share it without a lock: what it holds is set when it is made, and never changes, but for `_known_form`. Two
     threads that need that one first may both make it; both are alike, and a form holds nothing but its target. What
     does change is `Shared`'s, and the secrets', which see to themselves.
     """
 
-    clock: Clock = staticmethod(time.monotonic)
-    wall: Clock = staticmethod(time.time)
-    check_plain: Callable[[object, str], None]
+    _clock: Clock = staticmethod(time.monotonic)
+    _wall: Clock = staticmethod(time.time)
+    _check_plain: Callable[[object, str], None]
 
     def __init__(self, model_or_config: str | ClientConfig | None = None, /, **fields: Any) -> None:
         self._shared: Shared | None = None
@@ -54,26 +58,18 @@ class Caller:
         self._is_child = False
 
     def _set_up(self, config: ClientConfig) -> None:
-        self.check_plain(config.api_key, "api_key")
+        self._check_plain(config.api_key, "api_key")
         self.config = config
-        self.resolved: Resolved = resolve(config, os.environ)
+        self._resolved: Resolved = resolve(config, os.environ)
         self._policy = config.policy
         log.set_up(os.environ)
-        self._form: Form | None = None
-        _CALLERS.add(self)
-        self._secrets = Secrets(self.resolved.secrets)
+        self._known_form: Form | None = None
+        self._secrets = register_after_fork(Secrets(self._resolved.secrets))
 
     @property
     def _common(self) -> Shared:
         assert self._shared is not None  # noqa: S101 - set by __init__
         return self._shared
-
-    def _renew(self) -> None:
-        """Begin anew in a forked child, which has an embedded server of its own; the transport does so by itself."""
-        self._form = None
-        self._secrets.renew()
-        if self._shared is not None:
-            self._shared.renew()
 
     def _child(self, child: Self, fields: Mapping[str, Any]) -> Self:
         """Make a child that shares all but what it is given."""
@@ -85,7 +81,7 @@ class Caller:
             raise disagreement(config.provider, self.config.provider)
         child._set_up(config)
         child._shared, child._is_child = self._shared, True
-        child.clock, child.wall = self.clock, self.wall  # gates that are shared hold moments of one clock
+        child._clock, child._wall = self._clock, self._wall  # gates that are shared hold moments of one clock
         return child
 
     @property
@@ -108,40 +104,40 @@ class Caller:
 
     # -- calls --------------------------------------------------------------------------------------------------------
 
-    def form(self) -> Form:
+    def _form(self) -> Form:
         """The wire form at its address; the embedded server is started by the first call that needs it."""
-        if self._form is None:
-            target = self.resolved.target
+        if self._known_form is None:
+            target = self._resolved.target
             if target.base_url == FAKE_URL:
                 from llmnet.testing.embedded import embedded_url  # noqa: PLC0415 - loaded on use
 
-                target = dataclasses.replace(target, base_url=embedded_url() + self.resolved.api.path)
-                return make_form(self.resolved.api.form, target)
-            self._form = make_form(self.resolved.api.form, target)
-        return self._form
+                target = dataclasses.replace(target, base_url=embedded_url() + self._resolved.api.path)
+                return make_form(self._resolved.api.form, target)
+            self._known_form = make_form(self._resolved.api.form, target)
+        return self._known_form
 
     def _chat_call(self, messages: Any, params: Mapping[str, Any], *, stream: bool, whole: bool = False) -> Call:
         given = dict(params)
-        timeout, extra = (given.pop(name, None) for name in ("timeout", "extra_headers"))
+        timeout, extra = given.pop("timeout", None), given.pop("extra_headers", None)
         headers = checked_headers(extra, "extra_headers")
         checked_timeout(timeout)
         extras = take_extras(given)
-        model = self.model_of(given.pop("model", None))
+        model = self._model_of(given.pop("model", None))
         chat = chat_request(messages, model, given, stream=stream)
         tier = chat.params.get("service_tier")
         bounds = resolve_timeout(timeout, self.config.timeout, stream=stream and not whole, flex=tier == "flex")
-        form = self.form()
+        form = self._form()
         gate = (chat.model, str(tier))
         request = extras.over(form.prepare(chat))
-        return self.make_call(form, request, bounds, headers=headers, gate=gate, stream=stream, secrets=extras.secrets)
+        return self._make_call(form, request, bounds, headers=headers, gate=gate, stream=stream, secrets=extras.secrets)
 
-    def model_of(self, model: Any) -> str:
+    def _model_of(self, model: Any) -> str:
         """The model of a call, by its own name: that which the call was given, or else the client's.
 
         Raises:
             ConfigurationError: there is none, or it is another provider's.
         """
-        own = self.resolved.model if model is None else self.resolved.names.own(checked_model(model))
+        own = self._resolved.model if model is None else self._resolved.names.own(checked_model(model))
         return checked_model(own)
 
     def _row_call(self, row: Any, common: Mapping[str, Any]) -> Call:
@@ -155,7 +151,7 @@ class Caller:
         read = read_row(row, common)
         return self._chat_call(read.messages, read.params, stream=False)
 
-    def rows_with(self, common: Mapping[str, Any]) -> Callable[[Any], Call]:
+    def _rows_with(self, common: Mapping[str, Any]) -> Callable[[Any], Call]:
         """What makes a call of each row of a batch, with these arguments of `chat` for all of them.
 
         Raises:
@@ -165,18 +161,10 @@ class Caller:
         check_names(common)
         take_extras(dict(common))
         if common.get("model") is not None:
-            self.model_of(common["model"])
+            self._model_of(common["model"])
         return lambda row: self._row_call(row, common)
 
-    def check_row(self, row: Any) -> None:
-        """Check a row of a batch as its call would do, and send nothing.
-
-        Raises:
-            ConfigurationError: the row is wrong.
-        """
-        self._row_call(row, {})
-
-    def make_call(
+    def _make_call(
         self,
         form: Form,
         request: Request,
@@ -193,45 +181,38 @@ class Caller:
 
         Its own headers lie over all others, the credential too; *since* is when that began of which it is a part.
         """
-        host, key = form.target.host, self.resolved.key
+        host, key = form.target.host, self._resolved.key
         model, *_ = gate
         # A callable is itself the credential: a token that it renews is no new one. Headers and query may hold one too.
         given = merged(request.headers, headers)
         lane = (host, Same(key) if callable(key) else key, *map(given.get, CREDENTIALS), *secrets)
-        now = self.clock()
-        call = Call(
-            form,
-            request,
-            authorise=lambda request, key: form.authorise(request, key).with_headers(headers),
-            policy=self._policy,
-            bounds=Bounds(timeout, self.clock, since),
-            rng=self._common.rng,
-            wall=self.wall,
-            gate=self._common.gate((*lane, *gate), now),
-            bucket=self._common.bucket(lane, self._policy.budget, now),
+        common, policy, bounds = self._common, self._policy, Bounds(timeout, self._clock, since)
+        route = Route(
+            form=form,
             host=host,
-            secrets=self._secrets.also([*in_headers(headers), *secrets]),
             key=key,
-            stream=stream,
+            headers=headers,
+            gate=common.gate((*lane, *gate), bounds.started),
+            bucket=common.bucket(lane, policy.budget, bounds.started),
+            secrets=self._secrets.also([*in_headers(headers), *secrets]),
+        )
+        listener = EventDispatcher(common.counters, common.late, self.config.on_event)
+        call = Call(
+            route,
+            request,
+            bounds=bounds,
+            judge=Judge(policy, bounds, route.gate, route.bucket, common.rng, renewable=callable(key)),
+            admission=Admission(common.queue, route.gate, bounds, policy.max_retry_after, common.rng),
+            record=Record(bounds, listener, (form.provider, host, model, stream), common.count),
+            wall=self._wall,
             read=read,
-            count=self._common.count,
-            model=model,
-            listener=EventDispatcher(self._common.counters, self._common.late, self.config.on_event),
         )
         return self._common.watch(call)
 
 
-# A client is added in one step of the interpreter, and they are listed in a forked child, where only one thread runs.
-_CALLERS: "weakref.WeakSet[Caller]" = weakref.WeakSet()
-
-
-def _in_child() -> None:
-    for caller in list(_CALLERS):
-        caller._renew()
-
-
-if hasattr(os, "register_at_fork"):
-    os.register_at_fork(after_in_child=_in_child)
+def check_row(client: BaseClient, row: Any) -> None:
+    """Check a row of a batch as its call would do, and send nothing; a `ConfigurationError` says what is wrong."""
+    client._row_call(row, {})
 
 
 def checked_callbacks(callbacks: Any, check: Callable[[object, str], None]) -> None:

@@ -6,7 +6,7 @@ from typing import Any, Generic, Self, TypeVar
 
 import msgspec
 
-from llmnet.client.base import Caller
+from llmnet.client.base import BaseClient
 from llmnet.core.bounds import Bounds, resolve_timeout
 from llmnet.core.call import Call
 from llmnet.core.chat import EmbeddingResponse, ModelInfo, total_usage
@@ -29,7 +29,7 @@ MAX_PAGES = 1000
 MAX_MODELS = 20_000
 
 
-class Job(Generic[T]):
+class MultiRequest(Generic[T]):
     """Requests that are made one after another; the first error ends them.
 
     They are run inside `with job:`, so that an error tells of all of them.
@@ -38,12 +38,12 @@ class Job(Generic[T]):
     model = ""
     _extras = Extras()
 
-    def __init__(self, caller: Caller, timeout: Any = None, headers: Any = None) -> None:
+    def __init__(self, client: BaseClient, timeout: Any = None, headers: Any = None) -> None:
         checked_timeout(timeout)
         self._headers = checked_headers(headers, "extra_headers")
-        self.caller, self.form = caller, caller.form()
-        self._timeout = resolve_timeout(timeout, caller.config.timeout, stream=False, flex=False)
-        self._bounds = Bounds(self._timeout, caller.clock)
+        self._client, self.form = client, client._form()
+        self._timeout = resolve_timeout(timeout, client.config.timeout, stream=False, flex=False)
+        self._bounds = Bounds(self._timeout, client._clock)
         self._running: Call | None = None  # the one that is run
         self._meta, self._queued = Meta(), 0.0
         self._attempts: list[Attempt] = []
@@ -60,7 +60,7 @@ class Job(Generic[T]):
         """The calls, each made when the one before has been run; `total` counts from the first one on."""
         gate, since = (self.model, type(self).__name__), self._bounds.started
         for request, read in self.steps():
-            self._running = self.caller.make_call(
+            self._running = self._client._make_call(
                 self.form,
                 request,
                 self._timeout,
@@ -98,11 +98,11 @@ class Job(Generic[T]):
         return msgspec.structs.replace(self._meta, **whole)
 
 
-class ModelsJob(Job[list[ModelInfo]]):
+class ModelList(MultiRequest[list[ModelInfo]]):
     """All pages of a model list."""
 
-    def __init__(self, caller: Caller) -> None:
-        super().__init__(caller)
+    def __init__(self, client: BaseClient) -> None:
+        super().__init__(client)
         self._models: list[ModelInfo] = []
         self._page: tuple[list[ModelInfo], str | None] = ([], None)
 
@@ -136,16 +136,16 @@ class ModelsJob(Job[list[ModelInfo]]):
         return self._models
 
 
-class EmbedJob(Job[EmbeddingResponse]):
+class Embeddings(MultiRequest[EmbeddingResponse]):
     """The vectors of any number of inputs, in as many requests as the vendor's limit asks for."""
 
     def __init__(
-        self, caller: Caller, inputs: Any, model: str | None, timeout: Any, headers: Any, params: Mapping[str, Any]
+        self, client: BaseClient, inputs: Any, model: str | None, timeout: Any, headers: Any, params: Mapping[str, Any]
     ) -> None:
         check_names(params)
-        super().__init__(caller, timeout, headers)
+        super().__init__(client, timeout, headers)
         self._inputs = checked_inputs(inputs)
-        self.model = caller.model_of(model)
+        self.model = client._model_of(model)
         self._params = dict(params)
         self._extras = take_extras(self._params)
         self._replies: list[EmbeddingResponse] = []

@@ -4,14 +4,42 @@ import random
 import threading
 import weakref
 from collections.abc import Hashable
+from typing import Any
 
+from llmnet.config.fields import ClientConfig
 from llmnet.core.admission.gate import Bucket, Gate, Lanes
 from llmnet.core.admission.queue import FairQueue
 from llmnet.core.call import Call
 from llmnet.core.errors import APIConnectionError, ConfigurationError
+from llmnet.core.forks import register_after_fork
+from llmnet.core.request import is_async_callable
 from llmnet.core.retry import RetryBudget
 from llmnet.telemetry.dispatch import DeferredEvents
 from llmnet.telemetry.stats import Counters
+
+
+def given_transport(config: ClientConfig, close: str) -> Any:
+    """The transport that the caller has made, or `None`.
+
+    Args:
+        config: the fields of the client.
+        close: what closes it: `"close"` in a sync client, `"aclose"` in an async one.
+
+    Raises:
+        ConfigurationError: it is one of the other front, or a field is given that only our own transports take.
+    """
+    transport: Any = config.transport
+    if isinstance(transport, str):
+        return None
+    if not callable(getattr(transport, close, None)) or (close == "close" and is_async_callable(transport.send)):
+        front = (
+            "Client needs a plain send() and close()" if close == "close" else "AsyncClient needs send() and aclose()"
+        )
+        raise ConfigurationError(f"transport={type(transport).__name__} is made for the other client: {front}")
+    for name, usual in (("proxy", None), ("verify", True), ("http2", False)):
+        if getattr(config, name) != usual:
+            raise ConfigurationError(f"{name} says nothing to a transport of your own; tell {type(transport).__name__}")
+    return transport
 
 
 class Shared:
@@ -31,6 +59,7 @@ class Shared:
         self._gates: Lanes[Gate] = Lanes()
         self._buckets: Lanes[Bucket] = Lanes()
         self._begin()
+        register_after_fork(self)
 
     def _begin(self) -> None:
         # A signal handler may close the client on the very thread that is in here.
@@ -38,16 +67,18 @@ class Shared:
         self._live: weakref.WeakSet[Call] = weakref.WeakSet()
         self.late = DeferredEvents()
 
-    def renew(self) -> None:
+    def after_fork(self) -> None:
         """Begin anew in a forked child: slots and locks belong to threads that it lacks, calls to its parent."""
         for call in list(self._live):
-            call.orphan(APIConnectionError("the process was forked while the call was under way", retryable=False))
+            call.interruption.orphan(
+                APIConnectionError("the process was forked while the call was under way", retryable=False)
+            )
         self._begin()
         self.queue.reset()
         self.rng.seed()
-        self.counters.renew()
+        self.counters.after_fork()
         for lasting in (*self._gates, *self._buckets):
-            lasting.renew()
+            lasting.after_fork()
 
     def count(self, n: int) -> None:
         """So many more HTTP requests were sent; one less where a connection turns out to have been dead."""

@@ -4,17 +4,18 @@ from collections.abc import Iterable, Mapping, Sequence
 from types import TracebackType
 from typing import TYPE_CHECKING, Any, Self, Unpack
 
-from llmnet.client.base import Caller, checked_callbacks
-from llmnet.client.multi_request import EmbedJob, Job, ModelsJob, T
+from llmnet.client.base import BaseClient, checked_callbacks
+from llmnet.client.multi_request import Embeddings, ModelList, MultiRequest, T
+from llmnet.client.shared import given_transport
+from llmnet.client.sync_driver import Driver
 from llmnet.client.sync_stream import ChatStream
 from llmnet.config.fields import ClientConfig, ClientFields
 from llmnet.core.bounds import Timeout
 from llmnet.core.call import Call
 from llmnet.core.chat import ChatResponse, EmbeddingResponse, ModelInfo, StreamCallbacks, StreamChunk
 from llmnet.core.errors import LLMNetError
-from llmnet.core.outcome import Fault
-from llmnet.transports.sync import wait
-from llmnet.transports.sync.transport import Transport
+from llmnet.core.transport import Transport
+from llmnet.transports.sync import transport, wait
 
 if TYPE_CHECKING:
     from llmnet.batch.progress import Progress
@@ -23,7 +24,7 @@ if TYPE_CHECKING:
 Messages = str | Sequence[Mapping[str, Any]]
 
 
-class Client(Caller):
+class Client(BaseClient):
     """Talks to one provider; safe to share between threads.
 
     Args:
@@ -34,13 +35,13 @@ class Client(Caller):
         ConfigurationError: a field is wrong, or a key or address is missing.
     """
 
-    check_plain = staticmethod(wait.check_plain)
+    _check_plain = staticmethod(wait.check_plain)
 
     def __init__(self, model_or_config: str | ClientConfig | None = None, /, **fields: Unpack[ClientFields]) -> None:
         super().__init__(model_or_config, **fields)
-        queue, config = self._common.queue, self.config
-        self._transport = Transport(
-            queue, proxy=config.proxy, verify=config.verify, pool_size=config.max_concurrent, http2=config.http2
+        self._waits, config = wait.SyncWait(), self.config
+        self._transport: Transport = given_transport(config, "close") or transport.Transport(
+            proxy=config.proxy, verify=config.verify, pool_size=config.max_concurrent, http2=config.http2
         )
 
     def chat(
@@ -81,9 +82,9 @@ class Client(Caller):
         if callbacks is None:
             reply: ChatResponse = self._run(self._chat_call(messages, params, stream=False))
             return reply
-        checked_callbacks(callbacks, self.check_plain)
+        checked_callbacks(callbacks, self._check_plain)
         call = self._chat_call(messages, params, stream=True, whole=True)
-        return self._told(ChatStream(self._transport, call), callbacks)
+        return self._notify(ChatStream(self._driver(call)), callbacks)
 
     def stream_chat(
         self,
@@ -106,7 +107,7 @@ class Client(Caller):
         named = {"model": model, "tools": tools, "tool_choice": tool_choice, "timeout": timeout}
         named |= {"temperature": temperature, "max_tokens": max_tokens, "extra_headers": extra_headers}
         params |= {name: value for name, value in named.items() if value is not None}
-        return ChatStream(self._transport, self._chat_call(messages, params, stream=True))
+        return ChatStream(self._driver(self._chat_call(messages, params, stream=True)))
 
     def embed(
         self,
@@ -123,7 +124,7 @@ class Client(Caller):
             ConfigurationError: an argument is wrong, or the provider has no embeddings.
             LLMNetError: a request failed.
         """
-        return self._all(EmbedJob(self, inputs, model, timeout, extra_headers, params))
+        return self._all(Embeddings(self, inputs, model, timeout, extra_headers, params))
 
     def list_models(self) -> list[ModelInfo]:
         """List the models of the provider, all pages.
@@ -132,7 +133,7 @@ class Client(Caller):
             ConfigurationError: the provider has no such list.
             LLMNetError: a request failed.
         """
-        return self._all(ModelsJob(self))
+        return self._all(ModelList(self))
 
     def batch(
         self,
@@ -173,7 +174,7 @@ class Client(Caller):
         )
         lasting = options.patience(self.config.policy, self.config.timeout)
         patient = self.with_options(**lasting, on_event=report.hook(self.config.on_event))
-        engine = threads.Engine(requests, ledger, make=patient.rows_with(params), run=patient._run)
+        engine = threads.Engine(requests, ledger, make=patient._rows_with(params), run=patient._run)
         return threads.Batch(engine, report)
 
     def with_options(self, **fields: Unpack[ClientFields]) -> Self:
@@ -183,7 +184,7 @@ class Client(Caller):
             ConfigurationError: a field is wrong, or is one that only the parent can have.
         """
         child = self._child(type(self).__new__(type(self)), fields)
-        child._transport = self._transport
+        child._transport, child._waits = self._transport, self._waits
         return child
 
     def close(self) -> None:
@@ -203,48 +204,32 @@ class Client(Caller):
     ) -> None:
         self.close()
 
-    def _all(self, job: Job[T]) -> T:
-        with job:
-            for call in job.calls():
+    def _all(self, requests: MultiRequest[T]) -> T:
+        with requests:
+            for call in requests.calls():
                 self._run(call)
-        return job.result()
+        return requests.result()
+
+    def _driver(self, call: Call) -> Driver:
+        return Driver(self._transport, self._waits, call)
 
     def _run(self, call: Call) -> Any:
-        """The driver: send, read, and on a fault ask the call what to do."""
-        try:
-            while True:
-                try:
-                    return self._attempt(call)
-                except Fault as fault:
-                    call.judge(fault.outcome)
-        except BaseException as error:
-            self._transport.end(call, error)
-            raise
+        return self._driver(call).run()
 
-    def _attempt(self, call: Call) -> Any:
-        with self._transport.send(call) as raw:
-            exchange = call.under_way
-            for data in raw:
-                exchange.feed(data)
-                if exchange.done:
-                    break
-            exchange.end()
-            return call.succeed()
-
-    def _told(self, stream: ChatStream, callbacks: StreamCallbacks) -> ChatResponse:
+    def _notify(self, stream: ChatStream, callbacks: StreamCallbacks) -> ChatResponse:
         try:
-            while (chunk := self._heard(stream, callbacks)) is not None:
-                wait.tell(callbacks.on_chunk, chunk)
-            wait.tell(callbacks.on_complete, stream.response)
+            while (chunk := self._next_chunk(stream, callbacks)) is not None:
+                wait.notify(callbacks.on_chunk, chunk)
+            wait.notify(callbacks.on_complete, stream.response)
         except BaseException as error:
             stream._break_off(error)
             raise
         return stream.response
 
-    def _heard(self, stream: ChatStream, callbacks: StreamCallbacks) -> StreamChunk | None:
-        """The next chunk; only an error of the call itself is told, not one that a callback has raised."""
+    def _next_chunk(self, stream: ChatStream, callbacks: StreamCallbacks) -> StreamChunk | None:
+        """The next chunk; `on_error` is for an error of the call itself, not one that a callback has raised."""
         try:
             return next(stream, None)
         except LLMNetError as error:
-            wait.tell(callbacks.on_error, error)
+            wait.notify(callbacks.on_error, error)
             raise

@@ -18,11 +18,13 @@ from llmnet.core.events import Hook
 from llmnet.core.headers import checked_headers
 from llmnet.core.request import model_text, plain_text
 from llmnet.core.retry import RetryPolicy, count
+from llmnet.core.transport import AsyncTransport, Transport
 from llmnet.providers.addresses import checked_url
 from llmnet.providers.model_names import check_move, nearest, split
 from llmnet.providers.services import NAMED, SERVICES
 
 ApiKey = str | Callable[[], str] | Callable[[], Awaitable[str]]
+Engine = Literal["auto", "fast", "httpx"] | Transport | AsyncTransport
 
 
 class Provider(StrEnum):
@@ -54,7 +56,7 @@ class ClientFields(TypedDict, total=False):
     http2: bool
     api_version: str | None
     on_event: Hook | None
-    transport: Literal["auto", "fast", "httpx"]
+    transport: Engine
 
 
 class _Default(int):
@@ -100,7 +102,7 @@ class ClientConfig(_Reading):
         api_version: Azure's.
         on_event: called with each event of a call as it happens (`llmnet.core.events`), where the call runs, or on a
             thread of its own if a stream is dropped unclosed; it must be quick; its errors are only logged.
-        transport: the engine of the async client.
+        transport: the engine of the async client, or an object of `llmnet.core.transport`, which the client closes.
 
     Raises:
         ConfigurationError: a value is wrong; the message names the field and the fix.
@@ -121,7 +123,7 @@ class ClientConfig(_Reading):
     http2: bool = False
     api_version: str | None = None
     on_event: Hook | None = None
-    transport: Literal["auto", "fast", "httpx"] = "auto"
+    transport: Engine = "auto"
 
     def __post_init__(self) -> None:
         object.__setattr__(self, "is_named", not isinstance(self.provider, _Unnamed))
@@ -241,6 +243,6 @@ _CHECKS: dict[str, Callable[[Any, str], Any]] = {
     "http2": checks.one_of(bool, expected="True or False"),
     "api_version": plain_text,
     "on_event": checks.hook,
-    "transport": checks.engine,
+    "transport": checks.transport,
 }
 _OPTIONAL = ("api", "model", "api_key", "base_url", "retry", "headers", "proxy", "api_version", "on_event")

@@ -103,8 +103,8 @@ def _spread(value: "float | Timeout", *, stream: bool) -> Timeout:
 class Bounds:
     """Which bound of a call is nearest, and how far.
 
-    A phase runs from `start(phase)`; `left()` is asked before each wait. The idle phase is started anew before each
-    receive, so that a slow consumer is never taken for a silent server.
+    A phase runs from `start(phase)`; `remaining()` is asked before each wait. The idle phase is started anew before
+    each receive, so that a slow consumer is never taken for a silent server.
 
     Args:
         timeout: the bounds.
@@ -125,7 +125,8 @@ class Bounds:
     def start(self, phase: TimeoutPhase) -> None:
         """Begin a phase: its own bound counts from now."""
         self.phase = phase
-        self._limit = _seconds(getattr(self._timeout, phase))
+        limit: float | None = getattr(self._timeout, phase)
+        self._limit = math.inf if limit is None else limit
         self._mark = self.clock()
         if self._mark < self._end:
             self._seen = math.inf
@@ -145,7 +146,7 @@ class Bounds:
         self.start("response" if patient else "idle")
         self.phase = "idle"
 
-    def left(self) -> tuple[TimeoutPhase, float]:
+    def remaining(self) -> tuple[TimeoutPhase, float]:
         """The nearest bound and the seconds to it, not above zero once it has expired."""
         now = self.clock()
         own, total = self._mark + self._limit - now, self._end - now
@@ -169,11 +170,11 @@ class Bounds:
         """Seconds since the call began."""
         return self.clock() - self.started
 
-    def error(self, said: str = "") -> APITimeoutError:
-        """The error of the bound that is nearest now, which is the one that expired; *said* goes on from there."""
-        phase, _ = self.left()
+    def error(self, detail: str = "") -> APITimeoutError:
+        """The error of the bound that is nearest now, which is the one that expired; *detail* goes on from there."""
+        phase, _ = self.remaining()
         limit = _seconds(self._timeout.total) if phase == "total" else self._limit
-        return APITimeoutError(f"the {phase} bound of {limit:g}s expired {said}".rstrip(), phase=phase)
+        return APITimeoutError(f"the {phase} bound of {limit:g}s expired {detail}".rstrip(), phase=phase)
 
 
 def _seconds(value: float | None) -> float:

@@ -4,7 +4,7 @@ from collections.abc import Callable, Iterator
 from typing import Any
 
 from llmnet.core.errors import LLMNetError
-from llmnet.core.outcome import Fault
+from llmnet.core.outcome import AttemptError
 
 _SIDES = ("__cause__", "__context__")
 _PLAIN = (str, bytes, int, float, type(None), BaseException)
@@ -57,7 +57,7 @@ def cut_causes(error: BaseException, shows: Callable[[str], bool], outer: int) -
 
 def _empty(error: BaseException) -> None:
     """Remove from an exception all that is neither a plain value nor an exception."""
-    if isinstance(error, LLMNetError | Fault | BaseExceptionGroup):
+    if isinstance(error, LLMNetError | AttemptError | BaseExceptionGroup):
         return
     facts = vars(error)
     facts |= {name: None for name, fact in facts.items() if name != "__notes__" and not isinstance(fact, _PLAIN)}
@@ -67,6 +67,6 @@ def _empty(error: BaseException) -> None:
 
 def _shows(error: BaseException, shows: Callable[[str], bool]) -> bool:
     parts: list[Any] = [error, error.args]
-    if not isinstance(error, LLMNetError | Fault):
+    if not isinstance(error, LLMNetError | AttemptError):
         parts.append(vars(error))
     return shows(" ".join(map(str, parts)))

@@ -1,246 +1,127 @@
-"""One attempt of a call without its I/O: bytes of the reply go in, chunks and the value come out."""
+"""One attempt of a call without its I/O: what to send, what the transport has told of it, and the reply so far."""
 
-import contextlib
-from collections.abc import Callable, Iterator
-from itertools import chain
-from typing import Any
+import weakref
+from collections.abc import Callable, Iterable
 
-from llmnet.core.chat import ChatResponse, StreamChunk
-from llmnet.core.draft import Draft
-from llmnet.core.errors import (
-    APIConnectionError,
-    APIStatusError,
-    IncompleteStreamError,
-    InvalidResponseError,
-    LLMNetError,
-)
+from llmnet.core.errors import LLMNetError
 from llmnet.core.http import Headers, Request
-from llmnet.core.inflate import MAX_BODY_BYTES, Inflater
-from llmnet.core.json import decode, readable
-from llmnet.core.outcome import Fault, Outcome
-from llmnet.core.preview import cut, glimpse
-from llmnet.core.sse import ServerSentEvent, SSEDecoder, apart, begins_stream, is_stream
-from llmnet.core.wire_form import Kind, WireForm
-
-# How much may come out of a body's coding; the events of a stream are bounded one by one.
-_MOST: dict[Kind, int | None] = {"error": 64 * 1024, "json": MAX_BODY_BYTES, "events": None}
-SNIPPET = 500
+from llmnet.core.outcome import Outcome
+from llmnet.core.record import Record
+from llmnet.core.reply_reader import ReplyReader
+from llmnet.core.retry import Decision
+from llmnet.core.secrets import Secrets
+from llmnet.core.stop import Stop
+from llmnet.core.wire_form import Kind
 
 
 class Exchange:
-    """One attempt: `request` is what to send, `open` takes the head of the reply, `feed` and `end` its body.
+    """One attempt: all that a transport needs of a call (`core.transport` has the contract).
 
-    A few bytes may stand for very much work: `feed` does one piece of it at a time, and while the exchange is `behind`
-    it is to be called again, without bytes. Bounds, and whoever else is to be served, are looked after in between.
-    All methods raise `Fault` when the reply is not what was promised; chunks that came before are handed out first.
+    Attributes:
+        request: what to send, with its credential.
+        reply: reads the reply.
+        bounds: how long each part may still take.
+        secrets: what no log line may show.
+        fresh: whether it must take a new connection.
+        outer: the `id` of the exception that the caller was handling when it called, see `exception_graph`.
+        proxy: the address, without credentials, of the proxy that it goes through.
+        sent: whether a byte of the request has gone out.
+        uploading: whether a part of the request is going out right now.
+        reused: whether its connection had served before.
+        received: whether a byte of the reply has come in.
     """
 
     def __init__(
         self,
-        form: WireForm,
         request: Request,
+        reply: ReplyReader,
+        stop: Stop,
+        record: Record,
+        secrets: Secrets,
+        decide: Callable[[Outcome], Decision],
         *,
-        stream: bool = False,
-        read: Callable[[Any], Any] | None = None,
-        asked: str = "",
+        fresh: bool = False,
+        outer: int = 0,
     ) -> None:
-        self.form, self.request, self.stream = form, request, stream
-        self.status: int | None = None
-        self.headers = Headers()
-        self.draft = Draft(asked)
-        self.kind: Kind | None = None
-        self.value: Any = None
-        self.arrived, self._read, self._shown = 0, read, False
-        self._body, self._first = bytearray(), b""
-        self._error: LLMNetError | None = None
-        self._pieces: Iterator[bytes] = iter(())
-        self._piece: bytes | None = None  # the next one, so that the last one is known as such
+        self.request, self.reply, self.secrets, self.fresh, self.outer = request, reply, secrets, fresh, outer
+        self.bounds = stop.bounds
+        self._decide = weakref.WeakMethod(decide)  # a call holds its attempt: neither is to wait for the collector
+        self._stop, self._record = stop, record
+        self.on_stop, self.raise_if_stopped, self.remaining = stop.on_stop, stop.raise_if_stopped, stop.remaining
+        self.proxy = ""
+        self.sent = self.uploading = self.reused = self.received = self._closing = False
 
-    def open(self, status: int, headers: Headers) -> Kind:
-        """Say what the reply is, from its head: decided by what came, not by what was asked for."""
-        self.status, self.headers = status, headers
-        self.kind = self._kind_of(headers.get("content-type", "").lower())
-        encoding = headers.get("content-encoding")
-        try:
-            self._inflater = Inflater(encoding, _MOST[self.kind])
-        except InvalidResponseError as error:
-            if self.kind != "error":
-                raise Fault(Outcome(error)) from None
-            self._inflater = Inflater(None)
-        self._decoder = SSEDecoder()
-        return self.kind
+    # -- what a transport tells ---------------------------------------------------------------------------------------
 
-    def _kind_of(self, content_type: str) -> Kind:
-        if not 200 <= (self.status or 0) < 300:
-            return "error"
-        if "event-stream" in content_type:
-            return "events"
-        return "json" if not self.stream or "json" in content_type or "html" in content_type else "events"
+    def routed(self, proxy: str, secrets: Iterable[str]) -> None:
+        """It goes through a proxy, whose credentials are secrets."""
+        self.proxy = proxy
+        for secret in secrets:
+            self.secrets.learn(secret)
 
-    @property
-    def begun(self) -> bool:
-        """Whether the reply has begun: a plain one with its head, a stream with its first sign of output."""
-        return self.kind == "json" or self.draft.begun
+    def connecting(self) -> None:
+        """A connection is being made: the connect bound counts from now."""
+        self.reused = False
+        self.bounds.start("connect")
 
-    @property
-    def patient(self) -> bool:
-        """Whether a stream may be silent for as long as `response`: it has nothing to show yet."""
-        return self.kind == "events" and (self.draft.silent or not self._shown)
+    def connected(self, *, reused: bool) -> None:
+        """There is a connection, which has served before or has not."""
+        self.reused = reused
 
-    @property
-    def done(self) -> bool:
-        """Whether the terminal event has come: what follows it says nothing."""
-        return self.draft.done
+    def sending(self) -> None:
+        """The connection is ready and a part of the request goes out: the response bound counts from the first one."""
+        self.uploading = True
+        if not self.sent:
+            self.sent = True
+            self.bounds.start("response")
+            self._record.sent(1)
 
-    def survives(self, outcome: Outcome) -> bool:
-        """Whether the reply was whole when its connection was lost: no terminal event has to follow its finish."""
-        return self.draft.may_end and isinstance(outcome.error, IncompleteStreamError)
+    def uploaded(self) -> None:
+        """The part of the request, or all of it, has gone out."""
+        self.uploading = False
 
-    def fail(self, body: bytes) -> APIStatusError:
-        """The error of an error reply, from as much of its body as was read."""
-        pieces: list[bytes] = []
-        with contextlib.suppress(InvalidResponseError):
-            pieces += self._inflater.feed(body)
-        return self.form.parse_error(self.status or 0, self.headers, readable(b"".join(pieces)))
+    def head(self, status: int, headers: Headers) -> Kind:
+        """The head of the reply has arrived; what the reply is."""
+        if not self.sent:  # a library that answers in the transport's place has told nothing
+            self.sending()
+            self.uploading = False
+        self.received = True
+        self._record.received(status, self.secrets.clean_headers(headers))
+        return self.reply.open(status, headers)
+
+    def silence(self) -> None:
+        """A wait for bytes begins: of a begun reply each silence is measured on its own."""
+        if self.reply.begun and not self._closing:
+            self.bounds.idle(patient=self.reply.patient)
+
+    def drain(self, seconds: float) -> None:
+        """What is still read of this reply is read for the connection's sake, and for so long at most."""
+        self._closing = True
+        self.bounds.last(seconds)
 
     @property
-    def behind(self) -> bool:
-        """Whether what has arrived is not read to its end yet, or has brought an error that is still to be raised."""
-        return (self._piece is not None or self._error is not None) and not self.done
+    def draining(self) -> bool:
+        """Whether the reply is read for the connection's sake alone."""
+        return self._closing
 
-    def feed(self, data: bytes) -> list[StreamChunk]:
-        """Take bytes of the body, and read the next piece of what has arrived; the chunks that it completes."""
-        if self._error is not None:
-            raise Fault(Outcome(self._error))
-        self.arrived += len(data)
-        chunks: list[StreamChunk] = []
-        try:
-            if data and self._piece is None:
-                self._pieces = self._inflater.feed(data)
-                self._piece = next(self._pieces, None)
-            elif data:
-                self._pieces = chain(self._pieces, self._inflater.feed(data))
-            if self._piece is not None:
-                if self._is_events(self._piece):
-                    self._take(self._decoder.feed(self._piece), chunks)
-                else:
-                    self._gather(self._piece)
-                self._piece = None if self.draft.done else next(self._pieces, None)
-        except LLMNetError as error:
-            self._hold(error, chunks)
-        return chunks
+    def receiving(self) -> None:
+        """The first byte of the reply has come."""
+        self.received = True
 
-    def _is_events(self, piece: bytes) -> bool:
-        """Some gateways call an event stream JSON, or the reverse: its first bytes tell one from the other."""
-        if not self._first and self._read is None and (first := piece.lstrip()[:1]):
-            self._first = first
-            self.kind = "events" if is_stream(self.kind == "events", piece, asked=self.stream) else "json"
-        return self.kind == "events"
+    # -- what it asks -------------------------------------------------------------------------------------------------
 
-    def _gather(self, piece: bytes) -> None:
-        self._body += piece
-        if len(self._body) > MAX_BODY_BYTES:
-            raise InvalidResponseError(f"the body is longer than {MAX_BODY_BYTES} bytes")
+    @property
+    def stopped(self) -> LLMNetError | None:
+        """What the call ends with, once somebody has stopped it."""
+        return self._stop.error
 
-    def end(self) -> list[StreamChunk]:
-        """The body has ended, or its terminal event has come: the chunks still held; `value` has the result."""
-        chunks: list[StreamChunk] = []
-        while self.behind:
-            chunks += self.feed(b"")
-        try:
-            self._end_events(chunks) if self.kind == "events" else self._end_json(chunks)
-        except LLMNetError as error:
-            # Its frames hold the body, which would live for as long as somebody keeps the error.
-            raise Fault(Outcome(error.with_traceback(None), once=isinstance(error, InvalidResponseError))) from error
-        return chunks
+    def decide(self, outcome: Outcome) -> Decision:
+        """Have a failure judged, there where a library asks what to do with it."""
+        judge = self._decide()
+        assert judge is not None  # noqa: S101 - whoever sends holds the call
+        return judge(outcome)
 
-    def forget(self) -> None:
-        """Let go of the bytes of the body: nobody goes on with it; what was made of them stays."""
-        self._body, self._pieces, self._piece, self._decoder = bytearray(), iter(()), None, SSEDecoder()
-
-    def finish(self, body: bytes) -> Any:
-        """Take a whole body at once and give the value."""
-        self.feed(body)
-        self.end()
-        return self.value
-
-    def partial(self) -> ChatResponse | None:
-        """The reply as far as it has arrived, or `None` where nothing of it has."""
-        return self._response(None) if self.draft.begun or self.draft.id else None
-
-    def _hold(self, error: LLMNetError, chunks: list[StreamChunk]) -> None:
-        """Raise now, or after the chunks that came first: then the verdict does not depend on how bytes were cut."""
-        self._error = error.with_traceback(None)
-        if not chunks:
-            raise Fault(Outcome(error)) from error
-
-    def _take(self, events: list[ServerSentEvent], chunks: list[StreamChunk]) -> None:
-        for event in apart(events):
-            if self.draft.done:
-                return
-            chunk = self.form.parse_event(event, self.draft)
-            if chunk is not None:
-                self._shown = True
-                chunks.append(chunk)
-
-    def _end_events(self, chunks: list[StreamChunk]) -> None:
-        last = None if self.draft.done else self._decoder.end()
-        if last is not None:
-            # Without its blank line it counts if it is whole; half of one is what a cut stream looks like.
-            with contextlib.suppress(InvalidResponseError):
-                self._take([last], chunks)
-        held = self.form.close(self.draft)
-        chunks += [held] if held else []
-        if not self.draft.whole:
-            raise self._incomplete()
-        self.value = self._response(None)
-
-    def _incomplete(self) -> LLMNetError:
-        """The stream ended too early; some servers say why in a bare line that the event-stream grammar ignores."""
-        for line in (lines := self._decoder.comments):
-            payload = readable(line.encode())
-            if self.form.find_error(payload):
-                return self.form.parse_error(self.status or 0, self.headers, payload)
-        if self.draft.failure is not None:
-            return self.form.parse_error(self.status or 0, self.headers, self.draft.failure)
-        words = "\n".join(lines).strip() or self.draft.words
-        last = f"; its last words: {glimpse(words, 200)}" if words else ""
-        return IncompleteStreamError(f"the stream ended before its terminal event, after {self.arrived} bytes{last}")
-
-    def _end_json(self, chunks: list[StreamChunk]) -> None:
-        body = self._body
-        if not self._inflater.complete:
-            raise APIConnectionError(f"the body ended early, after {self.arrived} bytes", phase="body")
-        if not body or body.isspace():
-            raise InvalidResponseError(f"HTTP {self.status} with an empty body", retryable=True)
-        why = None
-        try:
-            payload = decode(body, arrived=self.arrived)
-        except ValueError as error:
-            why = str(error)
-        if why is not None:  # not where it was caught: the frames of what was caught hold the body
-            self._end_no_json(body, why, chunks)
-            return
-        if self.form.find_error(payload):
-            raise self.form.parse_error(self.status or 0, self.headers, payload)
-        if self._read is not None:
-            self.value = self._read(payload)
-            return
-        chunk = self.form.parse(payload, self.draft)
-        self.draft.done = True
-        self.value = self._response(payload)
-        chunks += [chunk] if chunk and self.stream else []
-
-    def _end_no_json(self, body: bytearray, why: str, chunks: list[StreamChunk]) -> None:
-        """A body that is no JSON may be an event stream after all, asked for or not."""
-        if self._read is None and (begins_stream(body) or (self.stream and self._first == b"{")):
-            self.kind = "events"
-            self._take(self._decoder.feed(bytes(body)), chunks)
-            self._end_events(chunks)
-            return
-        kind = self.headers.get("content-type") or "no content type"
-        snippet = cut(body[: 4 * SNIPPET].decode("utf-8", "replace"), SNIPPET)
-        raise InvalidResponseError(f"HTTP {self.status} is no JSON ({kind}, {why}): {snippet!r}")
-
-    def _response(self, raw: dict[str, Any] | None) -> ChatResponse:
-        return self.draft.response(provider=self.form.provider, message=self.form.message(self.draft), raw=raw)
+    def expired(self, detail: str = "") -> LLMNetError:
+        """The error of a wait that ran into its bound, with some detail, or that of the stop that ended it."""
+        arrived = self.reply.arrived
+        return self._stop.expired(detail or (f"after {arrived} bytes of the body" if arrived else ""))

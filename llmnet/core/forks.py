@@ -21,7 +21,7 @@ _PATIENCE = 5.0
 class Renewable(Protocol):
     """What knows how to begin anew."""
 
-    def renew(self) -> None:
+    def after_fork(self) -> None:
         """Begin anew; only the thread that has forked runs."""
 
 
@@ -30,7 +30,7 @@ R = TypeVar("R")
 Thing = TypeVar("Thing", bound=Renewable)
 
 
-def renewed_after_fork(thing: Thing) -> Thing:
+def register_after_fork(thing: Thing) -> Thing:
     """Have something renewed in every child that is forked while it lives."""
     _RENEWABLE.add(thing)
     return thing
@@ -45,9 +45,9 @@ class _Undivided:
     """Calls what no fork may cut in two: what a library below Python has locked just then stays so in the child."""
 
     def __init__(self) -> None:
-        self.renew()
+        self.after_fork()
 
-    def renew(self) -> None:
+    def after_fork(self) -> None:
         """Begin with a free lock."""
         self._lock = threading.RLock()
 
@@ -66,11 +66,11 @@ class _Undivided:
             self._lock.release()
 
 
-undivided = renewed_after_fork(_Undivided())
+undivided = register_after_fork(_Undivided())
 before, after_in_parent = undivided.wait, undivided.go_on
 
 
 def after_in_child() -> None:
     """Renew everything."""
     for thing in list(_RENEWABLE):
-        thing.renew()
+        thing.after_fork()

@@ -1,12 +1,12 @@
 """A text that arrives in pieces, bounded, and always valid UTF-8 when it is sent again."""
 
-import io
-
 from llmnet.core.errors import InvalidResponseError
 from llmnet.core.json import encodable
 
 # More than any model writes.
 MAX_TEXT = 8 * 1024 * 1024
+# Bytes of a character, the same for all.
+_CODING, _WIDTH = "utf-32-le", 4
 
 
 class Text:
@@ -15,8 +15,9 @@ class Text:
     __slots__ = ("_buffer", "_held", "_size")
 
     def __init__(self) -> None:
-        # One buffer: a list would hold an object, some fifty bytes, for each letter of a hostile stream.
-        self._buffer = io.StringIO()
+        # One buffer: a list would hold an object, some fifty bytes, for each letter of a hostile stream. No `StringIO`:
+        # the garbage collector may close it before a finalizer reads what has arrived.
+        self._buffer = bytearray()
         self._size = 0
         self._held = ""
 
@@ -30,7 +31,8 @@ class Text:
         """
         if self._held or not encodable(piece):
             piece = self._joined(self._held + piece)
-        self._size += self._buffer.write(piece)
+        self._buffer += piece.encode(_CODING)
+        self._size += len(piece)
         if self._size > MAX_TEXT:
             check_count(self._size, MAX_TEXT, "characters in a text")
         return piece
@@ -43,13 +45,10 @@ class Text:
 
     def since(self, start: int) -> str:
         """The text from some character on."""
-        self._buffer.seek(start)
-        found = self._buffer.read()
-        self._buffer.seek(0, io.SEEK_END)
-        return found
+        return self._buffer[_WIDTH * start :].decode(_CODING)
 
     def __str__(self) -> str:
-        return self._buffer.getvalue() + ("\ufffd" if self._held else "")
+        return self._buffer.decode(_CODING) + ("\ufffd" if self._held else "")
 
     def __len__(self) -> int:
         return self._size + len(self._held)

@@ -1,6 +1,7 @@
 """What goes out over HTTP and what is known of the way it went, as plain values; nothing here sends or waits."""
 
 import dataclasses
+import itertools
 import time
 from collections.abc import Iterable, Iterator, Mapping
 
@@ -36,11 +37,22 @@ class Headers(Mapping[str, str]):
     def __iter__(self) -> Iterator[str]:
         return iter(self._items)
 
+    def text(self) -> str:
+        """All names and values, a line each."""
+        return "\n".join(itertools.chain(self._items, self._items.values()))
+
+    def first(self, names: Iterable[str]) -> str | None:
+        """The first of some headers, named in lower case, that says anything."""
+        return next((said for said in map(self._items.get, names) if said), None)
+
     def __len__(self) -> int:
         return len(self._items)
 
     def __repr__(self) -> str:
         return f"Headers({self._items!r})"
+
+
+NO_HEADERS = Headers()
 
 
 @dataclasses.dataclass(frozen=True, slots=True, kw_only=True)
@@ -59,7 +71,9 @@ class Request:
 
 def merged(ours: Mapping[str, str], theirs: Mapping[str, str | None] | None) -> dict[str, str]:
     """Headers with others laid over them, whatever their case; `None` removes one."""
-    both = {**ours, **{name.lower(): value for name, value in (theirs or {}).items()}}
+    if not theirs:
+        return dict(ours)
+    both = {**ours, **{name.lower(): value for name, value in theirs.items()}}
     return {name: value for name, value in both.items() if value is not None}
 
 
@@ -113,7 +127,7 @@ class Meta(msgspec.Struct, kw_only=True):
 
     status: int | None = None
     request_id: str | None = None
-    headers: Headers = msgspec.field(default_factory=Headers)
+    headers: Headers = NO_HEADERS
     attempts: list[Attempt] = msgspec.field(default_factory=list)
     queued: float = 0.0
     time_to_first_token: float | None = None
@@ -130,9 +144,9 @@ def answers(head: bytes) -> bool:
     return head.startswith(b"HTTP/1.") and head[8:9] == b" " and head[9:10] in b"23456789" and len(head) > 9
 
 
-def request_id_of(headers: Mapping[str, str]) -> str | None:
+def request_id_of(headers: Headers) -> str | None:
     """The vendor's id of a request, from its response headers."""
-    return next((headers[name] for name in REQUEST_ID_HEADERS if headers.get(name)), None)
+    return headers.first(REQUEST_ID_HEADERS)
 
 
 def rate_limits(headers: Mapping[str, str], now: float) -> dict[str, RateLimitState]:

@@ -49,6 +49,8 @@ class Judge:
             took: seconds that the attempt took after it was sent.
         """
         error = outcome.error
+        if outcome.final:
+            return Decision(False, reason="not admitted")
         if self.bounds.total_left() <= 0:
             return Decision(False, reason="total")
         if outcome.stale and not self.wants_fresh:

@@ -3,6 +3,7 @@
 import dataclasses
 
 from llmnet.core.errors import APIConnectionError, APIStatusError, LLMNetError
+from llmnet.core.retry import Decision
 
 
 @dataclasses.dataclass(frozen=True, slots=True)
@@ -14,19 +15,26 @@ class Outcome:
         stale: the request was never processed: the connection had served before and gave no byte of a reply, or the
             server says so.
         once: another attempt may help, a third one would not.
+        final: there was no attempt: the call ends here, whatever the error.
     """
 
     error: LLMNetError
     stale: bool = False
     once: bool = False
+    final: bool = False
 
 
-class Fault(Exception):  # noqa: N818 - no error for a caller: a transport's word to the driver
-    """An attempt failed and nobody has judged it yet."""
+class AttemptError(Exception):
+    """An attempt failed: a transport's word to the driver, never the caller's error.
 
-    def __init__(self, outcome: Outcome) -> None:
+    Attributes:
+        outcome: what it produced.
+        decision: what `Exchange.decide` has said of it, or `None` where nobody has judged it yet.
+    """
+
+    def __init__(self, outcome: Outcome, decision: Decision | None = None) -> None:
         super().__init__(outcome)
-        self.outcome = outcome
+        self.outcome, self.decision = outcome, decision
 
 
 def cause_of(error: BaseException) -> str:

@@ -1,6 +1,6 @@
-"""What happens to one call, noted in its meta and told to a listener as it happens; it judges nothing.
+"""What happens to one call, noted in its meta and passed to a listener as it happens; it judges nothing.
 
-The end is told once, whoever is the first to see it; each attempt that was begun is noted once, however it ended.
+The end is passed on once, whoever is the first to see it; each attempt that was begun is noted once, however it ended.
 """
 
 import itertools
@@ -21,7 +21,7 @@ from llmnet.core.events import (
     Listener,
     Throttled,
 )
-from llmnet.core.http import Attempt, Headers, Meta
+from llmnet.core.http import NO_HEADERS, Attempt, Headers, Meta, request_id_of
 from llmnet.core.retry import Decision
 
 _numbers = itertools.count(1)
@@ -32,25 +32,36 @@ class Record:
 
     Args:
         bounds: whose clock is read.
-        listener: who is told, or `None`.
-        said: provider, host, model, and whether it is a stream: what all events of the call say.
+        listener: who is notified, or `None`.
+        facts: provider, host, model, and whether it is a stream: what all events of the call say.
+        count: takes each request that goes out.
 
     Attributes:
         meta: how the call went so far.
+        model: the model that was asked for.
+        stream: whether the reply is to be streamed.
+        sent: takes how many requests more, or less, have gone out.
         attempting: whether an attempt is under way.
     """
 
     __slots__ = (
-        "_attempt_at", "_begun", "_bounds", "_eager", "_end", "_listen", "_listener", "_number", "_said", "attempting",
-        "meta",
+        "_attempt_at", "_begun", "_bounds", "_eager", "_end", "_facts", "_listen", "_listener", "_number", "attempting",
+        "meta", "model", "sent", "stream",
     )  # fmt: skip
 
-    def __init__(self, bounds: Bounds, listener: Listener | None, said: tuple[str, str, str, bool]) -> None:
-        self.meta = Meta()
+    def __init__(
+        self,
+        bounds: Bounds,
+        listener: Listener | None = None,
+        facts: tuple[str, str, str, bool] = ("", "", "", False),
+        count: Callable[[int], None] = lambda _: None,
+    ) -> None:
+        self.meta, self.sent = Meta(), count
+        *_, self.model, self.stream = facts
         self._bounds, self._listener = bounds, listener
         self._listen: Callable[[CallEvent], None] | None = listener
         self._eager: Callable[[CallEvent], None] | None = listener if listener is not None and listener.eager else None
-        self._said = (next(_numbers), *said)
+        self._facts = (next(_numbers), *facts)
         self._begun = self.attempting = False
         self._number = 0
         self._attempt_at = 0.0
@@ -62,31 +73,36 @@ class Record:
             self._eager = self._eager and self._listener.later
             self._listen = self._listener.later
 
-    def _tell(self, kind: Callable[..., CallEvent], *facts: Any) -> None:
+    def _notify(self, kind: Callable[..., CallEvent], *facts: Any) -> None:
         if self._eager is not None:
-            self._eager(kind(*self._said, self._bounds.elapsed(), *facts))
+            self._eager(kind(*self._facts, self._bounds.elapsed(), *facts))
 
     @property
     def over(self) -> bool:
-        """Whether the end was told."""
+        """Whether the end was noted."""
         return self._end.locked()
 
     def queued(self) -> None:
         """The call begins, unless it has."""
         if not self._begun:
             self._begun = True
-            self._tell(CallQueued)
+            self._notify(CallQueued)
 
     def attempt(self) -> None:
-        """An attempt begins; what the one before was told is forgotten."""
+        """An attempt begins; what came of the one before is forgotten."""
         meta = self.meta
-        meta.status, meta.request_id, meta.headers = None, None, Headers()
+        meta.status, meta.request_id, meta.headers = None, None, NO_HEADERS
         self._attempt_at = self._bounds.elapsed()
         if not self._number:
             meta.queued = self._attempt_at
         self.attempting = True
         self._number += 1
-        self._tell(AttemptStarted, self._number)
+        self._notify(AttemptStarted, self._number)
+
+    def received(self, status: int | None, headers: Headers) -> None:
+        """The head of a reply, without a secret."""
+        meta = self.meta
+        meta.status, meta.headers, meta.request_id = status, headers, request_id_of(headers)
 
     @property
     def took(self) -> float:
@@ -104,12 +120,12 @@ class Record:
         self.attempting = False
         self.meta.attempts.append(attempt)
         kind = Throttled if attempt.throttled else AttemptFailed
-        self._tell(kind, self._number, attempt, error, decision.retry, decision.reason)
+        self._notify(kind, self._number, attempt, error, decision.retry, decision.reason)
 
-    def shown(self) -> None:
+    def delivered(self) -> None:
         """The first chunk is handed out."""
         self.meta.time_to_first_token = self._bounds.elapsed()
-        self._tell(FirstToken)
+        self._notify(FirstToken)
 
     def finished(self, outcome: Ending, usage: Usage, error: BaseException | None = None) -> None:
         """The call is over; only the first word on that counts, and a call that never began has none."""
@@ -118,4 +134,4 @@ class Record:
         meta = self.meta
         meta.elapsed = at = self._bounds.elapsed()
         if self._begun and self._listen is not None:
-            self._listen(CallFinished(*self._said, at, outcome, meta, [*meta.attempts], usage, error))
+            self._listen(CallFinished(*self._facts, at, outcome, meta, [*meta.attempts], usage, error))

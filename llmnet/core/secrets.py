@@ -35,16 +35,16 @@ class Secrets:
     use any number of them; a key is among those of its own call, too, however many others follow.
     """
 
-    __slots__ = ("_fixed", "_lock", "_needles", "_newest", "_parent")
+    __slots__ = ("__weakref__", "_fixed", "_lock", "_needles", "_newest", "_parent")
 
     def __init__(self, values: Iterable[str | None] = (), parent: "Secrets | None" = None) -> None:
         self._parent = parent
         self._fixed = {value: needles(value) for value in values if value and len(value) >= SHORTEST}
         self._newest: dict[str, tuple[Needle, ...]] = {}
         self._needles = _flat(self._fixed)
-        self.renew()
+        self.after_fork()
 
-    def renew(self) -> None:
+    def after_fork(self) -> None:
         """Begin with a free lock: in a forked child the thread that may have held it is gone."""
         self._lock = threading.RLock()
 
@@ -105,7 +105,7 @@ class Secrets:
 
     def clean_headers(self, headers: Headers) -> Headers:
         """The headers without a secret: nearly always the very same, which one search finds out."""
-        text = "\n".join(part for item in headers.items() for part in item)
+        text = headers.text()
         if self.hide(text) == text:
             return headers
         return Headers([(self.hide(name), self.hide(value)) for name, value in headers.items()])

@@ -1,4 +1,4 @@
-"""What an exchange asks of a wire form: to read replies, events and errors into a draft."""
+"""What a call asks of a wire form: to sign requests, and to read replies, events and errors into a draft."""
 
 from collections.abc import Mapping
 from typing import Any, Literal, Protocol
@@ -6,15 +6,19 @@ from typing import Any, Literal, Protocol
 from llmnet.core.chat import StreamChunk
 from llmnet.core.draft import Draft
 from llmnet.core.errors import APIStatusError
+from llmnet.core.http import Request
 from llmnet.core.sse import ServerSentEvent
 
 Kind = Literal["error", "json", "events"]
 
 
 class WireForm(Protocol):
-    """What an exchange asks of a wire form."""
+    """What a call asks of a wire form."""
 
     provider: str
+
+    def authorise(self, request: Request, key: str | None) -> Request:
+        """The request with its credential."""
 
     def parse(self, payload: Any, draft: Draft) -> StreamChunk | None:
         """Read a whole reply into the draft."""

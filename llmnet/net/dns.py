@@ -12,7 +12,7 @@ import threading
 from concurrent.futures import Future
 from typing import Any, TypeAlias
 
-from llmnet.core.forks import renewed_after_fork
+from llmnet.core.forks import register_after_fork
 
 # One row of `socket.getaddrinfo`; its last item is what `connect` takes.
 AddrInfo: TypeAlias = tuple[socket.AddressFamily, socket.SocketKind, int, str, tuple[Any, ...]]
@@ -70,9 +70,9 @@ class _InFlight:
     """The lookups that have not ended, by name and port; one for the process, and `_lock` guards them."""
 
     def __init__(self) -> None:
-        self.renew()
+        self.after_fork()
 
-    def renew(self) -> None:
+    def after_fork(self) -> None:
         """Begin empty: in a forked child no thread works on the parent's lookups, and one may have held the lock."""
         self._lock = threading.RLock()
         self._lookups: dict[_Key, Lookup] = {}
@@ -89,7 +89,7 @@ class _InFlight:
             return self._lookups.pop(key)
 
 
-_IN_FLIGHT = renewed_after_fork(_InFlight())
+_IN_FLIGHT = register_after_fork(_InFlight())
 
 
 def lookup(host: str, port: int) -> Lookup:

@@ -4,15 +4,15 @@ import importlib.util
 import ssl
 from collections.abc import Mapping
 
-from llmnet.core.call import Call
 from llmnet.core.credentials import in_proxy
 from llmnet.core.errors import ConfigurationError
+from llmnet.core.exchange import Exchange
 from llmnet.core.local_servers import is_here
 from llmnet.net.proxy import Proxy, proxy_for
 from llmnet.net.tls import Use, ssl_context
 
 
-def check_way(proxy: str | None, verify: bool | str | ssl.SSLContext, use: Use) -> None:
+def check_route(proxy: str | None, verify: bool | str | ssl.SSLContext, use: Use) -> None:
     """Check an explicit proxy and an explicit CA file; a wrong variable is an error only for the calls that need it.
 
     Raises:
@@ -36,19 +36,18 @@ def proxy_on_way(url: str, explicit: str | None, environ: Mapping[str, str]) -> 
     return proxy
 
 
-def way_of(call: Call, explicit: str | None, environ: Mapping[str, str]) -> Proxy | None:
-    """The proxy that a call goes through now: noted in the call, and what it asks for among the call's secrets.
+def proxy_route(exchange: Exchange, explicit: str | None, environ: Mapping[str, str]) -> Proxy | None:
+    """The proxy that an attempt goes through, which is told of it and of the secrets that the proxy asks for.
 
     That of the environment, which may have been named since the client was made, is not for servers of this process.
 
     Raises:
         ConfigurationError: as `proxy_on_way` does.
     """
-    url = call.request.url
+    url = exchange.request.url
     proxy = proxy_on_way(url, explicit, {} if is_here(url) else environ)
-    call.proxy = proxy.url if proxy else ""
-    for secret in in_proxy(proxy.full_url) if proxy else ():
-        call.secrets.learn(secret)
+    if proxy is not None:
+        exchange.routed(proxy.url, in_proxy(proxy.full_url))
     return proxy
 
 

@@ -7,7 +7,7 @@ import time
 import weakref
 from collections.abc import Mapping
 
-from llmnet.core.forks import renewed_after_fork
+from llmnet.core.forks import register_after_fork
 
 # A level, the names of an option of which the first that the platform knows is taken, and its value. A reply may be
 # silent for minutes; the probes keep NAT tables from forgetting the connection, and find a dead peer in 3.5 minutes.
@@ -70,13 +70,13 @@ class _Connected:
         # Added to in one step of the interpreter, by any thread; read in a forked child, where only one thread runs.
         self.sockets: weakref.WeakSet[socket.socket] = weakref.WeakSet()
 
-    def renew(self) -> None:
+    def after_fork(self) -> None:
         for sock in list(self.sockets):
             with contextlib.suppress(OSError):
                 os.close(sock.detach())
 
 
-_CONNECTED = renewed_after_fork(_Connected())
+_CONNECTED = register_after_fork(_Connected())
 
 
 def close_after_fork(sock: socket.socket) -> None:

@@ -15,8 +15,8 @@ from dataclasses import dataclass
 from typing import Literal, NamedTuple, TypeAlias
 
 from llmnet.core.errors import APIConnectionError, ConfigurationError
-from llmnet.core.forks import renewed_after_fork, undivided
-from llmnet.core.outcome import Fault, Outcome
+from llmnet.core.forks import register_after_fork, undivided
+from llmnet.core.outcome import AttemptError, Outcome
 
 Use: TypeAlias = Literal["sync", "async", "async h2"]
 """The front that a context is for, and whether HTTP/2 is offered; connections to a proxy use HTTP/1.1 alone."""
@@ -101,9 +101,9 @@ class _Contexts:
     def __init__(self) -> None:
         self._made: dict[tuple[Trust, Use], tuple[_Stamp, ssl.SSLContext]] = {}
         self._warned = False
-        self.renew()
+        self.after_fork()
 
-    def renew(self) -> None:
+    def after_fork(self) -> None:
         """Begin with a free lock: in a forked child the thread that may have held it is gone."""
         self._lock = threading.RLock()
 
@@ -127,7 +127,7 @@ class _Contexts:
             warnings.warn(message, RuntimeWarning, stacklevel=2)
 
 
-_CONTEXTS = renewed_after_fork(_Contexts())
+_CONTEXTS = register_after_fork(_Contexts())
 
 
 def _stamp(trust: Trust) -> _Stamp:
@@ -210,14 +210,14 @@ def check_protocol(chosen: str | None, use: Use) -> None:
     """Check the protocol that a handshake has chosen; what a caller's own context offers cannot be read before.
 
     Raises:
-        Fault: it is HTTP/2 where HTTP/1.1 is spoken; nothing was sent yet.
+        AttemptError: it is HTTP/2 where HTTP/1.1 is spoken; nothing was sent yet.
     """
     if chosen is not None and chosen not in _OFFERED[use]:
         detail = (
             f"the TLS handshake chose {chosen}, but HTTP/1.1 is to be spoken: the SSLContext given as verify= offers "
             f"more; give one with set_alpn_protocols(['http/1.1']), or the CA's certificates as a PEM file"
         )
-        raise Fault(Outcome(APIConnectionError(detail, phase="tls", retryable=False)))
+        raise AttemptError(Outcome(APIConnectionError(detail, phase="tls", retryable=False)))
 
 
 _UNKNOWN_CA = (
@@ -238,7 +238,7 @@ _HINTS = {
     ),
     **dict.fromkeys(range(79, 94), _TOO_STRICT),
     9: "it is not valid yet: check the clock of this machine",
-    10: "it has expired: check the clock of this machine; if that is right, the server must renew its certificate",
+    10: "it has expired: check the clock of this machine; if that is right, the server must after_fork its certificate",
 }
 
 

@@ -106,9 +106,9 @@ class Counters:
 
     def __init__(self) -> None:
         self._series: dict[tuple[str, str, str], _Series] = {}
-        self.renew()
+        self.after_fork()
 
-    def renew(self) -> None:
+    def after_fork(self) -> None:
         """Begin with a free lock: in a forked child the thread that may have held it is gone."""
         # A finalizer may count the end of a dropped stream on the very thread that is in here.
         self._lock = threading.RLock()

@@ -8,9 +8,9 @@ import re
 import socket
 import ssl
 
-from llmnet.core.call import Call
 from llmnet.core.errors import APIConnectionError, IncompleteStreamError, LLMNetError, Phase
 from llmnet.core.exception_graph import reachable
+from llmnet.core.exchange import Exchange
 from llmnet.core.outcome import Outcome
 from llmnet.core.preview import cut
 from llmnet.net.sockets import AT_ONCE
@@ -22,8 +22,8 @@ _LOCAL = frozenset({errno.EMFILE, errno.ENFILE, errno.ENOBUFS, errno.ENOMEM, _PO
 _NO_SUCH_NAME = frozenset(
     getattr(socket, name) for name in ("EAI_NONAME", "EAI_NODATA", "EAI_FAIL") if hasattr(socket, name)
 )
-# What the server said is no HTTP: a slip that another attempt may be spared, or a head that it would send again.
-_SLIPS = re.compile(r"BadStatusLine|illegal status line|illegal chunk header")
+# What has come is no HTTP: garbled, which another attempt may be spared, or a head that would come again.
+_GARBLED = re.compile(r"BadStatusLine|illegal status line|illegal chunk header")
 _VIOLATIONS = (
     *("LineTooLong", "InvalidHeader", "Receive buffer too long", "conflicting Content-Length"),
     "without a pending proposal",  # to switch protocols, of a 101 that nobody asked for
@@ -36,47 +36,47 @@ _REFUSED = ("7", "REFUSED_STREAM")
 _PROXY_REFUSES = re.compile(r"(failed|ProxyError): (?!50[234])\d{3}|authentication|not allowed", re.IGNORECASE)
 
 
-def outcome_of(error: BaseException, call: Call, *, proxied: bool = False) -> Outcome:
+def outcome_of(error: BaseException, exchange: Exchange, *, proxied: bool = False) -> Outcome:
     """What a failed attempt produced.
 
     Args:
         error: what the library raised.
-        call: the call that failed.
+        exchange: the attempt that failed.
         proxied: the library says that the proxy failed.
     """
-    chain = [*reachable(error, call.outer)]
-    ours = call.stopped or next((e for e in chain if isinstance(e, LLMNetError)), None)
+    chain = [*reachable(error, exchange.outer)]
+    ours = exchange.stopped or next((e for e in chain if isinstance(e, LLMNetError)), None)
     if ours is not None:
         return Outcome(ours)
-    if _timed_out(chain, call):
-        return Outcome(_from(call.expired(), error))
-    text = said(error, chain)
-    slip, violation = _slip(text)
-    stale = _not_begun(text, call) and not (call.heard or slip or violation or proxied)
-    once = call.sent and (slip or _cut_short(call))
-    return Outcome(_from(_lost(error, chain, call, proxied=proxied), error), stale=stale, once=once)
+    if _timed_out(chain, exchange):
+        return Outcome(_from(exchange.expired(), error))
+    text = root_cause(error, chain)
+    garbled, violation = _garbled(text)
+    stale = _not_begun(text, exchange) and not (exchange.received or garbled or violation or proxied)
+    once = exchange.sent and (garbled or _cut_short(exchange))
+    return Outcome(_from(_lost(error, chain, exchange, proxied=proxied), error), stale=stale, once=once)
 
 
-def _not_begun(text: str, call: Call) -> bool:
+def _not_begun(text: str, exchange: Exchange) -> bool:
     """Whether the server has not begun with the request: it says so, or the connection was dead before."""
     reset = _RESET.search(text)
-    return reset[1] in _REFUSED if reset else call.reused and "inside the head" not in text
+    return reset[1] in _REFUSED if reset else exchange.reused and "inside the head" not in text
 
 
-def _cut_short(call: Call) -> bool:
+def _cut_short(exchange: Exchange) -> bool:
     """Whether the request was lost while it was sent; a small one is sent at once, whatever becomes of it."""
-    return call.uploading and len(call.request.body or b"") > AT_ONCE
+    return exchange.uploading and len(exchange.request.body or b"") > AT_ONCE
 
 
-def _slip(text: str) -> tuple[bool, bool]:
-    """Whether the server has said what is no HTTP: a slip, or a head that it would send again."""
-    return _SLIPS.search(text) is not None, any(sign in text for sign in _VIOLATIONS)
+def _garbled(text: str) -> tuple[bool, bool]:
+    """Whether what has come is no HTTP: garbled by accident, or a head that would come again."""
+    return _GARBLED.search(text) is not None, any(sign in text for sign in _VIOLATIONS)
 
 
-def _timed_out(chain: list[BaseException], call: Call) -> bool:
+def _timed_out(chain: list[BaseException], exchange: Exchange) -> bool:
     """A timeout of ours, told from the operating system's ETIMEDOUT by the bound that has expired."""
     named = any("timed out" in str(e).lower() or isinstance(e, TimeoutError) for e in chain)
-    return named and call.bounds.left()[1] <= 0.001
+    return named and exchange.bounds.remaining()[1] <= 0.001
 
 
 def _from(ours: LLMNetError, theirs: BaseException) -> LLMNetError:
@@ -84,17 +84,17 @@ def _from(ours: LLMNetError, theirs: BaseException) -> LLMNetError:
     return ours
 
 
-def _lost(error: BaseException, chain: list[BaseException], call: Call, *, proxied: bool) -> LLMNetError:
-    text = said(error, chain)
-    known = _known(chain, text, call)
+def _lost(error: BaseException, chain: list[BaseException], exchange: Exchange, *, proxied: bool) -> LLMNetError:
+    text = root_cause(error, chain)
+    known = _known(chain, text, exchange)
     if proxied and (known is None or known.phase != "connect"):
         final = not known.retryable if known else _PROXY_REFUSES.search(text) is not None
-        named = f"the proxy {call.proxy}".rstrip()
+        named = f"the proxy {exchange.proxy}".rstrip()
         return _connection(f"{named} failed: {known.message if known else text}", "proxy", final=final)
-    return known or _broken(text, call)
+    return known or _broken(text, exchange)
 
 
-def _known(chain: list[BaseException], text: str, call: Call) -> APIConnectionError | None:
+def _known(chain: list[BaseException], text: str, exchange: Exchange) -> APIConnectionError | None:
     """What needs no guess from words: it has a class or a number of its own."""
     for one in chain:
         if isinstance(one, ssl.SSLCertVerificationError):
@@ -106,23 +106,23 @@ def _known(chain: list[BaseException], text: str, call: Call) -> APIConnectionEr
         if isinstance(one, OSError) and one.errno in _LOCAL:
             text = f"this machine has run out of a resource: {one}"
             return _connection(text, "connect", final=one.errno != _PORTS)
-    if any(isinstance(one, ssl.SSLError) for one in chain) and not call.sent:
+    if any(isinstance(one, ssl.SSLError) for one in chain) and not exchange.sent:
         return _connection(f"the TLS handshake failed: {text}", "tls", final=_no_tls(chain))
     return None
 
 
-def _broken(text: str, call: Call) -> LLMNetError:
-    exchange = call.exchange
-    if not call.sent:
+def _broken(text: str, exchange: Exchange) -> LLMNetError:
+    reply = exchange.reply
+    if not exchange.sent:
         return _connection(f"the connection could not be made: {text}", "connect")
-    if exchange is None or exchange.kind is None:
-        if _cut_short(call):
+    if reply.kind is None:
+        if _cut_short(exchange):
             return _connection(f"the connection was lost while the request was sent: {text}", "send")
-        _, broken = _slip(text)
+        _, broken = _garbled(text)
         return _connection(f"the connection was lost before the reply: {text}", "response", final=broken)
-    if exchange.kind == "events":
-        return IncompleteStreamError(f"the stream was lost after {exchange.arrived} bytes: {text}")
-    return _connection(f"the connection was lost after {exchange.arrived} bytes of the body: {text}", "body")
+    if reply.kind == "events":
+        return IncompleteStreamError(f"the stream was lost after {reply.arrived} bytes: {text}")
+    return _connection(f"the connection was lost after {reply.arrived} bytes of the body: {text}", "body")
 
 
 def _connection(message: str, phase: Phase, *, final: bool = False) -> APIConnectionError:
@@ -135,7 +135,7 @@ def _no_tls(chain: list[BaseException]) -> bool:
     return any(sign in str(one) for one in chain for sign in signs)
 
 
-def said(error: BaseException, chain: list[BaseException]) -> str:
+def root_cause(error: BaseException, chain: list[BaseException]) -> str:
     """The root cause in its own words, with its class."""
     root = next((one for one in chain if isinstance(one, OSError) and one.errno), error)
     deepest = root if root is not error else chain[-1]

@@ -3,20 +3,22 @@
 import dataclasses
 import math
 import random
-import sys
 from collections.abc import Callable, Mapping
 from typing import Any, Generic, Protocol, TypeVar
 
-from llmnet.core.admission.gate import Gate
+from llmnet.core.admission.admission import Admission
 from llmnet.core.bounds import Bounds, Clock, Timeout, positive, resolve_timeout
 from llmnet.core.call import Call
 from llmnet.core.chat import StreamChunk
 from llmnet.core.draft import Draft
 from llmnet.core.errors import APIStatusError, ConfigurationError
+from llmnet.core.exchange import Exchange
 from llmnet.core.http import Headers, Request
-from llmnet.core.outcome import Outcome
-from llmnet.core.retry import Decision, RetryPolicy
-from llmnet.core.secrets import Secrets
+from llmnet.core.judge import Judge
+from llmnet.core.record import Record
+from llmnet.core.reply_reader import ReplyReader
+from llmnet.core.retry import RetryPolicy
+from llmnet.core.route import Route
 from llmnet.core.sse import ServerSentEvent
 from llmnet.core.wire_form import Kind
 
@@ -41,10 +43,14 @@ class Clocks(Protocol):
 W = TypeVar("W", bound=Clocks)
 
 
-class PlainForm:
+class GenericForm:
     """The wire form of an API of which nothing is known: its bodies are left to the caller."""
 
     provider = "http"
+
+    def authorise(self, request: Request, key: str | None) -> Request:
+        """The request as it is: its credentials are the caller's."""
+        return request
 
     def parse(self, payload: Any, draft: Draft) -> StreamChunk | None:
         """Nothing is read."""
@@ -68,63 +74,58 @@ class PlainForm:
         return {}
 
 
-class PlainCall(Call):
+class GenericReply(ReplyReader):
+    """A reply whose body somebody else reads: whatever its status, it is theirs, and has begun with its head."""
+
+    def open(self, status: int, headers: Headers) -> Kind:
+        """Take note of the head."""
+        self.status, self.headers, self.kind = status, headers, "json"
+        return self.kind
+
+    def fail(self, body: bytes) -> APIStatusError:
+        """The error of an error status; its body stays unread, for it may be the last one and the caller's."""
+        return self.form.parse_error(self.status or 0, self.headers, None)
+
+
+class GenericCall(Call):
     """A call that shares nothing with others, and whose body somebody else reads.
 
     Args:
         request: what is sent.
         policy: how often.
-        bounds: how long.
+        timeout: how long.
         clocks: where the time is read.
-        replayable: whether the body can be sent a second time.
+        replayable: whether the body can be sent a second time; if not, it must not meet a stale connection.
+
+    Attributes:
+        now: the Unix time.
     """
 
     chance: Callable[[], random.Random] = random.Random
 
     def __init__(
-        self, request: Request, policy: RetryPolicy, bounds: Timeout, clocks: Clocks, *, replayable: bool = True
+        self, request: Request, policy: RetryPolicy, timeout: Timeout, clocks: Clocks, *, replayable: bool = True
     ) -> None:
+        route, bounds, rng = Route(form=GenericForm()), Bounds(timeout, clocks.clock), self.chance()
         super().__init__(
-            PlainForm(),
+            route,
             request,
-            authorise=lambda request, _: request,
-            policy=policy,
-            bounds=Bounds(bounds, clocks.clock),
-            rng=self.chance(),
+            bounds=bounds,
+            judge=Judge(policy, bounds, route.gate, None, rng, renewable=False, wants_fresh=not replayable),
+            admission=Admission(None, route.gate, bounds, policy.max_retry_after, rng),
+            record=Record(bounds),
             wall=clocks.wall,
-            gate=Gate(),
-            bucket=None,
-            host="",
-            secrets=Secrets(),
         )
-        self.clocks, self._replayable = clocks, replayable
+        self.now = clocks.wall
 
-    def hold(self) -> float:
-        """Seconds to wait before the next attempt; the drained end of a refusal had a bound that counts no more."""
-        self.bounds.past_queue()
-        return super().hold()
+    def _reader(self) -> ReplyReader:
+        return GenericReply(self.route.form)
 
-    def opened(self, status: int, headers: Headers) -> Kind:
-        """The head of the reply has arrived, and with it the reply has begun: what is in it is not for us to see."""
-        if self.exchange is None:
-            self.begin(None)  # a mock answered in the place of the pool in which attempts begin
-        kind = super().opened(status, Headers({k: v for k, v in headers.items() if k != "content-encoding"}))
-        self.under_way.draft.begun = True
-        return kind
-
-    def refused(self, status: int, headers: Headers) -> Outcome:
-        """The outcome of an error status; its body stays unread, for it may be the last one and the caller's."""
-        self.opened(status, headers)
-        return Outcome(self.form.parse_error(status, headers, None))
-
-    @property
-    def wants_fresh(self) -> bool:
-        """Whether the attempt must take a new connection; what cannot be sent twice must not meet a stale one."""
-        return not self._replayable or super().wants_fresh
-
-    def decide(self, outcome: Outcome) -> Decision:
-        """Judge a failed attempt; what cannot be sent twice is not, though the connection was to blame."""
-        return super().decide(outcome if self._replayable else Outcome(outcome.error))
+    def foreign(self, headers: Headers) -> Exchange:
+        """An attempt that somebody else has made, and the headers that came of it."""
+        exchange = self.begin()
+        self._record.received(None, headers)
+        return exchange
 
 
 class Calls(Generic[W]):
@@ -145,7 +146,7 @@ class Calls(Generic[W]):
         self.timeout = positive(timeout, "timeout")
         self.waits = waits
 
-    def new(self, request: Request, bounds: Timeout, *, replayable: bool) -> PlainCall:
+    def new(self, request: Request, bounds: Timeout, *, replayable: bool) -> GenericCall:
         """The call of one request, under the policy for any API.
 
         What is not idempotent is not repeated after a timeout, unless a key makes it so; a body that can be read but
@@ -154,9 +155,7 @@ class Calls(Generic[W]):
         safe = request.method.upper() in IDEMPOTENT or "idempotency-key" in {name.lower() for name in request.headers}
         retries = self.policy.max_retries if replayable else 0
         policy = dataclasses.replace(self.policy, max_retries=retries, retry_timeouts=safe)
-        call = PlainCall(request, policy, bounds, self.waits, replayable=replayable)
-        call.outer = id(sys.exception())
-        return call
+        return GenericCall(request, policy, bounds, self.waits, replayable=replayable)
 
 
 def spread(seconds: Seconds, *, stream: bool) -> Timeout:

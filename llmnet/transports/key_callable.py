@@ -15,7 +15,7 @@ from typing import Any
 from llmnet.core.admission.gate import Same
 from llmnet.core.errors import APIConnectionError
 from llmnet.core.headers import drop
-from llmnet.core.outcome import Fault, Outcome
+from llmnet.core.outcome import AttemptError, Outcome
 
 ASKED = "while the callable api_key was asked"
 MOST_LEFT = 64
@@ -32,18 +32,18 @@ def asked(function: Callable[[], Any]) -> "Future[Any]":
         What will have come of it: its value, or the very exception that it raised.
 
     Raises:
-        Fault: the system has no thread left, or too many of this function's were left behind.
+        AttemptError: the system has no thread left, or too many of this function's were left behind.
     """
     if [*_LEFT.values()].count(Same(function)) >= MOST_LEFT:
         said = f"the callable api_key has not answered {MOST_LEFT} earlier calls, and is not asked again before it does"
-        raise Fault(Outcome(APIConnectionError(said)))
+        raise AttemptError(Outcome(APIConnectionError(said)))
     answer: Future[Any] = Future()
     answer.set_running_or_notify_cancel()  # from here on nobody can cancel it
     work = contextvars.copy_context().run
     try:
         threading.Thread(target=work, args=(_ask, function, answer), name="llmnet-key", daemon=True).start()
     except RuntimeError as error:
-        raise Fault(Outcome(APIConnectionError(f"no thread to ask the callable api_key: {error}"))) from error
+        raise AttemptError(Outcome(APIConnectionError(f"no thread to ask the callable api_key: {error}"))) from error
     return answer
 
 
@@ -70,9 +70,9 @@ def _ask(function: Callable[[], Any], answer: "Future[Any]") -> None:
 
 def loud(error: StopIteration | StopAsyncIteration) -> RuntimeError:
     """What stands for an exception that would end the caller's loop without a word, as in generators (PEP 479)."""
-    said = RuntimeError(f"the callable api_key raised {type(error).__name__}")
-    said.__cause__ = error
-    return said
+    failure = RuntimeError(f"the callable api_key raised {type(error).__name__}")
+    failure.__cause__ = error
+    return failure
 
 
 if hasattr(os, "register_at_fork"):

@@ -7,10 +7,11 @@ from datetime import timedelta
 from typing import Any
 
 from llmnet.core.errors import APIStatusError, LLMNetError
+from llmnet.core.exchange import Exchange
 from llmnet.core.http import Headers
 from llmnet.core.retry_after import parse_retry_after
 from llmnet.transports.classify import outcome_of
-from llmnet.transports.generic import PlainCall
+from llmnet.transports.generic import GenericCall
 
 # Top-level module: classes that, with their subclasses, say that the network failed.
 _NETWORK = {
@@ -35,7 +36,7 @@ _PYTHONS_OWN = (ConnectionError, TimeoutError, socket.gaierror, ssl.SSLError)
 _UNREACHABLE = {errno.ENETUNREACH, errno.EHOSTUNREACH, errno.ENETDOWN, errno.ETIMEDOUT}
 
 
-def failure(error: Exception, call: PlainCall, *, listed: bool) -> LLMNetError | None:
+def failure(error: Exception, call: GenericCall, *, listed: bool) -> LLMNetError | None:
     """What an exception means, as an error that the call can judge; `None` where no repetition would help.
 
     Args:
@@ -46,36 +47,41 @@ def failure(error: Exception, call: PlainCall, *, listed: bool) -> LLMNetError |
     if isinstance(error, LLMNetError) and error.repeated:
         return None
     # What a server advises by `x-should-retry` outweighs a status, but not the caller.
-    call.meta.headers = Headers() if listed else headers_of(error)
+    exchange = call.foreign(Headers() if listed else headers_of(error))
     if listed:
         return _asked_for(error, call)
     if isinstance(error, LLMNetError) and getattr(error, "status", True):
         return _twin(error)
     says_when = getattr(error, "retry_after", None) is not None
-    return refusal(error, call) or (_asked_for(error, call) if says_when else _network_error(error, call))
+    return _refused(error, call) or (_asked_for(error, call) if says_when else _network_error(error, exchange))
 
 
-def refusal(thing: object, call: PlainCall) -> LLMNetError | None:
+def refusal(response: object, call: GenericCall) -> LLMNetError | None:
+    """What the error status of a response means."""
+    call.foreign(headers_of(response))
+    return _refused(response, call)
+
+
+def _refused(thing: object, call: GenericCall) -> LLMNetError | None:
     """What the error status of a response means, or of an exception that tells of one."""
     status = status_of(thing)
     if status is None:
         return None
-    call.meta.headers = headers_of(thing)
     return APIStatusError(status=status, http_status=status, retry_after=_retry_after(thing, call))
 
 
-def _asked_for(error: Exception, call: PlainCall) -> LLMNetError:
+def _asked_for(error: Exception, call: GenericCall) -> LLMNetError:
     """The repetition that the caller wants, or one who says no more than when to come back."""
     return APIStatusError(throttled=True, retry_after=_retry_after(error, call))
 
 
-def _network_error(error: Exception, call: PlainCall) -> LLMNetError | None:
+def _network_error(error: Exception, exchange: Exchange) -> LLMNetError | None:
     """What a network error means by the rules of our own transports."""
     pythons_own = isinstance(error, _PYTHONS_OWN) or (isinstance(error, OSError) and error.errno in _UNREACHABLE)
     if _listed(error, _REQUEST) or not (pythons_own or _listed(error, _NETWORK)):
         return None
     proxied = any(cls.__name__ == "ProxyError" for cls in type(error).__mro__)
-    ours = outcome_of(error, call, proxied=proxied).error
+    ours = outcome_of(error, exchange, proxied=proxied).error
     return None if ours.repeated else _twin(ours)
 
 
@@ -109,9 +115,9 @@ def headers_of(thing: object) -> Headers:
     return Headers()
 
 
-def _retry_after(thing: object, call: PlainCall) -> float | None:
+def _retry_after(thing: object, call: GenericCall) -> float | None:
     """The wait that an exception asks for by its `retry_after`, whatever its form, or that a header does."""
-    own, now = getattr(thing, "retry_after", None), call.clocks.wall()
+    own, now = getattr(thing, "retry_after", None), call.now()
     text = own.total_seconds() if isinstance(own, timedelta) else own
     hint = None if own is None else parse_retry_after({"retry-after": str(text)}, now)
     return parse_retry_after(headers_of(thing), now) if hint is None else hint

@@ -55,16 +55,12 @@ class Null:
         self._lock = threading.Lock()
         self.active = self.peak = self.requests = 0
 
-    def send(self, call):
+    def send(self, exchange, bounds):
         """The head of a success; its body is what was asked."""
-        call.hold()
-        call.begin(None)
-        call.sending()
-        call.opened(200, JSON)
         with self._lock:
             self.active, self.requests = self.active + 1, self.requests + 1
             self.peak = max(self.peak, self.active)
-        said = json.loads(call.request.body)["messages"][0]["content"]
+        said = json.loads(exchange.request.body)["messages"][0]["content"]
         return NullReply(self, REPLY % said.encode())
 
     def leave(self):
@@ -76,8 +72,8 @@ class Null:
 
 
 class AsyncNull(Null):
-    async def send(self, call):
-        reply = super().send(call)
+    async def send(self, exchange, bounds):
+        reply = super().send(exchange, bounds)
         await asyncio.sleep(0)
         return reply
 
@@ -86,35 +82,21 @@ class AsyncNull(Null):
 
 
 class NullReply:
+    status, headers = 200, JSON
+
     def __init__(self, transport, body):
-        self._transport, self._left = transport, [body]
+        self._transport, self._body = transport, body
 
     def __iter__(self):
-        return self
+        yield self._body
 
-    def __next__(self):
-        if not self._left:
-            raise StopIteration
-        return self._left.pop()
+    async def __aiter__(self):
+        yield self._body
 
-    def __enter__(self):
-        return self
-
-    def __exit__(self, *_):
+    def close(self):
         self._transport.leave()
 
-    def __aiter__(self):
-        return self
-
-    async def __anext__(self):
-        if not self._left:
-            raise StopAsyncIteration
-        return self._left.pop()
-
-    async def __aenter__(self):
-        return self
-
-    async def __aexit__(self, *_):
+    async def aclose(self):
         self._transport.leave()
 
 

@@ -1,7 +1,6 @@
 """A batch waits throttles out, for an hour where nobody said otherwise: no row fails for coming at a bad time."""
 
 import asyncio
-import contextlib
 import dataclasses
 import heapq
 import itertools
@@ -18,11 +17,9 @@ import llmnet
 from llmnet.batch.options import HOUR, patience
 from llmnet.core.bounds import resolve_timeout
 from llmnet.core.http import Headers
-from llmnet.core.outcome import Fault, Outcome
 from llmnet.testing import Reply
-from llmnet.transports.aio.wait import Awaits
-from llmnet.transports.sync.transport import Transport
-from llmnet.transports.sync.wait import Waits
+from llmnet.transports.aio.wait import AsyncWait
+from llmnet.transports.sync.wait import SyncWait
 
 pytestmark = pytest.mark.threads
 
@@ -75,20 +72,21 @@ def test_the_client_itself_is_as_patient_as_before(front, server):
 # -- a server that allows eight at once ------------------------------------------------------------------------------------
 
 
-class Hasty(Waits):
+class Hasty(SyncWait):
     def sleep(self, seconds, call):
         super().sleep(seconds / QUICK, call)
 
 
-class AsyncHasty(Awaits):
+class AsyncHasty(AsyncWait):
     async def sleep(self, seconds, call):
         await super().sleep(seconds / QUICK, call)
 
 
 def hasten(front, client):
     """Let a client live fifty seconds in one."""
-    client.clock = lambda: time.monotonic() * QUICK
-    client._transport.waits = Hasty() if front.name == "sync" else AsyncHasty()  # private: its clock
+    inner = getattr(client, "_client", client)
+    inner._clock = lambda: time.monotonic() * QUICK  # private: time that runs faster
+    inner._waits = Hasty() if front.name == "sync" else AsyncHasty()  # private: waits in that time
 
 
 @pytest.mark.parametrize(("workers", "hint"), [(32, None), (64, "1")])
@@ -148,36 +146,40 @@ class Conductor:
         self._thread.join()
 
 
-class Wire(Transport):
-    """The sync transport up to the moment at which bytes would go out."""
+class Wire:
+    """A transport that knows what its server says."""
 
-    def __init__(self, queue, conductor, server):
-        super().__init__(queue, proxy=None, verify=True, pool_size=1)
-        self.waits, self._conductor, self._server, self._one = Waits(), conductor, server, threading.Lock()
-        self.waits.sleep = conductor.sleep
+    def __init__(self, conductor, server):
+        self._conductor, self._server, self._one = conductor, server, threading.Lock()
 
-    def _send(self, call):
-        call.connecting()
-        call.sending()
+    def send(self, exchange, bounds):
+        exchange.connecting()
+        exchange.sending()
         with self._one:
             said = self._server(self._conductor.clock())
-        self._conductor.sleep(said.after, call)
-        if call.opened(said.status, Headers(said.headers)) == "error":
-            raise Fault(Outcome(call.under_way.fail(said.body)))
-        return self._reply(call, said.body)
+        self._conductor.sleep(said.after, exchange)
+        return WireReply(said)
 
-    @contextlib.contextmanager
-    def _reply(self, call, body):
-        try:
-            yield [body]
-        finally:
-            self.leave(call)
+    def close(self):
+        pass
+
+
+class WireReply:
+    def __init__(self, said):
+        self.status, self.headers, self._body = said.status, Headers(said.headers), said.body
+
+    def __iter__(self):
+        yield self._body
+
+    def close(self):
+        pass
 
 
 def sync_batch(server, **fields):
     with Conductor() as conductor, llmnet.Client(**at_nobody(**fields)) as client:
-        client.clock, client._common.rng = conductor.clock, random.Random(1)  # private: virtual time, the same jitter
-        client._transport = Wire(client._common.queue, conductor, server)  # private: a server in virtual time
+        client._clock, client._common.rng = conductor.clock, random.Random(1)  # private: virtual time, the same jitter
+        client._transport = Wire(conductor, server)  # private: a server in virtual time
+        client._waits.sleep = conductor.sleep  # private: sleeps in that time
         return list(client.batch(map(str, range(ROWS)), max_concurrent=WORKERS))
 
 

@@ -68,19 +68,19 @@ def test_a_bound_is_a_positive_number(field, value):
 def test_the_nearest_bound_is_the_one_that_is_named():
     now = [0.0]
     bounds = Bounds(Timeout(connect=10, response=20, idle=5, total=25, queue=3), lambda: now[0])
-    assert bounds.left() == ("queue", 3)
+    assert bounds.remaining() == ("queue", 3)
     bounds.start("connect")
     now[0] = 4.0
-    assert bounds.left() == ("connect", 6)
+    assert bounds.remaining() == ("connect", 6)
     bounds.start("response")
-    assert bounds.left() == ("response", 20)
+    assert bounds.remaining() == ("response", 20)
     now[0] = 10.0
     bounds.idle(patient=True)
-    assert bounds.left() == ("total", 15)
+    assert bounds.remaining() == ("total", 15)
     bounds.idle(patient=False)
-    assert bounds.left() == ("idle", 5)
+    assert bounds.remaining() == ("idle", 5)
     bounds.past_queue()
-    assert bounds.left() == ("total", 15)
+    assert bounds.remaining() == ("total", 15)
 
 
 # -- before the request is out ------------------------------------------------------------------------------------------
@@ -332,8 +332,8 @@ def test_a_slow_consumer_is_no_silence_of_the_server(front, server):
 
 
 def test_an_error_body_without_end_is_left(front, server, monkeypatch):
-    for room in ("sync.retry", "aio.reply"):
-        monkeypatch.setattr(f"llmnet.transports.{room}.ERROR_BODY_SECONDS", BOUND)
+    for reader in ("transports.sync.retry", "client.aio_driver"):
+        monkeypatch.setattr(f"llmnet.{reader}.ERROR_BODY", (BOUND, 64 * 1024))
     fast, slow = itertools.repeat("x" * 10_000), itertools.repeat("x")
     server.script(Reply(status=500, events=fast), Reply(status=500, events=slow, pace=0.02), "fine")
     with front.client(**at(server, timeout=30, retry=llmnet.RetryPolicy(base_delay=0.001))) as client:

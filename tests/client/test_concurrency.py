@@ -82,7 +82,7 @@ def test_a_throttle_stops_all_calls_but_those_of_other_models(front, server):
         sleepers = [Work(streams[0].__enter__)]
         eventually(lambda: streams[0].meta.attempts)
         sleepers.append(Work(streams[1].__enter__))
-        eventually(lambda: streams[1]._call._wake is not None)
+        eventually(lambda: streams[1]._call.interruption.waiting)
         assert client.chat("third", model="another").content == "third"
         assert server.request_count == 2
         for stream in streams:
@@ -175,8 +175,8 @@ class TestForks:
     def test_the_embedded_server(self):
         with llmnet.Client("fake:m") as client:
             client.chat("warm")
-            before = client.form().target.base_url
-            child = in_child(lambda: (client.chat("child").content, client.form().target.base_url != before))
+            before = client._form().target.base_url
+            child = in_child(lambda: (client.chat("child").content, client._form().target.base_url != before))
             assert client.chat("parent").content == "parent"
             assert child.result() == str(("child", True))
 

@@ -163,7 +163,7 @@ def test_who_had_no_turn_reads_what_has_come_meanwhile(front, certified, trustin
         scheme = "https" if secure else "http"
         fields = {"timeout": timeout(**{"total": 2000.0, **bounds}), "max_retries": 0, "verify": trusting}
         with front.client(**at_port(peer.port, scheme, **fields)) as client:
-            getattr(client, "_client", client).clock = clock
+            getattr(client, "_client", client)._clock = clock
             reply = getattr(client, method)("Hi")
             assert (reply.content if method == "chat" else "".join(map(str, reply))) == "Hi"
 

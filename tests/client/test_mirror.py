@@ -11,21 +11,21 @@ ROOM = pathlib.Path(llmnet.__file__).parent / "client"
 
 # Each rule must be used: one that has no work left is an error, as in httpcore's unasync.
 TOKENS = [
-    (r"\basync with await ", "with "),
     (r"\basync (def|for|with) ", r"\1 "),
     (r"\bawait ", ""),
-    (r"\bAsync(Client|ChatStream|Batch|Engine)\b", r"\1"),
+    (r"\bAsync(Client|ChatStream|Batch|Engine|Iterator|OpenReply|Transport)\b", r"\1"),
+    (r"\bAsyncWait\b", "SyncWait"),
     (r"(?: \| )?\bAsyncIterable(?:\[Any\]|, )", ""),
     (r"__a(iter|next|enter|exit)__", r"__\1__"),
-    (r"\banext\b", "next"),
+    (r"\ba(next|iter)\b", r"\1"),
     (r"\bStopAsyncIteration\b", "StopIteration"),
     (r"\baclose\b", "close"),
-    (r"\baio(_stream)?\b", r"sync\1"),
+    (r"\baio(_stream|_driver)?\b", r"sync\1"),
     (r"\btasks\b", "threads"),
 ]
 # What only one of them has to say.
 HEADERS = 1
-PAIRS = [("sync.py", "aio.py"), ("sync_stream.py", "aio_stream.py")]
+PAIRS = [("sync.py", "aio.py"), ("sync_stream.py", "aio_stream.py"), ("sync_driver.py", "aio_driver.py")]
 
 
 def normal(name: str) -> list[str]:

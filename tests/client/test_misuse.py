@@ -800,7 +800,7 @@ def test_reprs_show_no_secret(server, front):
     }
 
     def look(client):
-        return repr((client, client.config, client.resolved, client.with_options(model="n"))), str(client)
+        return repr((client, client.config, client._resolved, client.with_options(model="n"))), str(client)
 
     shown = attempt(front, (), fields, look)
     assert SECRET not in str(shown)

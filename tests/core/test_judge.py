@@ -228,8 +228,8 @@ def test_a_wait_that_no_call_obeys_shuts_the_gate_too_but_not_for_ever(hint, unt
     case = Case()
     assert case.verdict(throttle(retry_after=hint)) == Decision(False, reason="retry_after")
     assert (case.gate.until, case.gate.refusal.until) == (until, hint)
-    assert case.gate.told(until - 1) == hint - until + 1
-    assert case.gate.told(until) == 0, "then one asks again"
+    assert case.gate.hint(until - 1) == hint - until + 1
+    assert case.gate.hint(until) == 0, "then one asks again"
 
 
 @pytest.mark.parametrize(

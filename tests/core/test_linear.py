@@ -25,9 +25,9 @@ from llmnet.cli.terminal import ControlFilter
 from llmnet.core import escapes
 from llmnet.core import json as ours
 from llmnet.core.errors import LLMNetError
-from llmnet.core.exchange import Exchange
-from llmnet.core.http import Headers, Meta, Request, rate_limits
-from llmnet.core.outcome import Fault
+from llmnet.core.http import Headers, Meta, rate_limits
+from llmnet.core.outcome import AttemptError
+from llmnet.core.reply_reader import ReplyReader
 from llmnet.core.retry_after import hint_in_body, parse_reset, parse_retry_after
 from llmnet.core.secrets import Secrets
 from llmnet.core.sse import SSEDecoder
@@ -45,7 +45,7 @@ AT_MOST, FLOOR = 9.0, 0.004
 
 def seconds(work, argument):
     before = time.thread_time()
-    with contextlib.suppress(LLMNetError, Fault, ValueError, http.client.HTTPException):
+    with contextlib.suppress(LLMNetError, AttemptError, ValueError, http.client.HTTPException):
         work(argument)
     return time.thread_time() - before
 
@@ -103,11 +103,11 @@ def error_of(body):
 
 def form_of(api):
     with llmnet.Client(provider="fake", api=api, model="m", base_url="http://127.0.0.1:1") as client:
-        return client.form()
+        return client._form()  # private: the wire form alone, without a call
 
 
 def exchange_of(api, *, stream=True):
-    exchange = Exchange(form_of(api), Request(method="POST", url="http://127.0.0.1:1"), stream=stream)
+    exchange = ReplyReader(form_of(api), stream=stream)
     exchange.open(200, Headers({"content-type": "text/event-stream" if stream else "application/json"}))
     return exchange
 
@@ -132,7 +132,7 @@ def whole(api):
 
 
 def inflated(data):
-    exchange = Exchange(form_of("chat-completions"), Request(method="POST", url=""), stream=True)
+    exchange = ReplyReader(form_of("chat-completions"), stream=True)
     exchange.open(200, Headers({"content-type": "text/event-stream", "content-encoding": "gzip"}))
     for at in range(len(data)):
         exchange.feed(data[at : at + 1])
@@ -629,7 +629,7 @@ def test_what_is_kept_of_a_stream_is_bounded(api, piece, what):
             while exchange.behind:
                 exchange.feed(b"")
 
-    with pytest.raises(Fault) as caught:
+    with pytest.raises(AttemptError) as caught:
         feed()
     assert isinstance(caught.value.outcome.error, llmnet.InvalidResponseError)
     assert what in str(caught.value.outcome.error)

@@ -115,7 +115,7 @@ def test_p1_nothing_is_sent_again_once_a_chunk_was_handed_out(scene, before, las
     """Delivered > 0 ⇒ no retry, whatever fails and whatever the server advises."""
     for failure in before:
         scene.attempt(failure)
-    scene.call.shown()
+    scene.call.mark_delivered()
     assert not scene.attempt(last).retry
 
 
@@ -380,19 +380,19 @@ class StoppedWaits(VirtualWaits):
     def sleep(self, seconds, call):
         self.stops.step("wait", self.stream)
         super().sleep(seconds, call)
-        call.go_on()
+        call.raise_if_stopped()
 
 
 class StoppedAwaits(VirtualAwaits):
     async def sleep(self, seconds, call):
         self.stops.step("wait", self.stream)
         await super().sleep(seconds, call)
-        call.go_on()
+        call.raise_if_stopped()
 
 
 def stopped(client, waits, stops, server):
-    virtual = client._transport.waits = waits(VirtualTime())  # private: its sleeps are steps
-    client.clock = virtual.time.clock
+    virtual = client._waits = waits(VirtualTime())  # private: its sleeps are steps
+    client._clock = virtual.time.clock  # private: the same time
     stream = client.stream_chat("hi")
     virtual.stops, virtual.stream = stops, stream
     server.handler = lambda _: stops.step("request", stream)

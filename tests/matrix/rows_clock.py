@@ -46,7 +46,7 @@ def wall_jumps(days, front, server):
     with front.client(**at(server)) as client:
         sleeps = skipping(front, client)
         waited = getattr(client, "_client", client)
-        waited.wall = lambda: 1_700_000_000.0 + days * DAY * len(sleeps)
+        waited._wall = lambda: 1_700_000_000.0 + days * DAY * len(sleeps)
         reply = client.chat("hi")
     assert (reply.content, server.request_count) == ("Hi", 4)
     for slept, (low, high) in zip(sleeps, (*told(7, 7), (0, 0.5)), strict=True):

@@ -45,7 +45,7 @@ def one_is_throttled(front, server):
 
     server.handler = answer
     with front.client(**at(server, max_concurrent=AT_ONCE)) as client:
-        getattr(client, "_client", client).clock = clock
+        getattr(client, "_client", client)._clock = clock
         calls = [Work(client.chat, "Hi") for _ in range(CALLERS)]
         eventually(lambda: (len(server._held), client._common.queue.waiting) == (AT_ONCE, CALLERS - AT_ONCE))
         refused.append(time.monotonic())

@@ -105,7 +105,7 @@ def elsewhere(*faults):
 
 
 def sent(client):
-    return any(call.sent for call in list(client._common._live))
+    return any(call.exchange and call.exchange.sent for call in list(client._common._live))
 
 
 def stopped_for_a_while(front, server):

@@ -16,10 +16,10 @@ from support.live import WORDS, Work, at, content, eventually, slots
 
 import llmnet
 from llmnet.batch import progress, threads
-from llmnet.client import aio_stream, shared
+from llmnet.client import aio_driver, shared, sync_driver
 from llmnet.client import sync_stream as stream_module
-from llmnet.core import call, turn
-from llmnet.core.admission import gate, queue
+from llmnet.core import call, stop, turn
+from llmnet.core.admission import admission, gate, queue
 from llmnet.core.admission.queue import FairQueue, Ticket
 from llmnet.net import dns
 from llmnet.telemetry import stats
@@ -158,7 +158,7 @@ def test_who_comes_in_takes_no_more_than_there_is_and_nothing_of_who_waits(stays
 # -- whole calls ----------------------------------------------------------------------------------------------------------
 
 
-MODULES = (queue, turn, wait, transport, sync_reply, stream_module)
+MODULES = (queue, turn, wait, transport, sync_reply, stream_module, sync_driver, admission, stop)
 
 
 def consume(client, how):
@@ -237,8 +237,8 @@ def test_a_close_from_another_thread_is_no_end_of_the_stream(server):
 
 
 MAKING = {
-    "chat": (transport, pool, connection, reader, sync_reply),
-    "stream": (stream_module, transport, sync_reply),
+    "chat": (sync_driver, transport, pool, connection, reader, sync_reply),
+    "stream": (stream_module, sync_driver, transport, sync_reply),
     "batch": (threads,),
 }
 
@@ -302,7 +302,7 @@ def test_a_signal_handler_may_send_something_inside_the_queue(server):
 # -- finalizers ------------------------------------------------------------------------------------------------
 
 
-DROPPED = (queue, turn, stream_module, aio_stream, sync_reply, aio_reply, reader, call)
+DROPPED = (queue, turn, sync_driver, aio_driver, sync_reply, aio_reply, reader, call, admission, stop)
 
 
 def test_a_finalizer_that_a_ctrl_c_ends_gives_back_what_it_has(front, server, monkeypatch):

@@ -24,9 +24,9 @@ from llmnet.core.errors import (
     RateLimitError,
     ServerError,
 )
-from llmnet.core.exchange import Exchange
 from llmnet.core.http import Headers
-from llmnet.core.outcome import Fault
+from llmnet.core.outcome import AttemptError
+from llmnet.core.reply_reader import ReplyReader
 from llmnet.core.request import chat_request
 from llmnet.providers.anthropic import Messages
 from llmnet.providers.form import Target
@@ -515,7 +515,7 @@ def test_a_tool_result_repeats_the_toolset_of_its_call():
 
 def exchange(*, stream):
     client = form()
-    return Exchange(client, client.prepare(chat_request("Hi", "claude-x", {}, stream=stream)), stream=stream)
+    return ReplyReader(client, stream=stream)
 
 
 def complete(**fields):
@@ -615,7 +615,7 @@ def test_usage(usage, figures):
 def test_a_reply_without_blocks_is_invalid(payload):
     one = exchange(stream=False)
     one.open(200, JSON)
-    with pytest.raises(Fault) as caught:
+    with pytest.raises(AttemptError) as caught:
         one.finish(payload)
     assert isinstance(caught.value.outcome.error, InvalidResponseError)
 
@@ -692,7 +692,7 @@ def streamed(*events):
 def failed(*events):
     """The exchange of a stream that fails, and its error."""
     one = stream()
-    with pytest.raises(Fault) as caught:
+    with pytest.raises(AttemptError) as caught:
         fed(one, *(event if isinstance(event, bytes) else event.encode() for event in events))
     return one, caught.value.outcome.error
 

@@ -18,9 +18,9 @@ from llmnet.core.errors import (
     RateLimitError,
     ServerError,
 )
-from llmnet.core.exchange import Exchange
-from llmnet.core.http import Headers, Request
-from llmnet.core.outcome import Fault
+from llmnet.core.http import Headers
+from llmnet.core.outcome import AttemptError
+from llmnet.core.reply_reader import ReplyReader
 from llmnet.core.request import chat_request
 from llmnet.providers.dashscope import Native
 from llmnet.providers.form import Target
@@ -319,7 +319,7 @@ def test_a_complete_conversation_with_tools():
 
 
 def opened(*, stream, status=200, headers=None):
-    exchange = Exchange(FORM, Request(method="POST", url=TEXT), stream=stream)
+    exchange = ReplyReader(FORM, stream=stream)
     exchange.open(status, headers or Headers({"content-type": "text/event-stream" if stream else "application/json"}))
     return exchange
 
@@ -349,7 +349,7 @@ def streamed(*frames):
 
 def failure(*frames):
     """The error of a stream."""
-    with pytest.raises(Fault) as caught:
+    with pytest.raises(AttemptError) as caught:
         streamed(*frames)
     return caught.value.outcome.error
 
@@ -623,7 +623,7 @@ def test_an_error_after_frames_without_blank_lines():
 def test_errors_inside_a_stream(before, data, cls, status, code):
     exchange = opened(stream=True)
     chunks = exchange.feed(before)
-    with pytest.raises(Fault) as caught:
+    with pytest.raises(AttemptError) as caught:
         exchange.feed(data)
     error = caught.value.outcome.error
     assert type(error) is cls
@@ -637,7 +637,7 @@ def test_errors_of_plain_replies():
         {"code": "InvalidParameter", "message": "m"},
         {"output": {"text": "x"}, "code": "InvalidParameter", "message": "m"},
     ):
-        with pytest.raises(Fault) as caught:
+        with pytest.raises(AttemptError) as caught:
             read_json(payload)
         assert isinstance(caught.value.outcome.error, BadRequestError)
     error = opened(stream=True, status=401, headers=Headers({"content-type": "application/json"})).fail(
@@ -651,7 +651,7 @@ def test_errors_of_plain_replies():
     "payload", [{}, [], "x", None, {"output": {}}, {"output": {"choices": []}}, {"output": []}, {"choices": [{}]}]
 )
 def test_a_reply_without_output_is_invalid(payload):
-    with pytest.raises(Fault) as caught:
+    with pytest.raises(AttemptError) as caught:
         read_json(payload)
     assert isinstance(caught.value.outcome.error, InvalidResponseError)
 
@@ -747,7 +747,7 @@ def test_recorded_streams_however_they_are_cut(row):
         exchange = opened(stream=True, headers=head)
         chunks = [chunk for piece in pieces for chunk in exchange.feed(piece)]
         if recorded.was_cut(row):
-            with pytest.raises(Fault) as caught:
+            with pytest.raises(AttemptError) as caught:
                 exchange.end()
             assert isinstance(caught.value.outcome.error, IncompleteStreamError)
             assert exchange.partial().content == row["expected"]["text"]

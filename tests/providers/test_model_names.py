@@ -52,7 +52,7 @@ def refusal(front, *expected, positional=(), action=lambda client: None, **field
 def names(front, model, **fields):
     found = attempt(front, (model,), {"api_key": KEY, **fields}, lambda client: [client.config, client])
     config, client = found
-    assert client.resolved.model == config.model
+    assert client._resolved.model == config.model  # private: what calls will name
     return str(config.provider), config.model
 
 
@@ -264,7 +264,11 @@ def test_no_key_goes_along_to_another_provider(front, monkeypatch, server, argum
     monkeypatch.setenv("MOONSHOT_API_KEY", "own")
     keys = []
     own = {**move, "api_key": None, "headers": None}
-    attempt(front, (model,), arguments, lambda client: keys.append(client.with_options(**own).resolved.key))
+
+    def note(client):
+        keys.append(client.with_options(**own)._resolved.key)  # private: the key of its calls
+
+    attempt(front, (model,), arguments, note)
     assert keys == ["own"]
 
 

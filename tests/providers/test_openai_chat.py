@@ -9,9 +9,9 @@ from support import recorded
 
 from llmnet.core import errors
 from llmnet.core.chat import FinishReason, ToolCall, ToolCallDelta, Usage
-from llmnet.core.exchange import Exchange
-from llmnet.core.http import Headers, Request
-from llmnet.core.outcome import Fault
+from llmnet.core.http import Headers
+from llmnet.core.outcome import AttemptError
+from llmnet.core.reply_reader import ReplyReader
 from llmnet.core.request import chat_request
 from llmnet.providers import Target, make_form
 from llmnet.providers.services import SERVICES
@@ -224,7 +224,7 @@ def completion(*choices, **more):
 
 
 def read(payload, provider="openai", *, stream=False):
-    exchange = Exchange(form(provider), Request(method="POST", url="http://x"), stream=stream)
+    exchange = ReplyReader(form(provider), stream=stream)
     exchange.open(200, Headers({"content-type": "application/json"}))
     return exchange.finish(json.dumps(payload).encode())
 
@@ -400,7 +400,7 @@ def test_of_several_choices_the_reply_is_the_first():
 
 @pytest.mark.parametrize("payload", [{}, {"choices": []}, {"choices": None}, {"choices": {}}, [], "text", 7])
 def test_a_reply_without_choices_is_none(payload):
-    with pytest.raises(Fault) as caught:
+    with pytest.raises(AttemptError) as caught:
         read(payload)
     assert isinstance(caught.value.outcome.error, errors.InvalidResponseError)
 
@@ -431,14 +431,14 @@ IN_SUCCESS = [
 @pytest.mark.parametrize(("provider", "payload", "cls", "status"), IN_SUCCESS, ids=range(len(IN_SUCCESS)))
 @pytest.mark.parametrize("streamed", [True, False])
 def test_errors_inside_a_success(provider, payload, cls, status, streamed):
-    with pytest.raises(Fault) as caught:
+    with pytest.raises(AttemptError) as caught:
         StreamReader(payload, provider=provider) if streamed else read(payload, provider)
     found = caught.value.outcome.error
     assert (type(found), found.status, found.http_status) == (cls, status, 200)
 
 
 def test_a_plain_reply_to_a_stream_is_one_chunk():
-    exchange = Exchange(form(), Request(method="POST", url="http://x"), stream=True)
+    exchange = ReplyReader(form(), stream=True)
     exchange.open(200, Headers({"content-type": "application/json"}))
     exchange.feed(json.dumps(completion(choice({"content": "Hello"}))).encode())
     (chunk,) = exchange.end()
@@ -474,7 +474,7 @@ class StreamReader:
     """A stream, event by event: its chunks, how many each event gave, and the reply."""
 
     def __init__(self, *events, provider="openai"):
-        self.exchange = Exchange(form(provider), Request(method="POST", url="http://x"), stream=True)
+        self.exchange = ReplyReader(form(provider), stream=True)
         self.exchange.open(200, Headers({"content-type": "text/event-stream"}))
         self.chunks, self.counts = [], []
         for event in events:
@@ -690,18 +690,18 @@ def test_older_qianfan_streams_end_by_a_field_of_their_own():
     "events", [[], [ROLE], [content("Hel")], [content("Hel"), bare(usage=USAGE)], [content("Hel"), b"data: {"]]
 )
 def test_a_stream_without_end_or_finish_is_not_complete(events):
-    with pytest.raises(Fault) as caught:
+    with pytest.raises(AttemptError) as caught:
         StreamReader(*events)
     assert isinstance(caught.value.outcome.error, errors.IncompleteStreamError)
 
 
 def test_an_error_after_text():
-    exchange = Exchange(form("openrouter"), Request(method="POST", url="http://x"), stream=True)
+    exchange = ReplyReader(form("openrouter"), stream=True)
     exchange.open(200, Headers({"content-type": "text/event-stream"}))
     # OpenRouter's looks like an ordinary chunk except for the error next to its choices.
     late = chunk({"content": ""}, error={"code": 429, "message": "slow down"}, usage=USAGE)
     assert [str(c) for c in exchange.feed(frame(content("Hel")) + frame(late))] == ["Hel"]
-    with pytest.raises(Fault) as caught:
+    with pytest.raises(AttemptError) as caught:
         exchange.end()
     assert isinstance(caught.value.outcome.error, errors.RateLimitError)
     assert exchange.partial().content == "Hel"

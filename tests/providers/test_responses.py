@@ -11,9 +11,9 @@ from support import recorded
 
 from llmnet.core import errors
 from llmnet.core.chat import FinishReason, ToolCall, ToolCallDelta, Usage
-from llmnet.core.exchange import Exchange
-from llmnet.core.http import Headers, Request
-from llmnet.core.outcome import Fault
+from llmnet.core.http import Headers
+from llmnet.core.outcome import AttemptError
+from llmnet.core.reply_reader import ReplyReader
 from llmnet.core.request import chat_request
 from llmnet.providers import Target, make_form
 from llmnet.providers.services import AZURE, DASHSCOPE, OPENAI
@@ -381,7 +381,7 @@ def response(*output, **more):
 
 
 def read(payload, provider="openai"):
-    exchange = Exchange(form(provider), Request(method="POST", url="http://x"))
+    exchange = ReplyReader(form(provider))
     exchange.open(200, Headers({"content-type": "application/json"}))
     return exchange.finish(json.dumps(payload).encode())
 
@@ -454,7 +454,7 @@ def test_usage_that_is_not_sent_is_unknown():
 
 @pytest.mark.parametrize("payload", [{"id": "resp_1", "status": "completed"}, {"output": {}}, [], "text", 7])
 def test_a_reply_without_items_is_none(payload):
-    with pytest.raises(Fault) as caught:
+    with pytest.raises(AttemptError) as caught:
         read(payload)
     assert isinstance(caught.value.outcome.error, errors.InvalidResponseError)
 
@@ -471,7 +471,7 @@ FAILURES = [
 
 @pytest.mark.parametrize(("error", "cls", "status"), FAILURES, ids=[row[0]["code"] for row in FAILURES])
 def test_a_failed_reply_is_an_error(error, cls, status):
-    with pytest.raises(Fault) as caught:
+    with pytest.raises(AttemptError) as caught:
         read(response(status="failed", error=error))
     found = caught.value.outcome.error
     assert (type(found), found.status, found.http_status, found.code) == (cls, status, 200, error["code"])
@@ -479,7 +479,7 @@ def test_a_failed_reply_is_an_error(error, cls, status):
 
 
 def test_a_failure_that_does_not_say_why_is_an_error_too():
-    with pytest.raises(Fault) as caught:
+    with pytest.raises(AttemptError) as caught:
         read(response(status="failed"))
     assert isinstance(caught.value.outcome.error, errors.ServerError)
 
@@ -540,7 +540,7 @@ class StreamReader:
     """A stream, event by event: the chunks, and what the exchange thought after each event."""
 
     def __init__(self, *frames, provider="openai"):
-        self.exchange = Exchange(form(provider), Request(method="POST", url="http://x"), stream=True)
+        self.exchange = ReplyReader(form(provider), stream=True)
         self.exchange.open(200, Headers({"content-type": "text/event-stream"}))
         self.chunks, self.counts, self.begun, self.patient = [], [], [], []
         for frame in frames:
@@ -554,7 +554,7 @@ class StreamReader:
 
 
 def failure(*frames, provider="openai"):
-    with pytest.raises(Fault) as caught:
+    with pytest.raises(AttemptError) as caught:
         StreamReader(*frames, provider=provider)
     return caught.value.outcome.error
 
@@ -800,11 +800,11 @@ def test_the_same_code_means_something_else_at_dashscope():
 
 
 def test_chunks_before_an_error_are_handed_out_first():
-    exchange = Exchange(form(), Request(method="POST", url="http://x"), stream=True)
+    exchange = ReplyReader(form(), stream=True)
     exchange.open(200, Headers({"content-type": "text/event-stream"}))
     chunks = exchange.feed(delta("output_text", "Hel") + event("error", code="server_error", message="x"))
     assert [str(chunk) for chunk in chunks] == ["Hel"]
-    with pytest.raises(Fault):
+    with pytest.raises(AttemptError):
         exchange.feed(b"")
     assert exchange.partial().content == "Hel"
 
@@ -859,7 +859,7 @@ def test_items_of_another_form_stay_at_home():
 
 
 def test_a_broken_stream_gives_a_plain_message():
-    exchange = Exchange(form(), Request(method="POST", url="http://x"), stream=True)
+    exchange = ReplyReader(form(), stream=True)
     exchange.open(200, Headers({"content-type": "text/event-stream"}))
     exchange.feed(b"".join(EVENTS[:12]))
     assert exchange.partial().message == {"role": "assistant", "content": "Hel"}

@@ -5,8 +5,8 @@ import dataclasses
 import random
 
 import llmnet
-from llmnet.transports.aio.wait import Awaits
-from llmnet.transports.sync.wait import Waits
+from llmnet.transports.aio.wait import AsyncWait
+from llmnet.transports.sync.wait import SyncWait
 
 
 class VirtualTime:
@@ -23,7 +23,7 @@ class VirtualTime:
         self.now += seconds
 
 
-class VirtualWaits(Waits):
+class VirtualWaits(SyncWait):
     def __init__(self, time):
         self.time = time
 
@@ -31,7 +31,7 @@ class VirtualWaits(Waits):
         self.time.pass_(seconds)
 
 
-class VirtualAwaits(Awaits):
+class VirtualAwaits(AsyncWait):
     def __init__(self, time):
         self.time = time
 
@@ -61,9 +61,9 @@ FACTS = ("status", "http_status", "code", "type", "phase", "retry_after", "retry
 def virtual(client, waits, seed=7, time=None):
     """Put a client on a time of the test's own, with a known random source."""
     time = time or VirtualTime()
-    client.clock, client.wall = time.clock, lambda: 1_700_000_000.0
+    client._clock, client._wall = time.clock, lambda: 1_700_000_000.0
     client._common.rng = random.Random(seed)
-    client._transport.waits = waits(time)
+    client._waits = waits(time)
     return time
 
 

@@ -189,7 +189,7 @@ class Work(threading.Thread):
 
 def blocked(stream):
     """Whether somebody waits on behalf of a stream, in a way that can be woken."""
-    return stream._call._wake is not None
+    return stream._call.interruption.waiting
 
 
 def slots(client):

@@ -143,7 +143,8 @@ def play(front, name, fields, ask):
     print(f"=== {name}", flush=True)
 
     def act(client):
-        show("client", f"{client!r} {client.config!r} {client.resolved!r} {client.with_options(model='n')!r}")
+        resolved = client._resolved  # private: its repr stands in tracebacks
+        show("client", f"{client!r} {client.config!r} {resolved!r} {client.with_options(model='n')!r}")
         return ask(client)
 
     options = {

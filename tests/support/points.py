@@ -29,7 +29,7 @@ def waiting(client):
     """How many calls wait in a way from which they can be woken."""
     with client._common._lock:
         calls = list(client._common._live)
-    return sum(call._wake is not None for call in calls)
+    return sum(call.interruption.waiting for call in calls)
 
 
 def reads_on(stream):
@@ -138,7 +138,7 @@ def in_the_handshake_behind_a_proxy(front, server):
 @contextlib.contextmanager
 def sending(front, server):
     with mute_peer(window=4096) as port, front.client(**at_port(port)) as client:
-        sent = lambda: any(call.sent for call in list(client._common._live))  # noqa: E731
+        sent = lambda: any(call.exchange and call.exchange.sent for call in list(client._common._live))  # noqa: E731
         yield Point(client, lambda: waiting(client) == 1 and sent(), message="x" * 16_000_000)
 
 
@@ -186,7 +186,9 @@ def between_events(front, server):
 def draining(front, server):
     server.script(Reply(text=WORDS, stall=10**6))
     with front.client(**at(server)) as client:
-        yield Point(client, lambda: any(call._closing for call in list(client._common._live)))
+        yield Point(
+            client, lambda: any(call.exchange and call.exchange.draining for call in list(client._common._live))
+        )
 
 
 POINTS = [

@@ -5,14 +5,17 @@ import random
 from collections.abc import Mapping
 
 import llmnet
+from llmnet.core.admission.admission import Admission
 from llmnet.core.admission.gate import Bucket, Gate
 from llmnet.core.bounds import Bounds, Timeout
 from llmnet.core.call import Call
 from llmnet.core.errors import LLMNetError
 from llmnet.core.http import Headers, Request
-from llmnet.core.outcome import Outcome
+from llmnet.core.judge import Judge
+from llmnet.core.outcome import AttemptError, Outcome
+from llmnet.core.record import Record
 from llmnet.core.retry import RetryPolicy
-from llmnet.core.secrets import Secrets
+from llmnet.core.route import Route
 from llmnet.providers import Target, make_form
 from llmnet.providers.services import SERVICES
 
@@ -41,44 +44,41 @@ class Scene:
     wall: object = lambda: WALL
 
     def __post_init__(self):
+        bounds, policy = Bounds(self.timeout, lambda: self.now), self.policy
+        route = Route(form=a_form(self.service), host="h", key=self.key, gate=self.gate, bucket=self.bucket)
         self.call = Call(
-            a_form(self.service),
+            route,
             Request(method="POST", url="http://h/v1/chat/completions"),
-            authorise=lambda request, key: request,
-            policy=self.policy,
-            bounds=Bounds(self.timeout, lambda: self.now),
-            rng=self.rng,
+            bounds=bounds,
+            judge=Judge(policy, bounds, self.gate, self.bucket, self.rng, renewable=callable(self.key)),
+            admission=Admission(None, self.gate, bounds, policy.max_retry_after, self.rng),
+            record=Record(bounds, None, ("openai", "h", "m", self.stream)),
             wall=self.wall,
-            gate=self.gate,
-            bucket=self.bucket,
-            host="h",
-            secrets=Secrets(),
-            key=self.key,
-            stream=self.stream,
         )
 
     def take_turn(self):
         """Wait as the fronts do; what was waited, piece by piece."""
         waits = []
-        while (wait := self.call.hold()) > 0:
-            waits.append(wait)
-            self.now += wait
+        try:
+            while (wait := self.call.admission.wait()) > 0:
+                waits.append(wait)
+                self.now += wait
+        except AttemptError as failure:
+            self.call.judge(failure)
         self.call.bounds.past_queue()
         return waits
 
     def attempt(self, failure):
         """Begin an attempt, and judge how it failed."""
         # A key that is asked for is a new one each time: a refused one that came again would end the call.
-        self.call.begin(f"sk-{len(self.call.meta.attempts)}" if callable(self.key) else self.key)
-        self.call.connecting()
-        self.call.sending()
+        exchange = self.call.begin(f"sk-{len(self.call.meta.attempts)}" if callable(self.key) else self.key)
+        exchange.connecting()
+        exchange.sending()
         self.now += failure.took
-        return self.call.decide(failure.of(self.call))
+        return self.call.decide(failure.of(exchange))
 
     def succeed(self):
-        self.call.begin(None)
-        self.call.sending()
-        self.call.opened(200, Headers())
+        self.call.begin().head(200, Headers())
         self.call.succeed()
 
 
@@ -95,9 +95,9 @@ class Failure:
     once: bool = False
     took: float = 0.0
 
-    def of(self, call):
+    def of(self, exchange):
         if self.status is None:
             facts = {"phase": self.phase} if self.phase else {}
             return Outcome(self.error("it failed", **facts), stale=self.stale, once=self.once)
-        call.opened(self.status, Headers(self.headers))
-        return Outcome(call.under_way.fail(self.body))
+        exchange.head(self.status, Headers(self.headers))
+        return Outcome(exchange.reply.fail(self.body))

@@ -12,9 +12,9 @@ import re
 import pytest
 from support.paths import SHARED
 
-from llmnet.core.exchange import Exchange
-from llmnet.core.http import Headers, Request
-from llmnet.core.outcome import Fault
+from llmnet.core.http import Headers
+from llmnet.core.outcome import AttemptError
+from llmnet.core.reply_reader import ReplyReader
 
 FOLDER = pathlib.Path(os.environ.get("LLMNET_RECORDED") or SHARED / "recorded")
 HERE = (FOLDER / "MANIFEST.json").is_file()
@@ -56,7 +56,7 @@ def body(row):
 
 
 def headers(row):
-    """The headers of a reply, as `Exchange.open` takes them; the content encoding is gone."""
+    """The headers of a reply, as `ReplyReader.open` takes them; the content encoding is gone."""
     meta = json.loads((FOLDER / row["meta"]).read_bytes())
     drop = {"content-encoding", "content-length", "transfer-encoding"}
     found = [(key, value) for key, value in meta.get("response_headers", []) if key.lower() not in drop]
@@ -117,7 +117,7 @@ def _check_usage(want, got):
 
 def replay(form, row, pieces):
     """A reply that arrives in pieces: its chunks, and its value or the error that ended it."""
-    exchange = Exchange(form, Request(method="POST", url=form.target.base_url), stream=row["stream"])
+    exchange = ReplyReader(form, stream=row["stream"])
     chunks = []
     if exchange.open(row["status"], headers(row)) == "error":
         return chunks, exchange.fail(b"".join(pieces))
@@ -127,7 +127,7 @@ def replay(form, row, pieces):
             while exchange.behind:  # as the fronts do: what came before an error is handed out
                 chunks += exchange.feed(b"")
         chunks += exchange.end()
-    except Fault as fault:
+    except AttemptError as fault:
         return chunks, fault.outcome.error
     return chunks, exchange.value
 

@@ -5,9 +5,9 @@ import json
 import socket
 import threading
 
-from llmnet.core.exchange import Exchange
-from llmnet.core.http import Headers, Request
-from llmnet.core.outcome import Fault
+from llmnet.core.http import Headers
+from llmnet.core.outcome import AttemptError
+from llmnet.core.reply_reader import ReplyReader
 from llmnet.core.request import chat_request
 from llmnet.providers import Target, make_form
 from llmnet.providers.services import SERVICES
@@ -36,13 +36,13 @@ def _event(part):
 
 def receive(own, body, *, stream, kind, size=41):
     """What comes of a body that arrives in pieces: the chunks, and the reply or the error."""
-    exchange, chunks = Exchange(own, Request(method="POST", url="http://x"), stream=stream), []
+    exchange, chunks = ReplyReader(own, stream=stream), []
     try:
         exchange.open(200, Headers({"content-type": kind}))
         for at in range(0, len(body), size):
             chunks += exchange.feed(body[at : at + size])
         chunks += exchange.end()
-    except Fault as fault:
+    except AttemptError as fault:
         return chunks, fault.outcome.error
     if stream:
         assert "".join(map(str, chunks)) == exchange.value.content

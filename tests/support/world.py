@@ -1,6 +1,6 @@
 """A world of its own for the async front: a loop whose time jumps from event to event, and a wire that is a function.
 
-All else is the library: client, driver, `Call`, judge, gate, bucket, queue, and the transport's way to its turn.
+All else is the library: client, driver, `Call`, judge, gate, bucket, queue.
 """
 
 import asyncio
@@ -12,9 +12,7 @@ from collections.abc import Mapping
 
 import llmnet
 from llmnet.core.http import Headers
-from llmnet.core.outcome import Fault, Outcome
-from llmnet.transports.aio.transport import Transport
-from llmnet.transports.aio.wait import Awaits
+from llmnet.transports.aio.wait import AsyncWait, Scope
 
 REPLY = b'{"id":"1","model":"m","choices":[{"index":0,"finish_reason":"stop","message":{"role":"assistant","content":"hi"}}]}'
 REFUSAL = b'{"error":{"message":"slow down","type":"requests","code":"rate_limit_exceeded"}}'
@@ -58,54 +56,46 @@ def live_through(main):
         return runner.run(main(runner.get_loop().time))
 
 
-class _Waits(Awaits):
-    async def sleep(self, seconds, call):
+class _Waits(AsyncWait):
+    async def sleep(self, seconds, stop):
         await asyncio.sleep(seconds)  # the original makes ready to be woken by other threads, of which there are none
-        call.go_on()
+        stop.raise_if_stopped()
 
 
-class _Wire(Transport):
-    """The async transport up to the moment at which bytes would go out."""
+class _Wire:
+    """A transport that knows what its server says."""
 
-    def __init__(self, queue, clock, server):
-        super().__init__(queue, proxy=None, verify=True, pool_size=1)
-        self.waits, self._clock, self._server = _Waits(), clock, server
+    def __init__(self, clock, server):
+        self._clock, self._server = clock, server
 
-    async def _send(self, call, scope):
-        call.connecting()
-        call.sending()
+    async def send(self, exchange, bounds):
+        exchange.connecting()
+        exchange.sending()
         said = self._server(self._clock())
-        await scope.run(asyncio.sleep(said.after))
-        if call.opened(said.status, Headers(said.headers)) == "error":
-            raise Fault(Outcome(call.under_way.fail(said.body)))
-        return _Reply(self, call, said.body)
+        await Scope(exchange).run(asyncio.sleep(said.after))
+        return _Reply(said)
+
+    async def aclose(self):
+        pass
 
 
 class _Reply:
-    def __init__(self, wire, call, body):
-        self._wire, self._call, self._left = wire, call, [body]
+    def __init__(self, said):
+        self.status, self.headers, self._body = said.status, Headers(said.headers), said.body
 
-    def __aiter__(self):
-        return self
+    async def __aiter__(self):
+        yield self._body
 
-    async def __anext__(self):
-        if not self._left:
-            raise StopAsyncIteration
-        return self._left.pop()
-
-    async def __aenter__(self):
-        return self
-
-    async def __aexit__(self, *_):
-        self._wire.leave(self._call)
+    async def aclose(self):
+        pass
 
 
 def inhabitant(clock, server, *, seed=0, **fields):
     """A client of that world: *server* is asked `server(now)` for each request and gives what is `Said`."""
     client = llmnet.AsyncClient(**{"provider": "fake", "base_url": "http://model.test/v1", "model": "m", **fields})
-    client.clock = clock
+    client._clock = clock
     client._common.rng = random.Random(seed)
-    client._transport = _Wire(client._common.queue, clock, server)
+    client._transport, client._waits = _Wire(clock, server), _Waits()
     return client
 
 

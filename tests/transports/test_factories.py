@@ -25,9 +25,9 @@ from support.proxy import Proxy
 
 from llmnet import ConfigurationError, create_async_client, create_session
 from llmnet.testing import FakeServer, Reply
-from llmnet.transports.aio.wait import Awaits
-from llmnet.transports.generic import PlainCall
-from llmnet.transports.sync.wait import Waits
+from llmnet.transports.aio.wait import AsyncWait
+from llmnet.transports.generic import GenericCall
+from llmnet.transports.sync.wait import SyncWait
 
 STATUSES = [429, 500, 502, 503, 504]
 PAIR = (2, 0.15)  # a timeout of single waits, as both libraries know it
@@ -55,7 +55,7 @@ class Session:
         assert self.session.get_adapter("https://x").calls is self.calls
 
     def virtual(self):
-        return self._still(VirtualWaits, Waits)
+        return self._still(VirtualWaits, SyncWait)
 
     def _still(self, virtual, real):
         moment = VirtualTime()
@@ -88,7 +88,7 @@ class Client(Session):
         self.calls = self.session._transport.calls
 
     def virtual(self):
-        return self._still(VirtualAwaits, Awaits)
+        return self._still(VirtualAwaits, AsyncWait)
 
     def request(self, method, url, **kwargs):
         if isinstance(kwargs.get("data"), bytes | str | type(generator())):
@@ -168,7 +168,7 @@ def still(front):
 
 @pytest.fixture
 def dice(monkeypatch):
-    return lambda kind: monkeypatch.setattr(PlainCall, "chance", staticmethod(kind))
+    return lambda kind: monkeypatch.setattr(GenericCall, "chance", staticmethod(kind))
 
 
 @pytest.fixture

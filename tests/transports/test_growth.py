@@ -94,7 +94,7 @@ def test_an_error_of_several_requests_tells_of_all(front, server):
 def test_the_total_of_several_requests_is_the_callers(front, server):
     with front.client(**listing(server, timeout=llmnet.Timeout(total=1.5))) as client:
         inner = getattr(client, "_client", client)
-        inner.clock = lambda: server.request_count * 0.6  # each request takes so long
+        inner._clock = lambda: server.request_count * 0.6  # each request takes so long
         server.handler = lambda request: page("m", f"{server.request_count}")
         with pytest.raises(llmnet.APITimeoutError) as caught:
             whole(front, client, "list_models")
@@ -105,7 +105,7 @@ def test_the_total_of_several_requests_is_the_callers(front, server):
 
 def test_embeddings_of_many_slices_tell_of_all(front, server):
     with front.client(**at(server)) as client:
-        form = getattr(client, "_client", client).form()
+        form = getattr(client, "_client", client)._form()
         limit = form.target.service.embed_limit("m")
         reply = whole(front, client, "embed", ["word"] * (2 * limit + 1))
         assert len(reply.vectors) == 2 * limit + 1

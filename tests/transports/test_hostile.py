@@ -25,10 +25,10 @@ from support.live import PROMPT, at_port
 
 import llmnet
 from llmnet.client import multi_request
-from llmnet.core.exchange import Exchange
-from llmnet.core.http import Headers, Request
+from llmnet.core.http import Headers
 from llmnet.core.inflate import PIECE
-from llmnet.core.outcome import Fault
+from llmnet.core.outcome import AttemptError
+from llmnet.core.reply_reader import ReplyReader
 from llmnet.providers.reading import vector_of
 from llmnet.testing import FakeServer, Reply
 
@@ -218,7 +218,7 @@ def test_single_byte_chunks_end_at_the_bound(front):
 
 def exchange_of(*pairs):
     with llmnet.Client(**fields(1)) as client:
-        exchange = Exchange(client.form(), Request(method="POST", url=""), stream=True)
+        exchange = ReplyReader(client._form(), stream=True)
     exchange.open(200, Headers(pairs))
     return exchange
 
@@ -251,7 +251,7 @@ def test_an_error_behind_chunks_is_raised_without_more_bytes():
     exchange = exchange_of(("content-type", "text/event-stream"))
     assert len(exchange.feed(EVENT + b'data: {"error": "no"}\n\n')) == 1
     assert exchange.behind
-    with pytest.raises(Fault):
+    with pytest.raises(AttemptError):
         exchange.feed(b"")
 
 
@@ -266,7 +266,7 @@ def test_json_out_of_a_small_body_takes_little_memory(unit):
     body = squeezed(unit, 8 << 20)
     tracemalloc.start()
     try:
-        with pytest.raises(Fault) as caught:
+        with pytest.raises(AttemptError) as caught:
             exchange_of(("content-type", "application/json"), GZIPPED).finish(body)
         assert tracemalloc.get_traced_memory()[1] < 32 << 20
     finally:
@@ -279,7 +279,7 @@ def test_json_that_is_allowed_to_expand_takes_bounded_memory(unit):
     body = gzip.compress(b"[" + unit * ((10 << 20) // len(unit)) + os.urandom(60_000) + b"]")
     tracemalloc.start()
     try:
-        with pytest.raises(Fault):
+        with pytest.raises(AttemptError):
             exchange_of(("content-type", "application/json"), GZIPPED).finish(body)
         assert tracemalloc.get_traced_memory()[1] < 64 << 20
     finally:
@@ -345,7 +345,7 @@ def test_a_page_that_no_address_can_carry_is_refused(front, cursor):
 def test_the_number_of_a_page_is_one():
     page = {"page_no": 10**300, "page_size": 1, "total": 10**301, "models": [{"model": "m"}]}
     with llmnet.Client(provider="fake", api="native", base_url="http://127.0.0.1:1/api/v1") as client:
-        assert client.form().parse_models({"output": page})[1] is None
+        assert client._form().parse_models({"output": page})[1] is None
 
 
 @pytest.mark.parametrize("row", ["[1e400]", f"[1{'0' * 400}]", '["a"]', "[[1]]", '{"a": 1}', '"AA="'])

@@ -178,7 +178,7 @@ def test_proxies_do_not_add_up_for_ever(front, server, names, monkeypatch):
         if front.name == "sync":
             assert len(transport._adapter.proxy_manager) <= sockets.WAYS
         else:
-            (guest,) = transport._lanes._kept.values()
+            (guest,) = transport._clients._kept.values()
             assert len(guest.value.clients) <= sockets.WAYS
 
 

@@ -48,9 +48,9 @@ class Refusal:
         facts = (error.status, error.http_status, error.code, error.type, error.throttled)
         return cls(type(error), error.message, *facts, until)
 
-    def error(self, seconds: float, said: str) -> APIStatusError:
-        """An error like the first one, for a call that cannot wait so many seconds and is not sent; *said*: why."""
-        text = f"{self.message}; it holds all calls for another {seconds:.1f}s, and {said}"
+    def error(self, seconds: float, detail: str) -> APIStatusError:
+        """An error like the first one, for a call that cannot wait so many seconds and is not sent; *detail*: why."""
+        text = f"{self.message}; it holds all calls for another {seconds:.1f}s, and {detail}"
         names = ("status", "http_status", "code", "type", "throttled")
         return self.cls(text, retry_after=seconds, **{name: getattr(self, name) for name in names})
 
@@ -67,14 +67,14 @@ class Gate:
     def __init__(self) -> None:
         self.until, self.refusal = -math.inf, Refusal()
         self._step, self._turns = 0.0, 0
-        self.renew()
+        self.after_fork()
 
-    def renew(self) -> None:
+    def after_fork(self) -> None:
         """Begin with a free lock: in a forked child the thread that may have held it is gone."""
         self._lock = threading.RLock()
 
     def shut(self, until: float, step: float, refusal: Refusal = Refusal()) -> None:
-        """Shut the gate until a moment of the monotonic clock; it never opens earlier than it was told before."""
+        """Shut the gate until a moment of the monotonic clock; it never opens earlier than was said before."""
         with self._lock:
             if until > self.until:
                 self.refusal, self.until, self._step, self._turns = refusal, until, step, 0
@@ -83,7 +83,7 @@ class Gate:
         """Seconds until the gate opens; 0.0 where it is open."""
         return max(0.0, self.until - now)
 
-    def told(self, now: float) -> float:
+    def hint(self, now: float) -> float:
         """Seconds that the server asks to wait, as far as it named a moment and the gate is still shut for it."""
         return max(0.0, self.refusal.until - now) if self.refusal.until is not None and self.wait(now) else 0.0
 
@@ -141,9 +141,9 @@ class Bucket:
 
     def __init__(self, capacity: float) -> None:
         self.capacity = self.tokens = capacity
-        self.renew()
+        self.after_fork()
 
-    def renew(self) -> None:
+    def after_fork(self) -> None:
         """Begin with a free lock: in a forked child the thread that may have held it is gone."""
         self._lock = threading.RLock()
 
@@ -166,7 +166,7 @@ class Bucket:
 
 
 class _Lasting(Protocol):
-    def renew(self) -> None: ...
+    def after_fork(self) -> None: ...
     def idle(self, now: float) -> bool: ...
 
 

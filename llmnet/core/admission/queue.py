@@ -72,14 +72,14 @@ class FairQueue:
     def reset(self) -> None:
         """Begin anew with all slots free: for a forked child, which lacks the thread that may have had the turn.
 
-        Tickets given out before are strangers from then on: to leave with one does nothing.
+        Tickets given out before are unknown from then on: to leave with one does nothing.
         """
         self._turn = Turn()
         self._holders: set[Ticket] = set()
         self._waiting: OrderedDict[Ticket, None] = OrderedDict()
         # What is to be done, in order: a ticket, and whether it joins or leaves.
         self._noted: deque[tuple[Ticket, bool]] = deque()
-        # At most one: the ticket that a free slot goes to, until its owner was told.
+        # At most one: the ticket that a free slot goes to, until its owner was woken.
         self._heirs: deque[Ticket] = deque()
 
     @property
@@ -180,7 +180,7 @@ class FairQueue:
             if self._fits(heir):  # or one that was served within has the slot
                 heir.granted = True
                 self._waiting.pop(heir, None)
-                # Whoever joins with it sees that it is granted, and need not be told.
+                # Whoever joins with it sees that it is granted, and need not be woken.
                 if heir is not mine and not heir._rouse():
                     self._noted.append((heir, False))
             self._heirs.popleft()

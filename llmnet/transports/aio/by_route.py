@@ -25,7 +25,7 @@ def in_use(transport: Any) -> bool:
     return pool.in_use if hasattr(pool, "in_use") else not all(one.is_idle() for one in pool.connections)
 
 
-class Ways(Generic[T]):
+class ByRoute(Generic[T]):
     """What serves each way.
 
     Nothing is awaited between the look whether there is something and putting it there.

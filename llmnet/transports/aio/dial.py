@@ -78,6 +78,8 @@ class Securing:
 
     def __init__(self, inner: httpcore.AsyncNetworkStream, handshakes: Sequence[Handshake]) -> None:
         self._inner, self._handshakes = inner, handshakes
+        self.read, self.write, self.aclose = inner.read, inner.write, inner.aclose
+        self.get_extra_info = inner.get_extra_info
 
     def __getattr__(self, name: str) -> Any:
         return getattr(self._inner, name)

@@ -1,26 +1,22 @@
 """`create_async_client`: an `httpx.AsyncClient` for any HTTP API, under the same policy and bounds as our own calls."""
 
-import asyncio
-import contextlib
+import functools
 import os
-from collections.abc import AsyncIterator
+from collections.abc import Coroutine, Mapping
 from typing import Any, Self
 
 import httpx
 
-from llmnet.core.call import Call
-from llmnet.core.errors import APITimeoutError, ConfigurationError
-from llmnet.core.http import Headers, Request
-from llmnet.core.outcome import Fault
+from llmnet.core.errors import ConfigurationError
+from llmnet.core.exchange import Exchange
+from llmnet.core.http import Request
+from llmnet.core.outcome import AttemptError, Outcome
+from llmnet.net.proxy import Proxy
 from llmnet.net.proxy_route import proxy_on_way
-from llmnet.transports.aio.by_route import Ways, in_use
-from llmnet.transports.aio.per_loop import PerLoop
-from llmnet.transports.aio.pool import transport_of
-from llmnet.transports.aio.reply import ERROR_BODY_BYTES, ERROR_BODY_SECONDS, PIECES
-from llmnet.transports.aio.transport import is_proxied, trace
-from llmnet.transports.aio.wait import Awaits, Scope
-from llmnet.transports.classify import outcome_of
-from llmnet.transports.generic import Calls, PlainCall, Seconds, spread
+from llmnet.transports.aio.reply import ERROR_BODY, OpenReply, last_bytes
+from llmnet.transports.aio.transport import Client, Transport
+from llmnet.transports.aio.wait import AsyncWait
+from llmnet.transports.generic import Calls, GenericCall, Seconds, spread
 
 _POOL_SIZE = 100
 # Where a request says that its body is streamed, which httpx keeps to itself.
@@ -45,7 +41,7 @@ def create_async_client(max_retries: int = 3, timeout: float = 30.0) -> httpx.As
     Raises:
         ConfigurationError: a value is no such number.
     """
-    calls = Calls(max_retries, timeout, Awaits())
+    calls = Calls(max_retries, timeout, AsyncWait())
     return ApiClient(transport=ApiTransport(calls), timeout=calls.timeout)
 
 
@@ -59,72 +55,56 @@ class ApiClient(httpx.AsyncClient):
 
 
 class ApiTransport(httpx.AsyncBaseTransport):
-    """Makes a call of each request, and sends it; on connections of the loop that it is sent from."""
+    """Makes a call of each request, and has our transport carry it; on connections of the loop that it is sent from."""
 
-    def __init__(self, calls: Calls[Awaits]) -> None:
+    def __init__(self, calls: Calls[AsyncWait]) -> None:
         self.calls = calls
-        self._pools: PerLoop[Pools] = PerLoop(Pools, Pools.aclose)
+        self._carrier = Carrier(proxy=None, verify=True, pool_size=_POOL_SIZE)
 
     async def handle_async_request(self, request: httpx.Request) -> httpx.Response:
         """Send a request under bounds and policy."""
         call = self._call(request)
-        pools = await self._pools.here()
         while True:
-            await self._enter(call, request)
-            scope = Scope(call)
             try:
-                pool = await pools.of(request, fresh=call.wants_fresh)
-                response = await _attempt(pool, call, request, scope)
-            except _FINAL:
-                raise
-            except httpx.TransportError as error:
-                if not call.decide(outcome_of(error, call, proxied=is_proxied(error, scope))).retry:
-                    raise
-            except Fault as fault:
-                if not call.decide(fault.outcome).retry:
-                    raise _timeout_of(fault, call, request) from None
+                reply = await self._open(call, request)
+            except AttemptError as failure:
+                failed = failure
+            except ConfigurationError as error:  # the proxy or the certificates that the environment names
+                raise httpx.ConnectError(error.message, request=request) from None
             else:
-                if not _repeats(call, response):
-                    return response
-                await _drain(call, response)
+                exchange = call.current
+                exchange.head(reply.status, reply.headers)
+                if reply.status < 400 or not call.decide(Outcome(exchange.reply.fail(b""))).retry:
+                    return _response(reply, exchange, request)
+                async with reply:
+                    await last_bytes(reply, exchange, *ERROR_BODY)
+                continue
+            theirs = _theirs(failed, call.exchange, request)
+            repeats = isinstance(theirs, httpx.TransportError) and not isinstance(theirs, _FINAL)
+            if not repeats or not call.decide(failed.outcome).retry:
+                raise theirs  # outside of the handler: it keeps the causes that the library has given it
 
-    def _call(self, request: httpx.Request) -> PlainCall:
+    async def _open(self, call: GenericCall, request: httpx.Request) -> OpenReply:
+        call.enter()
+        call.bounds.past_queue()  # the drained end of a refusal had a bound that counts no more
+        await self.calls.waits.enter(call.admission, call.interruption)
+        return await self._carrier.carry(call.begin(), functools.partial(_sent, request))
+
+    def _call(self, request: httpx.Request) -> GenericCall:
         bounds = spread(_seconds(request, self.calls.timeout), stream=request.extensions.get(_STREAMED, False))
         plain = Request(method=request.method, url=str(request.url), headers=request.headers)
         return self.calls.new(plain, bounds, replayable=isinstance(request.stream, httpx.ByteStream))
 
-    async def _enter(self, call: Call, request: httpx.Request) -> None:
-        try:
-            while (wait := call.hold()) > 0:
-                await self.calls.waits.sleep(wait, call)
-        except APITimeoutError as error:  # an error body that came slowly has taken the rest of the time
-            raise httpx.ReadTimeout(error.message, request=request) from None
-        call.begin(None)
-
     async def aclose(self) -> None:
         """Close all connections of the running loop."""
-        await self._pools.aclose()
+        await self._carrier.aclose()
 
 
-class Pools(Ways[httpx.AsyncHTTPTransport]):
-    """The connections of one event loop, by the proxy that they go through: that loop's alone."""
+class Carrier(Transport):
+    """Goes through the proxy that the environment names, as httpx does, whatever the host."""
 
-    def __init__(self) -> None:
-        super().__init__(in_use)
-
-    async def of(self, request: httpx.Request, *, fresh: bool) -> httpx.AsyncHTTPTransport:
-        """The pool for a request; one that keeps nothing where the connection must be *fresh*.
-
-        Raises:
-            httpx.ConnectError: the proxy or the certificates that the environment names cannot be used.
-        """
-        try:
-            proxy = proxy_on_way(str(request.url), None, os.environ)
-            way = (proxy.full_url if proxy else "", request.url.scheme == "https", fresh)
-            kept = 0 if fresh else _POOL_SIZE
-            return await self.get(way, lambda: transport_of(proxy, True, kept, secure=way[1]))
-        except ConfigurationError as error:
-            raise httpx.ConnectError(error.message, request=request) from None
+    def _proxy_of(self, exchange: Exchange) -> Proxy | None:
+        return proxy_on_way(exchange.request.url, None, os.environ)
 
 
 def _seconds(request: httpx.Request, default: float) -> Seconds:
@@ -137,74 +117,50 @@ def _seconds(request: httpx.Request, default: float) -> Seconds:
     return connect if same else (connect, read)
 
 
-async def _attempt(
-    pool: httpx.AsyncHTTPTransport, call: PlainCall, request: httpx.Request, scope: Scope
-) -> httpx.Response:
+def _sent(request: httpx.Request, client: Client, extensions: Mapping[str, Any]) -> Coroutine[Any, Any, httpx.Response]:
     """Send once; the caller's request is left as it is, for httpx makes those of redirects from it."""
-    response = await scope.run(pool.handle_async_request(_ours(call, request, scope)))
-    call.sending()
-    response.headers.pop("set-cookie2", None)  # nobody sends it, and `http.cookiejar` takes more than linear time
-    response.stream = BoundedStream(response.stream, call, request)
-    return response
-
-
-def _ours(call: Call, request: httpx.Request, scope: Scope) -> httpx.Request:
-    extensions = {**request.extensions, "timeout": {}, "trace": trace(call, scope)}
-    return httpx.Request(
-        request.method, request.url, headers=request.headers, stream=request.stream, extensions=extensions
+    ours = httpx.Request(
+        request.method,
+        request.url,
+        headers=request.headers,
+        stream=request.stream,
+        extensions={**request.extensions, **extensions},
     )
+    return client.transport.handle_async_request(ours)
 
 
-def _repeats(call: PlainCall, response: httpx.Response) -> bool:
-    """Whether a reply is an error that the call repeats; if not, its body is the caller's."""
-    status, headers = response.status_code, Headers(response.headers.multi_items())
-    if status < 400:
-        call.opened(status, headers)
-        return False
-    return call.decide(call.refused(status, headers)).retry
-
-
-async def _drain(call: PlainCall, response: httpx.Response) -> None:
-    """Read an error body that nobody wants, within bounds, so that its connection serves again."""
-    call.last(ERROR_BODY_SECONDS)
-    with contextlib.suppress(httpx.TransportError):
-        size = 0
-        async for piece in response.aiter_raw():
-            size += len(piece)
-            if size > ERROR_BODY_BYTES:
-                break
-    await response.aclose()
+def _response(reply: OpenReply, exchange: Exchange, request: httpx.Request) -> httpx.Response:
+    """The response as the caller has it, its body read under our bounds."""
+    response = reply.response
+    response.headers.pop("set-cookie2", None)  # nobody sends it, and `http.cookiejar` takes more than linear time
+    body = BoundedStream(reply, exchange, request)
+    return httpx.Response(reply.status, headers=response.headers, stream=body, extensions=response.extensions)
 
 
 class BoundedStream(httpx.AsyncByteStream):
     """The body of a response, read under the bounds of its call."""
 
-    def __init__(self, inner: Any, call: Call, request: httpx.Request) -> None:
-        self._inner, self._call, self._request = inner, call, request
-        self._pieces: AsyncIterator[bytes] = aiter(inner)
-        self._given = 0
+    def __init__(self, reply: OpenReply, exchange: Exchange, request: httpx.Request) -> None:
+        self._reply, self._exchange, self._request = reply, exchange, request
 
     def __aiter__(self) -> Self:
         return self
 
     async def __anext__(self) -> bytes:
         try:
-            return await Scope(self._call).run(self._next())
-        except Fault as fault:
-            raise _timeout_of(fault, self._call, self._request) from None
-
-    async def _next(self) -> bytes:
-        self._given += 1
-        if self._given % PIECES == 0:
-            await asyncio.sleep(0)  # pieces that are at hand take no turn of the loop
-        return await anext(self._pieces)
+            return await anext(self._reply)
+        except AttemptError as failure:
+            error = _theirs(failure, self._exchange, self._request)
+        raise error
 
     async def aclose(self) -> None:
         """Let go of the connection."""
-        await self._inner.aclose()
+        await self._reply.aclose()
 
 
-def _timeout_of(fault: Fault, call: Call, request: httpx.Request) -> httpx.TimeoutException:
-    """A bound that expired, in httpx's words."""
-    expired = httpx.ReadTimeout if call.sent else httpx.ConnectTimeout
-    return expired(fault.outcome.error.message, request=request)
+def _theirs(failure: AttemptError, exchange: Exchange | None, request: httpx.Request) -> BaseException:
+    """What httpx would raise: its own error, or a timeout where a bound of ours has expired."""
+    if failure.__cause__ is not None:
+        return failure.__cause__
+    expired = httpx.ReadTimeout if exchange is None or exchange.sent else httpx.ConnectTimeout
+    return expired(failure.outcome.error.message, request=request)

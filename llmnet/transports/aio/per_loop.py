@@ -8,18 +8,18 @@ from collections.abc import AsyncGenerator, Awaitable, Callable
 from types import AsyncGeneratorType
 from typing import Generic, TypeVar, cast
 
-from llmnet.core.forks import abandon, renewed_after_fork
+from llmnet.core.forks import abandon, register_after_fork
 from llmnet.transports.aio.wait import finish, once
 
 T = TypeVar("T")
 
 
-class Guest(Generic[T]):
+class LoopValue(Generic[T]):
     """The value of one loop, and that loop's alone; whoever comes to close it while another does so waits for that one.
 
     Attributes:
         keeper: a generator parked on the loop, which closes it when it shuts down: the only word that a loop sends to
-            its guests.
+            what was made on it.
     """
 
     def __init__(self, value: T, close: Callable[[T], Awaitable[None]], ended: Callable[[], None]) -> None:
@@ -59,13 +59,13 @@ class PerLoop(Generic[T]):
     def __init__(self, make: Callable[[], T], close: Callable[[T], Awaitable[None]]) -> None:
         self._make, self._close = make, close
         self._begin()
-        renewed_after_fork(self)
+        register_after_fork(self)
 
     def _begin(self) -> None:
         self._lock = threading.RLock()
-        self._kept: weakref.WeakKeyDictionary[asyncio.AbstractEventLoop, Guest[T]] = weakref.WeakKeyDictionary()
+        self._kept: weakref.WeakKeyDictionary[asyncio.AbstractEventLoop, LoopValue[T]] = weakref.WeakKeyDictionary()
 
-    def renew(self) -> None:
+    def after_fork(self) -> None:
         """Begin with no value, in a forked child: those of the parent belong to loops that it lacks."""
         abandon(self._kept)
         self._begin()
@@ -77,13 +77,13 @@ class PerLoop(Generic[T]):
             if loop in self._kept:
                 return self._kept[loop].value
             self._forget_closed()
-            guest = Guest(self._make(), self._close, functools.partial(self._forget, weakref.ref(loop)))
-            self._kept[loop] = guest
-        await anext(guest.keeper)
-        return guest.value
+            kept = LoopValue(self._make(), self._close, functools.partial(self._forget, weakref.ref(loop)))
+            self._kept[loop] = kept
+        await anext(kept.keeper)
+        return kept.value
 
     def _forget_closed(self) -> None:
-        """Let go of loops that were closed without a word to their guests; the values would keep them for ever."""
+        """Let go of loops that were closed without a word; their values would keep them for ever."""
         for loop in [loop for ref in self._kept.keyrefs() if (loop := ref()) is not None and loop.is_closed()]:
             self._kept.pop(loop, None)
 
@@ -95,10 +95,10 @@ class PerLoop(Generic[T]):
     async def aclose(self) -> None:
         """Close all values: that of the running loop now, the others when their loops come to it, or end."""
         with self._lock:
-            guests = dict(self._kept)
+            values = dict(self._kept)
             self._kept.clear()
-        here = guests.pop(asyncio.get_running_loop(), None)
-        for loop, guest in guests.items():
-            finish(loop, guest.aclose)
+        here = values.pop(asyncio.get_running_loop(), None)
+        for loop, kept in values.items():
+            finish(loop, kept.aclose)
         if here is not None:
             await here.aclose()

@@ -1,22 +1,24 @@
-"""The async transport: one `httpx.AsyncClient` for each event loop, and the open replies that it gives."""
+"""The async transport: one `httpx.AsyncClient` for each event loop."""
 
+import functools
 import os
 import ssl
-import sys
+from collections.abc import Callable, Coroutine
 from typing import Any
 
 import httpx
 
-from llmnet.core.admission.queue import FairQueue
-from llmnet.core.call import Call
-from llmnet.core.http import Headers
-from llmnet.core.outcome import Fault, Outcome
-from llmnet.net.proxy_route import check_way, need, way_of
-from llmnet.transports.aio.by_route import Ways, in_use
+from llmnet.core.bounds import Bounds
+from llmnet.core.exchange import Exchange
+from llmnet.core.http import Request
+from llmnet.core.outcome import AttemptError
+from llmnet.net.proxy import Proxy
+from llmnet.net.proxy_route import check_route, need, proxy_route
+from llmnet.transports.aio.by_route import ByRoute, in_use
 from llmnet.transports.aio.per_loop import PerLoop
 from llmnet.transports.aio.pool import transport_of
 from llmnet.transports.aio.reply import FOREIGN, OpenReply
-from llmnet.transports.aio.wait import Awaits, Scope, ask_key
+from llmnet.transports.aio.wait import Scope
 from llmnet.transports.classify import outcome_of
 from llmnet.transports.logs import hide_in_logs
 
@@ -31,7 +33,7 @@ class _NoCookies(httpx.Cookies):
 _NONE = _NoCookies()
 
 
-class _Client(httpx.AsyncClient):
+class Client(httpx.AsyncClient):
     """A client of httpx's around a transport, without a cookie jar."""
 
     cookies = property(lambda _: _NONE, lambda *_: None)
@@ -41,7 +43,7 @@ class _Client(httpx.AsyncClient):
         self.transport = transport
 
 
-class Lanes(Ways[_Client]):
+class ClientsByRoute(ByRoute[Client]):
     """The clients of one event loop, by the way that a request goes: that loop's alone."""
 
     def __init__(self) -> None:
@@ -49,10 +51,9 @@ class Lanes(Ways[_Client]):
 
 
 class Transport:
-    """Sends calls over pooled connections; made for all event loops of a process.
+    """Carries exchanges over pooled connections; made for all event loops of a process.
 
     Args:
-        queue: where calls wait for a slot.
         proxy: an explicit proxy, or `None` for the environment's.
         verify: what to trust (`ClientConfig.verify`).
         pool_size: idle connections kept in each loop.
@@ -61,123 +62,79 @@ class Transport:
 
     def __init__(
         self,
-        queue: FairQueue,
         *,
         proxy: str | None,
         verify: bool | str | ssl.SSLContext,
         pool_size: int,
         http2: bool = False,
     ) -> None:
-        check_way(proxy, verify, "async h2" if http2 else "async")
+        check_route(proxy, verify, "async h2" if http2 else "async")
         if http2:
             need("h2", "http2=True", "http2")
-        self.waits = Awaits()
-        self._queue, self._proxy, self._verify, self._pool_size, self._http2 = queue, proxy, verify, pool_size, http2
-        self._lanes = PerLoop(Lanes, Lanes.aclose)
+        self._proxy, self._verify, self._pool_size, self._http2 = proxy, verify, pool_size, http2
+        self._clients = PerLoop(ClientsByRoute, ClientsByRoute.aclose)
 
-    async def send(self, call: Call) -> "OpenReply":
-        """Wait for the call's turn, send it, and give the open reply.
+    def send(self, exchange: Exchange, bounds: Bounds) -> Coroutine[Any, Any, OpenReply]:
+        """Send a request, and give the reply once its head is there (`core.transport`)."""
+        return self.carry(exchange, functools.partial(_sent, exchange.request))
+
+    async def carry(
+        self, exchange: Exchange, sent: Callable[["Client", dict[str, Any]], Coroutine[Any, Any, httpx.Response]]
+    ) -> OpenReply:
+        """Have a request sent by the client of its route, with the extensions that follow its steps.
 
         Raises:
-            Fault: the attempt failed and nobody has judged it.
-            LLMNetError: the call has said that it ends here.
+            AttemptError: it failed; its cause is what the library has raised.
         """
-        call.outer = id(sys.exception())
+        scope = Scope(exchange)
         try:
-            # Outside of what follows: what the caller's own function raises for a key is not ours to judge.
-            await self._enter(call)
-            scope = Scope(call)
-            try:
-                return await self._send(call, scope)
-            except FOREIGN as error:
-                raise Fault(outcome_of(error, call, proxied=is_proxied(error, scope))) from error
-            except Exception:
-                call.go_on()  # connections that are closed under a stopped call may fail in any way
-                raise
-        except BaseException:
-            self.leave(call)
+            client = await self._client(exchange)
+            hide_in_logs(exchange.secrets)
+            steps = {"timeout": {}, "trace": trace(exchange, scope)}
+            return OpenReply(exchange, await scope.run(sent(client, steps)))
+        except FOREIGN as error:
+            raise AttemptError(outcome_of(error, exchange, proxied=is_proxied(error, scope))) from error
+        except Exception:
+            exchange.raise_if_stopped()  # connections that are closed under a stopped call may fail in any way
             raise
 
-    async def _send(self, call: Call, scope: Scope) -> "OpenReply":
-        client = await self._client(call)
-        hide_in_logs(call.secrets)
-        response = await scope.run(client.send(_request(call, scope), stream=True))
-        call.sending()
-        reply = OpenReply(self.leave, call, response)
-        try:
-            if call.opened(response.status_code, Headers(response.headers.multi_items())) == "error":
-                raise Fault(Outcome(call.under_way.fail(await reply.error_body())))
-        except BaseException:
-            await reply.aclose()
-            raise
-        return reply
-
-    async def _enter(self, call: Call) -> None:
-        """Wait until the call may send: its delay, the gate, a slot; nothing is held while it sleeps."""
-        self.leave(call)
-        while True:
-            if (wait := call.hold()) > 0:
-                await self.waits.sleep(wait, call)
-                continue
-            await self.waits.slot(self._queue, call)
-            if call.hold() <= 0:
-                break
-            self.leave(call)
-        call.bounds.past_queue()
-        call.begin(await ask_key(call))
-
-    def leave(self, call: Call) -> None:
-        """Give the call's slot back, if it holds one; nothing of this attempt is left to be woken."""
-        call.wakes(None)
-        if call.ticket is not None:
-            self._queue.leave(call.ticket)
-            call.ticket = None
-
-    def end(self, call: Call, error: BaseException | None) -> None:
-        """Nobody goes on with a call: nothing of it is left, even if a Ctrl-C has come before it left by itself."""
-        self.leave(call)
-        call.end(error)
-
-    async def _client(self, call: Call) -> httpx.AsyncClient:
-        """The client of the running loop for the way that a call goes."""
-        lanes = await self._lanes.here()
-        url, fresh = call.request.url, call.wants_fresh
-        proxy = way_of(call, self._proxy, os.environ)
-        way = (proxy.full_url if proxy else "", url.startswith("https:"), fresh)
+    async def _client(self, exchange: Exchange) -> Client:
+        """The client of the running loop for the route of an exchange."""
+        clients = await self._clients.here()
+        fresh, proxy = exchange.fresh, self._proxy_of(exchange)
+        way = (proxy.full_url if proxy else "", exchange.request.url.startswith("https:"), fresh)
         kept = 0 if fresh else self._pool_size
-        return await lanes.get(
-            way, lambda: _Client(transport_of(proxy, self._verify, kept, secure=way[1], http2=self._http2))
+        return await clients.get(
+            way, lambda: Client(transport_of(proxy, self._verify, kept, secure=way[1], http2=self._http2))
         )
+
+    def _proxy_of(self, exchange: Exchange) -> Proxy | None:
+        return proxy_route(exchange, self._proxy, os.environ)
 
     async def aclose(self) -> None:
         """Close all connections; those of other loops when these come to it."""
-        await self._lanes.aclose()
+        await self._clients.aclose()
 
 
-def _request(call: Call, scope: Scope) -> httpx.Request:
-    request = call.under_way.request
-    return httpx.Request(
-        request.method,
-        request.url,
-        # As bytes: of texts httpx takes only ASCII.
-        headers=[(name.encode(), value.encode("latin-1")) for name, value in request.headers.items()],
-        content=request.body,
-        extensions={"timeout": {}, "trace": trace(call, scope)},
-    )
+def _sent(request: Request, client: Client, extensions: dict[str, Any]) -> Coroutine[Any, Any, httpx.Response]:
+    # As bytes: of texts httpx takes only ASCII.
+    headers = [(name.encode(), value.encode("latin-1")) for name, value in request.headers.items()]
+    theirs = httpx.Request(request.method, request.url, headers=headers, content=request.body, extensions=extensions)
+    return client.send(theirs, stream=True)
 
 
 def is_proxied(error: BaseException, scope: Scope) -> bool:
-    """Whether a failure is to be laid at the proxy's door."""
+    """Whether it is the proxy that has failed."""
     return scope.at_proxy or isinstance(error, httpx.ProxyError)
 
 
-def _server(call: Call) -> tuple[str, int]:
+def _server(exchange: Exchange) -> tuple[str, int]:
     """Host and port of the request, as httpcore dials them; it dials others only where they are a proxy's."""
-    url = httpx.URL(call.request.url)
+    url = httpx.URL(exchange.request.url)
     return url.raw_host.decode("ascii"), url.port or (443 if url.scheme == "https" else 80)
 
 
-def trace(call: Call, scope: Scope) -> Any:
+def trace(exchange: Exchange, scope: Scope) -> Any:
     """Follow httpcore's steps: they are where a connection begins, is ready, and has been used before."""
     fresh, stream = False, None
 
@@ -186,9 +143,9 @@ def trace(call: Call, scope: Scope) -> Any:
         step = name.partition(".")[2]
         if step == "connect_tcp.started":
             fresh = True
-            scope.at_proxy = (info["host"], info["port"]) != _server(call)
-            call.go_on()  # a pool that was closed under its request might connect anew
-            call.connecting()
+            scope.at_proxy = (info["host"], info["port"]) != _server(exchange)
+            exchange.raise_if_stopped()  # a pool that was closed under its request might connect anew
+            exchange.connecting()
             scope.arm()
         elif step == "connect_tcp.complete":
             stream = info["return_value"]
@@ -199,10 +156,10 @@ def trace(call: Call, scope: Scope) -> Any:
             scope.at_proxy = False
         elif step == "send_request_headers.started" and info["request"].method != b"CONNECT":
             scope.at_proxy = False
-            call.reused, call.uploading = not fresh, True
-            call.sending()
+            exchange.connected(reused=not fresh)
+            exchange.sending()
             scope.arm()
         elif step == "send_request_body.complete":
-            call.uploading = False
+            exchange.uploaded()
 
     return follow

@@ -10,11 +10,11 @@ import types
 from collections.abc import Awaitable, Callable, Coroutine, Generator
 from typing import Any, TypeVar, cast
 
-from llmnet.core.admission.queue import FairQueue, Ticket
-from llmnet.core.call import Call
+from llmnet.core.admission.admission import Admission
 from llmnet.core.headers import checked_key, given_key
-from llmnet.core.outcome import Fault, Outcome
+from llmnet.core.outcome import AttemptError, Outcome
 from llmnet.core.request import is_async_callable
+from llmnet.core.stop import Interruptible
 from llmnet.transports.key_callable import ASKED, asked, forgo, loud
 
 T = TypeVar("T")
@@ -28,59 +28,68 @@ _HERE: "dict[asyncio.Task[Any] | None, Scope]" = {}
 _ENDING: set[asyncio.Task[None]] = set()
 
 
-class Awaits:
+class AsyncWait:
     """Waits of tasks; every one ends early when its call is stopped, and passes a cancellation on at once."""
 
     clock = staticmethod(time.monotonic)
     wall = staticmethod(time.time)
 
-    async def sleep(self, seconds: float, call: Call) -> None:
-        """Wait, unless the call is stopped."""
-        await self._until(asyncio.Event(), seconds, call)
-
-    async def slot(self, queue: FairQueue, call: Call) -> None:
-        """Wait for a slot, first come, first served; whoever ends the call leaves with its ticket, slot or no slot.
+    async def enter(self, admission: Admission, stop: Interruptible) -> None:
+        """Wait for a call's turn: its last delay, the gate, a slot; nothing is held while it sleeps.
 
         Raises:
-            Fault: the bound expired, or the call was stopped.
+            AttemptError: the time is over, or the call was stopped.
         """
-        turn, loop = asyncio.Event(), asyncio.get_running_loop()
-        # The call has the ticket before the queue does: there is no moment in which a Ctrl-C could lose it.
-        ticket = call.ticket = Ticket(lambda: call_soon(loop, turn.set))
-        queue.join(ticket)
-        while not ticket.granted:
-            await self._until(turn, call.left(), call)
-            if not ticket.granted and call.bounds.left()[1] <= 0:
-                raise Fault(Outcome(call.expired(f"in the queue, where {queue}")))
+        while True:
+            if (wait := admission.wait()) > 0:
+                await self.sleep(wait, stop)
+            elif await self._slot(admission, stop):
+                break
+        stop.bounds.past_queue()
 
-    async def _until(self, event: asyncio.Event, seconds: float, call: Call) -> None:
+    async def sleep(self, seconds: float, stop: Interruptible) -> None:
+        """Wait, unless the call is stopped."""
+        await self._until(asyncio.Event(), seconds, stop)
+
+    async def _slot(self, admission: Admission, stop: Interruptible) -> bool:
+        """Wait for a slot, first come, first served; false where the gate may have been shut meanwhile."""
+        turn, loop = asyncio.Event(), asyncio.get_running_loop()
+        ticket = admission.admit(lambda: call_soon(loop, turn.set))
+        if ticket is None:
+            return True
+        while not admission.look(ticket):
+            await self._until(turn, stop.remaining(), stop)
+        return False
+
+    async def _until(self, event: asyncio.Event, seconds: float, stop: Interruptible) -> None:
         loop = asyncio.get_running_loop()
-        call.wakes(lambda: wake(loop, event.set))
+        stop.on_stop(lambda: wake(loop, event.set))
         try:
             async with asyncio.timeout(None if math.isinf(seconds) else max(seconds, 0.0)):
                 await event.wait()
         except TimeoutError:
             pass
         finally:
-            call.wakes(None)
-        call.go_on()
+            stop.on_stop(None)
+        stop.raise_if_stopped()
 
 
 class Scope:
     """A wait for a step of the HTTP library, under the nearest bound of the call, armed anew as phases change.
 
     Args:
-        said: what the error of an expired bound says of the step, if anything.
+        stop: whose bounds hold: an attempt's, or a call's between attempts.
+        detail: what the error of an expired bound says of the step, if anything.
 
     Attributes:
         at_proxy: it is the proxy that is waited for, not yet the server.
         give_up: what breaks off the upload that the step is in, for something may have come meanwhile.
     """
 
-    def __init__(self, call: Call, said: str = "") -> None:
+    def __init__(self, stop: Interruptible, detail: str = "") -> None:
         self.at_proxy = False
         self.give_up: Callable[[], object] | None = None
-        self._call, self._said = call, said
+        self._stop, self._detail = stop, detail
         self._loop = asyncio.get_running_loop()
         self._timeout: asyncio.Timeout | None = None
         self._timer: asyncio.Handle | None = None
@@ -89,40 +98,41 @@ class Scope:
         """Await a step.
 
         Raises:
-            Fault: the bound expired, or the call was stopped.
+            AttemptError: the bound expired, or the call was stopped.
         """
         task = asyncio.current_task()
         outer, _HERE[task] = _HERE.get(task), self
         try:
             async with asyncio.timeout(None) as self._timeout:
-                self._call.wakes(lambda: wake(self._loop, self._end))
+                self._stop.on_stop(lambda: wake(self._loop, self._end))
                 self.arm()
                 return await once(step)
         except TimeoutError:
             if not self._timeout or not self._timeout.expired():
                 raise
-            raise Fault(Outcome(self._call.expired(self._said))) from None
+            raise AttemptError(Outcome(self._stop.expired(self._detail))) from None
         finally:
-            _leave(task, outer)
-            self._disarm()
+            if outer is None:
+                del _HERE[task]
+            else:  # for the wait around this one
+                _HERE[task] = outer
             self._timeout = None
-            self._call.wakes(None)
+            if self._timer is not None:
+                self._timer.cancel()
+            self._stop.on_stop(None)
             if inspect.iscoroutine(step):
                 step.close()
 
     def arm(self) -> None:
         """Move the deadline to the nearest bound; a phase of the call has begun."""
         if self._timeout is not None:
-            self._disarm()
-            left = self._call.left()
-            if left <= 0 and not self._call.bounds.may_look():
+            if self._timer is not None:
+                self._timer.cancel()
+            left = self._stop.remaining()
+            if left <= 0 and not self._stop.bounds.may_look():
                 self._end()
             elif not math.isinf(left):
                 self._timer = self._loop.call_later(max(left, 0.0), self._look, _TURNS)
-
-    def _disarm(self) -> None:
-        if self._timer is not None:
-            self._timer.cancel()
 
     def _look(self, turns: int) -> None:
         """The bound has expired, perhaps while the loop was busy: what has come by now has a few turns to be read."""
@@ -138,14 +148,6 @@ class Scope:
             self._timeout.reschedule(self._loop.time())
 
 
-def _leave(task: asyncio.Task[Any] | None, outer: Scope | None) -> None:
-    """A task has left its wait, perhaps for one around it."""
-    if outer is None:
-        del _HERE[task]
-    else:
-        _HERE[task] = outer
-
-
 def scope_here() -> Scope | None:
     """The wait that the running code is a step of."""
     return _HERE.get(asyncio.current_task())
@@ -159,7 +161,7 @@ def once(step: Awaitable[T], *, ending: bool = False) -> Generator[Any, Any, T]:
     would leave a connection open that nobody knows of. What it cancels itself, and takes back, is no end.
     """
     steps, task = step.__await__(), cast("asyncio.Task[Any]", asyncio.current_task())
-    go, late, heard = functools.partial(next, steps), None, math.inf
+    go, late, counted = functools.partial(next, steps), None, math.inf
     while True:
         try:
             waited = go()
@@ -173,11 +175,11 @@ def once(step: Awaitable[T], *, ending: bool = False) -> Generator[Any, Any, T]:
         try:
             yield waited
         except BaseException as error:  # noqa: BLE001 - it is passed on
-            again = ending or task.cancelling() > heard
+            again = ending or task.cancelling() > counted
             if again and waited is None and isinstance(error, asyncio.CancelledError):
                 late = error
             else:
-                go, heard = functools.partial(steps.throw, error), task.cancelling()
+                go, counted = functools.partial(steps.throw, error), task.cancelling()
 
 
 def call_soon(loop: asyncio.AbstractEventLoop, function: Callable[[], Any]) -> None:
@@ -202,22 +204,21 @@ def finish(loop: asyncio.AbstractEventLoop, end: Callable[[], Coroutine[Any, Any
     wake(loop, start)
 
 
-async def ask_key(call: Call) -> str | None:
-    """The key of an attempt: as given, or from a callable that is asked each time, under the call's bounds."""
-    source = call.key_source
-    return given_key(await Scope(call, ASKED).run(_said_by(source))) if callable(source) else checked_key(source)
+async def ask_key(source: Any, stop: Interruptible) -> str | None:
+    """The key of an attempt: as given, or from a callable that is asked each time, under the bounds of its call."""
+    return given_key(await Scope(stop, ASKED).run(_answer(source))) if callable(source) else checked_key(source)
 
 
-async def _said_by(source: Callable[[], Any]) -> Any:
+async def _answer(source: Callable[[], Any]) -> Any:
     """What a callable gives; a plain one is called in a thread of its own, for it may block."""
     try:
-        said = source() if is_async_callable(source) else await _told_by(source)
-        return await said if inspect.isawaitable(said) else said
+        answer = source() if is_async_callable(source) else await _from_thread(source)
+        return await answer if inspect.isawaitable(answer) else answer
     except StopAsyncIteration as error:  # of a StopIteration Python itself makes one
         raise loud(error) from error
 
 
-async def _told_by(source: Callable[[], Any]) -> Any:
+async def _from_thread(source: Callable[[], Any]) -> Any:
     loop, over = asyncio.get_running_loop(), asyncio.Event()
     answer = asked(source)
     answer.add_done_callback(lambda _: wake(loop, over.set))
@@ -229,12 +230,12 @@ async def _told_by(source: Callable[[], Any]) -> Any:
     return answer.result()
 
 
-async def tell(callback: Callable[[Any], Any] | None, value: Any) -> None:
+async def notify(callback: Callable[[Any], Any] | None, value: Any) -> None:
     """Call a callback, if there is one, and await what it gives."""
     if callback is not None:
-        said = callback(value)
-        if inspect.isawaitable(said):
-            await said
+        answer = callback(value)
+        if inspect.isawaitable(answer):
+            await answer
 
 
 def check_plain(callback: object, name: str) -> None:

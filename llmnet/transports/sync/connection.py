@@ -1,4 +1,4 @@
-"""Connections of the sync front: every connect and send runs under the nearest bound of its call."""
+"""Connections of the sync front: every connect and send runs under the nearest bound of its exchange."""
 
 import contextlib
 import functools
@@ -12,7 +12,7 @@ from typing import Any
 from urllib3.connection import HTTPConnection, HTTPSConnection
 from urllib3.exceptions import NewConnectionError, ProxyError
 
-from llmnet.core.call import Call
+from llmnet.core.exchange import Exchange
 from llmnet.net.dns import AddrInfo, lookup
 from llmnet.net.proxy import Proxy
 from llmnet.net.sockets import TCP_OPTIONS, Age, close_after_fork, shutdown
@@ -24,13 +24,13 @@ from llmnet.transports.sync.wait import Latch, wait_for
 
 
 class Bounded:
-    """What both kinds of connection add to urllib3's: they know whose call they serve.
+    """What both kinds of connection add to urllib3's: they know which exchange they serve.
 
     One thread has it at a time: the pool lends it. Another that stops the call shuts its socket down through
-    `Call.wakes`, whose lock sees to it that the connection has not moved on to another call.
+    `on_stop`, whose lock sees to it that the connection has not moved on to another exchange.
     """
 
-    call: Call
+    exchange: Exchange
     age: Age
     through: Proxy | None = None
     debuglevel = 0  # whatever `http.client` is told: it would print the credentials
@@ -51,16 +51,16 @@ class Bounded:
         return self.sock is not None and self.age.over
 
     def rest(self) -> None:
-        """Serve no call: one that has ended must not touch a connection that moved on, nor be kept alive by it."""
+        """Serve no exchange: one that has ended must not touch a connection that moved on, nor be kept alive by it."""
         self._let_be()
         if self._cut:  # the rest of a request that was answered early would be taken for the next one
             self.close()
-        vars(self).pop("call", None)
+        vars(self).pop("exchange", None)
 
     def _new_conn(self) -> socket.socket:
         """Connect to the host, if need be through a SOCKS proxy."""
-        self.served = self.call.reused = False
-        self.call.connecting()
+        self.served = False
+        self.exchange.connecting()
         host, port = str(self._dns_host), int(self.port)  # type: ignore[attr-defined]
         return self._joined(self.through, host, port) if self.through else self._dialled(host, port)
 
@@ -83,16 +83,16 @@ class Bounded:
 
     def _say(self, sock: socket.socket, what: Talk) -> None:
         """Speak with a SOCKS proxy."""
-        heard: Any = None
+        answer: Any = None
         with contextlib.suppress(StopIteration):
             while True:
-                said, size = what.send(heard)
-                sock.sendall(said)
-                heard = b""
-                while len(heard) < size:
-                    arm(sock, self.call.left())
-                    heard += sock.recv(size - len(heard)) or ended()
-        arm(sock, self.call.left())
+                message, size = what.send(answer)
+                sock.sendall(message)
+                answer = b""
+                while len(answer) < size:
+                    arm(sock, self.exchange.remaining())
+                    answer += sock.recv(size - len(answer)) or ended()
+        arm(sock, self.exchange.remaining())
 
     def _dialled(self, host: str, port: int) -> socket.socket:
         """Resolve and connect; each address may take its share of what is left of the bound."""
@@ -100,7 +100,7 @@ class Bounded:
         addresses = self._addresses(host, port)
         for untried, address in zip(range(len(addresses), 0, -1), addresses, strict=True):
             try:
-                return self._connected(address, self.call.left() / untried)
+                return self._connected(address, self.exchange.remaining() / untried)
             except OSError as one:
                 error = one
         raise NewConnectionError(self, str(error)) from error  # type: ignore[arg-type]
@@ -109,10 +109,10 @@ class Bounded:
         """Resolve the name; a stop ends the wait, and leaves the lookup to others who wait for it."""
         found = lookup(host, port)
         over = Latch()
-        self.call.wakes(over.set)
+        self.exchange.on_stop(over.set)
         found.add_done_callback(lambda _: over.set())
-        wait_for(over, self.call.left())
-        self.call.go_on()
+        wait_for(over, self.exchange.remaining())
+        self.exchange.raise_if_stopped()
         return found.wait(0)
 
     def _connected(self, found: AddrInfo, seconds: float) -> socket.socket:
@@ -126,7 +126,7 @@ class Bounded:
             self._wakeable(self._handle)
             arm(sock, seconds)
             sock.connect(address)
-            arm(sock, self.call.left())
+            arm(sock, self.exchange.remaining())
         except BaseException:
             self._drop_handle()
             sock.close()
@@ -169,10 +169,11 @@ class Bounded:
         assert self.sock is not None  # noqa: S101 - connect() makes it
         self._wakeable(self._handle or self.sock)
         if not self._tunnelling():
-            self.call.sending()
-        self.call.uploading = self._cut = True
-        upload(self.sock, data, self.call, super().send, self._keep)  # type: ignore[misc]
-        self.call.uploading = self._cut = False
+            self.exchange.sending()
+        self._cut = True
+        upload(self.sock, data, self.exchange, super().send, self._keep)  # type: ignore[misc]
+        self._cut = False
+        self.exchange.uploaded()
 
     def _keep(self, early: bytes) -> None:
         self.early = early
@@ -199,13 +200,13 @@ class Bounded:
     def _wakeable(self, sock: socket.socket | None) -> None:
         """From now on a stop ends the connection under whoever is blocked on it."""
         assert sock is not None  # noqa: S101 - there is a connection, or one is being made
-        self.call.wakes(functools.partial(shutdown, lowest(sock)))
+        self.exchange.on_stop(functools.partial(shutdown, lowest(sock)))
 
     def _let_be(self) -> None:
         """From now on a stop leaves the connection alone: once closed, its number may be another's."""
-        call: Call | None = vars(self).get("call")
-        if call is not None:
-            call.wakes(None)
+        exchange: Exchange | None = vars(self).get("exchange")
+        if exchange is not None:
+            exchange.on_stop(None)
 
     def _drop_handle(self) -> None:
         self._let_be()

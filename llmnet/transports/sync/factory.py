@@ -2,21 +2,22 @@
 
 import http.client
 from collections.abc import Mapping
-from typing import Any, Self
+from typing import Any, NoReturn
 
 import requests
 import urllib3
 from requests.utils import rewind_body
 from urllib3.exceptions import ConnectTimeoutError, MaxRetryError, ProtocolError, ReadTimeoutError
 
-from llmnet.core.call import Call
 from llmnet.core.errors import APITimeoutError, LLMNetError
+from llmnet.core.exchange import Exchange
 from llmnet.core.http import Headers, Request
-from llmnet.transports.classify import outcome_of
-from llmnet.transports.generic import Calls, PlainCall, spread
+from llmnet.core.outcome import AttemptError, Outcome
+from llmnet.transports.generic import Calls, GenericCall, spread
 from llmnet.transports.sync.pool import PoolAdapter
-from llmnet.transports.sync.retry import PolicyRetry, Resend, error_body, is_proxied
-from llmnet.transports.sync.wait import Waits
+from llmnet.transports.sync.reply import ERROR_BODY, OpenReply, last_bytes
+from llmnet.transports.sync.retry import PolicyRetry, failure
+from llmnet.transports.sync.wait import SyncWait
 
 _POOL_SIZE = 100
 
@@ -37,7 +38,7 @@ def create_session(max_retries: int = 3, timeout: float = 30.0) -> requests.Sess
     Raises:
         ConfigurationError: a value is no such number.
     """
-    adapter = ApiAdapter(Calls(max_retries, timeout, Waits()))
+    adapter = ApiAdapter(Calls(max_retries, timeout, SyncWait()))
     session = requests.Session()
     session.mount("https://", adapter)
     session.mount("http://", adapter)
@@ -45,12 +46,10 @@ def create_session(max_retries: int = 3, timeout: float = 30.0) -> requests.Sess
 
 
 class ApiRetry(PolicyRetry):
-    """Asks the call what to do; in the end the library's own error is raised, or its last response returned."""
-
-    call: PlainCall
+    """Hands back what is sent again; in the end the library's own error is raised, or its last response returned."""
 
     def is_retry(self, method: str, status_code: int, has_retry_after: bool = False) -> bool:
-        """Error statuses are put to the call; a redirect is the session's to follow."""
+        """Error statuses are judged; a redirect is the session's to follow."""
         return status_code >= 400
 
     def increment(
@@ -61,24 +60,25 @@ class ApiRetry(PolicyRetry):
         error: Any = None,
         _pool: Any = None,
         _stacktrace: Any = None,
-    ) -> Self:
-        """Put a failed attempt to the call; an error body is read only when it is not the caller's."""
-        call = self.call
+    ) -> NoReturn:
+        """Have a failed attempt judged; an error body is read only when it is not the caller's."""
+        exchange = self.exchange
         if response is not None:
-            outcome = call.refused(response.status, Headers(response.headers.items()))
-        else:
-            outcome = outcome_of(error, call, proxied=is_proxied(error, call))
-        if not call.decide(outcome).retry:
-            raise _last(error, outcome.error, call, _pool, url)
+            exchange.head(response.status, Headers(response.headers.items()))
+        outcome = failure(error, exchange) if error else Outcome(exchange.reply.fail(b""))
+        decision = exchange.decide(outcome)
+        if not decision.retry:
+            raise _last(error, outcome.error, exchange, _pool, url)
         if response is not None:
-            error_body(call, response)
-        return self.after(method, url, response)
+            with OpenReply(exchange, response) as reply:
+                last_bytes(reply, exchange, *ERROR_BODY)
+        raise AttemptError(outcome, decision)
 
 
-def _last(error: Any, ours: LLMNetError, call: Call, pool: Any, url: Any) -> urllib3.exceptions.HTTPError:
+def _last(error: Any, ours: LLMNetError, exchange: Exchange, pool: Any, url: Any) -> urllib3.exceptions.HTTPError:
     """What urllib3 is to end with: requests knows its own name for each; for a status it is the response itself."""
     if isinstance(ours, APITimeoutError):
-        if call.sent:
+        if exchange.sent:
             return ReadTimeoutError(pool, url, ours.message)
         error = ConnectTimeoutError(ours.message)
     return error if isinstance(error, ReadTimeoutError | ProtocolError) else MaxRetryError(pool, url, error)
@@ -87,9 +87,9 @@ def _last(error: Any, ours: LLMNetError, call: Call, pool: Any, url: Any) -> url
 class ApiAdapter(PoolAdapter):
     """Makes a call of each request, and sends it."""
 
-    def __init__(self, calls: Calls[Waits]) -> None:
+    def __init__(self, calls: Calls[SyncWait]) -> None:
         self.calls = calls
-        super().__init__(self._enter, _POOL_SIZE, ApiRetry)
+        super().__init__(_POOL_SIZE, ApiRetry)
 
     def send(
         self, request: Any, stream: bool = False, timeout: Any = None, *args: Any, **kwargs: Any
@@ -99,14 +99,24 @@ class ApiAdapter(PoolAdapter):
         plain = Request(method=request.method, url=request.url, headers=_texts(request.headers))
         call = self.calls.new(plain, bounds, replayable=_replayable(request.body))
         while True:
+            exchange = self._begin(call, request)
             try:
-                with self.carrying(call):
+                with self.carrying(exchange):
                     response = super().send(request, stream, None, *args, **kwargs)
-            except Resend:
+            except AttemptError:
                 _rewind(request)
             else:
-                call.opened(response.status_code, Headers(response.headers.items()))
+                exchange.head(response.status_code, Headers(response.headers.items()))
                 return response
+
+    def _begin(self, call: GenericCall, request: requests.PreparedRequest) -> Exchange:
+        call.enter()
+        call.bounds.past_queue()  # the drained end of a refusal had a bound that counts no more
+        try:
+            self.calls.waits.enter(call.admission, call.interruption)
+        except AttemptError as over:  # an error body that came slowly has taken the rest of the time
+            raise requests.ReadTimeout(over.outcome.error.message, request=request) from None
+        return call.begin()
 
     def build_response(self, req: Any, resp: Any) -> requests.Response:
         """Make a response without Set-Cookie2: nobody sends it, and `http.cookiejar` takes more than linear time."""
@@ -114,14 +124,6 @@ class ApiAdapter(PoolAdapter):
         if isinstance(head, http.client.HTTPMessage):
             del head["set-cookie2"]
         return super().build_response(req, resp)
-
-    def _enter(self, call: Call) -> None:
-        try:
-            while (wait := call.hold()) > 0:
-                self.calls.waits.sleep(wait, call)
-        except APITimeoutError as error:  # an error body that came slowly has taken the rest of the time
-            raise ReadTimeoutError(None, call.request.url, error.message) from None  # type: ignore[arg-type]
-        call.begin(None)
 
 
 def _texts(headers: Mapping[str, str | bytes]) -> dict[str, str]:

@@ -1,8 +1,4 @@
-"""Pools in which attempts begin, and the adapters of a `requests.Session` that send through them.
-
-urllib3 re-enters the pool's `urlopen` for every attempt. That is where the call waits for its turn, when the failed
-connection is given back and nothing is held, and where headers and key of the new attempt are taken.
-"""
+"""Pools that lend a connection to an exchange, and the adapters of a `requests.Session` that send through them."""
 
 import contextlib
 import threading
@@ -14,9 +10,9 @@ import requests
 import urllib3
 from requests.adapters import HTTPAdapter
 
-from llmnet.core.call import Call
 from llmnet.core.errors import ConfigurationError
-from llmnet.core.forks import abandon, renewed_after_fork
+from llmnet.core.exchange import Exchange
+from llmnet.core.forks import abandon, register_after_fork
 from llmnet.net.proxy import Proxy
 from llmnet.net.proxy_route import proxy_on_way
 from llmnet.net.sockets import HOSTS, PATIENCE, WAYS
@@ -24,49 +20,34 @@ from llmnet.transports.sync.connection import PlainConnection, SecureConnection
 from llmnet.transports.sync.idle import Idle, tidy
 from llmnet.transports.sync.retry import PolicyRetry
 
-Enter = Callable[[Call], None]
-
 # urllib3 adds these where they are missing, though the caller may have removed them.
 _NONE_OF_THEIRS = dict.fromkeys(("user-agent", "accept-encoding"), urllib3.util.SKIP_HEADER)
 
 
-class Attempts:
-    """What both kinds of pool add to urllib3's: each request goes through its call's turn, headers and bounds."""
+class Lending:
+    """What both kinds of pool add to urllib3's: each request is the exchange's own, and so is its connection."""
 
     closed: Callable[[], bool]
-    enter: Enter
     here: threading.local
     through: Proxy | None = None
 
-    def urlopen(
-        self,
-        method: str,
-        url: str,
-        body: Any = None,
-        headers: Any = None,
-        retries: Any = None,
-        *args: Any,
-        **kwargs: Any,
-    ) -> Any:
-        """Begin an attempt and send it."""
-        call: Call = retries.call
-        if call.exchange is None:
-            self.enter(call)
-        ours = {**_NONE_OF_THEIRS, **call.under_way.request.headers}
-        return super().urlopen(method, url, body, ours, retries, *args, **kwargs)  # type: ignore[misc]
+    def urlopen(self, method: str, url: str, body: Any = None, headers: Any = None, *args: Any, **kwargs: Any) -> Any:
+        """Send a request with the headers of its exchange."""
+        ours = {**_NONE_OF_THEIRS, **self.here.exchange.request.headers}
+        return super().urlopen(method, url, body, ours, *args, **kwargs)  # type: ignore[misc]
 
     def _get_conn(self, timeout: float | None = None) -> Any:
-        """Lend a connection to the call in hand; it must know whose it is before a proxy is told where to connect."""
+        """Lend a connection to the exchange in hand, which it must know before a proxy is told where to connect."""
         conn = super()._get_conn(timeout)  # type: ignore[misc]
-        call = conn.call = self.here.call
+        exchange = conn.exchange = self.here.exchange
         conn.through = self.through
-        if call.wants_fresh or conn.too_old:
+        if exchange.fresh or conn.too_old:
             conn.close()
-        call.reused = conn.served and conn.sock is not None
+        exchange.connected(reused=conn.served and conn.sock is not None)
         return conn
 
     def _put_conn(self, conn: Any) -> None:
-        """Take a connection back from its call; it is closed where the client is."""
+        """Take a connection back from its exchange; it is closed where the client is."""
         if conn is not None:
             conn.rest()
         super()._put_conn(conn)  # type: ignore[misc]
@@ -74,20 +55,20 @@ class Attempts:
             conn.close()
 
 
-class PlainPool(Attempts, urllib3.HTTPConnectionPool):  # type: ignore[misc]
+class PlainPool(Lending, urllib3.HTTPConnectionPool):
     """Plain connections to one host."""
 
     ConnectionCls = PlainConnection
 
 
-class SecurePool(Attempts, urllib3.HTTPSConnectionPool):  # type: ignore[misc]
+class SecurePool(Lending, urllib3.HTTPSConnectionPool):
     """TLS connections to one host."""
 
     ConnectionCls = SecureConnection
 
 
 class PoolAdapter(HTTPAdapter):
-    """Sends on behalf of the call that the thread carries, through pools in which attempts begin.
+    """Sends on behalf of the exchange that the thread carries.
 
     Threads share it: `_making` guards `proxy_manager`, into which only what is finished is put, so that it is read
     without; urllib3's managers and pools have locks of their own; `_here` is each thread's own.
@@ -95,19 +76,18 @@ class PoolAdapter(HTTPAdapter):
 
     closed = False
 
-    def __init__(self, enter: Enter, pool_size: int, retry: Callable[[Call], urllib3.Retry] = PolicyRetry) -> None:
-        self._here = threading.local()
-        self._begin, self._retry = enter, retry
+    def __init__(self, pool_size: int, retry: Callable[[Any], urllib3.Retry] = PolicyRetry) -> None:
+        self._here, self._retry = threading.local(), retry
         self._pool_size, self._tidy_at = pool_size, 0.0
         self._set_up()
-        renewed_after_fork(self)
+        register_after_fork(self)
 
     def _set_up(self) -> None:
         self._making = threading.RLock()
         # urllib3 fills each queue with as many empty places as it is told of here; how many are kept the queue knows.
         super().__init__(pool_connections=HOSTS, pool_maxsize=1)
 
-    def renew(self) -> None:
+    def after_fork(self) -> None:
         """Begin with no connection, in a forked child."""
         abandon((self.poolmanager, self.proxy_manager))
         self._set_up()
@@ -120,7 +100,7 @@ class PoolAdapter(HTTPAdapter):
     def _classes(self, through: Proxy | None = None) -> dict[str, Any]:
         """The kinds of pool, by the scheme of what is requested."""
         kept, closed = self._pool_size, staticmethod(lambda: self.closed)
-        ours = {"enter": staticmethod(self._begin), "here": self._here, "through": through, "closed": closed}
+        ours: dict[str, Any] = {"here": self._here, "through": through, "closed": closed}
         ours["QueueCls"] = staticmethod(lambda _: Idle(kept))
         return {
             "http": type("PlainPool", (PlainPool,), ours),
@@ -176,20 +156,20 @@ class PoolAdapter(HTTPAdapter):
             return [self.poolmanager, *self.proxy_manager.values()]
 
     @contextlib.contextmanager
-    def carrying(self, call: Call) -> Iterator[None]:
-        """Have this thread's sends serve a call; a send within a send, as mocks make them, gives it back."""
+    def carrying(self, exchange: Exchange) -> Iterator[None]:
+        """Have this thread's sends serve an exchange; a send within a send, as mocks make them, gives it back."""
         self._tidy()
-        before, self._here.call = getattr(self._here, "call", None), call
+        before, self._here.exchange = getattr(self._here, "exchange", None), exchange
         try:
             yield
         finally:
-            self._here.call = before
+            self._here.exchange = before
 
     @property
     def max_retries(self) -> Any:
-        """A fresh `Retry` for the call in hand; requests reads this once for every send."""
-        call = getattr(self._here, "call", None)
-        return urllib3.Retry(0, read=False) if call is None else self._retry(call)
+        """A `Retry` for the exchange in hand; requests reads this once for every send."""
+        exchange = getattr(self._here, "exchange", None)
+        return urllib3.Retry(0, read=False) if exchange is None else self._retry(exchange)
 
     @max_retries.setter
     def max_retries(self, value: object) -> None:
@@ -209,13 +189,13 @@ def _socks_proxy(address: str) -> Proxy | None:
 class CallAdapter(PoolAdapter):
     """The adapter of a client: one TLS context for all connections, made when the first of them needs it."""
 
-    def __init__(self, enter: Enter, tls: Callable[[], Any], pool_size: int) -> None:
+    def __init__(self, tls: Callable[[], Any], pool_size: int) -> None:
         self._tls = tls
-        super().__init__(enter, pool_size)
+        super().__init__(pool_size)
 
     def send(self, request: Any, *args: Any, **kwargs: Any) -> requests.Response:
-        """Send on behalf of the call that the request belongs to."""
-        with self.carrying(request.call):
+        """Send on behalf of the exchange that the request belongs to."""
+        with self.carrying(request.exchange):
             return super().send(request, *args, **kwargs)
 
     def proxy_manager_for(self, proxy: str, **kwargs: Any) -> Any:

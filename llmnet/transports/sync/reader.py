@@ -1,7 +1,7 @@
 """Replies of the sync front: every receive runs under the nearest bound of its call, and stays within one reply.
 
-urllib3 knows only timeouts of single socket operations. Here the reader below `http.client`'s buffer asks the call how
-long it may wait before each receive, so that no way of dripping bytes outlives a bound, and no thread watches.
+urllib3 knows only timeouts of single socket operations. Here the reader below `http.client`'s buffer asks the exchange
+how long it may wait before each receive, so that no way of dripping bytes outlives a bound, and no thread watches.
 """
 
 import contextlib
@@ -13,7 +13,7 @@ import socket
 import ssl
 from typing import Any
 
-from llmnet.core.call import Call
+from llmnet.core.exchange import Exchange
 
 BUFFER = 65536
 # On Windows Ctrl-C does not end a receive: it is cut into slices.
@@ -33,8 +33,8 @@ class BoundedReader(io.RawIOBase):
 
     _kept: Any = None
 
-    def __init__(self, sock: socket.socket, call: Call, early: bytes = b"") -> None:
-        self._sock, self._call, self._early = sock, call, early
+    def __init__(self, sock: socket.socket, exchange: Exchange, early: bytes = b"") -> None:
+        self._sock, self._exchange, self._early = sock, exchange, early
         self.in_head, self.over = True, False
         self.head = 0  # bytes that have come since a head began
         # Keeps the socket open until the response is closed, as `http.client` expects of its file.
@@ -56,11 +56,11 @@ class BoundedReader(io.RawIOBase):
             raise http.client.LineTooLong("head")
         n = self._receive(buffer)
         self.head += n
-        self._call.go_on()
-        if n == 0 and self.in_head and self._call.heard:
+        self._exchange.raise_if_stopped()
+        if n == 0 and self.in_head and self._exchange.received:
             raise ConnectionResetError("the connection ended inside the head of the reply")
-        if n > 0 and not self._call.heard:
-            self._call.heard = True
+        if n > 0 and not self._exchange.received:
+            self._exchange.receiving()
             if buffer[0] <= _SPACE and _HEAD_END.search(buffer[:n]) is None:
                 raise http.client.BadStatusLine("illegal request line")  # h11's rule and words, for the same judgement
         return n
@@ -71,7 +71,8 @@ class BoundedReader(io.RawIOBase):
             early, self._early = self._early, b""
             buffer[: len(early)] = early
             return len(early)
-        left = self._call.left()
+        self._exchange.silence()
+        left = self._exchange.remaining()
         while left > 0:
             arm(self._sock, min(left, SLICE))
             try:
@@ -79,7 +80,7 @@ class BoundedReader(io.RawIOBase):
             except TimeoutError as error:
                 if error.errno is not None:
                     raise  # the system's own: the connection is lost
-                left = self._call.bounds.left()[1]
+                left = self._exchange.bounds.remaining()[1]
         return self._arrived(buffer)
 
     def _arrived(self, buffer: Any) -> int:
@@ -88,7 +89,7 @@ class BoundedReader(io.RawIOBase):
         Raises:
             TimeoutError: that is nothing, or the bound was seen to expire a while ago.
         """
-        if self._call.bounds.may_look():
+        if self._exchange.bounds.may_look():
             self._sock.settimeout(0.0)
             with contextlib.suppress(BlockingIOError, ssl.SSLWantReadError, ssl.SSLWantWriteError):
                 return self._sock.recv_into(buffer)
@@ -97,7 +98,7 @@ class BoundedReader(io.RawIOBase):
     def close(self) -> None:
         """Let go of the socket, which nobody is blocked on any more."""
         if not self.closed and self._kept is not None:  # a Ctrl-C may have come as it was made
-            self._call.wakes(None)
+            self._exchange.on_stop(None)
             self._kept.close()
         super().close()
 
@@ -109,7 +110,7 @@ class Reply(http.client.HTTPResponse):
 
     def __init__(self, connection: Any, sock: socket.socket, *args: Any, **kwargs: Any) -> None:
         self._connection, self._sock = connection, sock
-        self._reader = BoundedReader(sock, connection.call, connection.early)
+        self._reader = BoundedReader(sock, connection.exchange, connection.early)
         connection.early = b""
         super().__init__(self._reader, *args, **kwargs)  # type: ignore[arg-type]
         connection.reply = self

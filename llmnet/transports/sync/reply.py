@@ -1,57 +1,66 @@
-"""The open reply of the sync transport: raw bytes of a body under the call's bounds, then connection and slot back.
+"""The open reply of the sync transport: raw bytes of a body under the bounds of its exchange, then the connection back.
 
 Bytes that have arrived can be more work than there is time for: the bounds are asked also where nobody waits.
 """
 
-from collections.abc import Callable
+import http.client
+from collections.abc import Iterable
 from types import TracebackType
 from typing import Self
 
 import requests
+import urllib3
 
-from llmnet.core.call import Call
+from llmnet.core.exchange import Exchange
 from llmnet.core.finalizer import surely
-from llmnet.core.outcome import Fault, Outcome
+from llmnet.core.http import Headers
+from llmnet.core.outcome import AttemptError, Outcome
 from llmnet.transports.classify import outcome_of
-from llmnet.transports.sync.retry import FOREIGN
 
+# What a library or the socket below it may raise; anything else is not ours to judge and passes at once.
+FOREIGN = (requests.RequestException, urllib3.exceptions.HTTPError, http.client.HTTPException, OSError, ValueError)
 READ_BYTES = 65536
-DRAIN_BYTES = 64 * 1024
-DRAIN_SECONDS = 0.25
+# Seconds and bytes: what is read of an error, and of what follows a terminal event.
+ERROR_BODY = (2.0, 64 * 1024)
+DRAIN = (0.25, 64 * 1024)
 # As many pieces may have been at hand without a look at the clock.
 PIECES = 32
 
 
 class OpenReply:
-    """A success whose head has arrived: an iterator over the raw bytes of its body."""
+    """A reply whose head has arrived: an iterator over the raw bytes of its body."""
 
-    def __init__(self, leave: Callable[[Call], None], call: Call, response: requests.Response) -> None:
-        self._leave, self._call, self._raw = leave, call, response.raw
+    def __init__(self, exchange: Exchange, raw: urllib3.BaseHTTPResponse) -> None:
+        self._exchange, self._raw = exchange, raw
         self._at_end = self._closed = False
         self._given = 0
+        self.status, self.headers = raw.status, Headers(raw.headers.items())
 
     def __iter__(self) -> Self:
         return self
 
     def __next__(self) -> bytes:
-        """The next bytes of the body; none, while the exchange is behind with those before."""
-        behind = self._call.under_way.behind
+        """The next bytes of the body; none, while its reader is behind with those before."""
+        exchange, behind = self._exchange, self._exchange.reply.behind
         self._given += 1
-        if (behind or self._given % PIECES == 0) and self._call.left() <= 0 and not self._call.bounds.may_look():
-            raise Fault(Outcome(self._call.expired()))
+        if behind or self._given % PIECES == 0:
+            exchange.silence()
+            if exchange.remaining() <= 0 and not exchange.bounds.may_look():
+                raise AttemptError(Outcome(exchange.expired()))
         return b"" if behind else self._read()
 
     def _read(self) -> bytes:
+        exchange = self._exchange
         try:
             # `iter_content` would hold back what a server sends without chunking (psf/requests#5536).
             data: bytes = self._raw.read1(READ_BYTES, decode_content=False)
         except FOREIGN as error:
-            outcome = outcome_of(error, self._call)
-            if self._call.under_way.survives(outcome):
+            outcome = outcome_of(error, exchange)
+            if exchange.reply.survives(outcome):
                 raise StopIteration from error
-            raise Fault(outcome) from error
+            raise AttemptError(outcome) from error
         except Exception:
-            self._call.go_on()  # connections that are closed under a stopped call may fail in any way
+            exchange.raise_if_stopped()  # connections that are closed under a stopped call may fail in any way
             raise
         if not data:
             self._at_end = True
@@ -67,27 +76,13 @@ class OpenReply:
         self.close()
 
     def close(self) -> None:
-        """Give connection and slot back; what still follows a terminal event is drained, briefly."""
-        if self._closed:
-            return
+        """Give the connection back; what still follows a terminal event is drained, briefly."""
+        exchange = self._exchange
         try:
-            self._drain()
+            if not self._closed and not self._at_end and exchange.reply.done and exchange.stopped is None:
+                last_bytes(self, exchange, *DRAIN)
         finally:
             self.drop()
-
-    def _drain(self) -> None:
-        exchange = self._call.exchange
-        if self._at_end or exchange is None or not exchange.done or self._call.stopped is not None:
-            return
-        self._call.last(DRAIN_SECONDS)
-        left = DRAIN_BYTES
-        try:
-            for data in self:
-                left -= len(data)
-                if left <= 0:
-                    return
-        except Fault:
-            return
 
     def drop(self) -> None:
         """Let go at once; a connection whose reply was not read to its end is closed.
@@ -97,10 +92,23 @@ class OpenReply:
         """
         if not self._at_end:
             self._raw.close()
-        self._leave(self._call)
         # At the end: what a Ctrl-C has kept from being done is left to the finalizer.
         self._closed = True
 
     def __del__(self) -> None:
         if not getattr(self, "_closed", True):
             surely(self.drop)
+
+
+def last_bytes(reply: Iterable[bytes], exchange: Exchange, seconds: float, size: int) -> bytes:
+    """What is still read of a reply, bounded in time and size; read to its end, its connection serves again."""
+    exchange.drain(seconds)
+    body = bytearray()
+    try:
+        for data in reply:
+            body += data
+            if len(body) >= size:
+                break
+    except AttemptError:
+        pass
+    return bytes(body[:size])

@@ -78,9 +78,7 @@ class Armed:
             rest = rest[self.socket.send(rest) :]
 
     def _left(self) -> float:
-        call = self._connection.call
-        call.go_on()
-        left: float = call.bounds.left()[1]
+        left: float = self._connection.exchange.remaining()
         return left
 
 
@@ -95,7 +93,7 @@ def check(sock: Any) -> None:
     """Check what a handshake has chosen, and close the socket where it cannot be spoken.
 
     Raises:
-        Fault: it is not HTTP/1.1.
+        AttemptError: it is not HTTP/1.1.
     """
     try:
         check_protocol(sock.selected_alpn_protocol(), "sync")

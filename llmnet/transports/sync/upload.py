@@ -11,7 +11,7 @@ import ssl
 from collections.abc import Callable
 from typing import Any
 
-from llmnet.core.call import Call
+from llmnet.core.exchange import Exchange
 from llmnet.core.http import answers
 from llmnet.transports.sync.reader import arm
 from llmnet.transports.sync.tls import lowest
@@ -23,13 +23,15 @@ _HEAD = 12  # as far as the status goes
 _Selector = getattr(selectors, "PollSelector", selectors.SelectSelector)
 
 
-def upload(sock: Any, data: Any, call: Call, send: Callable[[Any], object], keep: Callable[[bytes], object]) -> None:
+def upload(
+    sock: Any, data: Any, exchange: Exchange, send: Callable[[Any], object], keep: Callable[[bytes], object]
+) -> None:
     """Send what a request consists of.
 
     Args:
         sock: the socket that is sent on.
         data: bytes; files and iterators go as they are.
-        call: whose bounds hold.
+        exchange: whose bounds hold.
         send: sends one piece.
         keep: takes what of the reply had to be read to be known, and is still to be read as such.
 
@@ -42,8 +44,8 @@ def upload(sock: Any, data: Any, call: Call, send: Callable[[Any], object], keep
     watched, heard = len(pieces) > 1 and isinstance(sock, socket.socket), False
     try:
         for piece in pieces:
-            heard = heard or (watched and _heard(sock, call.left(), keep))
-            arm(sock, call.left())
+            heard = heard or (watched and _heard(sock, exchange.remaining(), keep))
+            arm(sock, exchange.remaining())
             send(piece)
     except (ssl.SSLEOFError, ssl.SSLZeroReturnError) as error:
         raise BrokenPipeError(errno.EPIPE, str(error)) from error

@@ -6,51 +6,58 @@ import time
 from collections.abc import Callable
 from typing import Any
 
-from llmnet.core.admission.queue import FairQueue, Ticket
-from llmnet.core.call import Call
+from llmnet.core.admission.admission import Admission
 from llmnet.core.errors import ConfigurationError
 from llmnet.core.headers import checked_key, given_key
-from llmnet.core.outcome import Fault, Outcome
+from llmnet.core.outcome import AttemptError, Outcome
 from llmnet.core.request import is_async_callable
+from llmnet.core.stop import Interruptible
 from llmnet.transports.key_callable import ASKED, asked, forgo
 
 # On Windows Ctrl-C does not end the wait for a lock, elsewhere it may come the moment before one.
 _SLICE = 1.0
 
 
-class Waits:
+class SyncWait:
     """Waits of threads; every one ends early when its call is stopped."""
 
     clock = staticmethod(time.monotonic)
     wall = staticmethod(time.time)
 
-    def sleep(self, seconds: float, call: Call) -> None:
-        """Wait, unless the call is stopped."""
-        self._until(Latch(), seconds, call)
-
-    def slot(self, queue: FairQueue, call: Call) -> None:
-        """Wait for a slot, first come, first served; whoever ends the call leaves with its ticket, slot or no slot.
+    def enter(self, admission: Admission, stop: Interruptible) -> None:
+        """Wait for a call's turn: its last delay, the gate, a slot; nothing is held while it sleeps.
 
         Raises:
-            Fault: the bound expired, or the call was stopped.
+            AttemptError: the time is over, or the call was stopped.
         """
-        turn = Latch()
-        # The call has the ticket before the queue does: there is no moment in which a Ctrl-C could lose it.
-        ticket = call.ticket = Ticket(turn.set)
-        queue.join(ticket)
-        while not ticket.granted:
-            self._until(turn, min(call.left(), _SLICE), call)
-            queue.settle(ticket)
-            if not ticket.granted and call.bounds.left()[1] <= 0:
-                raise Fault(Outcome(call.expired(f"in the queue, where {queue}")))
+        while True:
+            if (wait := admission.wait()) > 0:
+                self.sleep(wait, stop)
+            elif self._slot(admission, stop):
+                break
+        stop.bounds.past_queue()
 
-    def _until(self, event: "Latch", seconds: float, call: Call) -> None:
-        call.wakes(event.set)
+    def sleep(self, seconds: float, stop: Interruptible) -> None:
+        """Wait, unless the call is stopped."""
+        self._until(Latch(), seconds, stop)
+
+    def _slot(self, admission: Admission, stop: Interruptible) -> bool:
+        """Wait for a slot, first come, first served; false where the gate may have been shut meanwhile."""
+        turn = Latch()
+        ticket = admission.admit(turn.set)
+        if ticket is None:
+            return True
+        while not admission.look(ticket):
+            self._until(turn, min(stop.remaining(), _SLICE), stop)
+        return False
+
+    def _until(self, event: "Latch", seconds: float, stop: Interruptible) -> None:
+        stop.on_stop(event.set)
         try:
             wait_for(event, seconds)
         finally:
-            call.wakes(None)
-        call.go_on()
+            stop.on_stop(None)
+        stop.raise_if_stopped()
 
 
 class Latch:
@@ -82,35 +89,34 @@ def wait_for(event: Latch, seconds: float) -> None:
         pass
 
 
-def ask_key(call: Call) -> str | None:
-    """The key of an attempt: as given, or from a callable that is asked each time, under the call's bounds."""
-    source = call.key_source
-    return given_key(_said_by(source, call)) if callable(source) else checked_key(source)
+def ask_key(source: Any, stop: Interruptible) -> str | None:
+    """The key of an attempt: as given, or from a callable that is asked each time, under the bounds of its call."""
+    return given_key(_answer(source, stop)) if callable(source) else checked_key(source)
 
 
-def _said_by(source: Callable[[], Any], call: Call) -> Any:
+def _answer(source: Callable[[], Any], stop: Interruptible) -> Any:
     """What a callable gives; it is called in a thread of its own, for it may block.
 
     Raises:
-        Fault: the bound expired, or the call was stopped.
+        AttemptError: the bound expired, or the call was stopped.
     """
     answer, over = asked(source), Latch()
     answer.add_done_callback(lambda _: over.set())
     try:
-        call.wakes(over.set)
-        wait_for(over, call.left())
-        call.go_on()
+        stop.on_stop(over.set)
+        wait_for(over, stop.remaining())
+        stop.raise_if_stopped()
         if not answer.done():
-            raise Fault(Outcome(call.expired(ASKED)))
+            raise AttemptError(Outcome(stop.expired(ASKED)))
     except BaseException:
         forgo(source, answer)
         raise
     finally:
-        call.wakes(None)
+        stop.on_stop(None)
     return answer.result()
 
 
-def tell(callback: Callable[[Any], Any] | None, value: Any) -> None:
+def notify(callback: Callable[[Any], Any] | None, value: Any) -> None:
     """Call a callback, if there is one."""
     if callback is not None:
         callback(value)

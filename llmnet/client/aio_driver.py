@@ -1,0 +1,110 @@
+"""Drives one call, async; `sync_driver.py` is the same text without `await`, and a test holds the two to that."""
+
+from collections.abc import AsyncIterator
+from typing import Any
+
+from llmnet.core.call import Call
+from llmnet.core.chat import StreamChunk
+from llmnet.core.finalizer import surely
+from llmnet.core.outcome import AttemptError, Outcome
+from llmnet.core.transport import AsyncOpenReply, AsyncTransport
+from llmnet.transports.aio import wait
+from llmnet.transports.aio.reply import ERROR_BODY, last_bytes
+
+
+class Driver:
+    """Waits for a call's turn, asks for its key, sends and reads it; what fails is judged, and repeated or raised.
+
+    Attributes:
+        call: the call.
+        over: whether its reply was read to the end.
+        value: what came of it.
+    """
+
+    def __init__(self, transport: AsyncTransport, waits: wait.AsyncWait, call: Call) -> None:
+        self.call, self._transport, self._waits = call, transport, waits
+        self._open: tuple[AsyncOpenReply, AsyncIterator[bytes]] | None = None
+        self.value: Any = None
+        self.over = False
+
+    @property
+    def is_open(self) -> bool:
+        """Whether a reply is there to be read."""
+        return self._open is not None
+
+    async def run(self) -> Any:
+        """Drive the call to its end; its value.
+
+        Raises:
+            LLMNetError: the call failed.
+        """
+        try:
+            while not self.over:
+                await self.step()
+        except BaseException as error:
+            await self.end(error)
+            raise
+        return self.value
+
+    async def step(self) -> list[StreamChunk]:
+        """Send or, where that is done, read once; the chunks that are complete by now.
+
+        Raises:
+            LLMNetError: the call failed.
+        """
+        try:
+            self.call.enter()
+            if self._open is not None:
+                return await self._read(self._open[1])
+            await self._send()
+        except AttemptError as failure:
+            await self.leave()
+            self.call.judge(failure)
+        return []
+
+    async def _send(self) -> None:
+        call = self.call
+        await self._waits.enter(call.admission, call.interruption)
+        exchange = call.begin(await wait.ask_key(call.route.key, call.interruption))
+        reply = await self._transport.send(exchange, call.bounds)
+        body = aiter(reply)
+        self._open = reply, body
+        if exchange.head(reply.status, reply.headers) == "error":
+            raise AttemptError(Outcome(exchange.reply.fail(await last_bytes(body, exchange, *ERROR_BODY))))
+
+    async def _read(self, body: AsyncIterator[bytes]) -> list[StreamChunk]:
+        reader = self.call.current.reply
+        data = None if reader.done else await anext(body, None)
+        chunks = reader.end() if data is None else reader.feed(data)
+        if chunks and reader.stream:
+            self.call.mark_delivered()
+        if data is None:
+            self.value = self.call.succeed()
+            self.over = True
+            await self.leave()
+        return chunks
+
+    async def leave(self) -> None:
+        """Give connection and slot of an attempt back."""
+        was_open, self._open = self._open, None
+        try:
+            if was_open is not None:
+                await was_open[0].aclose()
+        finally:
+            self.call.leave()
+
+    async def end(self, error: BaseException | None) -> None:
+        """Nobody goes on with the call: give back what it holds, and note what has ended it."""
+        try:
+            await self.leave()
+        finally:
+            self.call.end(error)
+
+    def __del__(self) -> None:
+        # Nobody listens any more; the open reply, if there is one, is closed by its own finalizer.
+        if not getattr(self, "over", True):  # a Ctrl-C may have come as it was made
+            surely(self._drop)
+
+    def _drop(self) -> None:
+        self.call.leave()
+        self.call.end(late=True)

@@ -1,0 +1,84 @@
+"""One call's way to its turn: its last delay, the gate, a slot of the queue; it waits for nothing itself.
+
+A front asks `wait` and sleeps as long, then `admit`s, and `settle`s once the attempt is over, however it ended.
+"""
+
+import random
+
+from llmnet.core.admission.gate import Gate, Turn
+from llmnet.core.admission.queue import FairQueue, Ticket, Wake
+from llmnet.core.bounds import Bounds
+from llmnet.core.outcome import AttemptError, Outcome
+
+
+class Admission:
+    """The admission of one call, attempt after attempt.
+
+    Args:
+        queue: where calls wait for a slot; `None`: there are as many as are asked for.
+        gate: what a throttle shuts.
+        bounds: how long the call may wait.
+        longest: seconds; a server that asks to wait longer than that is not obeyed (`max_retry_after`).
+        rng: spreads those who come back when the gate opens.
+    """
+
+    __slots__ = ("_bounds", "_gate", "_longest", "_queue", "_resume_at", "_ticket", "_turn")
+
+    def __init__(self, queue: FairQueue | None, gate: Gate, bounds: Bounds, longest: float, rng: random.Random) -> None:
+        self._queue, self._gate, self._bounds, self._longest = queue, gate, bounds, longest
+        self._turn, self._resume_at = Turn(gate, rng), bounds.started
+        self._ticket: Ticket | None = None
+
+    def delay(self, seconds: float) -> None:
+        """The next attempt is so many seconds away."""
+        self._resume_at = self._bounds.clock() + seconds
+
+    def wait(self) -> float:
+        """Seconds to wait, and to hold nothing meanwhile; asked again on waking, for the gate may have been shut anew.
+
+        Raises:
+            AttemptError: the gate is shut for longer than the call can wait, with an error like the one that shut it;
+                or the time is over.
+        """
+        now = self._bounds.clock()
+        phase, left = self._bounds.remaining()
+        hint = self._gate.hint(now)
+        wait = hint if hint > self._longest else self._turn.wait(now, self._resume_at, left)
+        if wait >= left or hint > self._longest:
+            detail = f"the {phase} bound has {left:.1f}s left and max_retry_after is {self._longest:g}s"
+            held = self._gate.refusal.error(max(wait, hint), detail) if left > 0 else self._bounds.error()
+            raise AttemptError(Outcome(held, final=True))
+        if wait > 0:
+            self.settle()
+        return wait
+
+    def admit(self, wake: Wake) -> Ticket | None:
+        """Take a slot, or a place in the queue for one; the ticket of a place is granted later, and then wakes.
+
+        Returns:
+            `None` where the slot was had at once, or before.
+        """
+        if self._queue is None or self._ticket is not None:
+            return None
+        # It is known here before the queue has it: there is no moment in which a Ctrl-C could lose it.
+        ticket = self._ticket = Ticket(wake)
+        self._queue.join(ticket)
+        return None if ticket.granted else ticket
+
+    def look(self, ticket: Ticket) -> bool:
+        """Whether a place in the queue has become a slot; what others were kept from doing there is done.
+
+        Raises:
+            AttemptError: it has not, and the bound expired.
+        """
+        assert self._queue is not None  # noqa: S101 - it has given the ticket
+        self._queue.settle(ticket)
+        if not ticket.granted and self._bounds.remaining()[1] <= 0:
+            raise AttemptError(Outcome(self._bounds.error(f"in the queue, where {self._queue}"), final=True))
+        return ticket.granted
+
+    def settle(self) -> None:
+        """Give the slot back, if there is one, or stop waiting for one; at any moment, any number of times."""
+        if self._ticket is not None and self._queue is not None:
+            self._queue.leave(self._ticket)
+            self._ticket = None

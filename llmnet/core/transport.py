@@ -1,0 +1,91 @@
+"""The contract between a client and what carries its requests; `ClientConfig.transport` takes an object that keeps it.
+
+An attempt goes through these phases, always in this order; whoever does them, and what is told of them:
+
+========= ========= ======================================================== ================== =======================
+phase     who       what happens                                             the bound that runs told to the exchange
+========= ========= ======================================================== ================== =======================
+enter     driver    the last delay, the gate, a slot                         queue
+authorise driver    the key is asked for; `Call.begin` makes the exchange    total
+connect   transport name, TCP, TLS and proxy; or an idle connection          connect            `connecting`,`connected`
+send      transport the request goes out                                     response           `sending`, `uploaded`
+head      transport status and headers are read, and `send` returns          response
+body      driver    iterates over the bytes; of an error within 2 s, 64 KiB  idle               `silence`
+leave     driver    closes the reply, gives the slot back, judges a failure  0.25 s
+========= ========= ======================================================== ================== =======================
+
+A transport sees the exchange and the bounds alone: neither queue, gate, nor the function that gives a key. It may ask
+the exchange how long to wait (`remaining`), must say how a wait is ended from outside (`on_stop`, `raise_if_stopped`),
+and takes a new connection where it is told to (`fresh`). What it need not do: what it does not tell is taken to have
+happened by the time that `send` returns.
+
+It raises `AttemptError` with an `Outcome` for whatever goes wrong, and no `LLMNetError`, but for a `ConfigurationError`
+where it cannot be used at all. Any error that it raises beside them is the caller's at once, and is not repeated. It
+repeats nothing itself: one `send` is one request.
+"""
+
+from collections.abc import AsyncIterator, Awaitable, Iterator
+from typing import Protocol
+
+from llmnet.core.bounds import Bounds
+from llmnet.core.exchange import Exchange
+from llmnet.core.http import Headers
+
+
+class OpenReply(Protocol):
+    """A reply whose head has arrived, error statuses included.
+
+    Attributes:
+        status: the HTTP status.
+        headers: the headers.
+    """
+
+    status: int
+    headers: Headers
+
+    def __iter__(self) -> Iterator[bytes]:
+        """The body, as it is on the wire; raises `AttemptError` where it breaks off."""
+
+    def close(self) -> object:
+        """Give the connection back, or close it where the body was not read to its end; idempotent."""
+
+
+class Transport(Protocol):
+    """Carries the requests of a sync client, from any number of threads."""
+
+    def send(self, exchange: Exchange, bounds: Bounds) -> OpenReply:
+        """Send `exchange.request` and read the head of the reply.
+
+        Raises:
+            AttemptError: it failed.
+        """
+
+    def close(self) -> object:
+        """Close all connections; idempotent."""
+
+
+class AsyncOpenReply(Protocol):
+    """The same, awaited."""
+
+    status: int
+    headers: Headers
+
+    def __aiter__(self) -> AsyncIterator[bytes]:
+        """The body, as it is on the wire; raises `AttemptError` where it breaks off."""
+
+    def aclose(self) -> Awaitable[object]:
+        """Give the connection back, or close it where the body was not read to its end; idempotent."""
+
+
+class AsyncTransport(Protocol):
+    """Carries the requests of an async client, from any number of event loops."""
+
+    def send(self, exchange: Exchange, bounds: Bounds) -> Awaitable[AsyncOpenReply]:
+        """Send `exchange.request` and read the head of the reply.
+
+        Raises:
+            AttemptError: it failed.
+        """
+
+    def aclose(self) -> Awaitable[object]:
+        """Close all connections; idempotent."""
