@@ -1,6 +1,7 @@
 """The house as docs/architecture.md draws it: which room may look into which, who may touch a library, how large a file may be."""
 
 import ast
+import functools
 import io
 import pathlib
 import re
@@ -63,6 +64,11 @@ FORBIDDEN_IN_PURE = {
 }
 
 
+@functools.cache
+def tree(path):
+    return ast.parse(path.read_text())
+
+
 def module(path):
     return path.relative_to(ROOT).as_posix()
 
@@ -73,13 +79,16 @@ def room(path):
 
 def imports(path):
     """(name, on use, for typing only) of each import."""
-    tree = ast.parse(path.read_text())
-    guarded = [n for n in ast.walk(tree) if isinstance(n, ast.If) and "TYPE_CHECKING" in ast.dump(n.test)]
+    module_tree = tree(path)
+    guarded = [n for n in ast.walk(module_tree) if isinstance(n, ast.If) and "TYPE_CHECKING" in ast.dump(n.test)]
     typing_only = {id(n) for block in guarded for n in ast.walk(block)}
     inside = {
-        id(n) for f in ast.walk(tree) if isinstance(f, ast.FunctionDef | ast.AsyncFunctionDef) for n in ast.walk(f)
+        id(n)
+        for f in ast.walk(module_tree)
+        if isinstance(f, ast.FunctionDef | ast.AsyncFunctionDef)
+        for n in ast.walk(f)
     }
-    for node in ast.walk(tree):
+    for node in ast.walk(module_tree):
         names = (
             [a.name for a in node.names]
             if isinstance(node, ast.Import)
@@ -232,7 +241,7 @@ def test_the_tree_of_the_tests_is_that_of_the_package():
 @pytest.mark.parametrize("path", sorted(TESTS.rglob("*.py")), ids=lambda path: path.relative_to(TESTS).as_posix())
 def test_no_test_module_imports_anothers_tests(path):
     """They would run twice; what several of them need is in `support`."""
-    for node in ast.walk(ast.parse(path.read_text())):
+    for node in ast.walk(tree(path)):
         if isinstance(node, ast.Import | ast.ImportFrom):
             spelled = [getattr(node, "module", None) or "", *(one.name for one in node.names)]
             assert not [name for name in spelled if re.search(r"(^|\.)test_", name)], f"line {node.lineno}"
@@ -256,7 +265,7 @@ PRIVATE = re.compile(r"_[a-zA-Z]\w*")
 def defined_names():
     """All names that llmnet defines; those with a leading underscore are private."""
     for path in FILES:
-        for node in ast.walk(ast.parse(path.read_text())):
+        for node in ast.walk(tree(path)):
             if isinstance(node, ast.FunctionDef | ast.AsyncFunctionDef | ast.ClassDef):
                 yield node.name
             elif isinstance(node, ast.Name | ast.Attribute) and isinstance(node.ctx, ast.Store):
@@ -277,12 +286,19 @@ def used_names(node):
 
 def without_reason(text, private):
     """The private names that a test uses on lines that have no comment: (line, name)."""
+    if not re.search(r"\b_[a-zA-Z]", text):
+        return
+    used = [(node, name) for node in ast.walk(ast.parse(text)) for name in used_names(node) if name in private]
+    reasons = comments(text) if used else ()
+    for node, name in used:
+        if not any(line in reasons for line in range(node.lineno, node.end_lineno + 1)):
+            yield node.lineno, name
+
+
+def comments(text):
+    """The lines with a comment that is none for a linter."""
     tokens = tokenize.generate_tokens(io.StringIO(text).readline)
-    reasons = {one.start[0] for one in tokens if one.type == tokenize.COMMENT and not one.string.startswith("# noqa")}
-    for node in ast.walk(ast.parse(text)):
-        names = [name for name in used_names(node) if PRIVATE.fullmatch(name) and name in private]
-        if names and not reasons & {*range(node.lineno, node.end_lineno + 1)}:
-            yield node.lineno, *names
+    return {one.start[0] for one in tokens if one.type == tokenize.COMMENT and not one.string.startswith("# noqa")}
 
 
 def test_private_names_are_used_only_where_a_comment_says_why():

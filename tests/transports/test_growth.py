@@ -129,7 +129,7 @@ def test_files_of_certificates_do_not_add_up_for_ever(tmp_path):
 
 # -- errors that are kept -----------------------------------------------------------------------------------------------
 
-SIZE, KEPT = 1 << 20, 5
+SIZE, KEPT = 1 << 20, 3
 JSON = {"content-type": "application/json"}
 EVENTS = {"content-type": "text/event-stream"}
 OPENED = b'data: {"id":"1","choices":[{"index":0,"delta":{"content":"a"}}]}\n\n'
