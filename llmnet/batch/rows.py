@@ -7,6 +7,7 @@ import msgspec
 
 from llmnet.core.chat import ChatResponse
 from llmnet.core.errors import ConfigurationError, LLMNetError
+from llmnet.core.exception_graph import drop_tracebacks
 
 # The addresses in an OpenAI Batch file whose bodies are arguments of `chat`.
 _CHAT_URL = "/chat/completions"
@@ -35,10 +36,16 @@ class BatchResult(msgspec.Struct, frozen=True, kw_only=True):
         return self.error is None
 
 
-def without_frames(error: Exception) -> Exception:
-    """An error as a value: ours need no traceback, whose frames would keep its row alive."""
+def without_frames(error: Exception, outer: int) -> Exception:
+    """An error as a value: ours need no traceback, whose frames would keep its row alive.
+
+    Args:
+        error: what a row has failed with.
+        outer: as in `core.exception_graph.reachable`.
+    """
     if isinstance(error, LLMNetError):
-        error.__cause__ = error.__context__ = error.__traceback__ = None
+        drop_tracebacks(error, outer)
+        error.__cause__ = error.__context__ = None
     return error
 
 

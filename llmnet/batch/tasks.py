@@ -155,6 +155,7 @@ class AsyncEngine(Generic[C]):
         if not self.state.confirm_row():
             return
         call = name = None
+        outer = id(sys.exception())
         try:
             self._grow()
             self._turn.set()
@@ -163,7 +164,7 @@ class AsyncEngine(Generic[C]):
             self.state.add_call(call)
             self.state.keep(BatchResult(index=index, custom_id=name, response=await self._run(call)))
         except Exception as error:  # noqa: BLE001 - one row's failure is a result like any other
-            self.state.keep(BatchResult(index=index, custom_id=name, error=without_frames(error)))
+            self.state.keep(BatchResult(index=index, custom_id=name, error=without_frames(error, outer)))
         finally:
             self.state.finish_row(call)
             self._progress.set()

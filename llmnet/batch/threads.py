@@ -148,6 +148,7 @@ class Engine(Generic[C]):
         if not self.state.confirm_row():
             return
         call = name = None
+        outer = id(sys.exception())
         try:
             self._driving.add(threading.get_ident())
             self._grow()
@@ -157,7 +158,7 @@ class Engine(Generic[C]):
             self.state.add_call(call)
             self.state.keep(BatchResult(index=index, custom_id=name, response=self._run(call)))
         except Exception as error:  # noqa: BLE001 - one row's failure is a result like any other
-            self.state.keep(BatchResult(index=index, custom_id=name, error=without_frames(error)))
+            self.state.keep(BatchResult(index=index, custom_id=name, error=without_frames(error, outer)))
         finally:
             self._driving.discard(threading.get_ident())
             self.state.finish_row(call)

@@ -13,6 +13,7 @@ from llmnet.core.bounds import Bounds, Clock
 from llmnet.core.chat import ChatResponse, Usage, replace_meta
 from llmnet.core.errors import APIStatusError, LLMNetError
 from llmnet.core.events import Ending, ending
+from llmnet.core.exception_graph import drop_tracebacks
 from llmnet.core.exchange import Exchange
 from llmnet.core.http import Attempt, Request, billed
 from llmnet.core.judge import Judge, read_hint
@@ -120,6 +121,7 @@ class Call:
         decision = failure.decision or self.decide(failure.outcome)
         if not decision.retry:
             raise self.final(self.stopped or failure.outcome.error)
+        drop_tracebacks(failure.outcome.error, self.outer)
 
     def decide(self, outcome: Outcome) -> Decision:
         """Judge a failed attempt, note it, and make ready for the next one."""

@@ -33,6 +33,21 @@ def _below(error: BaseException) -> list[BaseException]:
     return [one for one in places if isinstance(one, BaseException)]
 
 
+def drop_tracebacks(error: BaseException, outer: int) -> None:
+    """Let go of the frames of an exception that nobody meets any more, and of all that it was made from.
+
+    A frame may hold the very exception whose traceback holds the frame: those of urllib3 do, and since Python 3.12
+    those of `contextlib` that end a block with another exception. All frames down to the caller's, with what they
+    hold, would live until the collector comes by.
+
+    Args:
+        error: where to begin.
+        outer: as in `reachable`.
+    """
+    for one in reachable(error, outer):
+        one.__traceback__ = None
+
+
 def cut_causes(error: BaseException, shows: Callable[[str], bool], outer: int) -> None:
     """Empty all causes of an exception, and remove those whose text shows a secret.
 

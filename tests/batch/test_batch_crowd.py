@@ -182,10 +182,18 @@ class Noted(dict):
     __hash__ = object.__hash__
 
 
-@pytest.mark.parametrize("reply", [Reply(), 400, 500, Reply(cut=20)], ids=["ok", "400", "500", "cut"])
-def test_nothing_but_the_consumer_keeps_a_row_or_its_result(front, server, reply):
-    """They are gone at once: a collector that comes by later might find gigabytes."""
-    server.handler, alive = (lambda _: reply), weakref.WeakSet()
+ENDS = {"ok": Reply(), "400": 400, "500": 500, "cut": Reply(cut=20), "lost": Reply(drop=True)}
+
+
+@pytest.mark.parametrize("retries", [0, 1])
+@pytest.mark.parametrize("reply", ENDS.values(), ids=ENDS)
+def test_nothing_but_the_consumer_keeps_a_row_or_its_result(front, server, reply, retries):
+    """They are gone at once: a collector that comes by later might find gigabytes. The second attempt is answered."""
+    asked, alive = set(), weakref.WeakSet()
+
+    def answer(request):
+        row = request.fields["messages"][0]["content"]
+        return None if row in asked else asked.add(row) or reply
 
     def rows():
         for number in range(50):
@@ -193,8 +201,10 @@ def test_nothing_but_the_consumer_keeps_a_row_or_its_result(front, server, reply
             alive.add(row)
             yield row
 
-    with front.client(**at(server, max_retries=0)) as client:
+    quick = llmnet.RetryPolicy(max_retries=retries, base_delay=0.001, max_delay=0.002)
+    with front.client(**at(server, retry=quick)) as client:
         list(client.batch(["warm"]))
+        server.handler = answer
         gc.collect()
         gc.disable()
         try:
@@ -203,6 +213,25 @@ def test_nothing_but_the_consumer_keeps_a_row_or_its_result(front, server, reply
             assert gc.collect() < 25 * 50
         finally:
             gc.enable()
+
+
+def test_what_the_caller_handles_meanwhile_keeps_its_frames(server):
+    """It is below all that fails there, and no part of it."""
+
+    async def main():
+        quick = llmnet.RetryPolicy(max_retries=1, base_delay=0.001)
+        async with llmnet.AsyncClient(**at(server, retry=quick)) as client:
+            server.script(Reply(drop=True))
+            assert len((await client.chat("one")).meta.attempts) == 2
+            server.script(400)
+            assert [result.ok async for result in client.batch(["two"])] == [False]
+
+    try:
+        raise ZeroDivisionError
+    except ZeroDivisionError as error:
+        asyncio.run(main())
+        frames = error.__traceback__
+    assert frames is not None
 
 
 # -- both fronts -----------------------------------------------------------------------------------------------------------
