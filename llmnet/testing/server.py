@@ -1,6 +1,7 @@
 """`FakeServer`: where the server listens, in which loop it runs, and when it ends."""
 
 import asyncio
+import contextlib
 import socket
 import ssl
 import threading
@@ -89,12 +90,18 @@ class FakeServer(FakeServerState):
         return listener
 
     async def _open(self, listener: socket.socket) -> None:
-        self._loop = asyncio.get_running_loop()
+        self._loop, self._listener = asyncio.get_running_loop(), listener
         self._server = await self._loop.create_server(
             lambda: Connection(self, self._members), sock=listener, ssl=self._tls, backlog=_BACKLOG
         )
 
     async def _close(self) -> None:
+        # asyncio fails on a connection that is being accepted as its server is closed (python/cpython#109564): no more
+        # are accepted, and those that have been are ready after three turns of the loop.
+        with contextlib.suppress(NotImplementedError, RuntimeError):  # of a loop that watches no files, or not this one
+            self._loop.remove_reader(self._listener)
+        for _ in range(3):
+            await asyncio.sleep(0)
         self._server.close()
         SERVERS.discard((self.host, self.port))
         while self._members:

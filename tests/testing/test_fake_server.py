@@ -690,6 +690,21 @@ def test_a_server_starts_again_at_the_same_address(server):
     assert ask(server)[0] == 200
 
 
+@pytest.mark.parametrize("turns", range(5))
+async def test_a_stop_may_come_while_a_connection_is_being_accepted(turns):
+    """In debug mode asyncio tells what it could not accept, and some releases tell of it from a finalizer."""
+    loop, told = asyncio.get_running_loop(), []
+    loop.set_debug(True)
+    loop.set_exception_handler(lambda _, context: told.append(context))
+    async with FakeServer() as server:
+        client = socket.create_connection((server.host, server.port))
+        for _ in range(turns):
+            await asyncio.sleep(0)
+    client.close()
+    gc.collect()
+    assert told == []
+
+
 async def test_the_server_runs_in_the_running_loop_too():
     async with FakeServer() as server:
         server.script(Reply(hold=True), Reply(silent=True))
