@@ -1,6 +1,8 @@
 """Does something at any one step of this thread: a Ctrl-C, a signal handler, a visit of the garbage collector."""
 
 import contextlib
+import dis
+import functools
 import gc
 import sys
 import warnings
@@ -22,7 +24,7 @@ class Trace:
         return self.step
 
     def step(self, frame, event, arg):
-        if event in ("call", "line") and not self.done:
+        if event in ("call", "line") and not self.done and frame.f_lasti not in leaving(frame.f_code):
             self.steps += 1
             place = frame.f_code, frame.f_lineno
             if self.steps == self.n if self.n is not None else place not in self.seen:
@@ -39,6 +41,23 @@ class Trace:
 
     def __exit__(self, *_):
         sys.settrace(self._before)
+
+
+# The instructions by which a `with` block is left, up to the call of `__exit__`: by itself, and with an error.
+LEAVING = (["LOAD_CONST None"] * 3 + ["CALL"], ["PUSH_EXC_INFO", "WITH_EXCEPT_START"])
+
+
+@functools.cache
+def leaving(code):
+    """Where a `with` block has ended and its `__exit__` not begun: the interpreter handles no signal there.
+
+    A trace function is called there all the same. If it raised, a lock would stay locked, as no Ctrl-C can leave it.
+    """
+    steps = [one for one in dis.get_instructions(code) if one.opname != "PRECALL"]
+    names = [one.opname + " None" * (one.opname == "LOAD_CONST" and one.argval is None) for one in steps]
+    ends = [n for n in range(len(names)) for end in LEAVING if names[n : n + len(end)] == end]
+    ends += [n - 1 for n in ends if names[n - 1] == "SWAP"]  # the value of a `return` is put aside before that
+    return {steps[n].offset for n in ends}
 
 
 def in_finalizer(frame):
