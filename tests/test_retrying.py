@@ -907,7 +907,7 @@ def test_fifty_threads_have_states_of_their_own():
     def work(key):
         results[key] = outcome(lambda: function(key))
 
-    threads = [threading.Thread(target=work, args=(key,)) for key in range(50)]
+    threads = [threading.Thread(target=work, args=(key,), daemon=True) for key in range(50)]
     for thread in threads:
         thread.start()
     for thread in threads:

@@ -121,7 +121,7 @@ class Call:
         decision = failure.decision or self.decide(failure.outcome)
         if not decision.retry:
             raise self.final(self.stopped or failure.outcome.error)
-        drop_tracebacks(failure.outcome.error, self.outer)
+        drop_tracebacks(failure.outcome.error, self._outer)
 
     def decide(self, outcome: Outcome) -> Decision:
         """Judge a failed attempt, note it, and make ready for the next one."""

@@ -212,7 +212,7 @@ def test_threads_share_a_state():
             finish(state, result(index))
             state.next_result()
 
-    threads = [threading.Thread(target=work) for _ in range(8)]
+    threads = [threading.Thread(target=work, daemon=True) for _ in range(8)]
     for thread in threads:
         thread.start()
     for thread in threads:

@@ -137,7 +137,7 @@ class Conductor:
                     turn.set()
 
     def __enter__(self):
-        self._thread = threading.Thread(target=self._conduct)
+        self._thread = threading.Thread(target=self._conduct, daemon=True)
         self._thread.start()
         return self
 

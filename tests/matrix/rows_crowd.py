@@ -148,7 +148,7 @@ with FakeServer() as server:
             asyncio.run(use(client))
         except BaseException as error:
             errors.append(error)
-    threads = [threading.Thread(target=work) for _ in range(4)]
+    threads = [threading.Thread(target=work, daemon=True) for _ in range(4)]
     [t.start() for t in threads]
     [t.join() for t in threads]
     assert errors == [], errors

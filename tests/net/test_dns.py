@@ -96,7 +96,10 @@ def test_an_address_with_a_scope_is_left_to_the_system(resolver):
 def test_all_who_ask_at_once_share_one_thread(resolver):
     found = [lookup("slow.example", 443) for _ in range(50)]
     assert len(set(found)) == 1
-    got, threads = [], [threading.Thread(target=lambda: got.append(found[0].wait(LONG))) for _ in range(20)]
+    got, threads = (
+        [],
+        [threading.Thread(target=lambda: got.append(found[0].wait(LONG)), daemon=True) for _ in range(20)],
+    )
     for thread in threads:
         thread.start()
     resolver.gate.set()
@@ -380,7 +383,7 @@ def test_tcp_options_of_other_platforms():
 def test_shutdown_wakes_a_reader_and_forgives_a_socket_that_is_gone():
     one, other = socket.socketpair()
     with one, other:
-        got, reading = [], threading.Thread(target=lambda: got.append(one.recv(1)))
+        got, reading = [], threading.Thread(target=lambda: got.append(one.recv(1)), daemon=True)
         reading.start()
         shutdown(one)
         reading.join(LONG)

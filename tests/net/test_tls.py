@@ -213,7 +213,7 @@ def test_threads_that_ask_at_once_get_one_context(ca_file):
         ready.wait(20)
         got.append(ssl_context(ca_file, {}))
 
-    threads = [threading.Thread(target=ask) for _ in range(8)]
+    threads = [threading.Thread(target=ask, daemon=True) for _ in range(8)]
     for thread in threads:
         thread.start()
     for thread in threads:

@@ -3,8 +3,10 @@
 import asyncio
 import contextlib
 import os
+import sys
 import threading
 import time
+import traceback
 
 import llmnet
 
@@ -55,7 +57,7 @@ class Async:
         self.loop = asyncio.new_event_loop()
         self.loop.set_exception_handler(self._complain)
         self.complaints = []
-        self._thread = threading.Thread(target=self._main, name="front")
+        self._thread = threading.Thread(target=self._main, name="front", daemon=True)
         self._thread.start()
 
     def _main(self):
@@ -70,13 +72,23 @@ class Async:
         self.complaints.append(context)
 
     def run(self, coroutine):
-        return asyncio.run_coroutine_threadsafe(coroutine, self.loop).result(PROMPT * 2)
+        future = asyncio.run_coroutine_threadsafe(coroutine, self.loop)
+        try:
+            return future.result(PROMPT * 2)
+        except TimeoutError:
+            assert future.done(), f"the loop has not come to an end of it:\n{self._stack()}"
+            raise
 
     def stop(self):
         eventually(lambda: hasattr(self, "_stopping"))
         self.loop.call_soon_threadsafe(self._stopping.set)
-        self._thread.join()
+        self._thread.join(PROMPT)
+        assert not self._thread.is_alive(), f"the loop does not stop:\n{self._stack()}"
         assert self.complaints == [], self.complaints
+
+    def _stack(self):
+        """Where the loop's thread is just now."""
+        return "".join(traceback.format_stack(sys._current_frames().get(self._thread.ident)))
 
     def client(self, **fields):
         return BlockingClient(self, llmnet.AsyncClient(**fields))

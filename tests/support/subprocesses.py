@@ -24,7 +24,7 @@ def held_elsewhere(lock):
             held.set()
             over.wait()
 
-    holder = threading.Thread(target=hold)
+    holder = threading.Thread(target=hold, daemon=True)
     holder.start()
     held.wait()
     try:

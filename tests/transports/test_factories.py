@@ -870,7 +870,7 @@ def test_twenty_threads(server):
             for i in range(10):
                 results.append((session.post(server.url, data=f"{n}.{i}").json()["said"], f"{n}.{i}"))
 
-        threads = [threading.Thread(target=work, args=(n,)) for n in range(20)]
+        threads = [threading.Thread(target=work, args=(n,), daemon=True) for n in range(20)]
         for thread in threads:
             thread.start()
         for thread in threads:
@@ -886,7 +886,9 @@ def test_one_prepared_request_from_many_threads(server):
         adapter = session.get_adapter("http://x")
         adapter.calls.policy = dataclasses.replace(adapter.calls.policy, base_delay=0.001, max_delay=0.01)
         prepared = session.prepare_request(requests.Request("POST", server.url, data=b"x"))
-        threads = [threading.Thread(target=lambda: results.append(session.send(prepared))) for _ in range(20)]
+        threads = [
+            threading.Thread(target=lambda: results.append(session.send(prepared)), daemon=True) for _ in range(20)
+        ]
         for thread in threads:
             thread.start()
         for thread in threads:
