@@ -140,16 +140,19 @@ def test_each_library_has_one_room(path):
             assert module(path) in LIBRARIES[library], f"{module(path)} imports {name}"
 
 
-# Who waits for a call's turn, and who makes calls of other people's requests.
-SEE_CALLS = {"wait.py", "factory.py"}
+# Who waits for a call's turn or asks for its key, and who makes calls of other people's requests.
+SEE_CALLS = {
+    f"transports/{part}.py"
+    for part in ("generic", "key_callable", "sync/wait", "sync/factory", "aio/wait", "aio/factory")
+}
 UNSEEN = ("call", "admission", "judge", "route")
 
 
-@pytest.mark.parametrize("path", sorted(ROOT.glob("transports/[as]*/*.py")), ids=module)
+@pytest.mark.parametrize("path", [p for p in FILES if room(p) == "transports"], ids=module)
 def test_a_transport_sees_the_exchange_alone(path):
     """Neither calls nor queue, gate and policy: `core.transport` says what it is for."""
     seen = {name for name, _, _ in imports(path) if name.startswith(tuple(f"llmnet.core.{part}" for part in UNSEEN))}
-    assert path.name in SEE_CALLS or not seen
+    assert module(path) in SEE_CALLS or not seen
 
 
 def requirements():

@@ -1,4 +1,4 @@
-"""Turns the arguments of a method into calls: all that both clients share but the waiting."""
+"""Turns the arguments of a method into calls: what both clients share, without the waiting."""
 
 import dataclasses
 import os
@@ -40,7 +40,7 @@ _SHARED_FIELDS = ("max_concurrent", "proxy", "verify", "http2", "transport")
 
 
 class BaseClient:
-    """What a client is but for its waiting: settings, and the calls that its methods make.
+    """A client without the waiting: its settings, and the calls that its methods make.
 
     Threads share it without a lock: what it holds is set when it is made, and never changes, but for `_known_form`. Two
     threads that need that one first may both make it; both are alike, and a form holds nothing but its target. What
@@ -179,7 +179,8 @@ class BaseClient:
     ) -> Call:
         """One call to a host, under the policy, the gate and the budget that it shares with others.
 
-        Its own headers lie over all others, the credential too; *since* is when that began of which it is a part.
+        Its own headers lie over all others, the credential too. *since* is the start of the larger operation (a list,
+        an embedding) that it is a part of.
         """
         host, key = form.target.host, self._resolved.key
         model, *_ = gate

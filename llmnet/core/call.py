@@ -1,4 +1,4 @@
-"""One call from its first attempt to its last: the only judge of failures, and the record of what happened.
+"""One call from its first attempt to its last: it has each failure judged, and keeps the record.
 
 It lives as long as the caller's request. Time, chance and the key are handed in.
 """
@@ -39,7 +39,7 @@ class Call:
         read: reads the JSON of a reply that is no chat.
 
     Attributes:
-        stop: ends the waits of the call.
+        interruption: ends the waits of the call.
         exchange: the attempt under way, or `None` between attempts.
         delivered: a chunk was handed out; from then on the call is never sent again.
         meta: how it went so far.
@@ -69,7 +69,7 @@ class Call:
     # -- an attempt, as the driver leads it ---------------------------------------------------------------------------
 
     def enter(self) -> None:
-        """The caller goes on with the call: what it is handling just now has nothing to do with it.
+        """Begin a step for the caller: an exception that it is handling just now is no cause of what fails here.
 
         Raises:
             AttemptError: somebody has stopped the call.
@@ -209,7 +209,7 @@ class Call:
 
     def end(self, error: BaseException | None = None, *, late: bool = False) -> None:
         """Nobody goes on with the call, for it was closed, or for an error; *late*: a finalizer says so."""
-        # Raised, it has got what was being handled as its context.
+        # Python has made the exception that was being handled its `__context__`.
         self.route.secrets.clean_causes(error, self._outer)
         if self.exchange is not None:
             self.exchange.reply.forget()

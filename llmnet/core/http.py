@@ -136,6 +136,7 @@ class Meta(msgspec.Struct, kw_only=True):
     @property
     def rate_limits(self) -> dict[str, RateLimitState]:
         """What the rate-limit headers say, by what they count (`requests`, `tokens`, `input-tokens`, …)."""
+        # Read by the caller at any time after the call: dates become seconds from the moment of reading.
         return rate_limits(self.headers, time.time())
 
 

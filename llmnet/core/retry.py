@@ -1,4 +1,4 @@
-"""The figures of retrying and the arithmetic of its waits; `Call.decide` is the only judge that uses them.
+"""The figures of retrying and the arithmetic of its waits; `Judge` decides by them.
 
 Why these figures: docs/resilience.md, Backoff, and docs/resilience.md, Budget.
 """

@@ -13,7 +13,7 @@ Wake = Callable[[], object]
 
 
 class Interruptible(Protocol):
-    """What whoever waits asks and tells: a `Stop`, or the `Exchange` that is under way."""
+    """The interface of a waiter to its call: the `Stop` of the call, or the `Exchange` that is under way."""
 
     bounds: Bounds
 
@@ -56,7 +56,7 @@ class Stop:
         return self._wake is not None
 
     def on_stop(self, wake: Wake | None) -> None:
-        """Whoever is about to block says how to be woken; `None` when it has stopped blocking.
+        """Whoever is about to block registers a wake function; `None` when it has stopped blocking.
 
         Raises:
             AttemptError: the call was stopped meanwhile.

@@ -5,23 +5,30 @@ An attempt goes through these phases, always in this order; whoever does them, a
 ========= ========= ======================================================== ================== =======================
 phase     who       what happens                                             the bound that runs told to the exchange
 ========= ========= ======================================================== ================== =======================
-enter     driver    the last delay, the gate, a slot                         queue
+enter     driver    the delay after the previous failure, the gate, a slot   queue
 authorise driver    the key is asked for; `Call.begin` makes the exchange    total
 connect   transport name, TCP, TLS and proxy; or an idle connection          connect            `connecting`,`connected`
 send      transport the request goes out                                     response           `sending`, `uploaded`
 head      transport status and headers are read, and `send` returns          response
-body      driver    iterates over the bytes; of an error within 2 s, 64 KiB  idle               `silence`
-leave     driver    closes the reply, gives the slot back, judges a failure  0.25 s
+body      driver    iterates over the bytes; of an error within 2 s, 64 KiB  idle, see below    `silence`
+leave     driver    closes the reply, gives the slot back, has a failure     0.25 s
+                    judged, unless that was done already
 ========= ========= ======================================================== ================== =======================
+
+In the body `response` goes on until the first sign of output, then `idle` bounds each silence. While a stream has
+nothing to show yet, each silence may last `response`.
 
 A transport sees the exchange and the bounds alone: neither queue, gate, nor the function that gives a key. It may ask
 the exchange how long to wait (`remaining`), must say how a wait is ended from outside (`on_stop`, `raise_if_stopped`),
-and takes a new connection where it is told to (`fresh`). What it need not do: what it does not tell is taken to have
-happened by the time that `send` returns.
+and takes a new connection where it is told to (`fresh`). Calls to the exchange are optional: what was not told counts
+as done when `send` returns.
 
 It raises `AttemptError` with an `Outcome` for whatever goes wrong, and no `LLMNetError`, but for a `ConfigurationError`
 where it cannot be used at all. Any error that it raises beside them is the caller's at once, and is not repeated. It
-repeats nothing itself: one `send` is one request.
+repeats nothing itself: one `send` is one request. Where its library asks inside `send` what to do about a failure, it
+may ask `Exchange.decide` there, and raise the answer with the outcome: the driver then asks for no second verdict. The
+sync transport does so, for urllib3 asks its `Retry` about each error that it
+catches and each status that is not 2xx.
 """
 
 from collections.abc import AsyncIterator, Awaitable, Iterator

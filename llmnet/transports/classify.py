@@ -1,4 +1,7 @@
-"""Tells from an exception and its causes what failed and in which phase, for both fronts; it judges nothing.
+"""Tells from an exception and its causes what failed and in which phase, for both fronts.
+
+It also says whether the server never began with the request (`stale`), whether one more attempt is worth it but not two
+(`once`), and whether another one can help at all (`retryable`). What is done about that `core.judge` decides.
 
 The HTTP libraries wrap the operating system's errors several times over. What counts is found by walking all causes.
 """

@@ -88,7 +88,7 @@ def test_the_slot_of_a_closed_loop_is_free_where_nobody_waits():
     assert (queue.active, queue.waiting) == (0, 0)
 
 
-def test_wake_is_called_outside_the_lock():
+def test_wake_may_itself_enter_the_queue():
     queue = FairQueue(1)
     holder, seen = Waiter(queue), []
     queue.enter(lambda: seen.append(queue.enter(lambda: None)))

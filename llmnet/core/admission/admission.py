@@ -1,4 +1,4 @@
-"""One call's way to its turn: its last delay, the gate, a slot of the queue; it waits for nothing itself.
+"""One call's way to its turn: the delay after the previous failure, the gate, a slot; it waits for nothing itself.
 
 A front asks `wait` and sleeps as long, then `admit`s, and `settle`s once the attempt is over, however it ended.
 """
@@ -66,7 +66,7 @@ class Admission:
         return None if ticket.granted else ticket
 
     def look(self, ticket: Ticket) -> bool:
-        """Whether a place in the queue has become a slot; what others were kept from doing there is done.
+        """Whether a place in the queue has become a slot; finishes work that an interrupted thread left.
 
         Raises:
             AttemptError: it has not, and the bound expired.

@@ -12,7 +12,7 @@ from typing import Generic, Protocol, Self, TypeVar
 
 from llmnet.core.errors import APIStatusError, RateLimitError
 
-# So many lanes are kept at least before those that are as good as new are forgotten.
+# So many lanes are kept at least before unused lanes are forgotten.
 MANY = 1000
 # So many at most, whatever they hold: beyond them the one that was asked for longest ago is forgotten.
 MOST = 20 * MANY
@@ -119,8 +119,9 @@ class Turn:
 
         Args:
             now: the monotonic time.
-            resume_at: when its own last delay is over.
-            left: seconds that it may wait; who cannot wait so long takes no number, for others would wait for nobody.
+            resume_at: when its own delay after the previous failure is over.
+            left: seconds that it may wait; a call that has to wait longer takes no number, which would only make
+                others wait.
         """
         wait = max(resume_at - now, self._gate.wait(now))
         if wait >= left or resume_at > now:

@@ -153,8 +153,8 @@ class FairQueue:
     def _serve_within(self, mine: Visit) -> None:
         """Serve a signal handler or a finalizer whose own thread has the turn: that one goes on only after it.
 
-        It passes by who waits, for they cannot be served before it is gone. Nothing is taken off the notes: who has the
-        turn has perhaps read one of them already, and all that is done here may be done again.
+        It overtakes those who wait, for they cannot be served before it is gone. Nothing is taken off the notes: who
+        has the turn has perhaps read one of them already, and all that is done here may be done again.
         """
         holder = self._turn.holder
         if not (isinstance(mine, Ticket) and isinstance(holder, Visit) and holder.thread == mine.thread):

@@ -23,7 +23,7 @@ FOREIGN = (httpx.HTTPError, httpx.StreamError, httpx.InvalidURL, OSError, ValueE
 # Seconds and bytes: what is read of an error, and of what follows a terminal event.
 ERROR_BODY = (2.0, 64 * 1024)
 DRAIN = (0.25, 64 * 1024)
-# As many pieces may have been at hand without a turn of the loop.
+# So many pieces may be given out, one after another, before the loop gets a turn.
 PIECES = 32
 
 

@@ -35,7 +35,7 @@ class AsyncWait:
     wall = staticmethod(time.time)
 
     async def enter(self, admission: Admission, stop: Interruptible) -> None:
-        """Wait for a call's turn: its last delay, the gate, a slot; nothing is held while it sleeps.
+        """Wait for a call's turn: its delay after a failure, the gate, a slot; nothing is held while it sleeps.
 
         Raises:
             AttemptError: the time is over, or the call was stopped.

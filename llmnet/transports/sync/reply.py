@@ -23,7 +23,7 @@ READ_BYTES = 65536
 # Seconds and bytes: what is read of an error, and of what follows a terminal event.
 ERROR_BODY = (2.0, 64 * 1024)
 DRAIN = (0.25, 64 * 1024)
-# As many pieces may have been at hand without a look at the clock.
+# So many pieces may be given out, one after another, before the clock is read again.
 PIECES = 32
 
 

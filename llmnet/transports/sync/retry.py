@@ -50,7 +50,7 @@ def refusal(response: urllib3.BaseHTTPResponse, exchange: Exchange) -> Outcome:
 
 
 def failure(error: BaseException, exchange: Exchange) -> Outcome:
-    """The outcome of what a library has raised; urllib3 lays all at the proxy's charge that happens behind one.
+    """The outcome of what a library has raised; urllib3 blames the proxy for every failure behind one.
 
     Once the request itself is on its way, a loss is that of any connection.
     """

@@ -83,7 +83,7 @@ class Armed:
 
 
 def lowest(sock: Any) -> socket.socket:
-    """The socket itself, where TLS is spoken within TLS."""
+    """The plain socket below one or two layers of TLS."""
     while not isinstance(sock, socket.socket):
         sock = sock.socket
     return sock

@@ -25,7 +25,7 @@ class SyncWait:
     wall = staticmethod(time.time)
 
     def enter(self, admission: Admission, stop: Interruptible) -> None:
-        """Wait for a call's turn: its last delay, the gate, a slot; nothing is held while it sleeps.
+        """Wait for a call's turn: its delay after a failure, the gate, a slot; nothing is held while it sleeps.
 
         Raises:
             AttemptError: the time is over, or the call was stopped.
