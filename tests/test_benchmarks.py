@@ -48,7 +48,11 @@ def run(capsys, *arguments):
 
 @pytest.mark.parametrize(
     ("front", "peers"),
-    [("sync", PRESENT), ("async", LIGHT), pytest.param("async", HEAVY, marks=pytest.mark.heavy)],
+    [
+        pytest.param("sync", PRESENT, marks=pytest.mark.slow),
+        ("async", LIGHT),
+        pytest.param("async", HEAVY, marks=pytest.mark.heavy),
+    ],
     ids=["sync", "async-light", "async-heavy"],
 )
 def test_every_scenario_runs_with_every_library(small, capsys, front, peers):

@@ -258,6 +258,7 @@ def soaked(front, server, count, *, workers, short, grows):
     assert files_after <= files + 2 * client.config.max_concurrent
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("front", FRONTS)
 def test_every_call_ends_as_it_must(server, front):
     soaked(front, server, 400, workers=20, short=1.0, grows=50)

@@ -189,7 +189,7 @@ def by_text(request):
     return REPLIES.get(request.fields["messages"][-1]["content"])
 
 
-@pytest.mark.parametrize(("size", "ordered"), [(1000, False), (100, True)])
+@pytest.mark.parametrize(("size", "ordered"), [pytest.param(1000, False, marks=pytest.mark.slow), (100, True)])
 def test_bad_rows_among_many(front, server, size, ordered):
     server.handler = by_text
     rows = [{"custom_id": f"r{number}", "prompt": f"prompt {number}"} for number in range(size)]

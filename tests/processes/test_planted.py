@@ -13,6 +13,7 @@ from support.paths import TESTS
 from support.planted import BASIC, PROMPT, PROXYS_ECHO, REFUSED, SECRETS, SERVER
 
 pytest.importorskip("socksio")
+pytestmark = pytest.mark.slow
 
 PROGRAM = "import sys; sys.path.insert(0, sys.argv[1]); from support import planted; planted.main(sys.argv[2])"
 PIECE = 12

@@ -280,6 +280,7 @@ def test_what_the_request_is_to_blame_for_is_returned_at_once(api, things, statu
     assert (reply.status_code, reply.json(), things.request_count) == (status, {"why": "you"}, 1)
 
 
+@pytest.mark.slow
 def test_more_retries_than_a_stack_is_deep(make, things):
     things.script(*[503] * 400)
     assert make(max_retries=400).request("POST", things.url, data=b"x").json()["said"] == "x"
@@ -292,6 +293,7 @@ def test_the_servers_advice_outweighs_the_status(api, things):
     assert things.request_count == 1
 
 
+@pytest.mark.slow
 def test_a_large_or_endless_error_body_does_not_hold_the_retry_up(api, things):
     things.script(Reply(status=503, body=b"x" * 1_000_000), Reply(status=503, body=b"y" * 100, stall=50))
     reply, seconds = took(lambda: api.request("GET", things.url))
@@ -814,6 +816,7 @@ def test_no_type_of_ours_or_urllib3s_shows_in_an_error(make, things):
 # -- mocks ------------------------------------------------------------------------------------------------------------
 
 
+@pytest.mark.slow
 def test_responses_answers_in_our_place(monkeypatch):
     monkeypatch.setattr(socket.socket, "connect", None)
     with responses.RequestsMock() as mock, create_session() as session:
@@ -859,6 +862,7 @@ def flaky(server, odds=0.3):
     server.handler = handler
 
 
+@pytest.mark.slow
 def test_twenty_threads(server):
     flaky(server)
     results = []
@@ -897,6 +901,7 @@ def test_one_prepared_request_from_many_threads(server):
     assert {id(r.request) for r in results} == {id(prepared)}
 
 
+@pytest.mark.slow
 async def test_a_hundred_tasks(server):
     flaky(server)
     async with create_async_client(max_retries=30) as client:
@@ -945,6 +950,7 @@ def sockets():
     return sum("socket" in os.readlink(name) for name in names if os.path.islink(name))
 
 
+@pytest.mark.slow
 @pytest.mark.skipif(not os.path.isdir("/proc/self/fd"), reason="counts sockets in /proc")
 def test_closing_releases_all_sockets(front, things):
     wait_until(lambda: things.active == 0)

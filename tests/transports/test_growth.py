@@ -149,6 +149,7 @@ def memory():
     return tracemalloc.get_traced_memory()[0]
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("name", FAILURES)
 def test_errors_that_are_kept_do_not_keep_bodies(front, server, name):
     reply, method = FAILURES[name]
