@@ -12,6 +12,7 @@ import warnings
 
 import pytest
 from matrix.case import Row
+from support.interrupts import in_finalizer
 from support.live import Work, at, eventually, no_leak, slots
 from support.points import (
     POINTS,
@@ -136,8 +137,8 @@ class Interrupt:
         self.left, self.last = n, ""
 
     def __call__(self, frame, event, arg):
-        # What is raised in a finalizer is never heard of.
-        if frame.f_code.co_filename in self.modules and frame.f_code.co_name != "__del__":
+        # What is raised in a finalizer, or below one, is never heard of.
+        if frame.f_code.co_filename in self.modules and not in_finalizer(frame):
             frame.f_trace_opcodes = True
             return self.step
         return None
