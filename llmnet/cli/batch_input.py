@@ -6,7 +6,6 @@ temporary file.
 
 import codecs
 import os
-import shutil
 import stat
 import tempfile
 from array import array
@@ -17,7 +16,7 @@ from itertools import islice
 from typing import Any, BinaryIO
 
 from llmnet.batch.rows import read_row
-from llmnet.cli.stdin import make_blocking
+from llmnet.cli.stdin import pieces
 from llmnet.core.errors import ConfigurationError, LLMNetError
 from llmnet.core.json import decode
 
@@ -46,10 +45,10 @@ def open_input(path: str) -> BinaryIO:
 
 
 def _copied(file: BinaryIO) -> BinaryIO:
-    make_blocking(file)
     with file, ExitStack() as ours:
         copy = ours.enter_context(tempfile.TemporaryFile())
-        shutil.copyfileobj(file, copy)
+        for piece in pieces(file):
+            copy.write(piece)
         copy.seek(0)
         ours.pop_all()  # the caller closes the copy
         return copy

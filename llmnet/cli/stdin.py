@@ -2,8 +2,10 @@
 
 import contextlib
 import os
+import select
 import sys
 import threading
+from collections.abc import Iterator
 from typing import Any
 
 from llmnet.cli.printing import notify
@@ -12,6 +14,8 @@ from llmnet.core.errors import ConfigurationError
 _BOM = "\ufeff"
 MAX_BYTES = 64 * 2**20  # of a prompt
 HINT_DELAY = 3.0  # seconds until the hint is printed
+SLICE = 0.5  # seconds: a signal that comes the moment before a wait does not end that wait
+_PIECE = 64 * 2**10
 HINT = "llmnet: waiting for standard input to end, which is to follow the prompt; </dev/null gives none"
 
 
@@ -46,8 +50,8 @@ def _read(stream: Any, *, required: bool = False) -> str:
     if stream is None:
         raise ConfigurationError("standard input is closed")
     try:
-        make_blocking(stream)
-        data = getattr(stream, "buffer", stream).read(MAX_BYTES + 1)
+        source = getattr(stream, "buffer", stream)
+        data = _bounded(source) if _is_real(stream) else source.read(MAX_BYTES + 1)
     except OSError as error:
         if not (required or _is_real(stream)):
             return ""
@@ -61,10 +65,29 @@ def _read(stream: Any, *, required: bool = False) -> str:
     return text.removeprefix(_BOM)
 
 
-def make_blocking(stream: Any) -> None:
-    """Make reads wait: a stream that another program made non-blocking would seem to end wherever it pauses."""
-    with contextlib.suppress(AttributeError, OSError, ValueError):  # not a real file, or no pipe (Windows)
-        os.set_blocking(stream.fileno(), True)
+def _bounded(source: Any) -> bytes:
+    """All bytes of a file, or somewhat more of it than a prompt may have."""
+    data = bytearray()
+    for piece in pieces(source):
+        data += piece
+        if len(data) > MAX_BYTES:
+            break
+    return bytes(data)
+
+
+def pieces(file: Any) -> Iterator[bytes]:
+    """The bytes of a file or pipe, to its end, as they come; a signal is handled within half a second."""
+    # A file that another program made non-blocking would seem to end wherever it pauses.
+    with contextlib.suppress(OSError):  # no pipe (Windows)
+        os.set_blocking(file.fileno(), True)
+    while True:
+        with contextlib.suppress(OSError, ValueError):  # Windows selects nothing but sockets
+            while not select.select([file], [], [], SLICE)[0]:
+                pass
+        piece = file.read1(_PIECE)
+        if not piece:
+            return
+        yield piece
 
 
 def _is_real(stream: Any) -> bool:

@@ -256,7 +256,7 @@ def test_no_temporary_file(server, capfd, monkeypatch):
     def full(*_):
         raise OSError(errno.ENOSPC, "No space left on device")
 
-    monkeypatch.setattr(batch_input.shutil, "copyfileobj", full)
+    monkeypatch.setattr(batch_input, "pieces", full)
     assert main(to(server, os.devnull)) == 2
     why = f"llmnet: cannot copy {os.devnull} to a temporary file: No space left on device\n"
     assert capfd.readouterr().err == why

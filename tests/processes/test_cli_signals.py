@@ -4,6 +4,7 @@ import contextlib
 import json
 import os
 import random
+import select
 import signal
 import subprocess
 import time
@@ -13,7 +14,7 @@ from support.batches import CLI, answer_of, bytes_in, results, started, to, writ
 from support.live import eventually
 from support.terminals import COMMAND, PRELUDE
 
-from llmnet.cli import main
+from llmnet.cli import main, stdin
 from llmnet.cli.batch_output import Output
 from llmnet.testing import Reply
 
@@ -117,6 +118,25 @@ def test_a_signal_while_the_input_is_read(server, tmp_path, number):
     assert child.stderr.read() == b"llmnet: interrupted\n"
     assert (server.request_count, out.read_text()) == (0, "yesterday\n")
     child.communicate()
+
+
+def test_a_signal_the_moment_before_a_wait(monkeypatch):
+    """The interpreter has looked for signals, and looks no more before the wait ends."""
+    reading, writing = os.pipe()
+    waits = []
+
+    def wait(*arguments):
+        waits.append(arguments[-1])
+        if len(waits) == 2:
+            os.close(writing)
+        return real(*arguments)
+
+    real = select.select
+    monkeypatch.setattr(stdin, "SLICE", 0.01)
+    monkeypatch.setattr(select, "select", wait)
+    with open(reading, "rb") as file:
+        assert list(stdin.pieces(file)) == []
+    assert waits == [0.01, 0.01], "each wait is a short one, between which the interpreter looks"
 
 
 def test_a_reader_of_a_named_pipe_that_leaves(server, source, tmp_path, capfd):
