@@ -21,6 +21,7 @@ from llmnet.batch.state import BatchState
 from llmnet.core.bounds import Clock
 from llmnet.core.errors import ConfigurationError
 from llmnet.core.events import CallEvent, Hook, Throttled
+from llmnet.core.latch import Latch
 from llmnet.core.logger import log_failure
 from llmnet.core.request import is_async_callable
 
@@ -114,9 +115,8 @@ class Reporter:
         self._shown_at = -1.0
         self._done = self._failed = self._tokens = self._throttled = 0
         self._counting, self._throttling = threading.RLock(), threading.RLock()
-        # No event: the display may hold its lock when the garbage collector ends the batch on that very thread.
-        self._ended, self._closed = threading.Lock(), threading.Lock()
-        self._ended.acquire()
+        # The display may wait for `_ended` when the garbage collector ends the batch on that very thread.
+        self._ended, self._closed = Latch(), threading.Lock()
         self._thread = threading.Thread(target=self._draw, name="llmnet-bar", daemon=True) if live else None
 
     def hook(self, own: Hook | None) -> Hook | None:
@@ -176,7 +176,7 @@ class Reporter:
         if self._thread is None:
             self._show_figures(over=True, failures=failures)
             return
-        self._ended.release()
+        self._ended.set()
         atexit.unregister(self.close)
         self._join(self._thread)
 
@@ -195,7 +195,7 @@ class Reporter:
             thread.join(_LAST_DRAWING)
 
     def _draw(self) -> None:
-        while not self._ended.acquire(timeout=_REFRESH):
+        while not self._ended.wait(_REFRESH):
             self._show_figures(over=False)
         self._show_figures(over=True)
 

@@ -5,7 +5,6 @@ that the caller holds: who drops that one, as `break` does, ends the work. To st
 signal handler may do so on the very thread that is in here.
 """
 
-import contextlib
 import contextvars
 import sys
 import threading
@@ -17,41 +16,17 @@ from llmnet.batch.progress import Reporter
 from llmnet.batch.rows import BatchResult, custom_id_of, iterator, without_frames
 from llmnet.batch.state import BatchState, Stoppable
 from llmnet.core.finalizer import surely
-
-# On Windows Ctrl-C does not end the wait for a lock, elsewhere it may come the moment before one.
-_SLICE = 1.0
+from llmnet.core.latch import SLICE, Latch
 
 C = TypeVar("C", bound=Stoppable)
-
-
-class Wakeup:
-    """Wakes one of those who wait; if nobody does, the next one who would.
-
-    Who is woken looks for what there is to do, and wakes the next one where more may be left. It is made of one lock:
-    `acquire` waits, `release` wakes, from any thread and any finalizer.
-    """
-
-    def __init__(self) -> None:
-        self._unset = threading.Lock()
-        self._unset.acquire()
-
-    def set(self) -> None:
-        """Wake one."""
-        with contextlib.suppress(RuntimeError):  # it is set already
-            self._unset.release()
-
-    def wait(self) -> None:
-        """Wait until woken; a main thread also wakes now and then by itself, so that signals are handled."""
-        is_main = threading.current_thread() is threading.main_thread()
-        self._unset.acquire(timeout=_SLICE if is_main else -1)
 
 
 class Engine(Generic[C]):
     """The workers of one batch.
 
-    They share the state, which has a lock, the wakeups, which are locks, and the source of rows, which only the worker
-    that has reserved a row may ask. `_driving` has the threads that drive a call just now: each adds and discards
-    itself, in one step of the interpreter.
+    They share the state, which has a lock, the latches, and the source of rows, which only the worker that has reserved
+    a row may ask. Who is woken looks for what there is to do, and wakes the next one where more may be left. `_driving`
+    has the threads that drive a call just now: each adds and discards itself, in one step of the interpreter.
 
     Args:
         rows: the source of rows.
@@ -73,7 +48,7 @@ class Engine(Generic[C]):
     ) -> None:
         self._rows, self.state = iterator(rows), state
         self._make, self._run = make, run
-        self._turn, self._progress, self._idle = Wakeup(), Wakeup(), Wakeup()
+        self._turn, self._progress, self._idle = Latch(), Latch(), Latch()
         self._driving: set[int] = set()
 
     def next(self) -> BatchResult | None:
@@ -85,7 +60,7 @@ class Engine(Generic[C]):
         while (result := self.state.next_result()) is None and not self.state.over:
             if not self.state.workers:
                 self._grow()
-            self._progress.wait()
+            _wait_for(self._progress)
         self._turn.set()
         self._progress.set()
         if result is None:
@@ -107,7 +82,7 @@ class Engine(Generic[C]):
         if self.state.held_here or threading.get_ident() in self._driving:
             return
         while self.state.in_flight:
-            self._idle.wait()
+            _wait_for(self._idle)
         self._idle.set()
 
     # -- on the workers' threads --------------------------------------------------------------------------------------
@@ -134,7 +109,7 @@ class Engine(Generic[C]):
     def _begin(self) -> int | None:
         """Wait for the turn to take a row; its index, or `None` where no more are taken."""
         while (index := self.state.reserve_row()) is None and not self.state.closing:
-            self._turn.wait()
+            _wait_for(self._turn)
         if index is None:
             self._turn.set()  # the others leave, too
         return index
@@ -164,6 +139,12 @@ class Engine(Generic[C]):
             self.state.finish_row(call)
             self._progress.set()
             self._idle.set()
+
+
+def _wait_for(wakeup: Latch) -> None:
+    """Wait until woken; a main thread also wakes now and then by itself, so that signals are handled."""
+    is_main = threading.current_thread() is threading.main_thread()
+    wakeup.wait(SLICE if is_main else None)
 
 
 class Batch:

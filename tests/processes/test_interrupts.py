@@ -18,7 +18,7 @@ import llmnet
 from llmnet.batch import progress, threads
 from llmnet.client import aio_driver, shared, sync_driver
 from llmnet.client import sync_stream as stream_module
-from llmnet.core import call, stop, turn
+from llmnet.core import call, latch, stop, turn
 from llmnet.core.admission import admission, gate, queue
 from llmnet.core.admission.queue import FairQueue, Ticket
 from llmnet.net import dns
@@ -102,7 +102,7 @@ def test_what_others_have_noted_is_worked_off_by_who_was_interrupted():
 
 def test_a_queue_that_was_left_in_the_midst_is_taken_up_by_who_waits(server, monkeypatch):
     """The worst of cases: the one who was at it is gone, with all that it had to do."""
-    monkeypatch.setattr(wait, "_SLICE", 0.02)
+    monkeypatch.setattr(wait, "SLICE", 0.02)
     with llmnet.Client(**at(server, max_concurrent=1)) as client:
         line = client._common.queue
         holder = line.enter(lambda: None)
@@ -158,7 +158,7 @@ def test_who_comes_in_takes_no_more_than_there_is_and_nothing_of_who_waits(stays
 # -- whole calls ----------------------------------------------------------------------------------------------------------
 
 
-MODULES = (queue, turn, wait, transport, sync_reply, stream_module, sync_driver, admission, stop)
+MODULES = (queue, turn, latch, wait, transport, sync_reply, stream_module, sync_driver, admission, stop)
 
 
 def consume(client, how):
@@ -239,7 +239,7 @@ def test_a_close_from_another_thread_is_no_end_of_the_stream(server):
 MAKING = {
     "chat": (sync_driver, transport, pool, connection, reader, sync_reply),
     "stream": (stream_module, sync_driver, transport, sync_reply),
-    "batch": (threads,),
+    "batch": (threads, latch),
 }
 
 

@@ -13,6 +13,7 @@ from urllib3.connection import HTTPConnection, HTTPSConnection
 from urllib3.exceptions import NewConnectionError, ProxyError
 
 from llmnet.core.exchange import Exchange
+from llmnet.core.latch import Latch
 from llmnet.net.dns import AddrInfo, lookup
 from llmnet.net.proxy import Proxy
 from llmnet.net.sockets import TCP_OPTIONS, Age, close_after_fork, shutdown
@@ -20,7 +21,7 @@ from llmnet.net.socks import Talk, ended, talk
 from llmnet.transports.sync.reader import Reply, arm
 from llmnet.transports.sync.tls import Armed, check, lowest
 from llmnet.transports.sync.upload import upload
-from llmnet.transports.sync.wait import Latch, wait_for
+from llmnet.transports.sync.wait import wait_for
 
 
 class Bounded:

@@ -1,7 +1,5 @@
 """How the sync front waits: clock, sleep, ticket, key and callback; the seam where tests put virtual time."""
 
-import contextlib
-import threading
 import time
 from collections.abc import Callable
 from typing import Any
@@ -9,13 +7,11 @@ from typing import Any
 from llmnet.core.admission.admission import Admission
 from llmnet.core.errors import ConfigurationError
 from llmnet.core.headers import checked_key, given_key
+from llmnet.core.latch import SLICE, Latch
 from llmnet.core.outcome import AttemptError, Outcome
 from llmnet.core.request import is_async_callable
 from llmnet.core.stop import Interruptible
 from llmnet.transports.key_callable import ASKED, asked, forgo
-
-# On Windows Ctrl-C does not end the wait for a lock, elsewhere it may come the moment before one.
-_SLICE = 1.0
 
 
 class SyncWait:
@@ -48,10 +44,10 @@ class SyncWait:
         if ticket is None:
             return True
         while not admission.look(ticket):
-            self._until(turn, min(stop.remaining(), _SLICE), stop)
+            self._until(turn, min(stop.remaining(), SLICE), stop)
         return False
 
-    def _until(self, event: "Latch", seconds: float, stop: Interruptible) -> None:
+    def _until(self, event: Latch, seconds: float, stop: Interruptible) -> None:
         stop.on_stop(event.set)
         try:
             wait_for(event, seconds)
@@ -60,32 +56,10 @@ class SyncWait:
         stop.raise_if_stopped()
 
 
-class Latch:
-    """Lets one through who waits; a finalizer or a signal handler may set it on the very thread that waits.
-
-    The lock of a `threading.Event` would be held there. It has nothing but its own lock.
-    """
-
-    __slots__ = ("_shut",)
-
-    def __init__(self) -> None:
-        self._shut = threading.Lock()
-        self._shut.acquire()
-
-    def set(self) -> None:
-        """Let one through, now or when one comes."""
-        with contextlib.suppress(RuntimeError):  # it is set already
-            self._shut.release()
-
-    def wait(self, seconds: float) -> bool:
-        """Wait at most so long; whether it was set."""
-        return self._shut.acquire(timeout=seconds)
-
-
 def wait_for(event: Latch, seconds: float) -> None:
     """Wait for an event, at most so long."""
     end = time.monotonic() + seconds
-    while not event.wait(max(0.0, min(end - time.monotonic(), _SLICE))) and time.monotonic() < end:
+    while not event.wait(max(0.0, min(end - time.monotonic(), SLICE))) and time.monotonic() < end:
         pass
 
 
