@@ -142,10 +142,7 @@ def test_each_library_has_one_room(path):
 
 
 # Who waits for a call's turn or asks for its key, and who makes calls of other people's requests.
-SEE_CALLS = {
-    f"transports/{part}.py"
-    for part in ("generic", "key_callable", "sync/wait", "sync/factory", "aio/wait", "aio/factory")
-}
+SEE_CALLS = {f"transports/{part}.py" for part in ("generic", "sync/wait", "sync/factory", "aio/wait", "aio/factory")}
 UNSEEN = ("call", "admission", "judge", "route")
 
 

@@ -12,7 +12,6 @@ from llmnet.config.address import FAKE_URL
 from llmnet.config.fields import ClientConfig, client_config
 from llmnet.config.resolve import CREDENTIALS, Resolved, resolve
 from llmnet.core.admission.admission import Admission
-from llmnet.core.admission.gate import Same
 from llmnet.core.bounds import Bounds, Clock, Timeout, resolve_timeout
 from llmnet.core.call import Call
 from llmnet.core.chat import StreamCallbacks
@@ -22,6 +21,7 @@ from llmnet.core.extras import take_extras
 from llmnet.core.forks import register_after_fork
 from llmnet.core.headers import checked_headers
 from llmnet.core.http import Request, merged
+from llmnet.core.identity import ByIdentity
 from llmnet.core.judge import Judge
 from llmnet.core.params import check_names
 from llmnet.core.record import Record
@@ -186,7 +186,7 @@ class BaseClient:
         model, *_ = gate
         # A callable is itself the credential: a token that it renews is no new one. Headers and query may hold one too.
         given = merged(request.headers, headers)
-        lane = (host, Same(key) if callable(key) else key, *map(given.get, CREDENTIALS), *secrets)
+        lane = (host, ByIdentity(key) if callable(key) else key, *map(given.get, CREDENTIALS), *secrets)
         common, policy, bounds = self._common, self._policy, Bounds(timeout, self._clock, since)
         route = Route(
             form=form,

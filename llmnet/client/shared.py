@@ -7,7 +7,9 @@ from collections.abc import Hashable
 from typing import Any
 
 from llmnet.config.fields import ClientConfig
-from llmnet.core.admission.gate import Bucket, Gate, Lanes
+from llmnet.core.admission.bucket import Bucket
+from llmnet.core.admission.gate import Gate
+from llmnet.core.admission.lanes import Lanes
 from llmnet.core.admission.queue import FairQueue
 from llmnet.core.call import Call
 from llmnet.core.errors import APIConnectionError, ConfigurationError

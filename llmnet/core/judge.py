@@ -7,7 +7,8 @@ import dataclasses
 import random
 from collections.abc import Mapping
 
-from llmnet.core.admission.gate import Bucket, Gate, Refusal
+from llmnet.core.admission.bucket import Bucket
+from llmnet.core.admission.gate import Gate, Refusal
 from llmnet.core.bounds import Bounds
 from llmnet.core.errors import APIStatusError, APITimeoutError, AuthenticationError, LLMNetError
 from llmnet.core.outcome import Outcome

@@ -4,7 +4,8 @@ import dataclasses
 from collections.abc import Mapping
 from typing import Any
 
-from llmnet.core.admission.gate import Bucket, Gate
+from llmnet.core.admission.bucket import Bucket
+from llmnet.core.admission.gate import Gate
 from llmnet.core.http import Request
 from llmnet.core.secrets import Secrets
 from llmnet.core.wire_form import WireForm

@@ -12,9 +12,9 @@ from collections.abc import Callable
 from concurrent.futures import Future
 from typing import Any
 
-from llmnet.core.admission.gate import Same
 from llmnet.core.errors import APIConnectionError
 from llmnet.core.headers import drop
+from llmnet.core.identity import ByIdentity
 from llmnet.core.outcome import AttemptError, Outcome
 
 ASKED = "while the callable api_key was asked"
@@ -22,7 +22,7 @@ MOST_LEFT = 64
 """Threads of one function for which nobody waits any more."""
 
 # Each answer that nobody waits for, and whose it is; added and taken out in one step of the interpreter each.
-_LEFT: dict["Future[Any]", Same] = {}
+_LEFT: dict["Future[Any]", ByIdentity] = {}
 
 
 def asked(function: Callable[[], Any]) -> "Future[Any]":
@@ -34,7 +34,7 @@ def asked(function: Callable[[], Any]) -> "Future[Any]":
     Raises:
         AttemptError: the system has no thread left, or too many of this function's were left behind.
     """
-    if [*_LEFT.values()].count(Same(function)) >= MOST_LEFT:
+    if [*_LEFT.values()].count(ByIdentity(function)) >= MOST_LEFT:
         said = f"the callable api_key has not answered {MOST_LEFT} earlier calls, and is not asked again before it does"
         raise AttemptError(Outcome(APIConnectionError(said)))
     answer: Future[Any] = Future()
@@ -49,7 +49,7 @@ def asked(function: Callable[[], Any]) -> "Future[Any]":
 
 def forgo(function: Callable[[], Any], answer: "Future[Any]") -> None:
     """Note that nobody waits for an answer any more; its thread lives until it comes."""
-    _LEFT[answer] = Same(function)
+    _LEFT[answer] = ByIdentity(function)
     answer.add_done_callback(_came_late)
 
 

@@ -15,7 +15,7 @@ import pytest
 from support.live import PROMPT, BlockingClient, Work, at, content, eventually, slots
 
 import llmnet
-from llmnet.core.admission.gate import Same
+from llmnet.core.identity import ByIdentity
 from llmnet.testing import Reply
 from llmnet.transports import key_callable
 
@@ -309,8 +309,8 @@ def test_a_function_is_known_by_itself(front, server):
             for _ in range(2):
                 child(front, client, api_key=key).stream_chat("hi").close()
         assert lanes(client) == 6
-    assert Same(one.key) == Same(one.key) != Same(other.key)
-    assert Same(one) != one
+    assert ByIdentity(one.key) == ByIdentity(one.key) != ByIdentity(other.key)
+    assert ByIdentity(one) != one
 
 
 def test_a_dead_tenant_throttles_nobody(front, server):
@@ -332,7 +332,7 @@ def test_a_dead_tenant_throttles_nobody(front, server):
 
 
 def test_many_tenants_are_not_kept_for_ever(front, server, monkeypatch):
-    monkeypatch.setattr("llmnet.core.admission.gate.MANY", 10)
+    monkeypatch.setattr("llmnet.core.admission.lanes.MANY", 10)
     with front.client(**at(server)) as client:
         client._common._gates._many = client._common._buckets._many = 10
         keys = [Tenant() for _ in range(40)]

@@ -4,7 +4,9 @@ import pytest
 from support.fronts import VirtualWaits, virtual
 
 import llmnet
-from llmnet.core.admission.gate import MANY, MOST, Bucket, Gate, Lanes
+from llmnet.core.admission.bucket import Bucket
+from llmnet.core.admission.gate import Gate
+from llmnet.core.admission.lanes import MANY, MOST, Lanes
 from llmnet.testing import Reply
 
 pytestmark = pytest.mark.threads

@@ -108,5 +108,5 @@ def test_a_place_that_no_slot_comes_for_ends_at_the_bound_of_the_queue():
     scene = Scene(timeout=llmnet.Timeout(queue=2, total=math.inf))
     scene.now += 2
     with pytest.raises(AttemptError) as caught:
-        scene.call.admission.wait()
+        scene.call.admission.wait_time()
     assert (caught.value.outcome.error.phase, caught.value.outcome.final) == ("queue", True)

@@ -6,7 +6,8 @@ import pytest
 
 import llmnet
 from llmnet import RetryBudget, RetryPolicy, Timeout
-from llmnet.core.admission.gate import Bucket, Gate
+from llmnet.core.admission.bucket import Bucket
+from llmnet.core.admission.gate import Gate
 from llmnet.core.bounds import Bounds
 from llmnet.core.judge import LONGEST_SHUT, Judge
 from llmnet.core.outcome import Outcome
@@ -245,7 +246,7 @@ def test_a_wait_that_no_call_obeys_shuts_the_gate_too_but_not_for_ever(hint, unt
 def test_what_is_no_throttle_leaves_the_gate_open(options, error):
     case = Case(**options)
     case.verdict(error)
-    assert case.gate.wait(0.0) == 0
+    assert case.gate.shut_for(0.0) == 0
 
 
 @pytest.mark.parametrize("patience", ["total", "max_throttle_wait"])

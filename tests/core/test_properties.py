@@ -18,7 +18,8 @@ from support.policy import WALL, Failure, Scene
 from support.world import Said, inhabitant, live_through, throttle
 
 import llmnet
-from llmnet.core.admission.gate import Bucket, Gate
+from llmnet.core.admission.bucket import Bucket
+from llmnet.core.admission.gate import Gate
 from llmnet.core.bounds import Timeout
 from llmnet.core.retry import RETRY_STATUSES, RetryBudget, RetryPolicy, parse_retry_after
 from llmnet.core.retry_after import LONGEST
@@ -228,7 +229,7 @@ def test_p6_what_the_vendor_calls_final_is_not_retried_for_any_headers(said, sta
     scene = Scene(service=service, gate=gate)
     reply = Failure(status=only_status or status, headers={**headers, **more}, body=body(code, message))
     assert not scene.attempt(reply).retry
-    assert gate.wait(scene.now) == 0  # nobody else is to wait for it either
+    assert gate.shut_for(scene.now) == 0  # nobody else is to wait for it either
 
 
 NAMES = st.sampled_from(["Retry-After", "retry-after-ms", "x-ms-retry-after-ms", "Date", "x-should-retry", "Age"])

@@ -6,7 +6,8 @@ from collections.abc import Mapping
 
 import llmnet
 from llmnet.core.admission.admission import Admission
-from llmnet.core.admission.gate import Bucket, Gate
+from llmnet.core.admission.bucket import Bucket
+from llmnet.core.admission.gate import Gate
 from llmnet.core.bounds import Bounds, Timeout
 from llmnet.core.call import Call
 from llmnet.core.errors import LLMNetError
@@ -60,7 +61,7 @@ class Scene:
         """Wait as the fronts do; what was waited, piece by piece."""
         waits = []
         try:
-            while (wait := self.call.admission.wait()) > 0:
+            while (wait := self.call.admission.wait_time()) > 0:
                 waits.append(wait)
                 self.now += wait
         except AttemptError as failure:

@@ -10,7 +10,8 @@ from support.live import PROMPT, Work, at
 import llmnet
 from llmnet.config.resolve import resolve
 from llmnet.core import secrets
-from llmnet.core.admission.gate import MANY, Gate, Lanes
+from llmnet.core.admission.gate import Gate
+from llmnet.core.admission.lanes import MANY, Lanes
 from llmnet.core.secrets import MASK, Secrets
 from llmnet.testing import FakeServer, Reply
 from llmnet.transports.sync.pool import PlainPool, PoolAdapter

@@ -1,11 +1,12 @@
 """One call's way to its turn: the delay after the previous failure, the gate, a slot; it waits for nothing itself.
 
-A front asks `wait` and sleeps as long, then `admit`s, and `settle`s once the attempt is over, however it ended.
+A front asks for the `wait_time` and sleeps as long, then `admit`s, and `settle`s once the attempt is over, however it
+ended.
 """
 
 import random
 
-from llmnet.core.admission.gate import Gate, Turn
+from llmnet.core.admission.gate import Gate, GateTurn
 from llmnet.core.admission.queue import FairQueue, Ticket, Wake
 from llmnet.core.bounds import Bounds
 from llmnet.core.outcome import AttemptError, Outcome
@@ -26,14 +27,14 @@ class Admission:
 
     def __init__(self, queue: FairQueue | None, gate: Gate, bounds: Bounds, longest: float, rng: random.Random) -> None:
         self._queue, self._gate, self._bounds, self._longest = queue, gate, bounds, longest
-        self._turn, self._resume_at = Turn(gate, rng), bounds.started
+        self._turn, self._resume_at = GateTurn(gate, rng), bounds.started
         self._ticket: Ticket | None = None
 
     def delay(self, seconds: float) -> None:
         """The next attempt is so many seconds away."""
         self._resume_at = self._bounds.clock() + seconds
 
-    def wait(self) -> float:
+    def wait_time(self) -> float:
         """Seconds to wait, and to hold nothing meanwhile; asked again on waking, for the gate may have been shut anew.
 
         Raises:
@@ -43,7 +44,7 @@ class Admission:
         now = self._bounds.clock()
         phase, left = self._bounds.remaining()
         hint = self._gate.hint(now)
-        wait = hint if hint > self._longest else self._turn.wait(now, self._resume_at, left)
+        wait = hint if hint > self._longest else self._turn.wait_time(now, self._resume_at, left)
         if wait >= left or hint > self._longest:
             detail = f"the {phase} bound has {left:.1f}s left and max_retry_after is {self._longest:g}s"
             held = self._gate.refusal.error(max(wait, hint), detail) if left > 0 else self._bounds.error()

@@ -41,7 +41,7 @@ class AsyncWait:
             AttemptError: the time is over, or the call was stopped.
         """
         while True:
-            if (wait := admission.wait()) > 0:
+            if (wait := admission.wait_time()) > 0:
                 await self.sleep(wait, stop)
             elif await self._slot(admission, stop):
                 break

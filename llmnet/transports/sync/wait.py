@@ -27,7 +27,7 @@ class SyncWait:
             AttemptError: the time is over, or the call was stopped.
         """
         while True:
-            if (wait := admission.wait()) > 0:
+            if (wait := admission.wait_time()) > 0:
                 self.sleep(wait, stop)
             elif self._slot(admission, stop):
                 break
