@@ -91,9 +91,9 @@ def _lost(error: BaseException, chain: list[BaseException], exchange: Exchange, 
     text = root_cause(error, chain)
     known = _known(chain, text, exchange)
     if proxied and (known is None or known.phase != "connect"):
-        final = not known.retryable if known else _PROXY_REFUSES.search(text) is not None
+        retryable = known.retryable if known else _PROXY_REFUSES.search(text) is None
         named = f"the proxy {exchange.proxy}".rstrip()
-        return _connection(f"{named} failed: {known.message if known else text}", "proxy", final=final)
+        return _connection(f"{named} failed: {known.message if known else text}", "proxy", retryable=retryable)
     return known or _broken(text, exchange)
 
 
@@ -103,14 +103,14 @@ def _known(chain: list[BaseException], text: str, exchange: Exchange) -> APIConn
         if isinstance(one, ssl.SSLCertVerificationError):
             why = getattr(one, "verify_message", one)  # a program may have made the error by hand
             text = f"the certificate is not trusted: {why}; {certificate_hint(one)}"
-            return _connection(text, "tls", final=True)
+            return _connection(text, "tls", retryable=False)
         if isinstance(one, socket.gaierror):
-            return _connection(f"the name cannot be resolved: {one}", "dns", final=one.errno in _NO_SUCH_NAME)
+            return _connection(f"the name cannot be resolved: {one}", "dns", retryable=one.errno not in _NO_SUCH_NAME)
         if isinstance(one, OSError) and one.errno in _LOCAL:
             text = f"this machine has run out of a resource: {one}"
-            return _connection(text, "connect", final=one.errno != _PORTS)
+            return _connection(text, "connect", retryable=one.errno == _PORTS)
     if any(isinstance(one, ssl.SSLError) for one in chain) and not exchange.sent:
-        return _connection(f"the TLS handshake failed: {text}", "tls", final=_no_tls(chain))
+        return _connection(f"the TLS handshake failed: {text}", "tls", retryable=not _no_tls(chain))
     return None
 
 
@@ -122,14 +122,14 @@ def _broken(text: str, exchange: Exchange) -> LLMNetError:
         if _cut_short(exchange):
             return _connection(f"the connection was lost while the request was sent: {text}", "send")
         _, broken = _garbled(text)
-        return _connection(f"the connection was lost before the reply: {text}", "response", final=broken)
+        return _connection(f"the connection was lost before the reply: {text}", "response", retryable=not broken)
     if reply.kind == "events":
         return IncompleteStreamError(f"the stream was lost after {reply.arrived} bytes: {text}")
     return _connection(f"the connection was lost after {reply.arrived} bytes of the body: {text}", "body")
 
 
-def _connection(message: str, phase: Phase, *, final: bool = False) -> APIConnectionError:
-    return APIConnectionError(message, phase=phase, retryable=not final)
+def _connection(message: str, phase: Phase, *, retryable: bool = True) -> APIConnectionError:
+    return APIConnectionError(message, phase=phase, retryable=retryable)
 
 
 def _no_tls(chain: list[BaseException]) -> bool:
