@@ -6,13 +6,13 @@ one of them ends.
 """
 
 import contextvars
-import os
 import threading
 from collections.abc import Callable
 from concurrent.futures import Future
 from typing import Any
 
 from llmnet.core.errors import APIConnectionError
+from llmnet.core.forks import register_after_fork
 from llmnet.core.headers import drop
 from llmnet.core.identity import ByIdentity
 from llmnet.core.outcome import AttemptError, Outcome
@@ -21,8 +21,19 @@ ASKED = "while the callable api_key was asked"
 MOST_LEFT = 64
 """Threads of one function for which nobody waits any more."""
 
-# Each answer that nobody waits for, and whose it is; added and taken out in one step of the interpreter each.
-_LEFT: dict["Future[Any]", ByIdentity] = {}
+
+class _Left:
+    """Each answer that nobody waits for, and whose it is; added and taken out in one step of the interpreter each."""
+
+    def __init__(self) -> None:
+        self.after_fork()
+
+    def after_fork(self) -> None:
+        """Begin with none: a forked child lacks these threads."""
+        self.answers: dict[Future[Any], ByIdentity] = {}
+
+
+_LEFT = register_after_fork(_Left())
 
 
 def asked(function: Callable[[], Any]) -> "Future[Any]":
@@ -34,7 +45,7 @@ def asked(function: Callable[[], Any]) -> "Future[Any]":
     Raises:
         AttemptError: the system has no thread left, or too many of this function's were left behind.
     """
-    if [*_LEFT.values()].count(ByIdentity(function)) >= MOST_LEFT:
+    if [*_LEFT.answers.values()].count(ByIdentity(function)) >= MOST_LEFT:
         said = f"the callable api_key has not answered {MOST_LEFT} earlier calls, and is not asked again before it does"
         raise AttemptError(Outcome(APIConnectionError(said)))
     answer: Future[Any] = Future()
@@ -49,12 +60,12 @@ def asked(function: Callable[[], Any]) -> "Future[Any]":
 
 def forgo(function: Callable[[], Any], answer: "Future[Any]") -> None:
     """Note that nobody waits for an answer any more; its thread lives until it comes."""
-    _LEFT[answer] = ByIdentity(function)
+    _LEFT.answers[answer] = ByIdentity(function)
     answer.add_done_callback(_came_late)
 
 
 def _came_late(answer: "Future[Any]") -> None:
-    _LEFT.pop(answer, None)
+    _LEFT.answers.pop(answer, None)
     if answer.exception() is None:
         drop(answer.result())
 
@@ -73,7 +84,3 @@ def loud(error: StopIteration | StopAsyncIteration) -> RuntimeError:
     failure = RuntimeError(f"the callable api_key raised {type(error).__name__}")
     failure.__cause__ = error
     return failure
-
-
-if hasattr(os, "register_at_fork"):
-    os.register_at_fork(after_in_child=_LEFT.clear)  # a forked child lacks these threads

@@ -170,7 +170,7 @@ def test_a_function_that_never_answers_leaves_no_more_threads_than_so_many(front
         with child(front, client, api_key=lambda: "sk-1") as other:
             assert other.chat("hi").content == "hi"  # another function is asked
         hanging.over.set()
-        eventually(lambda: not key_callable._LEFT)
+        eventually(lambda: not key_callable._LEFT.answers)
         assert client.chat("hi").content == "hi"
 
 
@@ -207,7 +207,7 @@ def test_a_coroutine_that_comes_when_nobody_waits_is_closed(front, server):
         with pytest.raises(llmnet.StreamCancelledError):
             work.result()
         over.set()
-        eventually(lambda: not key_callable._LEFT)
+        eventually(lambda: not key_callable._LEFT.answers)
         eventually(lambda: all(thread.name != "llmnet-key" for thread in threading.enumerate()))
         gc.collect()
     assert [str(one.message) for one in warned] == []
