@@ -82,7 +82,7 @@ class Call:
     def begin(self, key: str | None = None) -> Exchange:
         """Begin an attempt with a key; a renewed key that is the refused one ends the call with that refusal."""
         if self._refused is not None and self._refused[0] == key:
-            raise self.final(self._refused[1])
+            raise self.completed(self._refused[1])
         self._key, route = key, self.route
         route.secrets.learn(key)
         self.exchange = Exchange(
@@ -120,7 +120,7 @@ class Call:
         """Return where the call is to be sent again, else raise its error, complete with all facts."""
         decision = failure.decision or self.decide(failure.outcome)
         if not decision.retry:
-            raise self.final(self.stopped or failure.outcome.error)
+            raise self.completed(self.stopped or failure.outcome.error)
         drop_tracebacks(failure.outcome.error, self._outer)
 
     def decide(self, outcome: Outcome) -> Decision:
@@ -194,7 +194,7 @@ class Call:
         so_far = self.exchange.reply.partial() if self.exchange is not None else None
         return replace_meta(so_far, self.meta) if so_far is not None else None
 
-    def final(self, error: LLMNetError) -> LLMNetError:
+    def completed(self, error: LLMNetError) -> LLMNetError:
         """Complete an error that ends the call with all that is known, and without a secret."""
         error.provider, error.host, error.meta = self.route.form.provider, self.route.host, self.meta
         error.partial = self.partial()

@@ -50,7 +50,7 @@ class Judge:
             took: seconds that the attempt took after it was sent.
         """
         error = outcome.error
-        if outcome.final:
+        if outcome.not_admitted:
             return Decision(False, reason="not admitted")
         if self.bounds.total_left() <= 0:
             return Decision(False, reason="total")

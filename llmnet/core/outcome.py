@@ -15,13 +15,13 @@ class Outcome:
         stale: the request was never processed: the connection had served before and gave no byte of a reply, or the
             server says so.
         once: another attempt may help, a third one would not.
-        final: there was no attempt: the call ends here, whatever the error.
+        not_admitted: there was no attempt: the call ends here, whatever the error.
     """
 
     error: LLMNetError
     stale: bool = False
     once: bool = False
-    final: bool = False
+    not_admitted: bool = False
 
 
 class AttemptError(Exception):

@@ -109,4 +109,4 @@ def test_a_place_that_no_slot_comes_for_ends_at_the_bound_of_the_queue():
     scene.now += 2
     with pytest.raises(AttemptError) as caught:
         scene.call.admission.wait_time()
-    assert (caught.value.outcome.error.phase, caught.value.outcome.final) == ("queue", True)
+    assert (caught.value.outcome.error.phase, caught.value.outcome.not_admitted) == ("queue", True)

@@ -48,7 +48,7 @@ class Admission:
         if wait >= left or hint > self._longest:
             detail = f"the {phase} bound has {left:.1f}s left and max_retry_after is {self._longest:g}s"
             held = self._gate.refusal.error(max(wait, hint), detail) if left > 0 else self._bounds.error()
-            raise AttemptError(Outcome(held, final=True))
+            raise AttemptError(Outcome(held, not_admitted=True))
         if wait > 0:
             self.settle()
         return wait
@@ -73,9 +73,9 @@ class Admission:
             AttemptError: it has not, and the bound expired.
         """
         assert self._queue is not None  # noqa: S101 - it has given the ticket
-        self._queue.settle(ticket)
+        self._queue.work_off(ticket)
         if not ticket.granted and self._bounds.remaining()[1] <= 0:
-            raise AttemptError(Outcome(self._bounds.error(f"in the queue, where {self._queue}"), final=True))
+            raise AttemptError(Outcome(self._bounds.error(f"in the queue, where {self._queue}"), not_admitted=True))
         return ticket.granted
 
     def settle(self) -> None:

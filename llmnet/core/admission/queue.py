@@ -121,33 +121,33 @@ class FairQueue:
         """Give the slot back, or stop waiting for one; at any moment, from any thread, any number of times."""
         self._note(ticket, joins=False, mine=Visit())
 
-    def settle(self, ticket: Ticket) -> None:
+    def work_off(self, ticket: Ticket) -> None:
         """Work off what is left over, if anything is: for who waits, should all others have been interrupted."""
-        self._settle(ticket)
+        self._work_off(ticket)
 
     def _note(self, ticket: Ticket, *, joins: bool, mine: Visit) -> None:
         try:
             self._noted.append((ticket, joins))
-            self._settle(mine)
+            self._work_off(mine)
         except BaseException:  # a Ctrl-C: what it has kept from being done is done now
             self._turn.give(mine)
-            self._settle(mine)
+            self._work_off(mine)
             raise
 
-    def _settle(self, mine: Visit) -> None:
+    def _work_off(self, mine: Visit) -> None:
         """Work off what is left. If another has the turn, it comes by here after it and sees what was noted since."""
-        while self._unsettled:
+        while self._has_work:
             try:
                 if not self._turn.take(mine):
                     self._serve_within(mine)
                     return
-                while self._unsettled:
+                while self._has_work:
                     self._step(mine)
             finally:
                 self._turn.give(mine)
 
     @property
-    def _unsettled(self) -> bool:
+    def _has_work(self) -> bool:
         return bool(self._heirs or self._noted or (self._waiting and len(self._holders) < self._limit))
 
     def _serve_within(self, mine: Visit) -> None:
