@@ -23,6 +23,7 @@ import pytest
 import requests
 import tenacity
 import urllib3
+from support.chance import Highest, Lowest
 from support.fronts import VirtualTime, VirtualWaits, virtual
 
 import llmnet
@@ -30,20 +31,6 @@ from llmnet import ConfigurationError, retry_with_backoff, with_retry
 from llmnet.transports.aio.wait import AsyncWait
 from llmnet.transports.generic import GenericCall
 from llmnet.transports.sync.wait import SyncWait
-
-
-class Highest(random.Random):
-    """Draws the ceiling: what is waited is then the backoff itself."""
-
-    def uniform(self, a, b):
-        return b
-
-
-class Lowest(random.Random):
-    """Draws the floor: what is waited is then the server's hint alone."""
-
-    def uniform(self, a, b):
-        return a
 
 
 @pytest.fixture(autouse=True)

@@ -15,6 +15,7 @@ import pytest
 import trustme
 from support.live import PROMPT, Work, at, at_port, eventually
 from support.short_bounds import BOUND, LATE, timeout
+from support.tls import serving
 
 import llmnet
 from llmnet.core.bounds import LOOK_SECONDS, Bounds
@@ -45,9 +46,7 @@ def authority():
 @pytest.fixture(scope="module")
 def certified(authority):
     """What a server needs to speak TLS."""
-    context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
-    authority.issue_cert("127.0.0.1").configure_cert(context)
-    return context
+    return serving(authority)
 
 
 @pytest.fixture

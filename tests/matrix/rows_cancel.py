@@ -1,18 +1,16 @@
 """Rows 109-112 of the fault matrix: whoever ends a call from outside, wherever it is, leaves nothing taken behind."""
 
 import asyncio
-import contextlib
 import dis
 import functools
 import gc
 import itertools
 import signal
 import sys
-import warnings
 
 import pytest
 from matrix.case import Row
-from support.interrupts import in_finalizer
+from support.interrupts import in_finalizer, interruptible
 from support.live import Work, at, eventually, no_leak, slots
 from support.points import (
     POINTS,
@@ -102,15 +100,6 @@ def closed(point, how, front, server):
                 with pytest.raises(llmnet.ConfigurationError, match="closed"):
                     later("hi")
         assert ended(client, server)
-
-
-@contextlib.contextmanager
-def interruptible():
-    """What was interrupted as it was made is in nobody's hands: only the collector can close it."""
-    with warnings.catch_warnings():
-        warnings.simplefilter("ignore", ResourceWarning)
-        yield
-        gc.collect()
 
 
 def signalled(point, how, number, front, server):

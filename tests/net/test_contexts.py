@@ -13,6 +13,7 @@ import trustme
 from matrix.rows_h2 import Peer, whole
 from support.live import Sync, Work, at, at_port, content
 from support.proxy import Proxy, TLSProxy
+from support.tls import serving
 
 import llmnet
 from llmnet.net import tls
@@ -28,14 +29,6 @@ def ca():
 def fresh(monkeypatch):
     """A process that has made no context yet."""
     monkeypatch.setattr(tls, "_CONTEXTS", tls._Contexts())  # private: they last as long as the process
-
-
-def serving(ca, name="127.0.0.1", spoken=()):
-    context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
-    ca.issue_cert(name).configure_cert(context)
-    if spoken:
-        context.set_alpn_protocols(spoken)
-    return context
 
 
 @pytest.fixture(scope="module")

@@ -14,6 +14,7 @@ import trustme
 from cryptography import x509
 from support.live import WORDS, Work, at, content, eventually, slots
 from support.proxy import TLSProxy
+from support.tls import serving
 
 import llmnet
 from llmnet.core.errors import ConfigurationError
@@ -343,13 +344,6 @@ def test_a_fork_waits_for_a_context_that_another_thread_makes():
 
 
 # -- the fronts ---------------------------------------------------------------------------------------------------------
-
-
-def serving(ca):
-    """The server's side of TLS, for a server of the CA."""
-    context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
-    ca.issue_cert("127.0.0.1").configure_cert(context)
-    return context
 
 
 @pytest.fixture

@@ -9,6 +9,7 @@ import pytest
 import trustme
 from support.live import WORDS, Work, at, eventually, slots
 from support.proxy import TLSProxy
+from support.tls import serving
 
 import llmnet
 from llmnet.testing import FakeServer, Reply
@@ -47,12 +48,6 @@ class DrippingProxy(TLSProxy):
 @pytest.fixture(scope="module")
 def ca():
     return trustme.CA()
-
-
-def serving(ca):
-    context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
-    ca.issue_cert("127.0.0.1").configure_cert(context)
-    return context
 
 
 @pytest.fixture

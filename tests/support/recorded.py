@@ -150,6 +150,21 @@ def every_cut(data, first=8192, beyond=500):
     return [*range(1, min(first, len(data))), *seeded.sample(rest, min(beyond, len(rest)))]
 
 
+def differing(form, row, cuts):
+    """Those ways to cut a stream into pieces, each given by its places, after which it is read otherwise than whole."""
+    data = body(row)
+    whole = facts(replay(form, row, [data]))
+    return [places for places in cuts if facts(replay(form, row, cut(data, *places))) != whole]
+
+
+def some_cuts(data, size):
+    """Into single bytes; and at some places by chance, so often that about `size` bytes are read in all."""
+    chance = random.Random(len(data))
+    yield range(1, len(data))
+    for _ in range(max(20, size // len(data))):
+        yield chance.sample(range(1, len(data)), chance.choice((1, 1, 2, 5, 40)))
+
+
 ODD = (None, True, 0, -1, 7.5, "", "x", [], [None], ["x"], {}, {"x": 1}, [[]], "\ud83d")
 
 

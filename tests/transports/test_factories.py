@@ -20,6 +20,7 @@ import responses
 import respx
 import trustme
 from requests.auth import HTTPDigestAuth
+from support.chance import Highest, Lowest
 from support.fronts import VirtualAwaits, VirtualTime, VirtualWaits
 from support.proxy import Proxy
 
@@ -31,16 +32,6 @@ from llmnet.transports.sync.wait import SyncWait
 
 STATUSES = [429, 500, 502, 503, 504]
 PAIR = (2, 0.15)  # a timeout of single waits, as both libraries know it
-
-
-class Highest(random.Random):
-    def uniform(self, a, b):
-        return b
-
-
-class Lowest(random.Random):
-    def uniform(self, a, b):
-        return a
 
 
 class Session:

@@ -135,25 +135,34 @@ def told(n):
     return b"".join(b": %d\n%b" % (at * 7919, EVENT) for at in range(n)) + END
 
 
+async def beside(reading):
+    """What a coroutine reads; how many turns another task of the loop is given meanwhile."""
+    turns = 0
+
+    async def others():
+        nonlocal turns
+        while True:
+            await asyncio.sleep(0)
+            turns += 1
+
+    task = asyncio.create_task(others())
+    found = await reading
+    task.cancel()
+    return turns, found
+
+
 def turns_of_others(port):
     """Read a stream to its end; how many turns another task of the loop was given meanwhile, and the text."""
 
+    async def rest(stream):
+        return "".join([str(chunk) async for chunk in stream])
+
     async def main():
-        turns = 0
-
-        async def others():
-            nonlocal turns
-            while True:
-                await asyncio.sleep(0)
-                turns += 1
-
         async with llmnet.AsyncClient(**fields(port)) as client:
             stream = client.stream_chat("x")
             first = await anext(stream)
-            task = asyncio.create_task(others())
-            text = str(first) + "".join([str(chunk) async for chunk in stream])
-            task.cancel()
-        return turns, text
+            turns, text = await beside(rest(stream))
+        return turns, str(first) + text
 
     return asyncio.run(main())
 
@@ -179,21 +188,10 @@ def test_single_byte_chunks_of_any_api_leave_the_loop_to_others():
     chunks = b"1\r\na\r\n" * 3_000 + b"0\r\n\r\n"
 
     async def main():
-        turns = 0
-
-        async def others():
-            nonlocal turns
-            while True:
-                await asyncio.sleep(0)
-                turns += 1
-
         async with llmnet.create_async_client() as client:
             request = client.build_request("GET", f"http://127.0.0.1:{port}/")
             response = await client.send(request, stream=True)
-            task = asyncio.create_task(others())
-            body = await response.aread()
-            task.cancel()
-        return turns, body
+            return await beside(response.aread())
 
     with saying(head(b"transfer-encoding: chunked") + chunks) as port:
         turns, body = asyncio.run(main())
