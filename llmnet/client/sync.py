@@ -164,7 +164,7 @@ class Client(BaseClient):
         """
         from llmnet.batch import options, threads  # noqa: PLC0415 - loaded on use
 
-        ledger, report = options.planned(
+        state, report = options.planned(
             requests,
             self.config.max_concurrent,
             max_concurrent=max_concurrent,
@@ -174,7 +174,7 @@ class Client(BaseClient):
         )
         lasting = options.patience(self.config.policy, self.config.timeout)
         patient = self.with_options(**lasting, on_event=report.hook(self.config.on_event))
-        engine = threads.Engine(requests, ledger, make=patient._rows_with(params), run=patient._run)
+        engine = threads.Engine(requests, state, make=patient._rows_with(params), run=patient._run)
         return threads.Batch(engine, report)
 
     def with_options(self, **fields: Unpack[ClientFields]) -> Self:

@@ -238,7 +238,7 @@ _HINTS = {
     ),
     **dict.fromkeys(range(79, 94), _TOO_STRICT),
     9: "it is not valid yet: check the clock of this machine",
-    10: "it has expired: check the clock of this machine; if that is right, the server must after_fork its certificate",
+    10: "it has expired: check the clock of this machine; if that is right, the server must renew its certificate",
 }
 
 
