@@ -1,5 +1,6 @@
 """Drives one call, async; `sync_driver.py` is the same text without `await`, and a test holds the two to that."""
 
+import contextlib
 from collections.abc import AsyncIterator
 from typing import Any
 
@@ -23,14 +24,15 @@ class Driver:
 
     def __init__(self, transport: AsyncTransport, waits: wait.AsyncWait, call: Call) -> None:
         self.call, self._transport, self._waits = call, transport, waits
-        self._open: tuple[AsyncOpenReply, AsyncIterator[bytes]] | None = None
+        self._reply: AsyncOpenReply | None = None
+        self._body: AsyncIterator[bytes] | None = None
         self.value: Any = None
         self.over = False
 
     @property
     def is_open(self) -> bool:
         """Whether a reply is there to be read."""
-        return self._open is not None
+        return self._body is not None
 
     async def run(self) -> Any:
         """Drive the call to its end; its value.
@@ -54,8 +56,8 @@ class Driver:
         """
         try:
             self.call.enter()
-            if self._open is not None:
-                return await self._read(self._open[1])
+            if self._body is not None:
+                return await self._read(self._body)
             await self._send()
         except AttemptError as failure:
             await self.leave()
@@ -66,15 +68,17 @@ class Driver:
         call = self.call
         await self._waits.enter(call.admission, call.interruption)
         exchange = call.begin(await wait.ask_key(call.route.key, call.interruption))
-        reply = await self._transport.send(exchange, call.bounds)
-        body = aiter(reply)
-        self._open = reply, body
+        reply = self._reply = await self._transport.send(exchange, call.bounds)
+        body = self._body = aiter(reply)
         if exchange.head(reply.status, reply.headers) == "error":
             raise AttemptError(Outcome(exchange.reply.fail(await last_bytes(body, exchange, *ERROR_BODY))))
 
     async def _read(self, body: AsyncIterator[bytes]) -> list[StreamChunk]:
-        reader = self.call.current.reply
-        data = None if reader.done else await anext(body, None)
+        exchange = self.call.current
+        reader, data = exchange.reply, None
+        if not reader.done:
+            exchange.between()
+            data = await anext(body, None)
         chunks = reader.end() if data is None else reader.feed(data)
         if chunks and reader.stream:
             self.call.mark_delivered()
@@ -86,10 +90,11 @@ class Driver:
 
     async def leave(self) -> None:
         """Give connection and slot of an attempt back."""
-        was_open, self._open = self._open, None
+        reply, self._reply, self._body = self._reply, None, None
         try:
-            if was_open is not None:
-                await was_open[0].aclose()
+            if reply is not None:
+                with contextlib.suppress(AttemptError):  # of the attempt nothing is left to be judged
+                    await reply.aclose()
         finally:
             self.call.leave()
 

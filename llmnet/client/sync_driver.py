@@ -1,5 +1,6 @@
 """Drives one call, blocking; `aio_driver.py` is the same text, awaited, and a test holds the two to that."""
 
+import contextlib
 from collections.abc import Iterator
 from typing import Any
 
@@ -23,14 +24,15 @@ class Driver:
 
     def __init__(self, transport: Transport, waits: wait.SyncWait, call: Call) -> None:
         self.call, self._transport, self._waits = call, transport, waits
-        self._open: tuple[OpenReply, Iterator[bytes]] | None = None
+        self._reply: OpenReply | None = None
+        self._body: Iterator[bytes] | None = None
         self.value: Any = None
         self.over = False
 
     @property
     def is_open(self) -> bool:
         """Whether a reply is there to be read."""
-        return self._open is not None
+        return self._body is not None
 
     def run(self) -> Any:
         """Drive the call to its end; its value.
@@ -54,8 +56,8 @@ class Driver:
         """
         try:
             self.call.enter()
-            if self._open is not None:
-                return self._read(self._open[1])
+            if self._body is not None:
+                return self._read(self._body)
             self._send()
         except AttemptError as failure:
             self.leave()
@@ -66,15 +68,17 @@ class Driver:
         call = self.call
         self._waits.enter(call.admission, call.interruption)
         exchange = call.begin(wait.ask_key(call.route.key, call.interruption))
-        reply = self._transport.send(exchange, call.bounds)
-        body = iter(reply)
-        self._open = reply, body
+        reply = self._reply = self._transport.send(exchange, call.bounds)
+        body = self._body = iter(reply)
         if exchange.head(reply.status, reply.headers) == "error":
             raise AttemptError(Outcome(exchange.reply.fail(last_bytes(body, exchange, *ERROR_BODY))))
 
     def _read(self, body: Iterator[bytes]) -> list[StreamChunk]:
-        reader = self.call.current.reply
-        data = None if reader.done else next(body, None)
+        exchange = self.call.current
+        reader, data = exchange.reply, None
+        if not reader.done:
+            exchange.between()
+            data = next(body, None)
         chunks = reader.end() if data is None else reader.feed(data)
         if chunks and reader.stream:
             self.call.mark_delivered()
@@ -86,10 +90,11 @@ class Driver:
 
     def leave(self) -> None:
         """Give connection and slot of an attempt back."""
-        was_open, self._open = self._open, None
+        reply, self._reply, self._body = self._reply, None, None
         try:
-            if was_open is not None:
-                was_open[0].close()
+            if reply is not None:
+                with contextlib.suppress(AttemptError):  # of the attempt nothing is left to be judged
+                    reply.close()
         finally:
             self.call.leave()
 

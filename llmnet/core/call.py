@@ -78,9 +78,14 @@ class Call:
         self.interruption.raise_if_stopped()
         if self.exchange is None:
             self._record.queued()
+            self.interruption.raise_if_stopped()  # by the listener, just now
 
     def begin(self, key: str | None = None) -> Exchange:
-        """Begin an attempt with a key; a renewed key that is the refused one ends the call with that refusal."""
+        """Begin an attempt with a key; a renewed key that is the refused one ends the call with that refusal.
+
+        Raises:
+            AttemptError: somebody has stopped the call, perhaps the listener just now.
+        """
         if self._refused is not None and self._refused[0] == key:
             raise self.completed(self._refused[1])
         self._key, route = key, self.route
@@ -96,6 +101,7 @@ class Call:
             outer=self._outer,
         )
         self._record.attempt()
+        self.interruption.raise_if_stopped()
         return self.exchange
 
     def _reader(self) -> ReplyReader:

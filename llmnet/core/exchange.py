@@ -1,11 +1,11 @@
 """One attempt of a call without its I/O: what to send, what the transport has told of it, and the reply so far."""
 
 import weakref
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Mapping
 
 from llmnet.core.errors import LLMNetError
 from llmnet.core.http import Headers, Request
-from llmnet.core.outcome import Outcome
+from llmnet.core.outcome import AttemptError, Outcome
 from llmnet.core.record import Record
 from llmnet.core.reply_reader import ReplyReader
 from llmnet.core.retry import Decision
@@ -80,8 +80,9 @@ class Exchange:
         """The part of the request, or all of it, has gone out."""
         self.uploading = False
 
-    def head(self, status: int, headers: Headers) -> Kind:
+    def head(self, status: int, headers: Mapping[str, str]) -> Kind:
         """The head of the reply has arrived; what the reply is."""
+        headers = headers if isinstance(headers, Headers) else Headers(headers)
         if not self.sent:  # a library that answers in the transport's place has told nothing
             self.sending()
             self.uploading = False
@@ -93,6 +94,17 @@ class Exchange:
         """A wait for bytes begins: of a begun reply each silence is measured on its own."""
         if self.reply.begun and not self._closing:
             self.bounds.idle(patient=self.reply.patient)
+
+    def between(self) -> None:
+        """The driver is about to ask for the next bytes: what never waits, or asks for no bound, ends here.
+
+        Raises:
+            AttemptError: a bound has expired, or the call was stopped.
+        """
+        if self.remaining() <= 0:
+            self.silence()  # what has passed since the last bytes may have been the caller's time
+            if self.remaining() <= 0 and not self.bounds.may_look():
+                raise AttemptError(Outcome(self.expired()))
 
     def drain(self, seconds: float) -> None:
         """What is still read of this reply is read for the connection's sake, and for so long at most."""

@@ -15,6 +15,10 @@ leave     driver    closes the reply, gives the slot back, has a failure     0.2
                     judged, unless that was done already
 ========= ========= ======================================================== ================== =======================
 
+Before each piece of the body the driver asks the bounds, and whether the call was stopped: within `send`, and while
+a piece is awaited, both are the transport's to see to. What closing raises as `AttemptError` is dropped. A reply that
+nobody has closed, for its stream was dropped, closes itself by a finalizer.
+
 In the body `response` goes on until the first sign of output, then `idle` bounds each silence. While a stream has
 nothing to show yet, each silence may last `response`.
 
@@ -31,12 +35,11 @@ sync transport does so, for urllib3 asks its `Retry` about each error that it
 catches and each status that is not 2xx.
 """
 
-from collections.abc import AsyncIterator, Awaitable, Iterator
+from collections.abc import AsyncIterator, Awaitable, Iterator, Mapping
 from typing import Protocol
 
 from llmnet.core.bounds import Bounds
 from llmnet.core.exchange import Exchange
-from llmnet.core.http import Headers
 
 
 class OpenReply(Protocol):
@@ -44,11 +47,13 @@ class OpenReply(Protocol):
 
     Attributes:
         status: the HTTP status.
-        headers: the headers.
     """
 
     status: int
-    headers: Headers
+
+    @property
+    def headers(self) -> Mapping[str, str]:
+        """The headers, their names in any case."""
 
     def __iter__(self) -> Iterator[bytes]:
         """The body, as it is on the wire; raises `AttemptError` where it breaks off."""
@@ -75,7 +80,10 @@ class AsyncOpenReply(Protocol):
     """The same, awaited."""
 
     status: int
-    headers: Headers
+
+    @property
+    def headers(self) -> Mapping[str, str]:
+        """The headers, their names in any case."""
 
     def __aiter__(self) -> AsyncIterator[bytes]:
         """The body, as it is on the wire; raises `AttemptError` where it breaks off."""

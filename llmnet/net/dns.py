@@ -9,6 +9,7 @@ import copy
 import ipaddress
 import socket
 import threading
+from collections.abc import Callable, Iterator
 from concurrent.futures import Future
 from typing import Any, TypeAlias
 
@@ -25,6 +26,20 @@ class Lookup(Future[list[AddrInfo]]):
     def __init__(self) -> None:
         super().__init__()
         self.set_running_or_notify_cancel()  # one who stops waiting must not cancel it for the others
+        # A future's own callbacks cannot be taken back: those of a name that stays silent would add up.
+        self._wakes = wakes = set[Callable[[], object]]()
+        self.add_done_callback(lambda _: [wake() for wake in wakes.copy()])  # without `self`: no cycle is left behind
+
+    @contextlib.contextmanager
+    def waking(self, wake: Callable[[], object]) -> Iterator[None]:
+        """Have a function called once the lookup has ended, or now if it has; afterwards it is forgotten."""
+        self._wakes.add(wake)
+        try:
+            if self.done():
+                wake()
+            yield
+        finally:
+            self._wakes.discard(wake)
 
     def wait(self, seconds: float) -> list[AddrInfo]:
         """The addresses in the order of preference, as `socket.getaddrinfo` gives them.
@@ -56,13 +71,13 @@ class Lookup(Future[list[AddrInfo]]):
 
             loop, ended = asyncio.get_running_loop(), asyncio.Event()
 
-            def wake(_: object) -> None:
+            def wake() -> None:
                 # Not `asyncio.wrap_future`, which logs an error where the loop has been closed meanwhile.
                 with contextlib.suppress(RuntimeError):
                     loop.call_soon_threadsafe(ended.set)
 
-            self.add_done_callback(wake)
-            await ended.wait()
+            with self.waking(wake):
+                await ended.wait()
         return self.wait(0)
 
 

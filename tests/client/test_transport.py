@@ -167,3 +167,100 @@ def test_the_other_front_has_another_one():
 def test_what_is_no_transport_is_named(wrong):
     with pytest.raises(llmnet.ConfigurationError, match=r"transport must be .* send\(exchange, bounds\) and close\(\)"):
         llmnet.Client("openai:m", api_key="k", transport=wrong)
+
+
+# -- what it does wrong -------------------------------------------------------------------------------------------------
+
+
+class Awkward(Opened):
+    """Fails where it is closed."""
+
+    def close(self):
+        super().close()
+        raise lost()
+
+
+@pytest.mark.parametrize(
+    ("status", "pieces", "ends"),
+    [(200, [said("well")], "well"), (503, [b"{}"], "well"), (200, [b'{"id"', lost()], "well"), (400, [b"{}"], "400")],
+    ids=["whole", "busy", "cut", "refused"],
+)
+def test_a_close_that_fails_hides_nothing(front, monkeypatch, status, pieces, ends):
+    monkeypatch.setitem(globals(), "Opened", Awkward)
+    transport = memory(front, (status, JSON, pieces), (200, JSON, [said("well")]))
+    with client_of(front, transport) as client:
+        try:
+            heard = client.chat("hi").content
+        except llmnet.BadRequestError as error:
+            heard = str(error.status)
+        assert (heard, transport.open, client._common.queue.active) == (ends, 0, 0)
+
+
+def test_a_close_that_fails_after_the_last_chunk_is_no_error_of_the_stream(front, monkeypatch):
+    monkeypatch.setitem(globals(), "Opened", Awkward)
+    with client_of(front, memory(front, (200, EVENTS, streamed("well")))) as client, client.stream_chat("hi") as stream:
+        assert [chunk.content for chunk in stream if chunk.content] == ["well"]
+        assert stream.response.content == "well"
+
+
+class NoBody(Opened):
+    """Cannot be iterated over."""
+
+    __iter__ = __aiter__ = None
+
+
+def test_a_reply_without_a_body_is_closed(front, monkeypatch):
+    monkeypatch.setitem(globals(), "Opened", NoBody)
+    transport = memory(front, (200, JSON, []))
+    with client_of(front, transport) as client:
+        with pytest.raises(TypeError):
+            client.chat("hi")
+        assert (transport.open, client._common.queue.active) == (0, 0)
+
+
+@pytest.mark.parametrize("piece", [b" ", b""], ids=["blank", "nothing"])
+@pytest.mark.parametrize("status", [200, 500])
+def test_one_that_asks_for_no_bound_does_not_drip_beyond_it(front, status, piece):
+    transport = memory(front)
+    with client_of(front, transport, max_retries=0, timeout=llmnet.Timeout(total=30.0)) as client:
+        inner, now = getattr(client, "_client", client), [0.0]
+        inner._clock = lambda: now[0]
+
+        def pieces():
+            while now[0] < 300.0:
+                now[0] += 1.0
+                yield piece
+
+        transport.script.append((status, JSON, pieces()))
+        with pytest.raises(llmnet.APITimeoutError if status == 200 else llmnet.ServerError) as caught:
+            client.chat("hi")
+        assert getattr(caught.value, "phase", "total") == "total"
+        assert now[0] <= 32.0 if status == 200 else now[0] <= 3.0
+        assert transport.open == 0
+
+
+def test_headers_may_be_a_plain_mapping(front, monkeypatch):
+    class Plain(Opened):
+        def __init__(self, memory, status, headers, pieces):
+            super().__init__(memory, status, headers, pieces)
+            self.headers = headers
+
+    monkeypatch.setitem(globals(), "Opened", Plain)
+    transport = memory(front, (200, {"Content-Type": "application/json", "X-Request-Id": "r-1"}, [said("well")]))
+    with client_of(front, transport) as client:
+        assert client.chat("hi").meta.request_id == "r-1"
+
+
+@pytest.mark.parametrize(("kind", "attempts"), [(llmnet.CallQueued, 0), (llmnet.AttemptStarted, 1)])
+def test_nothing_is_sent_for_a_stream_that_its_hook_has_cancelled(front, kind, attempts):
+    transport, streams = memory(front, (200, EVENTS, streamed("too late"))), []
+
+    def hook(event):
+        if isinstance(event, kind):
+            streams[0].cancel()
+
+    with client_of(front, transport, on_event=hook) as client:
+        streams.append(client.stream_chat("hi"))
+        with pytest.raises(llmnet.StreamCancelledError) as caught:
+            next(streams[0])
+        assert (transport.requests, len(caught.value.meta.attempts)) == ([], attempts)

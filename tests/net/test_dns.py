@@ -7,6 +7,7 @@ import subprocess
 import sys
 import threading
 import time
+import weakref
 
 import pytest
 
@@ -221,6 +222,30 @@ async def test_a_timeout_or_cancellation_leaves_the_lookup_to_the_others(resolve
     assert not slow.done()
     resolver.gate.set()
     assert await stays == FOUND
+
+
+async def test_waiters_that_have_given_up_leave_nothing_behind(resolver):
+    """A name may stay silent for minutes, while call after call gives it up."""
+
+    slow = lookup("slow.example", 443)
+    gone = [asyncio.wait_for(slow.awaited(), 0.001) for _ in range(200)]
+    assert {type(error) for error in await asyncio.gather(*gone, return_exceptions=True)} == {TimeoutError}
+    assert (len(slow._done_callbacks), slow._wakes) == (1, set())  # private: nobody else sees what is left
+
+
+def test_whoever_comes_at_the_end_is_woken(resolver):
+    resolver.gate.set()
+    ended = lookup("api.example", 443)
+    ended.wait(LONG)
+    woken = []
+    with ended.waking(lambda: woken.append(1)):
+        assert woken == [1]
+
+
+def test_a_lookup_is_no_cycle(resolver):
+    """Nothing of it waits for the collector."""
+    gone = weakref.ref(lookup("192.0.2.1", 443))
+    assert gone() is None
 
 
 async def test_a_cancellation_that_meets_the_end():

@@ -112,7 +112,7 @@ async def last_bytes(reply: AsyncIterable[bytes], exchange: Exchange, seconds: f
     try:
         async for data in reply:
             body += data
-            if len(body) >= size:
+            if len(body) >= size or exchange.remaining() <= 0:
                 break
     except AttemptError:
         pass

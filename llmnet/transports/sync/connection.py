@@ -111,8 +111,8 @@ class Bounded:
         found = lookup(host, port)
         over = Latch()
         self.exchange.on_stop(over.set)
-        found.add_done_callback(lambda _: over.set())
-        wait_for(over, self.exchange.remaining())
+        with found.waking(over.set):
+            wait_for(over, self.exchange.remaining())
         self.exchange.raise_if_stopped()
         return found.wait(0)
 

@@ -1,7 +1,4 @@
-"""The open reply of the sync transport: raw bytes of a body under the bounds of its exchange, then the connection back.
-
-Bytes that have arrived can be more work than there is time for: the bounds are asked also where nobody waits.
-"""
+"""The open reply of the sync transport: raw bytes of a body under its exchange's bounds, then the connection back."""
 
 import http.client
 from collections.abc import Iterable
@@ -14,7 +11,7 @@ import urllib3
 from llmnet.core.exchange import Exchange
 from llmnet.core.finalizer import surely
 from llmnet.core.http import Headers
-from llmnet.core.outcome import AttemptError, Outcome
+from llmnet.core.outcome import AttemptError
 from llmnet.transports.classify import outcome_of
 
 # What a library or the socket below it may raise; anything else is not ours to judge and passes at once.
@@ -23,8 +20,6 @@ READ_BYTES = 65536
 # Seconds and bytes: what is read of an error, and of what follows a terminal event.
 ERROR_BODY = (2.0, 64 * 1024)
 DRAIN = (0.25, 64 * 1024)
-# So many pieces may be given out, one after another, before the clock is read again.
-PIECES = 32
 
 
 class OpenReply:
@@ -33,7 +28,6 @@ class OpenReply:
     def __init__(self, exchange: Exchange, raw: urllib3.BaseHTTPResponse) -> None:
         self._exchange, self._raw = exchange, raw
         self._at_end = self._closed = False
-        self._given = 0
         self.status, self.headers = raw.status, Headers(raw.headers.items())
 
     def __iter__(self) -> Self:
@@ -41,13 +35,7 @@ class OpenReply:
 
     def __next__(self) -> bytes:
         """The next bytes of the body; none, while its reader is behind with those before."""
-        exchange, behind = self._exchange, self._exchange.reply.behind
-        self._given += 1
-        if behind or self._given % PIECES == 0:
-            exchange.silence()
-            if exchange.remaining() <= 0 and not exchange.bounds.may_look():
-                raise AttemptError(Outcome(exchange.expired()))
-        return b"" if behind else self._read()
+        return b"" if self._exchange.reply.behind else self._read()
 
     def _read(self) -> bytes:
         exchange = self._exchange
@@ -107,7 +95,7 @@ def last_bytes(reply: Iterable[bytes], exchange: Exchange, seconds: float, size:
     try:
         for data in reply:
             body += data
-            if len(body) >= size:
+            if len(body) >= size or exchange.remaining() <= 0:
                 break
     except AttemptError:
         pass
