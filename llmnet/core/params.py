@@ -95,7 +95,7 @@ _PLAIN = {
 
 
 def is_misspelt(typed: str, name: str) -> bool:
-    """Whether a typed word is one edit away from a name: a letter too many, too few or wrong, or two that changed places."""
+    """Whether a typed word is one edit from a name: a letter too many, too few or wrong, or two that changed places."""
     if typed == name or abs(len(typed) - len(name)) > 1:
         return False
     while typed and name and typed[0] == name[0]:

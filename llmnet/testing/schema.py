@@ -16,7 +16,8 @@ from llmnet.providers.reading import dict_of
 Schema = dict[str, Any]
 
 _NUMBER = re.compile(r"(?<!\w)-?\d{1,15}(?:\.\d{1,9})?")
-_MAX_SIZE = 10_000  # items of a list, characters added to a string
+_MAX_SIZE = 10_000  # items of a list, characters of a string
+_HUGE = 1e300
 _FORMATS = {
     "date": "2026-01-01",
     "time": "00:00:00Z",
@@ -122,7 +123,7 @@ def _object(schema: Schema, source: _Source, inside: frozenset[str]) -> dict[str
 
 
 def _array(schema: Schema, source: _Source, inside: frozenset[str]) -> list[Any]:
-    first, count = _list(schema.get("prefixItems")), int(min(_number_of(schema, "minItems", 0), _MAX_SIZE))
+    first, count = _list(schema.get("prefixItems")), _size(schema, "minItems", 0)
     rows = [*first[:count], *[schema.get("items")] * (count - len(first))]
     return [_value(dict_of(row), source, inside) for row in rows]
 
@@ -130,8 +131,8 @@ def _array(schema: Schema, source: _Source, inside: frozenset[str]) -> list[Any]
 def _string(schema: Schema, source: _Source, _: frozenset[str]) -> str:
     if (known := _FORMATS.get(str(schema.get("format")))) is not None:
         return known
-    least, most = _number_of(schema, "minLength", 0), _number_of(schema, "maxLength", len(source.text))
-    return source.text[: max(int(most), 0)].ljust(int(min(least, _MAX_SIZE)), "x")
+    least, most = _size(schema, "minLength", 0), _size(schema, "maxLength", len(source.text))
+    return source.text[:most].ljust(least, "x")
 
 
 def _number(schema: Schema, source: _Source, _: frozenset[str]) -> float:
@@ -147,7 +148,8 @@ def _candidates(schema: Schema) -> Iterator[float]:
     step = abs(_number_of(schema, "multipleOf", 1)) or 1
     for near in (0, *bounds):
         yield near
-        yield from (step * (round(near / step) + away) for away in (0, 1, -1))
+        if math.isfinite(steps := near / step):
+            yield from (step * (round(steps) + away) for away in (0, 1, -1))
     if bounds:
         yield (min(bounds) + max(bounds)) / 2
 
@@ -163,12 +165,17 @@ def _integral(number: float) -> float:
     return int(number) if number == int(number) else number
 
 
+def _size(schema: Schema, keyword: str, other: int) -> int:
+    return int(min(max(schema[keyword], 0), _MAX_SIZE)) if _is_number(schema.get(keyword)) else other
+
+
 def _number_of(schema: Schema, keyword: str, other: float) -> float:
     return schema[keyword] if _is_number(schema.get(keyword)) else other
 
 
 def _is_number(value: Any) -> bool:
-    return isinstance(value, int | float) and not isinstance(value, bool)
+    """Whether it is a number, and one to reckon with: no NaN, nothing that overflows."""
+    return isinstance(value, int | float) and not isinstance(value, bool) and abs(value) < _HUGE
 
 
 def _list(value: Any) -> list[Any]:

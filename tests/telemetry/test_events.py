@@ -50,7 +50,7 @@ def test_a_close_that_is_itself_cut_short_is_told_all_the_same(front, server, mo
         stream = client.stream_chat("hi")
         next(stream)
         with monkeypatch.context() as patch:
-            raw = stream._driver._open[0]  # private: nothing else makes a close fail half-way
+            raw = stream._driver._reply  # private: nothing else makes a close fail half-way
             patch.setattr(raw, "close" if front.name == "sync" else "aclose", fail)
             with pytest.raises(ZeroDivisionError):
                 stream.close()

@@ -2,12 +2,13 @@
 
 import enum
 import json
+import math
 from datetime import date, datetime
 from typing import Annotated, Any, Literal, Optional
 from uuid import UUID
 
 import pytest
-from hypothesis import given, settings
+from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
 from llmnet.testing.schema import instance
@@ -52,6 +53,12 @@ KEYWORDS = [
         max_leaves=12,
     )
 )
+@example({"type": "array", "minItems": -(10**30)})
+@example({"type": "string", "minLength": -(10**30), "maxLength": 10**400})
+@example({"type": "string", "minLength": math.inf})
+@example({"type": "number", "minimum": 10**400})
+@example({"type": "integer", "multipleOf": 10**309})
+@example({"type": "number", "minimum": 1e200, "multipleOf": 1e-200})
 @settings(max_examples=100)
 def test_what_is_no_schema_breaks_nothing(schema):
     json.dumps(instance(schema, "1 2.5 -3 text"))
