@@ -248,17 +248,6 @@ def test_no_test_module_imports_anothers_tests(path):
             assert not [name for name in spelled if re.search(r"(^|\.)test_", name)], f"line {node.lineno}"
 
 
-# Where private names are still used without a reason.
-NOT_YET = (
-    "client/",
-    "matrix/",
-    "processes/",
-    "transports/",
-    "support/fronts.py",
-    "support/live.py",
-    "support/points.py",
-    "support/world.py",
-)
 OF_THE_FRONTS = {"_client", "_stream", "_batch"}  # of the blocking faces in support/live.py, not of llmnet
 PRIVATE = re.compile(r"_[a-zA-Z]\w*")
 
@@ -308,8 +297,7 @@ def test_private_names_are_used_only_where_a_comment_says_why():
         path.relative_to(TESTS).as_posix(): list(without_reason(path.read_text(), private))
         for path in TESTS.rglob("*.py")
     }
-    assert {name: uses for name, uses in found.items() if uses and not name.startswith(NOT_YET)} == {}
-    assert [name for name in NOT_YET if not any(path.startswith(name) and uses for path, uses in found.items())] == []
+    assert {name: uses for name, uses in found.items() if uses} == {}
 
 
 def test_a_private_name_without_a_comment_is_found():

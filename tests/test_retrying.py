@@ -24,7 +24,7 @@ import requests
 import tenacity
 import urllib3
 from support.chance import Highest, Lowest
-from support.fronts import VirtualTime, VirtualWaits, virtual
+from support.fronts import VirtualTime, virtual
 
 import llmnet
 from llmnet import ConfigurationError, retry_with_backoff, with_retry
@@ -519,7 +519,7 @@ def test_try_again_of_tenacity_ends_too(run):
 def test_what_a_client_has_repeated_is_not_repeated_again(server, time):
     server.handler = lambda _: 500
     with llmnet.Client("openai:m", base_url=server.url + "/v1", max_retries=1) as client:
-        virtual(client, VirtualWaits)
+        virtual(client)
         ask = with_retry(5, retry_on=llmnet.ServerError)(lambda: client.chat("Hi"))
         with pytest.raises(llmnet.ServerError):
             ask()

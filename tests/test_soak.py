@@ -13,6 +13,7 @@ import time
 from collections.abc import Mapping, Sequence
 
 import pytest
+from support.inside import queue_of
 from support.live import Work, at, no_leak, open_files, slots
 
 import llmnet
@@ -158,7 +159,7 @@ class Soak:
         sent, attempts = sum(sent for sent, _, _ in self.ended), sum(attempts for _, attempts, _ in self.ended)
         # What went into a connection that was dead already is no request of ours, though this server has read it.
         assert (client.request_count, self.requests) == (sent, attempts)
-        assert (slots(client), client._common.queue.waiting) == (0, 0)  # private: who waits is seen nowhere else
+        assert (slots(client), queue_of(client).waiting) == (0, 0)
 
 
 def children(client, server):

@@ -7,7 +7,7 @@ import random
 import threading
 
 import pytest
-from support.endless_batches import state
+from support.inside import state_of
 from support.live import Work, at, eventually
 
 import llmnet
@@ -80,7 +80,7 @@ def test_a_source_is_never_asked_for_much_more_than_was_consumed(front, server, 
     """The consumer stops for a while: all goes on until what is held fills the window, and not a row further."""
     rows = Rows()
     with front.client(**at(server)) as client, client.batch(rows, max_concurrent=LIMIT, ordered=ordered) as batch:
-        counts = state(batch)
+        counts = state_of(batch)
         for consumed in range(1, 41):
             assert next(batch).ok
             if consumed in (1, 2, 40):

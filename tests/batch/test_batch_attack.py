@@ -9,6 +9,7 @@ import sys
 import threading
 
 import pytest
+from support.inside import inner
 from support.live import PROMPT, Sync, Work, at, eventually, no_leak, slots
 
 import llmnet
@@ -76,7 +77,7 @@ def attack(front, server, where, *, stride, **how):
             ended.clear()
             server.reset()
             server.script(500)  # after which a call sleeps
-            batch, results = getattr(client, "_client", client).batch(ROWS, max_concurrent=2, ordered=bool(n % 2)), []
+            batch, results = inner(client).batch(ROWS, max_concurrent=2, ordered=bool(n % 2)), []
             moment = Moment(n, batch.stop, **how)
             consume(front, moment, where, batch, results)
             indices = [one.index for one in results]
@@ -158,7 +159,7 @@ def test_batches_that_the_collector_finds(front, server):
         gc.set_threshold(7, 2, 2)
         try:
             for _ in range(15):
-                batch = getattr(client, "_client", client).batch(ROWS)
+                batch = inner(client).batch(ROWS)
                 batch.myself = batch
                 assert (next(batch) if front.name == "sync" else front.run(anext(batch))).ok
                 del batch

@@ -11,8 +11,8 @@ import weakref
 import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
-from support.endless_batches import state
-from support.fronts import FACTS, VirtualAwaits, VirtualWaits, virtual
+from support.fronts import FACTS, virtual
+from support.inside import state_of
 from support.live import Sync, Work, at, eventually, slots
 from support.scripted import SCRIPTED
 
@@ -38,7 +38,7 @@ def test_so_many_calls_are_in_flight_and_never_more(front, server, of_batch, of_
     with front.client(**at(server, max_concurrent=of_client)) as client:
         batch = client.batch(ROWS, max_concurrent=of_batch)
         waiting = Work(texts, batch)
-        eventually(lambda: server.active == state(batch).workers == limit)
+        eventually(lambda: server.active == state_of(batch).workers == limit)
         server.handler = None
         server.release()
         assert waiting.result() == ROWS
@@ -52,7 +52,7 @@ def test_of_those_that_were_asked_first_others_may_come_before(front, server):
         with front.client(**at(server)) as client:
             batch = client.batch(ROWS, max_concurrent=2, ordered=ordered)
             waiting = Work(lambda: [result.index for result in batch])
-            eventually(lambda: state(batch).finished >= (len(ROWS) - 1 if not ordered else 33))
+            eventually(lambda: state_of(batch).finished >= (len(ROWS) - 1 if not ordered else 33))
             server.release()
             indices = waiting.result()
             assert sorted(indices) == list(range(len(ROWS)))
@@ -242,7 +242,7 @@ def row_by_row(front, server, script, options):
     server.reset()
     server.script(*script)
     with front.client(**at(server, max_concurrent=1, **options)) as client:
-        virtual(getattr(client, "_client", client), VirtualWaits if front.name == "sync" else VirtualAwaits)
+        virtual(client)
         results = list(client.batch([{"custom_id": row, "prompt": row} for row in "abcdef"], ordered=True))
     return [summary_of(result) for result in results], server.request_count
 

@@ -14,6 +14,7 @@ import threading
 import time
 
 import pytest
+from support.inside import replace_parts
 from support.paths import TESTS
 
 import llmnet
@@ -151,7 +152,7 @@ def main(case):
     )
     null = None if case["port"] else (Null if case["front"] == "sync" else AsyncNull)()
     if null is not None:
-        client._transport = null  # private: without HTTP, for the batch's own memory
+        replace_parts(client, transport=null)  # without HTTP, for the batch's own memory
     options = {"max_concurrent": LIMIT, "ordered": case["ordered"]}
     if case["front"] == "sync":
         with client:

@@ -6,6 +6,7 @@ import threading
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from support.inside import lock_of
 
 import llmnet
 from llmnet.batch.rows import BatchResult
@@ -182,7 +183,7 @@ def test_a_finalizer_may_abandon_a_batch_on_the_thread_that_holds_its_lock():
     state = BatchState(1)
     call = Called()
     state.add_call(call)
-    with state._lock:  # private: held as by a method of its own
+    with lock_of(state):
         state.abandon()
     assert [str(error) for error in call.ended] == ["the batch was stopped while the call was under way"]
     assert not call.ended[0].retryable

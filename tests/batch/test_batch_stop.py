@@ -6,7 +6,8 @@ import gc
 import threading
 
 import pytest
-from support.endless_batches import LIMIT, endless, held, state, underway, workers
+from support.endless_batches import LIMIT, endless, held, underway, workers
+from support.inside import state_of
 from support.live import PROMPT, Sync, Work, at, eventually, slots
 
 import llmnet
@@ -34,7 +35,7 @@ def close(client):
     batch = client.batch(endless(), max_concurrent=LIMIT)
     assert next(batch).ok
     Work(batch.close).result()
-    assert slots(client) == state(batch).in_flight == 0
+    assert slots(client) == state_of(batch).in_flight == 0
     batch.close()
 
 
@@ -81,7 +82,7 @@ def test_what_had_come_is_handed_over_after_a_stop(front, server, ordered):
         batch = client.batch(endless(), max_concurrent=LIMIT, ordered=ordered)
         first = next(batch)
         eventually(lambda: server.active == LIMIT)
-        eventually(lambda: state(batch).finished == 2)
+        eventually(lambda: state_of(batch).finished == 2)
         batch.stop()
         assert sorted(one.index for one in [first, *batch]) == [0, 1]
         assert list(batch) == []
@@ -115,7 +116,7 @@ def test_a_stop_while_the_source_waits_for_its_next_row(front, server):
         server.handler = None
         batch = client.batch(plain() if front.name == "sync" else awaited())
         waiting = Work(list, batch)
-        eventually(lambda: state(batch).delivered == len(rows) < len(workers(front)))
+        eventually(lambda: state_of(batch).delivered == len(rows) < len(workers(front)))
         batch.stop()
         assert sorted(one.index for one in waiting.result()) == list(range(6))
         batch.close()

@@ -10,6 +10,7 @@ import threading
 import time
 
 import pytest
+from support.inside import common_of, replace_parts
 from support.live import PROMPT, at
 from support.world import Limited, Said, inhabitant, live_through, throttle
 
@@ -84,9 +85,8 @@ class AsyncHasty(AsyncWait):
 
 def hasten(front, client):
     """Let a client live fifty seconds in one."""
-    inner = getattr(client, "_client", client)
-    inner._clock = lambda: time.monotonic() * QUICK  # private: time that runs faster
-    inner._waits = Hasty() if front.name == "sync" else AsyncHasty()  # private: waits in that time
+    waits = Hasty() if front.name == "sync" else AsyncHasty()
+    replace_parts(client, clock=lambda: time.monotonic() * QUICK, waits=waits)
 
 
 @pytest.mark.parametrize(("workers", "hint"), [(32, None), (64, "1")])
@@ -101,7 +101,7 @@ def test_a_server_that_allows_eight_at_once(front, server, workers, hint):
 
     server.handler = reply
     with front.client(**at(server, timeout=OPEN)) as client:
-        hasten(front, getattr(client, "_client", client))
+        hasten(front, client)
         results = list(client.batch(map(str, range(120)), max_concurrent=workers))
     assert [result.error for result in results if not result.ok] == []
     assert next(refused) > 0
@@ -177,8 +177,8 @@ class WireReply:
 
 def sync_batch(server, **fields):
     with Conductor() as conductor, llmnet.Client(**at_nobody(**fields)) as client:
-        client._clock, client._common.rng = conductor.clock, random.Random(1)  # private: virtual time, the same jitter
-        client._transport = Wire(conductor, server)  # private: a server in virtual time
+        replace_parts(client, clock=conductor.clock, transport=Wire(conductor, server))
+        common_of(client).rng = random.Random(1)
         client._waits.sleep = conductor.sleep  # private: sleeps in that time
         return list(client.batch(map(str, range(ROWS)), max_concurrent=WORKERS))
 

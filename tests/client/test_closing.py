@@ -6,6 +6,7 @@ import random
 import threading
 
 import pytest
+from support.inside import connections_of
 from support.interrupts import interrupted
 from support.live import PROMPT, Work, at, eventually, no_leak, slots
 from support.subprocesses import run_python
@@ -63,7 +64,7 @@ def test_aclose_beside_calls(awaited, server, http2):
             ends, taken = awaited.run(closed_in_the_midst(at(server, http2=http2, max_concurrent=6), dice))
             assert {type(end) for end in ends} <= {llmnet.APIConnectionError, llmnet.ConfigurationError}
             assert taken == 0
-            eventually(lambda: not server._members)
+            eventually(lambda: not connections_of(server))
 
 
 def test_close_beside_threads(server):
@@ -76,7 +77,7 @@ def test_close_beside_threads(server):
             ends, taken = closed_beside_threads(at(server, max_concurrent=6), dice, until)
             assert {type(end) for end in ends} <= {llmnet.APIConnectionError, llmnet.ConfigurationError}
             assert taken == 0
-            eventually(lambda: not server._members)
+            eventually(lambda: not connections_of(server))
 
 
 KEPT = 6
@@ -105,7 +106,7 @@ def test_a_cancelled_aclose_closes_all_and_hears_of_it(awaited, server, http2, a
     for turns in range(1, KEPT + 2):
         client = llmnet.AsyncClient(**at(server, http2=http2))
         ended.append(awaited.run(aclose_cancelled(client, turns, again)))
-        eventually(lambda: not server._members)
+        eventually(lambda: not connections_of(server))
     assert ended[0]
     assert not ended[-1] or http2
 
@@ -126,7 +127,7 @@ def test_a_client_that_is_closed_by_two_loops_and_their_ends_complains_of_nothin
         done.set()
         awaited.run(client.aclose())
         other.result()
-    eventually(lambda: not server._members)
+    eventually(lambda: not connections_of(server))
 
 
 def test_a_close_that_a_ctrl_c_has_broken_off_can_be_done_again(server):
@@ -136,7 +137,7 @@ def test_a_close_that_a_ctrl_c_has_broken_off_can_be_done_again(server):
         with interrupted(n, client_module, shared, transport, pool) as trace:
             client.close()
         client.close()
-        eventually(lambda: not server._members)
+        eventually(lambda: not connections_of(server))
         if not trace.done:
             assert n > 10
             return

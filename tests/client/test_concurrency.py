@@ -10,7 +10,8 @@ import time
 
 import pytest
 import trustme
-from support.live import WORDS, Work, at, content, eventually, no_leak, open_files, slots
+from support.inside import connections_of, form_of, queue_of
+from support.live import WORDS, Work, at, blocked, content, eventually, no_leak, open_files, slots
 from support.proxy import Proxy
 from support.subprocesses import in_child
 
@@ -67,7 +68,7 @@ def test_first_come_first_served(front, server):
         server.wait_for_requests(1)
         for number in range(1, 12):
             works.append(Work(client.chat, str(number)))
-            eventually(lambda number=number: client._common.queue.waiting == number)
+            eventually(lambda number=number: queue_of(client).waiting == number)
         server.release()
         for work in works:
             work.result()
@@ -82,7 +83,7 @@ def test_a_throttle_stops_all_calls_but_those_of_other_models(front, server):
         sleepers = [Work(streams[0].__enter__)]
         eventually(lambda: streams[0].meta.attempts)
         sleepers.append(Work(streams[1].__enter__))
-        eventually(lambda: streams[1]._call.interruption.waiting)
+        eventually(lambda: blocked(streams[1]))
         assert client.chat("third", model="another").content == "third"
         assert server.request_count == 2
         for stream in streams:
@@ -133,9 +134,9 @@ def test_a_client_closes_its_connections_on_all_loops(awaited, server):
     client = llmnet.AsyncClient(**at(server))
     for front in (awaited, other):
         front.run(client.chat("hi"))
-    assert len(server._members) == 2
+    assert len(connections_of(server)) == 2
     awaited.run(client.aclose())
-    eventually(lambda: not server._members)
+    eventually(lambda: not connections_of(server))
     other.stop()
 
 
@@ -175,8 +176,8 @@ class TestForks:
     def test_the_embedded_server(self):
         with llmnet.Client("fake:m") as client:
             client.chat("warm")
-            before = client._form().target.base_url
-            child = in_child(lambda: (client.chat("child").content, client._form().target.base_url != before))
+            before = form_of(client).target.base_url
+            child = in_child(lambda: (client.chat("child").content, form_of(client).target.base_url != before))
             assert client.chat("parent").content == "parent"
             assert child.result() == str(("child", True))
 

@@ -4,7 +4,7 @@ import gc
 import weakref
 
 import pytest
-from support.fronts import VirtualAwaits, VirtualWaits, virtual
+from support.fronts import virtual
 from support.live import at
 
 import llmnet
@@ -30,11 +30,6 @@ def refusal(status, seconds):
     return Reply(status=status, headers={**headers, "content-type": "application/json"}, body=BUSY)
 
 
-def on_virtual_time(client):
-    inner = getattr(client, "_client", client)
-    return virtual(inner, VirtualWaits if inner is client else VirtualAwaits)
-
-
 def failure(act, *args, **params):
     with pytest.raises(llmnet.LLMNetError) as caught:
         act(*args, **params)
@@ -48,7 +43,7 @@ def failure(act, *args, **params):
 def test_who_has_no_time_hears_what_shut_the_gate(front, server, status, cls, stream):
     server.script(refusal(status, 60))
     with front.client(**at(server, api_key="sk-not-to-be-shown", timeout=20)) as client:
-        time = on_virtual_time(client)
+        time = virtual(client)
         first = failure(client.chat, "Hi")
         time.now += 10
         bounds = llmnet.Timeout(total=20)
@@ -66,7 +61,7 @@ def test_who_has_no_time_hears_what_shut_the_gate(front, server, status, cls, st
 def test_a_throttle_that_named_no_time_is_told_too(front, server):
     server.script(refusal(429, None))
     with front.client(**at(server, retry=llmnet.RetryPolicy(max_throttle_wait=0.01))) as client:
-        time = on_virtual_time(client)
+        time = virtual(client)
         assert failure(client.chat, "Hi").retry_after is None
         held = failure(client.chat, "Hi", timeout=llmnet.Timeout(queue=0.1))
         assert isinstance(held, llmnet.RateLimitError)
@@ -79,7 +74,7 @@ def test_a_throttle_that_named_no_time_is_told_too(front, server):
 def test_a_wait_that_nobody_obeys_is_asked_for_once(front, server):
     server.script(refusal(429, 7200))
     with front.client(**at(server)) as client:
-        time = on_virtual_time(client)
+        time = virtual(client)
         assert failure(client.chat, "Hi").retry_after == 7200
         held = failure(client.chat, "Hi", timeout=llmnet.Timeout(total=1e6))
         assert isinstance(held, llmnet.RateLimitError)
@@ -93,7 +88,7 @@ def test_a_wait_that_nobody_obeys_is_asked_for_once(front, server):
 def test_who_is_held_for_a_while_waits_for_the_rest_of_a_long_time(front, server):
     server.script(refusal(429, 200))
     with front.client(**at(server)) as client:
-        time = on_virtual_time(client)
+        time = virtual(client)
         failure(client.chat, "Hi")
         time.now += 100
         assert client.chat("Hi").content == "Hi"
@@ -132,7 +127,6 @@ def test_a_gate_keeps_no_error_alive(front, server):
 def test_a_hint_that_fits_is_waited_for(front, server, seed):
     server.script(refusal(429, 15))
     with front.client(**at(server, timeout=16)) as client:
-        inner = getattr(client, "_client", client)
-        time = virtual(inner, VirtualWaits if inner is client else VirtualAwaits, seed=seed)
+        time = virtual(client, seed=seed)
         assert client.chat("Hi").content == "Hi"
         assert 15 <= sum(time.sleeps) <= 15.5

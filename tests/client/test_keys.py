@@ -12,6 +12,7 @@ import warnings
 import weakref
 
 import pytest
+from support.inside import common_of
 from support.live import PROMPT, BlockingClient, Work, at, content, eventually, slots
 
 import llmnet
@@ -170,7 +171,7 @@ def test_a_function_that_never_answers_leaves_no_more_threads_than_so_many(front
         with child(front, client, api_key=lambda: "sk-1") as other:
             assert other.chat("hi").content == "hi"  # another function is asked
         hanging.over.set()
-        eventually(lambda: not key_callable._LEFT.answers)
+        eventually(lambda: not key_callable._LEFT.answers)  # private: all that was asked has ended
         assert client.chat("hi").content == "hi"
 
 
@@ -207,7 +208,7 @@ def test_a_coroutine_that_comes_when_nobody_waits_is_closed(front, server):
         with pytest.raises(llmnet.StreamCancelledError):
             work.result()
         over.set()
-        eventually(lambda: not key_callable._LEFT.answers)
+        eventually(lambda: not key_callable._LEFT.answers)  # private: all that was asked has ended
         eventually(lambda: all(thread.name != "llmnet-key" for thread in threading.enumerate()))
         gc.collect()
     assert [str(one.message) for one in warned] == []
@@ -298,8 +299,7 @@ class Tenant:
 
 
 def lanes(client):
-    with client._common._lock:
-        return len(client._common._gates._known)
+    return len(common_of(client)._gates._known)  # private: what is forgotten is seen nowhere else
 
 
 def test_a_function_is_known_by_itself(front, server):
@@ -334,7 +334,6 @@ def test_a_dead_tenant_throttles_nobody(front, server):
 def test_many_tenants_are_not_kept_for_ever(front, server, monkeypatch):
     monkeypatch.setattr("llmnet.core.admission.lanes.MANY", 10)
     with front.client(**at(server)) as client:
-        client._common._gates._many = client._common._buckets._many = 10
         keys = [Tenant() for _ in range(40)]
         for key in keys:
             child(front, client, api_key=key).stream_chat("hi").close()

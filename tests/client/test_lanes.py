@@ -1,7 +1,7 @@
 """Gates and buckets are kept by what callers have in common, and forgotten once nobody is held back by them."""
 
 import pytest
-from support.fronts import VirtualWaits, virtual
+from support.fronts import virtual
 
 import llmnet
 from llmnet.core.admission.bucket import Bucket
@@ -77,7 +77,7 @@ def test_many_lanes_in_use_are_not_searched_for_each_new_one():
 def test_a_credential_in_a_header_has_a_gate_of_its_own(server, header):
     at_once = llmnet.RetryPolicy(max_throttle_wait=1)
     with llmnet.Client("fake:m", base_url=server.url + "/v1", retry=at_once) as client:
-        time = virtual(client, VirtualWaits)
+        time = virtual(client)
         mine, other = {header: "Bearer mine"}, {header: "Bearer other"}
         server.script(THROTTLE)
         with pytest.raises(llmnet.RateLimitError):

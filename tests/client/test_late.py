@@ -13,6 +13,7 @@ import time
 
 import pytest
 import trustme
+from support.inside import replace_parts
 from support.live import PROMPT, Work, at, at_port, eventually
 from support.short_bounds import BOUND, LATE, timeout
 from support.tls import serving
@@ -162,7 +163,7 @@ def test_who_had_no_turn_reads_what_has_come_meanwhile(front, certified, trustin
         scheme = "https" if secure else "http"
         fields = {"timeout": timeout(**{"total": 2000.0, **bounds}), "max_retries": 0, "verify": trusting}
         with front.client(**at_port(peer.port, scheme, **fields)) as client:
-            getattr(client, "_client", client)._clock = clock
+            replace_parts(client, clock=clock)
             reply = getattr(client, method)("Hi")
             assert (reply.content if method == "chat" else "".join(map(str, reply))) == "Hi"
 

@@ -9,6 +9,7 @@ from typing import Any
 
 import pytest
 from support.acts import FRONTS, attempt
+from support.inside import resolved_of
 from support.live import at
 
 import llmnet
@@ -800,7 +801,7 @@ def test_reprs_show_no_secret(server, front):
     }
 
     def look(client):
-        return repr((client, client.config, client._resolved, client.with_options(model="n"))), str(client)
+        return repr((client, client.config, resolved_of(client), client.with_options(model="n"))), str(client)
 
     shown = attempt(front, (), fields, look)
     assert SECRET not in str(shown)

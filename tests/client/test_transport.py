@@ -3,6 +3,8 @@
 import json
 
 import pytest
+from support.inside import replace_parts
+from support.live import slots
 
 import llmnet
 from llmnet.core.errors import APIConnectionError
@@ -98,7 +100,7 @@ def test_a_reply_comes_from_memory(front):
             "http://model.test/v1/chat/completions",
             "Bearer sk-secret-key",
         )
-        assert (transport.open, client._common.queue.active) == (0, 0)
+        assert (transport.open, slots(client)) == (0, 0)
     assert transport.closed == 1
 
 
@@ -119,7 +121,7 @@ def test_what_fails_is_sent_again_by_the_driver(front):
         assert [attempt.status for attempt in reply.meta.attempts] == [503, None, 200, 200]
         # What was never told of sending has not been sent.
         assert [attempt.sent for attempt in reply.meta.attempts] == [True, False, True, True]
-        assert (len(transport.requests), transport.open, client._common.queue.active) == (4, 0, 0)
+        assert (len(transport.requests), transport.open, slots(client)) == (4, 0, 0)
 
 
 def test_an_error_is_typed_and_holds_no_secret(front):
@@ -193,7 +195,7 @@ def test_a_close_that_fails_hides_nothing(front, monkeypatch, status, pieces, en
             heard = client.chat("hi").content
         except llmnet.BadRequestError as error:
             heard = str(error.status)
-        assert (heard, transport.open, client._common.queue.active) == (ends, 0, 0)
+        assert (heard, transport.open, slots(client)) == (ends, 0, 0)
 
 
 def test_a_close_that_fails_after_the_last_chunk_is_no_error_of_the_stream(front, monkeypatch):
@@ -215,7 +217,7 @@ def test_a_reply_without_a_body_is_closed(front, monkeypatch):
     with client_of(front, transport) as client:
         with pytest.raises(TypeError):
             client.chat("hi")
-        assert (transport.open, client._common.queue.active) == (0, 0)
+        assert (transport.open, slots(client)) == (0, 0)
 
 
 @pytest.mark.parametrize("piece", [b" ", b""], ids=["blank", "nothing"])
@@ -223,8 +225,8 @@ def test_a_reply_without_a_body_is_closed(front, monkeypatch):
 def test_one_that_asks_for_no_bound_does_not_drip_beyond_it(front, status, piece):
     transport = memory(front)
     with client_of(front, transport, max_retries=0, timeout=llmnet.Timeout(total=30.0)) as client:
-        inner, now = getattr(client, "_client", client), [0.0]
-        inner._clock = lambda: now[0]
+        now = [0.0]
+        replace_parts(client, clock=lambda: now[0])
 
         def pieces():
             while now[0] < 300.0:

@@ -8,6 +8,7 @@ import time
 
 import pytest
 from support.acts import FRONTS, attempt
+from support.inside import resolved_of
 
 import llmnet
 from llmnet import ClientConfig, ConfigurationError, Provider, RetryPolicy, Timeout
@@ -285,7 +286,7 @@ def test_the_environment_is_read_when_a_client_is_made(monkeypatch):
     assert config.effective_base_url == f"{HOST}/v1"
     with llmnet.Client(config) as client:
         monkeypatch.setenv("OPENAI_BASE_URL", "https://later/v1")
-        assert client._resolved.target.base_url == f"{HOST}/v1"  # private: no call is to go there
+        assert resolved_of(client).target.base_url == f"{HOST}/v1"
 
 
 def test_azure_without_an_address_has_none():
@@ -413,7 +414,7 @@ def test_shapes_of_azures_address(server, monkeypatch, by, tail, fields, base, a
         monkeypatch.setenv("AZURE_OPENAI_ENDPOINT", server.url + tail)
     assert ClientConfig(**fields).effective_base_url.removeprefix(server.url).rstrip("/") == base.rstrip("/")
     with llmnet.Client(**fields) as client:
-        resolved = client._resolved  # private: what was read of the address, before it is called
+        resolved = resolved_of(client)
         assert resolved.target.api == api
         assert resolved.model == (model if model != "m" else None)
         client.chat("hi", model=None if resolved.model else "m")

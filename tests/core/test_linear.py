@@ -19,6 +19,7 @@ import tracemalloc
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from support import inside
 
 import llmnet
 from llmnet.cli.terminal import ControlFilter
@@ -103,7 +104,7 @@ def error_of(body):
 
 def form_of(api):
     with llmnet.Client(provider="fake", api=api, model="m", base_url="http://127.0.0.1:1") as client:
-        return client._form()  # private: the wire form alone, without a call
+        return inside.form_of(client)
 
 
 def exchange_of(api, *, stream=True):

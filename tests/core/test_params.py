@@ -6,6 +6,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 from support.acts import FRONTS, attempt
+from support.inside import common_of
 from support.live import at
 from support.vendor_params import KNOWN
 
@@ -243,7 +244,7 @@ def test_a_key_in_the_query_is_hidden(server, front, how, caplog):
 @pytest.mark.parametrize("front", FRONTS)
 def test_a_key_in_the_query_has_a_gate_of_its_own(server, front):
     def lanes(client):
-        common, seen = client._common, []  # private: which gate a call gets is seen nowhere else
+        common, seen = common_of(client), []
         gate, common.gate = common.gate, lambda lane, now: (seen.append(lane), gate(lane, now))[1]
         for key in ("one-key-1", "two-key-2", "one-key-1"):
             client._chat_call("hi", {"extra_query": {"key": key}}, stream=False)  # private: made and not sent

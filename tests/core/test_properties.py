@@ -13,6 +13,7 @@ import pytest
 from hypothesis import HealthCheck, example, given, settings
 from hypothesis import strategies as st
 from support.fronts import VirtualAwaits, VirtualTime, VirtualWaits
+from support.inside import queue_of, replace_parts
 from support.live import WORDS, at, slots
 from support.policy import WALL, Failure, Scene
 from support.world import Said, inhabitant, live_through, throttle
@@ -349,7 +350,7 @@ def test_p11_as_many_slots_come_back_as_were_taken_whenever_tasks_are_cancelled(
         cancels = [cancel(task, *end) for task, (_, end) in zip(tasks, calls, strict=True) if end]
         ends = await asyncio.gather(*tasks, *cancels, return_exceptions=True)
         assert {type(end) for end in ends} <= {type(None), asyncio.CancelledError}
-        queue = client._common.queue  # private: who waits is seen nowhere else
+        queue = queue_of(client)
         assert (queue.active, queue.waiting) == (0, 0)
         await asyncio.sleep(LATE - clock())
         last = [asyncio.create_task(client.chat("hi")) for _ in range(limit + 2)]
@@ -392,8 +393,8 @@ class StoppedAwaits(VirtualAwaits):
 
 
 def stopped(client, waits, stops, server):
-    virtual = client._waits = waits(VirtualTime())  # private: its sleeps are steps
-    client._clock = virtual.time.clock  # private: the same time
+    virtual = waits(VirtualTime())  # its sleeps are steps
+    replace_parts(client, waits=virtual, clock=virtual.time.clock)
     stream = client.stream_chat("hi")
     virtual.stops, virtual.stream = stops, stream
     server.handler = lambda _: stops.step("request", stream)
@@ -406,7 +407,7 @@ def stop_sync(server, stops):
         with contextlib.suppress(llmnet.LLMNetError, KeyboardInterrupt), stream:
             for _ in stream:
                 stops.step("chunk", stream)
-        assert slots(client) == client._common.queue.waiting == 0  # private: who waits is seen nowhere else
+        assert slots(client) == queue_of(client).waiting == 0
         stops.left = -1
         server.reset()
         assert client.chat("hi", model="another").content == "hi"
@@ -420,7 +421,7 @@ def stop_async(server, stops):
                 async with stream:
                     async for _ in stream:
                         stops.step("chunk", stream)
-            assert slots(client) == client._common.queue.waiting == 0  # private: who waits is seen nowhere else
+            assert slots(client) == queue_of(client).waiting == 0
             stops.left = -1
             server.reset()
             assert (await client.chat("hi", model="another")).content == "hi"

@@ -10,7 +10,8 @@ import traceback
 from collections.abc import Callable
 from typing import Any
 
-from support.fronts import VirtualAwaits, VirtualTime, VirtualWaits, virtual
+from support.fronts import VirtualTime, virtual
+from support.inside import connections_of
 from support.live import at, content, eventually, open_files, slots
 
 import llmnet
@@ -132,8 +133,7 @@ class SkippedTime(VirtualTime):
 
 def skipping(front, client, time=None):
     """Let a client of a front skip its sleeps, with a known random source; a list of them that grows."""
-    waits, client = (VirtualWaits, client) if front.name == "sync" else (VirtualAwaits, client._client)
-    return virtual(client, waits, time=time or SkippedTime()).sleeps
+    return virtual(client, time=time or SkippedTime()).sleeps
 
 
 def run(front, server, row, *, stream):
@@ -142,7 +142,7 @@ def run(front, server, row, *, stream):
     server.script(*row.script)
     with contextlib.ExitStack() as stack:
         fields = stack.enter_context(row.scene(server)) if row.scene else {}
-        eventually(lambda: not server._members)
+        eventually(lambda: not connections_of(server))
         files = open_files()
         fields = {**at(server), "api_key": KEY, "max_concurrent": 1, **row.fields, **fields}
         with front.client(**fields) as client:

@@ -10,6 +10,7 @@ import sys
 
 import pytest
 from matrix.case import Row
+from support.inside import common_of, queue_of
 from support.interrupts import in_finalizer, interruptible
 from support.live import Work, at, eventually, no_leak, slots
 from support.points import (
@@ -34,8 +35,8 @@ from llmnet.transports.sync import reply, transport, wait
 
 def shared(client):
     """What calls share: slots taken, tokens of the budget, when the gates open."""
-    common = client._common
-    return slots(client), [bucket.tokens for bucket in common._buckets], [gate.until for gate in common._gates]
+    gates, buckets = common_of(client)._gates, common_of(client)._buckets  # private: what a call has left there
+    return slots(client), [bucket.tokens for bucket in buckets], [gate.until for gate in gates]
 
 
 # -- tasks --------------------------------------------------------------------------------------------------------------
@@ -153,7 +154,7 @@ def anywhere(front, server):
                 pass
             finally:
                 sys.settrace(before)
-            assert slots(client) == client._common.queue.waiting == 0
+            assert slots(client) == queue_of(client).waiting == 0
             if interrupt.left > 0:
                 return
 

@@ -5,6 +5,7 @@ import statistics
 
 import pytest
 from matrix.case import TWICE, Expect, Row, SkippedTime, skipping, told
+from support.inside import queue_of, replace_parts
 from support.live import WORDS, Work, at, content, slots
 from support.outage import AFTERWARDS, OUTAGE, lived_through
 
@@ -26,7 +27,7 @@ def queued(bounds, phase, front, server):
         with pytest.raises(LATE) as caught:
             client.chat("second", timeout=llmnet.Timeout(**bounds))
         assert (caught.value.phase, caught.value.meta.attempts, caught.value.maybe_billed) == (phase, [], False)
-        assert client._common.queue.waiting == 0
+        assert queue_of(client).waiting == 0
         server.release()
         assert first.result().content == "first"
         assert (slots(client), server.request_count) == (0, 1)
@@ -45,8 +46,7 @@ def wall_jumps(days, front, server):
     server.script(fault("429-seconds"), fault("429-date"), 500, "Hi")
     with front.client(**at(server)) as client:
         sleeps = skipping(front, client)
-        waited = getattr(client, "_client", client)
-        waited._wall = lambda: 1_700_000_000.0 + days * DAY * len(sleeps)
+        replace_parts(client, wall=lambda: 1_700_000_000.0 + days * DAY * len(sleeps))
         reply = client.chat("hi")
     assert (reply.content, server.request_count) == ("Hi", 4)
     for slept, (low, high) in zip(sleeps, (*told(7, 7), (0, 0.5)), strict=True):

@@ -9,6 +9,7 @@ import threading
 import warnings
 
 from matrix.case import Row
+from support.inside import connections_of, queue_of
 from support.live import WORDS, Work, at, eventually, no_leak, slots
 from support.subprocesses import run_python
 
@@ -41,7 +42,7 @@ def mixed_faults(front, server):
 
     with no_leak(server), front.client(**at(server, max_concurrent=50, retry=QUICK)) as client:
         attempts = [attempt for work in [Work(ask, client) for _ in range(500)] for attempt in work.result()]
-        assert (slots(client), client._common.queue.waiting) == (0, 0)
+        assert (slots(client), queue_of(client).waiting) == (0, 0)
         assert (server.request_count, client.request_count) == (len(attempts), sum(a.sent for a in attempts))
         assert server.peak <= 50
 
@@ -88,7 +89,7 @@ async def crowd(server, tasks, limit):
         ends = await asyncio.gather(*tasks, return_exceptions=True)
         assert {type(end) for end in ends if isinstance(end, BaseException)} == {asyncio.CancelledError}
         gc.collect()
-        assert (slots(client), client._common.queue.waiting) == (0, 0)
+        assert (slots(client), queue_of(client).waiting) == (0, 0)
         server.handler = lambda _: Reply(hold=True)
         before = server.request_count
         calls = [asyncio.create_task(client.chat("hi")) for _ in range(limit)]
@@ -122,7 +123,7 @@ def left_open(front, server):
         assert asyncio.run(client.chat("hi")).content == "hi"
         gc.collect()
     assert {warning.category for warning in seen} == {ResourceWarning}
-    eventually(lambda: not server._members)
+    eventually(lambda: not connections_of(server))
     asyncio.run(client.aclose())
 
 

@@ -12,6 +12,7 @@ import pytest
 import trustme
 from matrix.case import LOW, THRICE, Expect, Row
 from matrix.rows_connect import forward, refused, tunnel
+from support.inside import connections_of
 from support.live import WORDS, at, at_port, eventually, slots
 
 import llmnet
@@ -98,7 +99,7 @@ def no_descriptor_left(front, server):
     server.script(Reply(close=True))
     with front.client(**at(server)) as client:
         client.chat("all that is loaded on first use is there now")
-        eventually(lambda: not server._members)
+        eventually(lambda: not connections_of(server))
         with exhausted(), pytest.raises(LOST, match="run out of a resource") as caught:
             client.chat("x")
         sent = [attempt.sent for attempt in caught.value.meta.attempts]

@@ -7,6 +7,7 @@ import warnings
 
 import pytest
 from matrix.case import Expect, Row, skipping
+from support.inside import connections_of
 from support.live import WORDS, Work, at, content, eventually, no_leak, slots
 
 import llmnet
@@ -146,7 +147,7 @@ def nothing_else_warns(front, server):
             front.client(**at(server, timeout=-1))
         del client
         gc.collect()
-        eventually(lambda: not server._members)
+        eventually(lambda: not connections_of(server))
         assert resource_warnings(seen) == []
 
 

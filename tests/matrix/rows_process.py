@@ -10,17 +10,13 @@ import warnings
 
 import pytest
 from matrix.case import Row
+from support.inside import common_of, connections_of, inner, lock_of, queue_of
 from support.live import PROMPT, Work, at, eventually, no_leak
 from support.subprocesses import answered, held_elsewhere, in_child, run_python
 
 from llmnet.testing import Reply
 
 # -- forks --------------------------------------------------------------------------------------------------------------
-
-
-def inner(client):
-    """The client behind the blocking face."""
-    return getattr(client, "_client", client)
 
 
 def warm_pool(front, server):
@@ -48,13 +44,13 @@ def locks_held(front, server):
     """Locks and slots that other threads have are not inherited."""
     server.script(Reply(hold=True))
     with front.client(**at(server, max_concurrent=1)) as client:
-        asked, common = inner(client), client._common
+        asked, turn = inner(client), queue_of(client)._turn  # private: as if another thread were in the queue
         work = Work(client.chat, "held")
         server.wait_for_requests(1)
-        assert common.queue._turn.take("a thread that the child does not have")
-        with held_elsewhere(common._lock):
+        assert turn.take("a thread that the child does not have")
+        with held_elsewhere(lock_of(common_of(client))):
             child = in_child(lambda: answered(asked.chat("child")).content)
-        common.queue._turn.give("a thread that the child does not have")
+        turn.give("a thread that the child does not have")
         assert child.result() == "child"
         server.release()
         assert work.result().content == "held"
@@ -68,13 +64,13 @@ def never_closed(front, server):
         warnings.simplefilter("always")
         client = front.client(**at(server, api_key="sk-secret-value"))
         client.chat("hi")
-        assert len(server._members) == 1
+        assert len(connections_of(server)) == 1
         del client
         gc.collect()
         ((category, said),) = [(warning.category, str(warning.message)) for warning in seen]
         seen.clear()  # a warning holds what it is about
         gc.collect()
-        eventually(lambda: not server._members)
+        eventually(lambda: not connections_of(server))
     assert category is ResourceWarning
     assert "unclosed" in said
     assert "sk-secret-value" not in said

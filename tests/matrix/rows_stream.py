@@ -6,7 +6,8 @@ import math
 
 import pytest
 from matrix.case import Expect, Row, SkippedTime
-from support.fronts import VirtualAwaits, VirtualWaits, virtual
+from support.fronts import virtual
+from support.inside import connections_of
 from support.live import WORDS, at, content, eventually, slots
 
 import llmnet
@@ -69,11 +70,11 @@ def reads_slowly(front, server):
     server.script(Reply(headers=EVENTS, events=(said.append(n) or event(piece) for n in itertools.count())))
     with front.client(**at(server, timeout=llmnet.Timeout(idle=5, total=math.inf))) as client:
         time = SkippedTime()
-        virtual(getattr(client, "_client", client), VirtualWaits if front.name == "sync" else VirtualAwaits, time=time)
+        virtual(client, time=time)
         with client.stream_chat("Hi") as stream:
             for _ in range(3):
                 assert next(stream).content == piece
-                eventually(lambda: [connection for connection in server._members if connection._blocked])
+                eventually(lambda: any(one._blocked for one in connections_of(server)))  # private: the server waits
                 time.now += 3600
                 assert len(said) * len(piece) < 64 << 20
         assert slots(client) == 0
@@ -91,7 +92,7 @@ def leaves(how):
         with front.client(**at(server, max_concurrent=1)) as client:
             how(client)
             assert slots(client) == 0
-            eventually(lambda: server.active == 0 and not server._members)
+            eventually(lambda: server.active == 0 and not connections_of(server))
             assert client.chat("next").content == "next"
             assert (client.request_count, server.connections) == (2, 2)
 

@@ -5,6 +5,7 @@ import math
 import time
 
 from matrix.case import Expect, Row, told
+from support.inside import queue_of, replace_parts
 from support.live import Work, at, eventually, slots
 from support.world import Said, inhabitant, live_through, throttle
 
@@ -45,11 +46,11 @@ def one_is_throttled(front, server):
 
     server.handler = answer
     with front.client(**at(server, max_concurrent=AT_ONCE)) as client:
-        getattr(client, "_client", client)._clock = clock
+        replace_parts(client, clock=clock)
         calls = [Work(client.chat, "Hi") for _ in range(CALLERS)]
-        eventually(lambda: (len(server._held), client._common.queue.waiting) == (AT_ONCE, CALLERS - AT_ONCE))
+        eventually(lambda: (server.active, queue_of(client).waiting) == (AT_ONCE, CALLERS - AT_ONCE))
         refused.append(time.monotonic())
-        server._loop.call_soon_threadsafe(server._held.pop())  # the refusal alone
+        server._loop.call_soon_threadsafe(lambda: server._held.pop()())  # private: the refusal alone  # noqa: PLW0108
         eventually(lambda: slots(client) == AT_ONCE - 1)  # nobody of the queue has kept the slot that is free now
         server.release()
         assert {call.result().content for call in calls} == {"Hi"}

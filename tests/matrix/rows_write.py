@@ -11,6 +11,7 @@ import pytest
 import trustme
 from matrix.case import LOW, ONCE, THRICE, Expect, Row, equal, skipping
 from support.live import Work, at, at_port, eventually, no_leak
+from support.points import sent
 
 import llmnet
 from llmnet.testing import FakeServer, fault, mute_peer
@@ -102,10 +103,6 @@ def elsewhere(*faults):
             yield process, int(process.stdout.readline())
         finally:
             process.kill()
-
-
-def sent(client):
-    return any(call.exchange and call.exchange.sent for call in list(client._common._live))
 
 
 def stopped_for_a_while(front, server):

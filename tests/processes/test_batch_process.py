@@ -5,6 +5,7 @@ import subprocess
 import sys
 
 import pytest
+from support.inside import inner, lock_of, state_of
 from support.live import PROMPT, at, eventually
 from support.subprocesses import held_elsewhere, in_child
 
@@ -29,23 +30,23 @@ def test_a_forked_child(front, server):
     """It may begin batches of its own; one that is under way stays its parent's."""
     server.handler = lambda request: Reply(hold=True) if "9" in str(request.fields) else None
     with front.client(**at(server)) as client:
-        raw = getattr(client, "_client", client)
+        raw = inner(client)
         batch, fresh = client.batch([*ROWS, "9"], max_concurrent=2), raw.batch(ROWS)
-        inner = getattr(batch, "_batch", batch)
+        behind = getattr(batch, "_batch", batch)
         first = next(batch)
-        state = inner._engine.state
+        state = state_of(batch)
         eventually(lambda: (server.active, state.finished) == (1, len(ROWS)))  # all but one of them are held
 
         def child():
             with pytest.raises(llmnet.APIConnectionError, match="forked while the batch was under way"):
-                asyncio.run(anext(inner)) if hasattr(inner, "__aiter__") else next(inner)
-            assert all_of(inner) == []
+                asyncio.run(anext(behind)) if hasattr(behind, "__aiter__") else next(behind)
+            assert all_of(behind) == []
             if front.name == "sync":
-                inner.close()
-            inner.stop()
+                behind.close()
+            behind.stop()
             return all_of(fresh), all_of(raw.batch(ROWS))
 
-        with held_elsewhere(state._lock):
+        with held_elsewhere(lock_of(state)):
             working = in_child(child)
         assert working.result() == str((ROWS, ROWS))
         assert server.active == 1

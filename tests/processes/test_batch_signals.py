@@ -7,6 +7,7 @@ import signal
 
 import pytest
 from support.endless_batches import LIMIT, endless, held, underway
+from support.inside import state_of
 from support.interrupts import Trace
 from support.live import PROMPT, Sync, Work, at, eventually, no_leak
 
@@ -35,7 +36,7 @@ def handler(number, handle):
 def test_ctrl_c_while_the_consumer_waits(server):
     with underway(Sync(), server) as client:
         batch, results = client.batch(endless(), max_concurrent=LIMIT), []
-        signalled(signal.SIGINT, lambda: batch._engine.state.delivered == 2 and server.active == LIMIT)
+        signalled(signal.SIGINT, lambda: state_of(batch).delivered == 2 and server.active == LIMIT)
         with pytest.raises(KeyboardInterrupt):
             results.extend(batch)
         eventually(lambda: server.active == 0)  # although this one still holds the batch
@@ -66,16 +67,16 @@ def test_a_signal_handler_that_closes_it_inside_its_books(server):
             batch = client.batch([str(number) for number in range(3)], max_concurrent=2)
             done = Work(consume).result()
             batch.close()
-            assert batch._engine.state.in_flight == 0
+            assert state_of(batch).in_flight == 0
     assert len(trace.seen) > 20
 
 
 def test_who_counts_results_keeps_no_call_from_telling_of_a_throttle():
     report = progress.Reporter(state.BatchState(1), None, print)
     throttled = llmnet.Throttled(1, "fake", "host", "m", False, 0.0, 1, None, None, True, "")
-    with report._counting:
+    with report._counting:  # private: held as by who counts
         Work(report.hook(None), throttled).result()
-    assert report._throttled == 1
+    assert report._throttled == 1  # private: it is drawn only later
 
 
 def test_a_signal_handler_that_stops_it_on_a_loop(server):
@@ -148,7 +149,7 @@ async def hardly_begin(batch):
     step = batch.__anext__()
     step.send(None)
     step.close()
-    for task in batch._engine._workers:
+    for task in batch._engine._workers:  # private: as the end of its loop does
         task.cancel()
     return []
 

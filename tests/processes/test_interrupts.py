@@ -11,6 +11,7 @@ import threading
 import pytest
 import urllib3
 from support.events_heard import Heard
+from support.inside import connections_of, queue_of
 from support.interrupts import Trace, interrupt, interrupted, interruptible
 from support.live import WORDS, Work, at, content, eventually, slots
 
@@ -91,7 +92,7 @@ def test_what_others_have_noted_is_worked_off_by_who_was_interrupted():
     for n in itertools.count(1):
         line, others, woken = FairQueue(1), [], []
         holder = Waiter(line)
-        line._noted = Noted()
+        line._noted = Noted()  # private: another thread comes by as it is read
         with interrupted(n, queue, turn) as trace:
             line.leave(holder.ticket)
         line.leave(holder.ticket)
@@ -104,11 +105,11 @@ def test_a_queue_that_was_left_in_the_midst_is_taken_up_by_who_waits(server, mon
     """The worst of cases: the one who was at it is gone, with all that it had to do."""
     monkeypatch.setattr(wait, "SLICE", 0.02)
     with llmnet.Client(**at(server, max_concurrent=1)) as client:
-        line = client._common.queue
+        line = queue_of(client)
         holder = line.enter(lambda: None)
         work = Work(client.chat, "hi")
         eventually(lambda: line.waiting == 1)
-        line._noted.append((holder, False))
+        line._noted.append((holder, False))  # private: noted, and not worked off
         assert work.result().content == "hi"
 
 
@@ -173,7 +174,7 @@ def consume(client, how):
 def test_whoever_waits_goes_on_when_a_call_is_interrupted(server, how):
     """Not only when its bound expires, and before the error with all its frames is gone."""
     with llmnet.Client(**at(server, max_concurrent=1)) as client, interruptible():
-        line = client._common.queue
+        line = queue_of(client)
         for n in itertools.count(1, 3):
             heir = Ticket(lambda: None)
 
@@ -282,7 +283,7 @@ def test_a_signal_handler_may_close_the_client_inside_any_lock(server):
             assert slots(client) == 0
     assert len(trace.seen) > 50
     assert {llmnet.APIConnectionError, llmnet.ConfigurationError} <= ends
-    eventually(lambda: not server._members)
+    eventually(lambda: not connections_of(server))
 
 
 def test_a_signal_handler_may_send_something_inside_the_queue(server):
@@ -318,7 +319,7 @@ def test_a_finalizer_that_a_ctrl_c_ends_gives_back_what_it_has(front, server, mo
                 with Trace(DROPPED, interrupt, n, finalizers=True) as trace:
                     kept.clear()
                 assert (slots(client), client.stats.calls) == (0, 1), trace.at
-            eventually(lambda: not server._members)
+            eventually(lambda: not connections_of(server))
             if not trace.done:
                 break
     assert set(unheard) == {KeyboardInterrupt}
@@ -358,7 +359,7 @@ def test_a_finalizer_runs_no_hook_inside_a_lock_of_the_caller(front, server, how
 
 
 def test_a_finalizer_runs_no_progress_inside_a_lock_of_the_caller(monkeypatch):
-    monkeypatch.setattr(progress, "_LAST_DRAWING", 0.05)
+    monkeypatch.setattr(progress, "_LAST_DRAWING", 0.05)  # private: so long the last drawing is waited for
     lock, told = threading.Lock(), []
 
     def show(figures):

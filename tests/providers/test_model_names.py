@@ -7,6 +7,7 @@ import pickle
 
 import pytest
 from support.acts import FRONTS, attempt
+from support.inside import resolved_of
 
 import llmnet
 from llmnet import ClientConfig, ConfigurationError
@@ -52,7 +53,7 @@ def refusal(front, *expected, positional=(), action=lambda client: None, **field
 def names(front, model, **fields):
     found = attempt(front, (model,), {"api_key": KEY, **fields}, lambda client: [client.config, client])
     config, client = found
-    assert client._resolved.model == config.model  # private: what calls will name
+    assert resolved_of(client).model == config.model
     return str(config.provider), config.model
 
 
@@ -266,7 +267,7 @@ def test_no_key_goes_along_to_another_provider(front, monkeypatch, server, argum
     own = {**move, "api_key": None, "headers": None}
 
     def note(client):
-        keys.append(client.with_options(**own)._resolved.key)  # private: the key of its calls
+        keys.append(resolved_of(client.with_options(**own)).key)
 
     attempt(front, (model,), arguments, note)
     assert keys == ["own"]

@@ -21,11 +21,6 @@ def endless():
     return (str(number) for number in itertools.count())
 
 
-def state(batch):
-    """What is in flight, finished and handed out: a batch has no public figures of it."""
-    return batch._engine.state  # private: there is no public one
-
-
 def workers(front):
     """Threads and tasks of batches that are still there."""
     tasks = asyncio.all_tasks(front.loop) if front.name == "async" else ()

@@ -4,6 +4,8 @@ import asyncio
 import dataclasses
 import random
 
+from support.inside import common_of, inner, replace_parts
+
 import llmnet
 from llmnet.transports.aio.wait import AsyncWait
 from llmnet.transports.sync.wait import SyncWait
@@ -58,12 +60,12 @@ class Trace:
 FACTS = ("status", "http_status", "code", "type", "phase", "retry_after", "retryable", "maybe_billed", "request_id")
 
 
-def virtual(client, waits, seed=7, time=None):
-    """Put a client on a time of the test's own, with a known random source."""
+def virtual(client, seed=7, time=None):
+    """Put a client of either front on a time of the test's own, with a known random source."""
     time = time or VirtualTime()
-    client._clock, client._wall = time.clock, lambda: 1_700_000_000.0
-    client._common.rng = random.Random(seed)
-    client._waits = waits(time)
+    waits = VirtualWaits if isinstance(inner(client), llmnet.Client) else VirtualAwaits
+    replace_parts(client, clock=time.clock, wall=lambda: 1_700_000_000.0, waits=waits(time))
+    common_of(client).rng = random.Random(seed)
     return time
 
 
@@ -109,7 +111,7 @@ def normal_ids(trace):
 def run_sync(server, fields, *, stream=False, messages="Hello there, world", **params):
     before = server.request_count
     with llmnet.Client(**fields) as client:
-        time = virtual(client, VirtualWaits)
+        time = virtual(client)
         result = error = None
         chunks = [] if stream else None
         try:
@@ -130,7 +132,7 @@ def run_sync(server, fields, *, stream=False, messages="Hello there, world", **p
 async def _run_async(server, fields, stream, messages, params):
     before = server.request_count
     async with llmnet.AsyncClient(**fields) as client:
-        time = virtual(client, VirtualAwaits)
+        time = virtual(client)
         result = error = None
         chunks = [] if stream else None
         try:

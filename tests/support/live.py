@@ -8,6 +8,8 @@ import threading
 import time
 import traceback
 
+from support.inside import connections_of, queue_of
+
 import llmnet
 
 PROMPT = 30.0  # what "at once" may take at most on a loaded machine; nothing is measured by it
@@ -201,11 +203,11 @@ class Work(threading.Thread):
 
 def blocked(stream):
     """Whether somebody waits on behalf of a stream, in a way that can be woken."""
-    return stream._call.interruption.waiting
+    return stream._call.interruption.waiting  # private: a stream does not tell
 
 
 def slots(client):
-    return client._common.queue.active
+    return queue_of(client).active
 
 
 def open_files():
@@ -215,7 +217,7 @@ def open_files():
 @contextlib.contextmanager
 def no_leak(server):
     """Client, stream and server have given back all their descriptors; whoever closes last may still be closing."""
-    eventually(lambda: not server._members)
+    eventually(lambda: not connections_of(server))
     before = open_files()
     yield
     eventually(lambda: open_files() <= before)

@@ -17,6 +17,7 @@ import warnings
 from urllib.parse import quote
 
 from support.acts import attempt
+from support.inside import resolved_of
 from support.proxy import Proxy
 from support.socks5 import Socks
 
@@ -143,7 +144,7 @@ def play(front, name, fields, ask):
     print(f"=== {name}", flush=True)
 
     def act(client):
-        resolved = client._resolved  # private: its repr stands in tracebacks
+        resolved = resolved_of(client)  # its repr stands in tracebacks
         show("client", f"{client!r} {client.config!r} {resolved!r} {client.with_options(model='n')!r}")
         return ask(client)
 

@@ -9,6 +9,7 @@ import threading
 
 import pytest
 import trustme
+from support.inside import calls_of, queue_of
 from support.live import PROMPT, WORDS, Work, at, at_port, eventually, slots
 
 import llmnet
@@ -27,17 +28,24 @@ class Point:
 
 def waiting(client):
     """How many calls wait in a way from which they can be woken."""
-    with client._common._lock:
-        calls = list(client._common._live)
-    return sum(call.interruption.waiting for call in calls)
+    return sum(call.interruption.waiting for call in calls_of(client))
+
+
+def sent(client):
+    """Whether the request of a call has begun to be sent."""
+    return any(call.exchange and call.exchange.sent for call in calls_of(client))
+
+
+def answered(client):
+    """Whether the head of a call's reply has come."""
+    return any(call.meta.status for call in calls_of(client))
 
 
 def reads_on(stream):
     """Whether a stream's reader has handed out all that comes before a hold, and is in a step again, which waits."""
     if stream.meta.status == 200 and getattr(stream.partial, "content", None) != BEFORE_THE_HOLD:
         return False
-    # In this order: what a step has read is handed out after it.
-    return not stream._ready and stream._turn.taken
+    return not stream._ready and stream._turn.taken  # private; in this order: what was read is handed out after it
 
 
 @contextlib.contextmanager
@@ -47,7 +55,7 @@ def queued(front, server):
         first = client.stream_chat("first")
         entering = Work(first.__enter__)
         server.wait_for_requests(1)
-        yield Point(client, lambda: client._common.queue.waiting == 1)
+        yield Point(client, lambda: queue_of(client).waiting == 1)
         first.cancel()
         with contextlib.suppress(llmnet.LLMNetError):
             entering.result()
@@ -138,8 +146,7 @@ def in_the_handshake_behind_a_proxy(front, server):
 @contextlib.contextmanager
 def sending(front, server):
     with mute_peer(window=4096) as port, front.client(**at_port(port)) as client:
-        sent = lambda: any(call.exchange and call.exchange.sent for call in list(client._common._live))  # noqa: E731
-        yield Point(client, lambda: waiting(client) == 1 and sent(), message="x" * 16_000_000)
+        yield Point(client, lambda: waiting(client) == 1 and sent(client), message="x" * 16_000_000)
 
 
 @contextlib.contextmanager
@@ -153,7 +160,7 @@ def before_the_head(front, server):
 def inside_the_body(front, server):
     server.script(Reply(text=WORDS, hold="body"))
     with front.client(**at(server)) as client:
-        yield Point(client, lambda: any(call.meta.status for call in list(client._common._live)))
+        yield Point(client, lambda: answered(client))
 
 
 @contextlib.contextmanager
@@ -164,7 +171,7 @@ def inside_the_body_behind_tls(front, server):
     authority.configure_trust(context)
     with FakeServer(tls=server_side) as secure, front.client(**at(secure, verify=context)) as client:
         secure.script(Reply(text=WORDS, hold="body"))
-        yield Point(client, lambda: any(call.meta.status for call in list(client._common._live)))
+        yield Point(client, lambda: answered(client))
         eventually(lambda: secure.active == 0)
 
 
@@ -172,23 +179,21 @@ def inside_the_body_behind_tls(front, server):
 def inside_an_error_body(front, server):
     server.script(Reply(status=500, body="x" * 1000, stall=10))
     with front.client(**at(server)) as client:
-        yield Point(client, lambda: any(call.meta.status for call in list(client._common._live)))
+        yield Point(client, lambda: answered(client))
 
 
 @contextlib.contextmanager
 def between_events(front, server):
     server.script(Reply(text=WORDS, hold="body"))
     with front.client(**at(server)) as client:
-        yield Point(client, lambda: waiting(client) == 1 and any(call.delivered for call in list(client._common._live)))
+        yield Point(client, lambda: waiting(client) == 1 and any(call.delivered for call in calls_of(client)))
 
 
 @contextlib.contextmanager
 def draining(front, server):
     server.script(Reply(text=WORDS, stall=10**6))
     with front.client(**at(server)) as client:
-        yield Point(
-            client, lambda: any(call.exchange and call.exchange.draining for call in list(client._common._live))
-        )
+        yield Point(client, lambda: any(call.exchange and call.exchange.draining for call in calls_of(client)))
 
 
 POINTS = [
@@ -202,7 +207,7 @@ POINTS = [
 
 def ended(client, server):
     """Nothing is left of a call: no slot, no place in the queue, no request that the server still answers."""
-    eventually(lambda: client._common.queue.waiting == 0)
+    eventually(lambda: queue_of(client).waiting == 0)
     eventually(lambda: server.active == 0)
     return slots(client) == 0
 

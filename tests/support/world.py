@@ -10,6 +10,8 @@ import random
 import selectors
 from collections.abc import Mapping
 
+from support.inside import common_of, replace_parts
+
 import llmnet
 from llmnet.core.http import Headers
 from llmnet.transports.aio.wait import AsyncWait, Scope
@@ -93,9 +95,8 @@ class _Reply:
 def inhabitant(clock, server, *, seed=0, **fields):
     """A client of that world: *server* is asked `server(now)` for each request and gives what is `Said`."""
     client = llmnet.AsyncClient(**{"provider": "fake", "base_url": "http://model.test/v1", "model": "m", **fields})
-    client._clock = clock
-    client._common.rng = random.Random(seed)
-    client._transport, client._waits = _Wire(clock, server), _Waits()
+    replace_parts(client, clock=clock, transport=_Wire(clock, server), waits=_Waits())
+    common_of(client).rng = random.Random(seed)
     return client
 
 

@@ -10,6 +10,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from support.events_heard import QUICK
+from support.inside import common_of, inner, lock_of
 from support.live import WORDS, Work, at
 from support.subprocesses import answered, in_child
 
@@ -184,7 +185,7 @@ def whole(stats):
 def test_a_finalizer_may_count_on_the_thread_that_counts():
     def within():
         counters = Counters()
-        with counters._lock:  # private: held as while it counts
+        with lock_of(counters):
             counters.count(finished())
             return counters.snapshot().calls
 
@@ -194,11 +195,11 @@ def test_a_finalizer_may_count_on_the_thread_that_counts():
 def test_a_forked_child_counts_although_its_parent_was_counting(front, server):
     with front.client(**at(server)) as client:
         client.chat("hi")
-        asked, counters = getattr(client, "_client", client), client._common.counters  # private: its lock is held below
+        asked, counters = inner(client), common_of(client).counters
         held, done = threading.Event(), threading.Event()
 
         def hold():
-            with counters._lock:  # private: held as while it counts
+            with lock_of(counters):
                 held.set()
                 done.wait()
 

@@ -22,6 +22,7 @@ import trustme
 from requests.auth import HTTPDigestAuth
 from support.chance import Highest, Lowest
 from support.fronts import VirtualAwaits, VirtualTime, VirtualWaits
+from support.inside import transport_of
 from support.proxy import Proxy
 
 from llmnet import ConfigurationError, create_async_client, create_session
@@ -76,7 +77,7 @@ class Client(Session):
     def __init__(self, *args, **kwargs):
         self.runner = asyncio.Runner()
         self.session = create_async_client(*args, **kwargs)
-        self.calls = self.session._transport.calls
+        self.calls = transport_of(self.session).calls
 
     def virtual(self):
         return self._still(VirtualAwaits, AsyncWait)
@@ -825,7 +826,8 @@ def test_responses_answers_in_our_place(monkeypatch):
 async def test_respx_answers_in_our_place(monkeypatch):
     monkeypatch.setattr(socket.socket, "connect", None)
     client = create_async_client()
-    client._transport.calls.policy = dataclasses.replace(client._transport.calls.policy, base_delay=0.001)
+    calls = transport_of(client).calls
+    calls.policy = dataclasses.replace(calls.policy, base_delay=0.001)
     with respx.mock() as mock:
         first = mock.get("http://h/a").mock(side_effect=[httpx.Response(503), httpx.Response(200, json={"x": 1})])
         broken = mock.get("http://h/b").respond(500, json={"why": "broken"})
@@ -896,7 +898,7 @@ def test_one_prepared_request_from_many_threads(server):
 async def test_a_hundred_tasks(server):
     flaky(server)
     async with create_async_client(max_retries=30) as client:
-        calls = client._transport.calls
+        calls = transport_of(client).calls
         calls.policy = dataclasses.replace(calls.policy, base_delay=0.001, max_delay=0.01)
 
         async def work(n):

@@ -8,6 +8,7 @@ import tracemalloc
 
 import pytest
 import trustme
+from support.inside import form_of, replace_parts
 from support.live import at
 
 import llmnet
@@ -93,8 +94,7 @@ def test_an_error_of_several_requests_tells_of_all(front, server):
 
 def test_the_total_of_several_requests_is_the_callers(front, server):
     with front.client(**listing(server, timeout=llmnet.Timeout(total=1.5))) as client:
-        inner = getattr(client, "_client", client)
-        inner._clock = lambda: server.request_count * 0.6  # each request takes so long
+        replace_parts(client, clock=lambda: server.request_count * 0.6)  # each request takes so long
         server.handler = lambda request: page("m", f"{server.request_count}")
         with pytest.raises(llmnet.APITimeoutError) as caught:
             whole(front, client, "list_models")
@@ -105,7 +105,7 @@ def test_the_total_of_several_requests_is_the_callers(front, server):
 
 def test_embeddings_of_many_slices_tell_of_all(front, server):
     with front.client(**at(server)) as client:
-        form = getattr(client, "_client", client)._form()
+        form = form_of(client)
         limit = form.target.service.embed_limit("m")
         reply = whole(front, client, "embed", ["word"] * (2 * limit + 1))
         assert len(reply.vectors) == 2 * limit + 1
@@ -118,12 +118,13 @@ def test_embeddings_of_many_slices_tell_of_all(front, server):
 
 def test_files_of_certificates_do_not_add_up_for_ever(tmp_path):
     pem = trustme.CA().cert_pem.bytes()
-    before = len(tls._CONTEXTS._made)
-    for number in range(tls._MOST + 9):
+    made, most = tls._CONTEXTS._made, tls._MOST  # private: what is kept is seen nowhere else
+    before = len(made)
+    for number in range(most + 9):
         path = tmp_path / f"{number}.pem"
         path.write_bytes(pem)
         context = tls.ssl_context(str(path), {}, "sync")
-    assert before <= len(tls._CONTEXTS._made) <= tls._MOST
+    assert before <= len(made) <= most
     assert tls.ssl_context(str(path), {}, "sync") is context, "the newest ones are kept"
 
 

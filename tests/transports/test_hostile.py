@@ -21,6 +21,7 @@ import zlib
 
 import pytest
 from support import hostile
+from support.inside import form_of
 from support.live import PROMPT, at_port
 
 import llmnet
@@ -216,7 +217,7 @@ def test_single_byte_chunks_end_at_the_bound(front):
 
 def exchange_of(*pairs):
     with llmnet.Client(**fields(1)) as client:
-        exchange = ReplyReader(client._form(), stream=True)
+        exchange = ReplyReader(form_of(client), stream=True)
     exchange.open(200, Headers(pairs))
     return exchange
 
@@ -343,7 +344,7 @@ def test_a_page_that_no_address_can_carry_is_refused(front, cursor):
 def test_the_number_of_a_page_is_one():
     page = {"page_no": 10**300, "page_size": 1, "total": 10**301, "models": [{"model": "m"}]}
     with llmnet.Client(provider="fake", api="native", base_url="http://127.0.0.1:1/api/v1") as client:
-        assert client._form().parse_models({"output": page})[1] is None
+        assert form_of(client).parse_models({"output": page})[1] is None
 
 
 @pytest.mark.parametrize("row", ["[1e400]", f"[1{'0' * 400}]", '["a"]', "[[1]]", '{"a": 1}', '"AA="'])

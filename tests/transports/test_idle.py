@@ -8,6 +8,7 @@ import tracemalloc
 from collections import deque
 
 import pytest
+from support.inside import connections_of, transport_of
 from support.live import BlockingClient, Work, at, eventually
 from support.proxy import Proxy
 
@@ -45,7 +46,7 @@ def asking(front, client, server):
 
 def opened(server):
     """Connections that the server has open, once those that were closed are seen to be."""
-    return len(server._members)
+    return len(connections_of(server))
 
 
 def set_everywhere(monkeypatch, name, value):
@@ -128,10 +129,10 @@ def test_in_async_what_is_idle_for_too_long_is_given_back_to_be_closed():
     old.is_tired = True
     assert idle.tidy() == [old]
     assert (idle.at(host), idle.at(other)) == (deque([young]), deque([young]))
-    old.is_tired, idle._look_at = True, 0.0
+    old.is_tired, idle._look_at = True, 0.0  # private: time goes by
     young.is_tired = True
     assert idle.tidy() == [young, young]
-    assert not idle._hosts
+    assert not idle._hosts  # private: nothing of a host is kept
 
 
 def test_a_dozen_hosts_are_each_connected_to_once(front, server, names):
@@ -174,11 +175,11 @@ def test_proxies_do_not_add_up_for_ever(front, server, names, monkeypatch):
             monkeypatch.setenv("http_proxy", f"http://user{number}:pw@127.0.0.1:{proxy.port}")
             assert client.chat("Hi").content == "Hi"
         assert len(set(proxy.credentials)) == 3 * sockets.WAYS
-        transport = getattr(client, "_client", client)._transport
+        transport = transport_of(client)
         if front.name == "sync":
-            assert len(transport._adapter.proxy_manager) <= sockets.WAYS
+            assert len(transport._adapter.proxy_manager) <= sockets.WAYS  # private: pools that are kept
         else:
-            (guest,) = transport._clients._kept.values()
+            (guest,) = transport._clients._kept.values()  # private: clients that are kept
             assert len(guest.value.clients) <= sockets.WAYS
 
 

@@ -9,7 +9,7 @@ import requests
 import responses
 import respx
 from responses import matchers
-from support.fronts import VirtualAwaits, VirtualWaits, virtual
+from support.fronts import virtual
 
 import llmnet
 
@@ -48,7 +48,7 @@ def no_socket(monkeypatch):
 @pytest.fixture
 def client():
     with llmnet.Client("openai:m", api_key="sk-test") as client:
-        virtual(client, VirtualWaits)
+        virtual(client)
         yield client
 
 
@@ -61,7 +61,7 @@ def mock():
 @pytest.fixture
 async def aclient():
     async with llmnet.AsyncClient("openai:m", api_key="sk-test") as client:
-        virtual(client, VirtualAwaits)
+        virtual(client)
         yield client
 
 

@@ -53,7 +53,7 @@ def test_a_proxys_pools_are_ours_before_another_thread_sees_them(proxy):
             if self.watched and not others:
                 others.append(Work(lambda: self.proxy_manager_for(proxy).pool_classes_by_scheme["http"]))
                 others[0].join(0.1)
-            return super()._classes(through)
+            return super()._classes(through)  # private: in the midst of making them
 
     adapter = Watched(lambda call: None, 1)
     adapter.watched = True
@@ -111,7 +111,7 @@ def test_fresh_keys_from_many_threads(hasty):
             assert mine.hide(f"{key} the-key-that-stays") == f"{MASK} {MASK}"
 
     together(calls, 8)
-    assert len(client._newest) == secrets.NEWEST
+    assert len(client._newest) == secrets.NEWEST  # private: what is kept is seen nowhere else
 
 
 def test_the_forms_of_a_key_are_worked_out_once(monkeypatch, server, front):
@@ -150,7 +150,7 @@ def test_a_gate_that_a_call_still_has_is_found_again():
 
 def test_a_servers_reset_waits_for_what_is_being_counted():
     server = FakeServer()
-    with server._arrived:
+    with server._arrived:  # private: held as while a request is counted
         resetting = Work(server.reset)
         resetting.join(0.05)
         assert resetting.is_alive()
