@@ -76,9 +76,8 @@ class Client(BaseClient):
             ConfigurationError: an argument is wrong; nothing was sent.
             LLMNetError: the call failed; the class says how, `.partial` holds what had arrived.
         """
-        named = {"model": model, "tools": tools, "tool_choice": tool_choice, "timeout": timeout}
-        named |= {"temperature": temperature, "max_tokens": max_tokens, "extra_headers": extra_headers}
-        params |= {name: value for name, value in named.items() if value is not None}
+        params |= {"model": model, "tools": tools, "tool_choice": tool_choice, "timeout": timeout}
+        params |= {"temperature": temperature, "max_tokens": max_tokens, "extra_headers": extra_headers}
         if callbacks is None:
             reply: ChatResponse = self._run(self._chat_call(messages, params, stream=False))
             return reply
@@ -104,9 +103,8 @@ class Client(BaseClient):
         Raises:
             ConfigurationError: an argument is wrong.
         """
-        named = {"model": model, "tools": tools, "tool_choice": tool_choice, "timeout": timeout}
-        named |= {"temperature": temperature, "max_tokens": max_tokens, "extra_headers": extra_headers}
-        params |= {name: value for name, value in named.items() if value is not None}
+        params |= {"model": model, "tools": tools, "tool_choice": tool_choice, "timeout": timeout}
+        params |= {"temperature": temperature, "max_tokens": max_tokens, "extra_headers": extra_headers}
         return ChatStream(self._driver(self._chat_call(messages, params, stream=True)))
 
     def embed(

@@ -2,9 +2,10 @@
 
 from collections.abc import Mapping
 from typing import TYPE_CHECKING, NamedTuple
+from urllib.parse import urlsplit
 
 from llmnet.core.errors import ConfigurationError
-from llmnet.providers.addresses import azure_address, checked_base, checked_url, completed, extended, host_url
+from llmnet.providers.addresses import azure_address, checked_base, checked_url, completed, extended
 from llmnet.providers.model_names import ModelNames
 from llmnet.providers.services import AZURE, DASHSCOPE, FAKE, QIANFAN, SERVICES, Service
 
@@ -93,7 +94,11 @@ def _workspace(service: Service, environ: Mapping[str, str]) -> str | None:
     region = read(environ, "DASHSCOPE_REGION") or read(environ, "DASHSCOPE_API_REGION")
     if service is not DASHSCOPE or not (workspace and region):
         return None
-    return host_url(f"{workspace}.{region}.maas.aliyuncs.com", "the host of DASHSCOPE_WORKSPACE and DASHSCOPE_REGION")
+    host, name = f"{workspace}.{region}.maas.aliyuncs.com", "the host of DASHSCOPE_WORKSPACE and DASHSCOPE_REGION"
+    url = checked_url(f"https://{host}", name)
+    if urlsplit(url).netloc != host:
+        raise ConfigurationError(f"{name} is no name that a host can have")
+    return url
 
 
 def _refuse_v1(base: str, name: str) -> None:

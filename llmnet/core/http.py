@@ -161,7 +161,7 @@ def rate_limits(headers: Mapping[str, str], now: float) -> dict[str, RateLimitSt
         what: RateLimitState(
             limit=_count(said.get("limit")),
             remaining=_count(said.get("remaining")),
-            reset=_reset(said.get("reset"), now),
+            reset=parse_reset(said["reset"], now) if said.get("reset") else None,
         )
         for what, said in found.items()
     }
@@ -178,7 +178,3 @@ def _limit_name(name: str) -> tuple[str, str]:
 def _count(text: str | None) -> int | None:
     number = text.strip() if text else ""
     return int(number) if number.isascii() and number.isdigit() and len(number) < 16 else None
-
-
-def _reset(text: str | None, now: float) -> float | None:
-    return parse_reset(text, now) if text else None

@@ -41,7 +41,5 @@ def cause_of(error: BaseException) -> str:
     """A failure in a few words, for records and log lines."""
     if isinstance(error, APIStatusError):
         return f"{error.status} {error.code or error.type or type(error).__name__}"
-    phase = getattr(error, "phase", None)
-    return (
-        f"{type(error).__name__} ({phase})" if isinstance(error, APIConnectionError) and phase else type(error).__name__
-    )
+    name, phase = type(error).__name__, getattr(error, "phase", None)
+    return f"{name} ({phase})" if isinstance(error, APIConnectionError) and phase else name

@@ -46,18 +46,6 @@ def checked_base(base: str, name: str) -> str:
     return base
 
 
-def host_url(host: str, name: str) -> str:
-    """The address of a bare host.
-
-    Raises:
-        ConfigurationError: it is no host name, or has more than that.
-    """
-    url = checked_url(f"https://{host}", name)
-    if urlsplit(url).netloc != host:
-        raise ConfigurationError(f"{name} is no name that a host can have")
-    return url
-
-
 def _problem(text: str) -> str | None:
     """What is wrong with an address."""
     try:

@@ -10,7 +10,7 @@ from typing import Any
 from llmnet.core.errors import ConfigurationError
 from llmnet.providers.reading import text_of
 from llmnet.providers.services import MESSAGES
-from llmnet.providers.writing import REFUSED, Rule, translated, unless_neutral, without_options
+from llmnet.providers.writing import REFUSED, Rule, store_if_asked, translated, without_options
 
 _CHOICES = {"auto": "auto", "required": "any", "none": "none"}
 _OWN_CHOICES = ("auto", "any", "none", "tool")
@@ -117,7 +117,7 @@ RULES: dict[str, Rule] = {
     "parallel_tool_calls": lambda allowed: {} if allowed else {"tool_choice": {"disable_parallel_tool_use": True}},
     "response_format": _response_format,
     "stop": lambda stop: {"stop_sequences": [stop] if isinstance(stop, str) else stop},
-    "store": unless_neutral("store"),
+    "store": store_if_asked,
     "stream_options": without_options,
     "tool_choice": _tool_choice,
     "tools": lambda tools: {"tools": [_tool(tool, f"tools[{i}]") for i, tool in enumerate(tools)]},

@@ -37,7 +37,7 @@ RULES: dict[str, Rule] = {
     "max_completion_tokens": "max_tokens",
     "reasoning_effort": _thinking,
     "frequency_penalty": REFUSED,
-    "store": writing.unless_neutral("store"),
+    "store": writing.store_if_asked,
     "stream_options": writing.without_options,
     "user": REFUSED,
     "metadata": REFUSED,

@@ -62,9 +62,9 @@ def is_neutral(name: str, value: Any) -> bool:
     return name in _NEUTRAL and bool(value == _NEUTRAL[name])
 
 
-def unless_neutral(name: str) -> Callable[[Any], dict[str, Any]]:
-    """The rule of a parameter that is sent as it is, for the vendor to accept or refuse, unless it is neutral."""
-    return lambda value: {} if is_neutral(name, value) else {name: value}
+def store_if_asked(value: Any) -> dict[str, Any]:
+    """The rule of `store`: sent as it is, for the vendor to accept or refuse, unless it is neutral."""
+    return {} if is_neutral("store", value) else {"store": value}
 
 
 def set_params(params: Mapping[str, Any]) -> dict[str, Any]:

@@ -12,8 +12,9 @@ from llmnet.testing.script import Reply
 _JSON = b"HTTP/1.1 200 OK\r\ncontent-type: application/json\r\n"
 _CHUNKED = b"HTTP/1.1 200 OK\r\ncontent-type: text/event-stream\r\ntransfer-encoding: chunked\r\n\r\n"
 _EVENT = b'data: {"choices": [{"index": 0, "delta": {"content": "one"}}]}\n\n'
-_HTML = {"content-type": "text/html"}
-_GZIP = {"content-type": "application/json", "content-encoding": "gzip"}
+_WORDS = "one two three four five six"
+_HTML, _JSON_TYPE = {"content-type": "text/html"}, {"content-type": "application/json"}
+_GZIP = {**_JSON_TYPE, "content-encoding": "gzip"}
 
 
 def _status(status: int, code: str, kind: str = "requests", **headers: str) -> Reply:
@@ -117,17 +118,17 @@ FAULTS: Mapping[str, Reply] = {
     "529": Reply(status=529),
     "400-context": _status(400, "context_length_exceeded", "invalid_request_error"),
     "403-html": Reply(status=403, headers=_HTML, body="<html>Just a moment</html>"),
-    "error-list": Reply(status=500, headers={"content-type": "application/json"}, body=b"[1, 2, 3]"),
-    "error-deep": Reply(status=500, headers={"content-type": "application/json"}, body=b"[" * 50_000),
+    "error-list": Reply(status=500, headers=_JSON_TYPE, body=b"[1, 2, 3]"),
+    "error-deep": Reply(status=500, headers=_JSON_TYPE, body=b"[" * 50_000),
     "error-in-200": Reply(error={"code": "server_error", "type": "server_error", "message": "inside"}),
     "html-in-200": Reply(headers=_HTML, body="<html>Log in</html>"),
-    "empty-200": Reply(headers={"content-type": "application/json"}, body=b""),
+    "empty-200": Reply(headers=_JSON_TYPE, body=b""),
     # in the body
     "short-body": Reply(cut=20, chunked=False),
     "cut-chunks": Reply(cut=20, chunked=True),
     "reset-in-body": Reply(cut=20, reset=True),
     "followed": Reply(
-        headers={"content-type": "application/json", "content-length": str(len(_HI))},
+        headers={**_JSON_TYPE, "content-length": str(len(_HI))},
         body=_HI + _JSON + _LENGTH + _HI.replace(b"Hi", b"No"),
     ),
     "stream-followed": Reply(
@@ -144,25 +145,25 @@ FAULTS: Mapping[str, Reply] = {
     "dripped-body": Reply(drip=0.05),
     "gzip-bomb": Reply(headers=_GZIP, body=_bomb()),
     "not-gzip": Reply(headers=_GZIP, body=b"plain"),
-    "unknown-coding": Reply(headers={"content-encoding": "br", "content-type": "application/json"}, body=b"xxxx"),
-    "not-json": Reply(headers={"content-type": "application/json"}, body=b'{"choices": [NaN'),
+    "unknown-coding": Reply(headers={**_JSON_TYPE, "content-encoding": "br"}, body=b"xxxx"),
+    "not-json": Reply(headers=_JSON_TYPE, body=b'{"choices": [NaN'),
     # in a stream
     "stream-silent": Reply(stall=0),
     "stream-pings": Reply(events=[": ping\n\n"] * 2000, pace=0.05),
     "stream-reset-first": Reply(cut=1, reset=True),
-    "stream-reset": Reply(text="one two three four five six", cut=600, reset=True),
-    "stream-reset-after": Reply(text="one two three four five six", reset=True),
-    "stream-eof": Reply(text="one two three four five six", cut=600, chunked=False),
-    "stream-without-end": Reply(text="one two three four five six", truncate=True),
+    "stream-reset": Reply(text=_WORDS, cut=600, reset=True),
+    "stream-reset-after": Reply(text=_WORDS, reset=True),
+    "stream-eof": Reply(text=_WORDS, cut=600, chunked=False),
+    "stream-without-end": Reply(text=_WORDS, truncate=True),
     "stream-error-first": Reply(
         error_event={"code": "server_is_overloaded", "type": "overloaded_error", "message": "busy"}, error_event_at=0
     ),
     "stream-error": Reply(
-        text="one two three four five six",
+        text=_WORDS,
         error_event={"code": "server_error", "type": "server_error", "message": "gone"},
         error_event_at=2,
     ),
-    "stream-stall": Reply(text="one two three four five six", stall=600),
+    "stream-stall": Reply(text=_WORDS, stall=600),
     "stream-split": Reply(text="Grüße, 世界 🌍!", split=1),
     "stream-bad-json": Reply(events=['data: {"choices": [\n\n', "data: [DONE]\n\n"]),
     "stream-bad-chunk": Reply(raw=_CHUNKED + b"%x\r\n%b\r\n-5\r\n{}\r\n0\r\n\r\n" % (len(_EVENT), _EVENT)),

@@ -22,8 +22,8 @@ import llmnet
 from llmnet.core.admission.bucket import Bucket
 from llmnet.core.admission.gate import Gate
 from llmnet.core.bounds import Timeout
-from llmnet.core.retry import RETRY_STATUSES, RetryBudget, RetryPolicy, parse_retry_after
-from llmnet.core.retry_after import LONGEST
+from llmnet.core.retry import RETRY_STATUSES, RetryBudget, RetryPolicy
+from llmnet.core.retry_after import LONGEST, parse_retry_after
 from llmnet.providers.error_codes import CORRECTIONS, TOO_LARGE, TOO_LONG
 from llmnet.providers.services import SERVICES
 from llmnet.testing import Reply
