@@ -2,13 +2,15 @@
 
 from collections.abc import Callable
 from enum import StrEnum
-from typing import Any, Required, TypedDict
+from typing import Any, Required, TypedDict, TypeVar
 
 import msgspec
 
 from llmnet.core.errors import InvalidResponseError
 from llmnet.core.http import Meta
 from llmnet.core.json import decode
+
+T = TypeVar("T")
 
 
 class Message(TypedDict, total=False):
@@ -35,7 +37,7 @@ class FinishReason(StrEnum):
     OTHER = "other"
 
 
-class Usage(msgspec.Struct, frozen=True, kw_only=True):
+class Usage(msgspec.Struct, frozen=True, kw_only=True, gc=False):
     """Tokens as the vendor counted them; unknown is `None`, never 0. Input includes what was cached or written."""
 
     input_tokens: int | None = None
@@ -46,7 +48,7 @@ class Usage(msgspec.Struct, frozen=True, kw_only=True):
     reasoning_tokens: int | None = None
 
 
-class ToolCall(msgspec.Struct, frozen=True, kw_only=True):
+class ToolCall(msgspec.Struct, frozen=True, kw_only=True, gc=False):
     """A tool that the model wants called; `arguments` is the JSON text as it came."""
 
     id: str
@@ -67,7 +69,7 @@ class ToolCall(msgspec.Struct, frozen=True, kw_only=True):
             raise InvalidResponseError(f"tool call {self.name!r} has arguments that are no JSON: {error}") from error
 
 
-class ToolCallDelta(msgspec.Struct, frozen=True, kw_only=True):
+class ToolCallDelta(msgspec.Struct, frozen=True, kw_only=True, gc=False):
     """A piece of a tool call in a stream; pieces of one call share an index, `arguments` are to be joined."""
 
     index: int
@@ -76,8 +78,8 @@ class ToolCallDelta(msgspec.Struct, frozen=True, kw_only=True):
     arguments: str = ""
 
 
-class StreamChunk(msgspec.Struct, frozen=True, kw_only=True):
-    """One step of a streamed reply; `str(chunk)` is its text."""
+class _Chunk(msgspec.Struct, frozen=True, kw_only=True, gc=False):
+    """What a chunk holds; `raw` may be the text of the vendor's JSON."""
 
     content: str = ""
     reasoning: str | None = None
@@ -86,10 +88,39 @@ class StreamChunk(msgspec.Struct, frozen=True, kw_only=True):
     finish_reason: FinishReason | None = None
     native_finish_reason: str | None = None
     usage: Usage | None = None
-    raw: dict[str, Any] | None = None
+    raw: Any = None
+
+
+class StreamChunk(_Chunk, frozen=True, gc=False):  # noqa: PLW1641 - it holds lists
+    """One step of a streamed reply; `str(chunk)` is its text."""
+
+    @property  # type: ignore[misc]  # in the place of the field
+    def raw(self) -> dict[str, Any] | None:
+        """The vendor's JSON, decoded when it is asked for."""
+        raw = super().raw
+        value: dict[str, Any] | None = decode(raw) if isinstance(raw, str) else raw
+        if value is not raw:
+            _Chunk.raw.__set__(self, value)
+        return value
 
     def __str__(self) -> str:
         return self.content
+
+    def __repr__(self) -> str:
+        return _Chunk.__repr__(_decoded(self))
+
+    def __eq__(self, other: object) -> bool:
+        return _Chunk.__eq__(_decoded(self), _decoded(other))
+
+    def __ne__(self, other: object) -> bool:
+        return _Chunk.__ne__(_decoded(self), _decoded(other))
+
+
+def _decoded(value: T) -> T:
+    """A chunk whose JSON is decoded, as its fields are compared and shown; any other value as it is."""
+    if isinstance(value, StreamChunk):
+        _ = value.raw
+    return value
 
 
 class ChatResponse(msgspec.Struct, frozen=True, kw_only=True):

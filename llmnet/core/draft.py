@@ -118,8 +118,10 @@ class Draft:
 
     def name(self, *, id: object = None, model: object = None) -> None:  # noqa: A002 - the vendor's word
         """Note id and model, where they are given for the first time."""
-        self.id = self.id or label_of(id)
-        self.model = self.model or (model if isinstance(model, str) else "")
+        if not self.id:
+            self.id = label_of(id)
+        if not self.model and isinstance(model, str):
+            self.model = model
 
     def finish(self, reason: FinishReason | None, native: str | None) -> None:
         """Note why the reply ended; an ordinary end that is said behind a special one does not take it back."""
@@ -131,6 +133,17 @@ class Draft:
         """Take a count, which replaces the one before; some servers end with a part of it, or with zeros."""
         if usage is not None:
             self.usage = usage if self.usage is None else _together(self.usage, usage)
+
+    def text(self, content: str, reasoning: str, raw: str, usage: Usage | None = None) -> StreamChunk:
+        """Take a piece of text, as nearly every event brings it and nothing else; `raw` is the event's JSON."""
+        self.begun, self.spoken, self.silent = True, True, False
+        self.count(usage)
+        return StreamChunk(
+            content=self.content.add(content) if content else "",
+            reasoning=self.reasoning.add(reasoning) if reasoning else None,
+            usage=usage,
+            raw=raw,
+        )
 
     def add(
         self,
@@ -151,14 +164,14 @@ class Draft:
         in `raw` alone.
         """
         pieces = [*tools, *taken]
-        if not (content or reasoning or refusal or pieces or finish or usage or unseen):
+        spoken = bool(content or reasoning or refusal or pieces or unseen)
+        if not (spoken or finish or usage):
             return None
         self.begun, self.silent = True, False
-        self.spoken = self.spoken or bool(content or reasoning or refusal or pieces or unseen)
-        self.unseen = self.unseen or unseen
-        for delta in tools:
-            self.tools.setdefault(delta.index, ToolDraft()).add(delta)
+        self.spoken, self.unseen = self.spoken or spoken, self.unseen or unseen
         if pieces:
+            for delta in tools:
+                self.tools.setdefault(delta.index, ToolDraft()).add(delta)
             check_count(len(self.tools), MAX_CALLS, "tool calls")
         if finish:
             self.finish(*finish)
@@ -214,6 +227,9 @@ def label_of(value: object) -> str:
 def _together(before: Usage, after: Usage) -> Usage:
     """Two counts of one reply: the later one holds, but what it leaves out, and zeros alone, take nothing back."""
     old, new = msgspec.structs.asdict(before), msgspec.structs.asdict(after)
+    left_out = [name for name, value in new.items() if value is None and old[name] is not None]
+    if new["input_tokens"] and new["total_tokens"] and not left_out:
+        return after
     if not any(new.values()):
         return before
     found = {name: old[name] if value is None else value for name, value in new.items()}

@@ -5,8 +5,6 @@ from llmnet.core.json import encodable
 
 # More than any model writes.
 MAX_TEXT = 8 * 1024 * 1024
-# Bytes of a character, the same for all.
-_CODING, _WIDTH = "utf-32-le", 4
 
 
 class Text:
@@ -15,8 +13,8 @@ class Text:
     __slots__ = ("_buffer", "_held", "_size")
 
     def __init__(self) -> None:
-        # One buffer: a list would hold an object, some fifty bytes, for each letter of a hostile stream. No `StringIO`:
-        # the garbage collector may close it before a finalizer reads what has arrived.
+        # One buffer of UTF-8: a list would hold an object, some fifty bytes, for each letter of a hostile stream. No
+        # `StringIO`: the garbage collector may close it before a finalizer reads what has arrived.
         self._buffer = bytearray()
         self._size = 0
         self._held = ""
@@ -29,9 +27,9 @@ class Text:
         Raises:
             InvalidResponseError: the text is longer than any model's.
         """
-        if self._held or not encodable(piece):
+        if self._held or not (piece.isascii() or encodable(piece)):
             piece = self._joined(self._held + piece)
-        self._buffer += piece.encode(_CODING)
+        self._buffer += piece.encode()
         self._size += len(piece)
         if self._size > MAX_TEXT:
             check_count(self._size, MAX_TEXT, "characters in a text")
@@ -43,12 +41,17 @@ class Text:
         complete = text[:-1] if waits else text
         return complete.encode("utf-16-le", "surrogatepass").decode("utf-16-le", "replace")
 
-    def since(self, start: int) -> str:
-        """The text from some character on."""
-        return self._buffer[_WIDTH * start :].decode(_CODING)
+    @property
+    def position(self) -> int:
+        """Where the next piece will stand, for `since`."""
+        return len(self._buffer)
+
+    def since(self, position: int) -> str:
+        """The pieces that were added from some `position` on."""
+        return self._buffer[position:].decode()
 
     def __str__(self) -> str:
-        return self._buffer.decode(_CODING) + ("\ufffd" if self._held else "")
+        return self._buffer.decode() + ("\ufffd" if self._held else "")
 
     def __len__(self) -> int:
         return self._size + len(self._held)

@@ -43,14 +43,14 @@ class Inflater:
 
     def __init__(self, encoding: str | None, max_bytes: int | None = MAX_BODY_BYTES) -> None:
         self._max_bytes = max_bytes
-        self._layers: list[_Layer | _Plain] = [_Layer(name) for name in _codings(encoding)] or [_Plain()]
-        self._passed = [0] * len(self._layers)
+        self._layers = [_Layer(name) for name in _codings(encoding)]
+        self._passed = [0] * max(len(self._layers), 1)
         self._taken = 0
 
     @property
     def complete(self) -> bool:
         """Whether nothing is missing: no coded stream has begun that has not ended."""
-        return self._layers[-1].over or all(layer.complete for layer in self._layers)
+        return not self._layers or self._layers[-1].over or all(layer.complete for layer in self._layers)
 
     def feed(self, data: bytes) -> Iterator[bytes]:
         """Take bytes of the body and decode them as the pieces are asked for, each of at most 16 KiB, some empty.
@@ -60,6 +60,8 @@ class Inflater:
         """
         self._taken += len(data)
         pieces = _windows(data, PIECE)
+        if not self._layers:
+            return pieces if self._max_bytes is None else self._metered(0, pieces)
         for depth, layer in enumerate(self._layers):
             pieces = self._metered(depth, layer.decode(pieces))
         return pieces
@@ -74,15 +76,6 @@ class Inflater:
                     f"the body is longer than {MAX_RATIO} times the {self._taken} bytes that came"
                 )
             yield piece
-
-
-class _Plain:
-    """No coding."""
-
-    complete, over = True, False
-
-    def decode(self, pieces: Iterator[bytes]) -> Iterator[bytes]:
-        return pieces
 
 
 class _Layer:
@@ -150,7 +143,9 @@ class _Layer:
 
 def _codings(encoding: str | None) -> list[str]:
     """The codings to undo, the last one applied first."""
-    names = [name.strip().lower() for name in (encoding or "").split(",")]
+    if not encoding:
+        return []
+    names = [name.strip().lower() for name in encoding.split(",")]
     names = [name for name in names if name not in ("", "identity")]
     unknown = [name for name in names if name not in _CODINGS]
     if unknown or len(names) > MAX_CODINGS:

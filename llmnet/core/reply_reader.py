@@ -175,10 +175,11 @@ class ReplyReader:
             raise AttemptError(Outcome(error)) from error
 
     def _take(self, events: list[ServerSentEvent], chunks: list[StreamChunk]) -> None:
+        parse_event, draft = self.form.parse_event, self.draft
         for event in apart(events):
-            if self.draft.done:
+            if draft.done:
                 return
-            chunk = self.form.parse_event(event, self.draft)
+            chunk = parse_event(event, draft)
             if chunk is not None:
                 self._shown = True
                 chunks.append(chunk)

@@ -14,11 +14,12 @@ from llmnet.core.http import Request
 from llmnet.core.request import ChatRequest
 from llmnet.core.sse import ServerSentEvent
 from llmnet.providers.anthropic_params import parameters
-from llmnet.providers.anthropic_reply import TEXT_DELTAS, Added, Reply, blocks_in, delta_type, sendable
+from llmnet.providers.anthropic_reply import TEXT_DELTAS, TEXTS, Added, Reply, blocks_in, delta_type, sendable
 from llmnet.providers.anthropic_request import conversation
 from llmnet.providers.form import Form
 from llmnet.providers.reading import Paths, dict_of, models_in, text_of, usage_of
 from llmnet.providers.services import MESSAGES
+from llmnet.providers.text_events import MessagesText, reader
 from llmnet.providers.writing import params_of, with_items
 
 VERSION = "2023-06-01"
@@ -45,6 +46,7 @@ USAGE: Paths = {
 # Anthropic counts input that it reads from the cache and writes to it apart.
 _INPUT = ("input_tokens", "cache_creation_input_tokens", "cache_read_input_tokens")
 _COUNTED = {place[0] for places in USAGE.values() for place in places}
+_text_event = reader(MessagesText)
 
 
 class Messages(Form):
@@ -80,6 +82,14 @@ class Messages(Form):
         draft.spoken = body.get("content") == [] or any(blocks)
         self.check(payload, draft, "content blocks")
         return draft.add(**added, **finish_of(body), raw=payload)
+
+    def read_text(self, data: str, draft: Draft) -> StreamChunk | None:
+        """The text of a block, or its thinking."""
+        event = _text_event(data)
+        if event is None or not event.delta.get(TEXTS.get(event.delta.get("type", ""), "")):
+            return None
+        added = draft.own(Reply).grow(event.index, event.delta)
+        return draft.text(added.get("content", ""), added.get("reasoning", ""), data)
 
     def read_event(self, payload: dict[str, Any], event: ServerSentEvent, draft: Draft) -> StreamChunk | None:
         """One event of a stream; pings and unknown types give no chunk."""

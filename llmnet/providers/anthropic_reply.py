@@ -228,3 +228,5 @@ _DELTAS: dict[str, Callable[[Block, dict[str, Any]], Added]] = {
 _TYPES = {"text": "text_delta", "thinking": "thinking_delta", "partial_json": "input_json_delta"}
 # Deltas of which only their text is kept.
 TEXT_DELTAS = tuple(_TYPES.values())
+# The field of a delta that has text to show, by its type.
+TEXTS = {"text_delta": "text", "thinking_delta": "thinking"}

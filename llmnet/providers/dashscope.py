@@ -16,9 +16,10 @@ from llmnet.providers import openai_chat_reply as reply
 from llmnet.providers.dashscope_request import native_messages, parameters
 from llmnet.providers.error_bodies import has_code
 from llmnet.providers.form import Form
-from llmnet.providers.increments import increment_of
+from llmnet.providers.increments import Increments, increment_of
 from llmnet.providers.openai_chat_reply import Object
 from llmnet.providers.reading import LARGEST, Paths, dict_of, embeddings_of, items_of, joined, models_in, usage_of
+from llmnet.providers.text_events import NativeText, reader
 from llmnet.providers.tool_calls import RepeatedCalls, complete_calls
 from llmnet.providers.tool_rows import rows_of
 from llmnet.providers.writing import REFUSED, Rule, set_params, translated
@@ -44,6 +45,7 @@ def _floats(encoding: Any) -> dict[str, Any]:
 
 
 EMBED_RULES: dict[str, Rule] = {"dimensions": "dimension", "encoding_format": _floats, "user": REFUSED}
+_text_event = reader(NativeText)
 
 
 class Native(Form):
@@ -68,6 +70,18 @@ class Native(Form):
             chunk = self._read(payload, reply.choice_in(output.get("choices")), draft, complete=True)
         self.check(payload, draft, "output")
         return chunk
+
+    def read_text(self, data: str, draft: Draft) -> StreamChunk | None:
+        """The text or reasoning of a stream that is known to send what is new."""
+        event = _text_event(data)
+        if event is None or draft.own(Increments).repeats is not False:
+            return None
+        message = event.output.choices[0].message
+        if not (message.content or message.reasoning_content):
+            return None
+        _name(draft, event.request_id, event.output.model_name)
+        usage = usage_of(event.usage, NATIVE_USAGE)
+        return draft.text(message.content, message.reasoning_content or "", data, usage)
 
     def read_event(self, payload: dict[str, Any], event: ServerSentEvent, draft: Draft) -> StreamChunk | None:
         """One frame of a stream: the first choice counts, others only where it never comes."""
@@ -135,11 +149,16 @@ class Native(Form):
 
 def _note(draft: Draft, payload: Object, output: Object, message: Object) -> None:
     """Note id and model of a reply, and whether a deep-research stream has ended or may end here."""
-    draft.name(id=payload.get("request_id"), model=output.get("model_name") or draft.model or draft.asked)
-    draft.request_id = draft.id or None
+    _name(draft, payload.get("request_id"), output.get("model_name"))
     draft.done = any(output.get(name) in (True, "true") for name in _ENDED)
     # No recording of these models has an end frame; the status of the answer shows that it is complete.
     draft.may_end = draft.may_end or (message.get("phase") == "answer" and message.get("status") == "finished")
+
+
+def _name(draft: Draft, request_id: object, model: object) -> None:
+    if not (draft.id and draft.model):
+        draft.name(id=request_id, model=model or draft.asked)
+        draft.request_id = draft.id or None
 
 
 def message_of(output: Object, choice: Object) -> Object:

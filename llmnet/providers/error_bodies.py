@@ -75,6 +75,8 @@ def looks_failed(payload: Any) -> bool:
 
 def is_no_error(value: Any) -> bool:
     """Whether the value of an error field means that there is no error, as in `{"code": 0, "message": "success"}`."""
+    if value is None:
+        return True
     if isinstance(value, dict | list):
         return all(map(is_no_error, value.values() if isinstance(value, dict) else value))
     text = str(value or "").strip().lower()
@@ -174,8 +176,10 @@ def _wrapped(body: dict[str, Any]) -> Any:
     """The value of the field that holds the error: `error`, MiniMax's or Groq's."""
     if not is_no_error(body.get("error")):
         return body["error"]
-    base = dict_of(body.get("base_resp"))
-    return base if has_code(base) else dict_of(body.get("x_groq")).get("error")
+    base, groq = body.get("base_resp"), body.get("x_groq")
+    if isinstance(base, dict) and has_code(base):
+        return base
+    return groq.get("error") if isinstance(groq, dict) else None
 
 
 def _error_in(body: dict[str, Any]) -> dict[str, Any]:

@@ -134,10 +134,19 @@ class Form:
 
     def parse_event(self, event: ServerSentEvent, draft: Draft) -> StreamChunk | None:
         """Read one event: `[DONE]` ends the stream, an error is raised, a heartbeat gives no chunk."""
-        data = event.data.strip()
         for line in event.comments:
             if line.startswith("{"):
                 self._note_unread(readable(line), draft)
+        if event.event != "error" and (chunk := self.read_text(event.data, draft)) is not None:
+            return chunk
+        return self._parse_event(event, draft)
+
+    def read_text(self, data: str, draft: Draft) -> StreamChunk | None:
+        """Read an event of a stream that is a piece of text alone; `None`, and nothing has changed, for any other."""
+        return None
+
+    def _parse_event(self, event: ServerSentEvent, draft: Draft) -> StreamChunk | None:
+        data = event.data.strip()
         if not data:
             return None
         if data.removeprefix('"').startswith("[DONE]"):  # some servers write it as JSON

@@ -7,17 +7,15 @@ class Scan:
     """A scan of a JSON text that grows: whether its brackets are closed.
 
     Attributes:
-        seen: characters scanned so far.
         ended: whether the text is complete, so that nothing can be appended to it.
     """
 
     def __init__(self) -> None:
-        self.seen, self._depth = 0, 0
+        self._depth = 0
         self._in_string = self._escapes = self.ended = False
 
     def feed(self, text: str) -> None:
         """Scan the next piece."""
-        self.seen += len(text)
         piece = "\\" + text if self._escapes else text
         self._escapes = False
         if piece.strip():

@@ -17,6 +17,7 @@ from llmnet.providers.increments import Increments, increment_of
 from llmnet.providers.openai_chat_reply import Object
 from llmnet.providers.reading import dict_of, joined, remainder
 from llmnet.providers.reply_extras import collect, outgoing, with_extras
+from llmnet.providers.text_events import ChatText, reader
 from llmnet.providers.tool_calls import Calls, RepeatedCalls, complete_calls
 from llmnet.providers.tool_rows import rows_of
 from llmnet.providers.writing import Rule, is_neutral, params_of, translated, without_usage
@@ -24,6 +25,7 @@ from llmnet.providers.writing import Rule, is_neutral, params_of, translated, wi
 # Hosts that refuse a history without its reasoning, whatever provider names them (docs/vendors.md, Services).
 _WANT_REASONING = (".deepseek.com", ".moonshot.ai", ".moonshot.cn")
 _DEPLOYMENT = re.compile(r"/deployments/[^/?]*")
+_text_event = reader(ChatText)
 # In `Draft.extra`: whether a delta has come with anything but a role.
 _FILLED = "filled"
 
@@ -75,19 +77,30 @@ class ChatCompletions(Form):
         choice = reply.choice_in(body.get("choices"))
         message = reply.message_in(choice)
         texts = reply.texts_in(message, collect(message, draft, complete=True))
-        chunk = self._add(body, choice, message, texts | {"tools": complete_calls(message, draft)}, draft)
+        fields = texts | {"tools": complete_calls(message, draft), "finish": reply.finish_of(choice)}
+        chunk = self._add(body, choice, message, fields, draft)
         self.check(payload, draft, "choices")
         return chunk
 
+    def read_text(self, data: str, draft: Draft) -> StreamChunk | None:
+        """The text or reasoning of choice 0."""
+        event = _text_event(data)
+        if event is None:
+            return None
+        delta = event.choices[0].delta
+        content, reasoning = delta.content or "", delta.reasoning_content or delta.reasoning or ""
+        if not (content or reasoning):
+            return None
+        if not draft.extra.get(_FILLED):
+            draft.own(reply.Choices).found()
+            draft.extra[_FILLED] = True
+        if not (draft.id and draft.model):
+            draft.name(id=event.id, model=event.model)
+        return draft.text(content, reasoning, data)
+
     def read_event(self, payload: dict[str, Any], event: ServerSentEvent, draft: Draft) -> StreamChunk | None:
         """One chunk of a stream: choice 0 counts, others only where it never comes."""
-        choices = draft.own(reply.Choices)
-        if text := reply.text_only(payload):
-            choices.found()
-            draft.extra[_FILLED] = True
-            draft.name(id=payload.get("id"), model=payload.get("model"))
-            return draft.add(**text, raw=payload)
-        choice = choices.pick(payload, payload.get("choices"))
+        choice = draft.own(reply.Choices).pick(payload, payload.get("choices"))
         if choice is None:
             draft.keep(event.data)
             draft.begun = True
@@ -108,25 +121,29 @@ class ChatCompletions(Form):
 
     def _read(self, payload: Object, choice: Object, draft: Draft) -> StreamChunk | None:
         """Read the delta of a chunk; a `message` in its place may be an increment or all of the text so far."""
-        delta, message = reply.message_at(choice, "delta"), reply.message_at(choice, "message")
-        finish, filled = reply.finish_of(choice), reply.is_filled(delta)
-        if not filled and (reply.is_filled(message) or (finish and Increments in draft.extra)):
-            return self._add(payload, choice, message, _frame(message, draft, finish), draft)
-        delta = delta if filled else reply.message_in(choice, ())
+        delta, finish = reply.message_at(choice, "delta"), reply.finish_of(choice)
+        filled = reply.is_filled(delta)
+        if not filled:
+            message = reply.message_at(choice, "message")
+            if reply.is_filled(message) or (finish and Increments in draft.extra):
+                frame = _frame(message, draft, finish)
+                return self._add(payload, choice, message, frame | {"finish": finish}, draft)
+            delta = reply.message_in(choice, ())
         texts = reply.texts_in(delta, collect(delta, draft, complete=False))
-        calls = draft.own(Calls, draft).take(rows_of(delta))
-        draft.extra[_FILLED] = draft.extra.get(_FILLED) or reply.is_filled(delta)
-        return self._add(payload, choice, delta, texts | {"taken": calls}, draft)
+        rows = rows_of(delta)
+        calls = draft.own(Calls, draft).take(rows) if rows else ()
+        draft.extra[_FILLED] = draft.extra.get(_FILLED) or filled or reply.is_filled(delta)
+        return self._add(payload, choice, delta, texts | {"taken": calls, "finish": finish}, draft)
 
     def _add(
         self, payload: Object, choice: Object, message: Object, fields: Object, draft: Draft
     ) -> StreamChunk | None:
-        finish = reply.finish_of(choice)
+        finish = fields["finish"]
         draft.name(id=payload.get("id"), model=payload.get("model"))
         draft.may_end = draft.may_end or finish is not None or choice.get("is_end") is True
         draft.spoken = draft.spoken or reply.has_place(choice, finish)
         usage = reply.usage_in(payload, choice)
-        chunk = draft.add(**fields, finish=finish, usage=usage, raw=payload, unseen=reply.has_media(message))
+        chunk = draft.add(**fields, usage=usage, raw=payload, unseen=reply.has_media(message))
         if (failure := reply.failure_in(choice)) is not None:
             raise self.parse_error(200, {}, failure)
         return chunk

@@ -5,7 +5,7 @@ from typing import Any
 
 from llmnet.core.chat import FinishReason, Usage
 from llmnet.providers.error_bodies import is_no_error
-from llmnet.providers.reading import CHAT_USAGE, dict_of, dicts_of, text_of, usage_of
+from llmnet.providers.reading import CHAT_USAGE, dicts_of, text_of, usage_of
 
 Object = dict[str, Any]
 
@@ -27,17 +27,16 @@ _NO_FINISH = ("", "null")
 # Finish reasons that explain an empty reply.
 _EXPLAINS_EMPTY = (FinishReason.LENGTH, FinishReason.CONTENT_FILTER, FinishReason.ERROR)
 
-# The fields of an ordinary chunk's choice, and what the one field of its delta adds to the draft.
-_ORDINARY = {"index", "delta", "finish_reason", "logprobs", "content_filter_results", "native_finish_reason"}
-_ORDINARY_TEXT = {"content": "content", "reasoning_content": "reasoning", "reasoning": "reasoning"}
-
 Finish = tuple[FinishReason, str]
 
 
 def choice_in(choices: Any) -> Object:
     """The choice of a complete reply: the first that is not empty, by preference one without an index or with 0."""
-    rows = sorted(dicts_of(choices), key=lambda row: bool(row.get("index")))
-    return next((row for row in rows if is_filled(message_in(row))), rows[0] if rows else {})
+    rows = dicts_of(choices)
+    if len(rows) < 2:
+        return rows[0] if rows else {}
+    rows.sort(key=lambda row: bool(row.get("index")))
+    return next((row for row in rows if is_filled(message_in(row))), rows[0])
 
 
 class Choices:
@@ -73,45 +72,57 @@ class Choices:
 
 def message_in(choice: Object, fields: Iterable[str] = ("message", "delta")) -> Object:
     """The message of a choice: the first of some fields that is filled, or the choice itself, as in old APIs."""
-    found = (message_at(choice, field) for field in fields)
-    return next((message for message in found if is_filled(message)), None) or {
-        "content": choice.get("text") or choice.get("content"),
-        **{name: choice[name] for name in (*_REASONING, "tool_calls") if choice.get(name)},
-    }
+    for field in fields:
+        if is_filled(message := message_at(choice, field)):
+            return message
+    more = {name: choice[name] for name in (*_REASONING, "tool_calls") if choice.get(name)}
+    return {"content": choice.get("text") or choice.get("content"), **more}
 
 
 def message_at(choice: Object, field: str) -> Object:
     """The message in one field of a choice; a string is the content of a message."""
     message = choice.get(field)
-    return {"content": message} if isinstance(message, str) else dict_of(message)
+    if isinstance(message, dict):
+        return message
+    return {"content": message} if isinstance(message, str) else {}
 
 
 def is_filled(message: Object) -> bool:
     """Whether a message or delta has anything but its role."""
-    return any(value for name, value in message.items() if name != "role")
+    for name, value in message.items():  # noqa: SIM110 - `any` costs more than three times as much
+        if value and name != "role":
+            return True
+    return False
 
 
 def has_place(choice: Object, finish: Finish | None) -> bool:
     """Whether a choice has a field for the model's output, even an empty one, or a reason for having no output."""
     if isinstance(choice.get("text"), str) or (finish and finish[0] in _EXPLAINS_EMPTY):
         return True
-    found = [choice[field] for field in ("message", "delta") if isinstance(choice.get(field), dict | str)]
-    if finish is not None:
-        return bool(found)
-    return any(isinstance(one, str) or any(one[name] is not None for name in one.keys() - {"role"}) for one in found)
+    for place in (choice.get("message"), choice.get("delta")):
+        if isinstance(place, str) or (isinstance(place, dict) and (finish is not None or _has_field(place))):
+            return True
+    return False
+
+
+def _has_field(message: Object) -> bool:
+    return any(value is not None for name, value in message.items() if name != "role")
 
 
 def texts_in(message: Object, details: str) -> Object:
     """Text, reasoning and refusal of a message or delta; `details` is the text of its reasoning details."""
     content, thought = content_of(message.get("content"))
-    reasoning = next((text for name in _REASONING if (text := nested_text(message.get(name)))), "")
+    reasoning = ""
+    for name in _REASONING:
+        if (value := message.get(name)) and (reasoning := nested_text(value)):
+            break
     return {"content": content, "reasoning": reasoning or details or thought, "refusal": refusal_of(message)}
 
 
 def content_of(content: Any) -> tuple[str, str]:
     """Text and reasoning of a content that is a string, a part, a list of parts or nothing."""
     if not isinstance(content, list | dict):
-        return text_of(content), ""
+        return content if isinstance(content, str) else "", ""
     parts = content if isinstance(content, list) else [content]
     texts = [(nested_text(part), _is_reasoning(part)) for part in parts]
     return "".join(text for text, thought in texts if not thought), "".join(text for text, thought in texts if thought)
@@ -127,23 +138,22 @@ def nested_text(value: Any) -> str:
         return "".join(map(nested_text, value))
     if isinstance(value, dict):
         return next((text for name in _TEXT_FIELDS if (text := nested_text(value.get(name)))), "")
-    return text_of(value)
+    return value if isinstance(value, str) else ""
 
 
 def refusal_of(message: Object) -> str:
     """The text of a refusal, which some services put into a part of the content."""
-    return text_of(message.get("refusal")) or "".join(
-        text_of(part.get("refusal")) for part in dicts_of(message.get("content"))
-    )
+    refusal, content = message.get("refusal"), message.get("content")
+    if isinstance(refusal, str) and refusal:
+        return refusal
+    return "".join(text_of(part.get("refusal")) for part in dicts_of(content)) if isinstance(content, list) else ""
 
 
 def finish_of(choice: Object) -> Finish | None:
     """Why a choice ended; null, an absent key, `""` and the string `"null"` mean that it has not."""
     native = _reason_in(choice.get("finish_reason"))
     if native in _NO_FINISH:
-        inner = (dict_of(choice.get(field)) for field in ("delta", "message"))
-        elsewhere = [message["finish_reason"] for message in inner if "finish_reason" in message]
-        native = _reason_in(elsewhere[0] if elsewhere else choice.get("finish_details"))
+        native = _reason_in(_finish_elsewhere(choice))
     if native in _NO_FINISH:
         return None
     flag = choice.get("flag")
@@ -151,47 +161,47 @@ def finish_of(choice: Object) -> Finish | None:
     return FinishReason.CONTENT_FILTER if unsafe else FINISH.get(native.lower(), FinishReason.OTHER), native
 
 
+def _finish_elsewhere(choice: Object) -> Any:
+    for field in ("delta", "message"):
+        inner = choice.get(field)
+        if isinstance(inner, dict) and "finish_reason" in inner:
+            return inner["finish_reason"]
+    return choice.get("finish_details")
+
+
 def _reason_in(value: Any) -> str:
     """A reason that is a text, or the type of an object, as SGLang sends it."""
-    return text_of(value.get("type") if isinstance(value, dict) else value)
+    reason = value.get("type") if isinstance(value, dict) else value
+    return reason if isinstance(reason, str) else ""
 
 
 def failure_in(choice: Object) -> Any:
     """What failed in a choice, as OpenRouter sends it: next to its finish, or in the message or delta."""
-    places = (choice, dict_of(choice.get("delta")), dict_of(choice.get("message")))
-    return next((place for place in places if not is_no_error(place.get("error"))), None)
+    for place in (choice, choice.get("delta"), choice.get("message")):
+        if isinstance(place, dict) and not is_no_error(place.get("error")):
+            return place
+    return None
 
 
 def usage_in(payload: Object, choice: Object) -> Usage | None:
     """The usage of a reply or chunk: its own, Groq's, or that of a choice, as Moonshot sends it."""
-    places = (
-        payload, dict_of(payload.get("x_groq")), choice, dict_of(choice.get("message")), dict_of(choice.get("delta"))
-    )  # fmt: skip
-    found = [usage for place in places if place.get("usage") and (usage := usage_of(place["usage"], CHAT_USAGE))]
-    return next((usage for usage in found if usage.total_tokens), found[0] if found else None)
-
-
-def text_only(payload: Object) -> Object:
-    """The text or reasoning of a chunk that holds nothing else, as nearly all do: a short cut for speed."""
-    choices = payload.get("choices")
-    if not isinstance(choices, list) or len(choices) != 1 or payload.get("usage") or payload.get("x_groq"):
-        return {}
-    choice = choices[0]
-    delta = choice.get("delta") if isinstance(choice, dict) else None
-    if not isinstance(delta, dict) or not choice.keys() <= _ORDINARY:
-        return {}
-    filled = [name for name, value in delta.items() if value and name != "role"]
-    if choice.get("index") or choice.get("finish_reason") or len(filled) != 1:
-        return {}
-    name, value = filled[0], delta[filled[0]]
-    return {_ORDINARY_TEXT[name]: value} if name in _ORDINARY_TEXT and isinstance(value, str) else {}
+    found = None
+    for place in (payload, payload.get("x_groq"), choice, choice.get("message"), choice.get("delta")):
+        usage = usage_of(place.get("usage"), CHAT_USAGE) if isinstance(place, dict) else None
+        if usage is not None and usage.total_tokens:
+            return usage
+        found = found or usage
+    return found
 
 
 def has_media(message: Object) -> bool:
     """Whether there is audio or an image; the last chunk of an audio only has the time when it expires."""
-    audio, content = dict_of(message.get("audio")), message.get("content")
-    parts = dicts_of(content if isinstance(content, list) else [content])
-    return bool(audio.get("data") or audio.get("transcript") or message.get("images")) or any(map(_is_media, parts))
+    audio, content = message.get("audio"), message.get("content")
+    if message.get("images") or (isinstance(audio, dict) and (audio.get("data") or audio.get("transcript"))):
+        return True
+    if isinstance(content, str | None):
+        return False
+    return any(map(_is_media, dicts_of(content if isinstance(content, list) else [content])))
 
 
 def _is_media(part: Object) -> bool:

@@ -178,25 +178,24 @@ def usage_of(payload: Any, paths: Paths) -> Usage | None:
     """A usage from a vendor's object; a missing total is the sum where both parts are known."""
     if not isinstance(payload, dict):
         return None
-    found = {name: _number_at(payload, places) for name, places in paths.items()}
-    if found.get("total_tokens") is None:
-        parts = (found.get("input_tokens"), found.get("output_tokens"))
-        found["total_tokens"] = None if None in parts else sum(part or 0 for part in parts)
-    return Usage(**found) if any(value is not None for value in found.values()) else None
+    found: dict[str, int] = {}
+    for name, places in paths.items():
+        for place in places:
+            value: Any = payload
+            for key in place:
+                value = value.get(key) if isinstance(value, dict) else None
+            if value is None:
+                continue
+            number = value if type(value) is int else _as_integer(value)
+            if number is not None and -LARGEST <= number <= LARGEST:
+                found[name] = number
+                break
+    if "total_tokens" not in found and "input_tokens" in found and "output_tokens" in found:
+        found["total_tokens"] = found["input_tokens"] + found["output_tokens"]
+    return Usage(**found) if found else None
 
 
-def _number_at(payload: Any, places: Iterable[tuple[str, ...]]) -> int | None:
-    for place in places:
-        value = payload
-        for name in place:
-            value = dict_of(value).get(name)
-        number = _as_integer(value)
-        if isinstance(number, int) and not isinstance(number, bool) and abs(number) <= LARGEST:
-            return number
-    return None
-
-
-def _as_integer(value: Any) -> Any:
-    """An integer that was written as text or as a float; anything else as it is."""
+def _as_integer(value: Any) -> int | None:
+    """An integer that was written as text or as a float; `None` for anything else."""
     digits = isinstance(value, str) and value.isascii() and value.isdigit() and len(value) <= 16
-    return int(value) if digits or (isinstance(value, float) and value.is_integer()) else value
+    return int(value) if digits or (isinstance(value, float) and value.is_integer()) else None

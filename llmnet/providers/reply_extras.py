@@ -16,6 +16,7 @@ from llmnet.providers.writing import VENDOR, without_empty
 FORM = "chat-completions"
 _LISTS = ("reasoning_details", "thinking_blocks")
 _OBJECTS = ("extra_content", "provider_specific_fields")
+_NAMES = (*_LISTS, *_OBJECTS)
 # Texts of an item that come in pieces.
 _GROWING = ("text", "summary", "thinking")
 
@@ -54,7 +55,7 @@ class Extras:
 
 def collect(message: Mapping[str, Any], draft: Draft, *, complete: bool) -> str:
     """Keep the extras of a message or delta; returns the reasoning in them."""
-    if not any(message.get(name) for name in (*_LISTS, *_OBJECTS)):
+    if message.keys().isdisjoint(_NAMES):
         return ""
     extras = draft.own(Extras)
     for name in _OBJECTS:
@@ -88,6 +89,8 @@ def _continues(last: Mapping[str, Any], texts: Mapping[str, Text], item: Mapping
 
 def with_extras(message: dict[str, Any], provider: str, draft: Draft) -> dict[str, Any]:
     """The message with the extras that its service wants back."""
+    if not draft.tools and Extras not in draft.extra:
+        return message
     tools = [draft.tools[index] for index in sorted(draft.tools)]
     calls = [{"at": at, "id": tool.id, "beside": tool.beside} for at, tool in enumerate(tools) if tool.beside]
     fields = draft.own(Extras).fields()

@@ -17,6 +17,7 @@ from llmnet.providers.openai_chat_reply import nested_text
 from llmnet.providers.reading import CHAT_USAGE, dict_of, dicts_of, text_of, usage_of
 from llmnet.providers.responses_reply import Output, texts_beyond, texts_in
 from llmnet.providers.responses_request import FORM, RULES, input_items, sendable
+from llmnet.providers.text_events import ResponsesText, reader
 from llmnet.providers.tool_rows import arguments_text
 from llmnet.providers.writing import params_of, translated, with_items
 
@@ -40,6 +41,7 @@ FINISH = {
     **dict.fromkeys(("max_output_tokens", "max_messages"), FinishReason.LENGTH),
     "content_filter": FinishReason.CONTENT_FILTER,
 }
+_text_event = reader(ResponsesText)
 
 
 class Responses(Form):
@@ -71,6 +73,14 @@ class Responses(Form):
         chunk = self._finish(body, draft, body) if has_output else None
         self.check(payload, draft, "output")
         return chunk
+
+    def read_text(self, data: str, draft: Draft) -> StreamChunk | None:
+        """A piece of the same text as the piece before."""
+        event = _text_event(data)
+        if event is None or not event.delta:
+            return None
+        place = ("text", event.item_id, event.output_index, event.content_index, None)
+        return draft.text(event.delta, "", data) if draft.own(Output, draft).is_latest(place) else None
 
     def read_event(self, payload: dict[str, Any], event: ServerSentEvent, draft: Draft) -> StreamChunk | None:
         """One event; those without output only carry the reply's id and model."""

@@ -70,10 +70,14 @@ class Output:
         self._begun_parts += 1
         self._place = ()
 
+    def is_latest(self, place: tuple[Any, ...]) -> bool:
+        """Whether the latest piece of a text had this kind and place; another one there adds its text alone."""
+        return place == self._place
+
     def text(self, payload: Object, field: str, kind: str, piece: str, *, complete: bool) -> Object:
         """What a piece of a text adds; a complete text only where no piece of it came before."""
         place = (kind, *map(payload.get, _PLACE))
-        if place == self._place and field != "reasoning" and not complete:
+        if self.is_latest(place) and field != "reasoning" and not complete:
             return {field: piece}
         self._place = place
         number = self.number(payload)

@@ -30,7 +30,7 @@ class Calls:
         self._ids: dict[str, int] = {}
         self.places: dict[Hashable, int] = {}
         self._shared: set[Hashable] = set()  # places that several calls were sent under
-        self._scans: dict[int, tuple[Text, Scan]] = {}
+        self._scans: dict[int, tuple[Text, Scan, int]] = {}
         self._name_repeated: set[int] = set()  # complete calls whose name came again, still without arguments
 
     def take(self, rows: Sequence[Row]) -> list[ToolCallDelta]:
@@ -112,11 +112,11 @@ class Calls:
         tool = self._tools.get(at)
         if tool is None:
             return False
-        text, scan = self._scans.get(at, (None, None))
+        text, scan, scanned = self._scans.get(at, (None, None, 0))
         if scan is None or text is not tool.arguments:
-            scan = Scan()
-            self._scans[at] = (tool.arguments, scan)
-        scan.feed(tool.arguments.since(scan.seen))
+            scan, scanned = Scan(), 0
+        scan.feed(tool.arguments.since(scanned))
+        self._scans[at] = (tool.arguments, scan, tool.arguments.position)
         return scan.ended
 
     def _is_another(self, at: int, call_id: str, name: str, arguments: str, places: Places) -> bool:
@@ -150,8 +150,9 @@ class Calls:
     def _free_number(self, places: Places) -> int:
         """A number for a new call: its index, if no other call has that."""
         index = next((place for place in places if isinstance(place, int) and place >= 0), None)
-        taken = self._numbers | self._tools.keys()
-        return max(taken, default=-1) + 1 if index is None or index in taken else index
+        if index is not None and index not in self._numbers and index not in self._tools:
+            return index
+        return max(max(self._numbers, default=-1), max(self._tools, default=-1)) + 1
 
 
 class RepeatedCalls(Calls):
@@ -171,12 +172,17 @@ class RepeatedCalls(Calls):
 
 def complete_calls(message: Row, draft: Draft) -> list[ToolCallDelta]:
     """The calls of a complete reply, numbered by their order in the list, whatever their ids and indexes."""
-    rows = [row for row in rows_of(message) if any(parts_of(row))]
-    check_count(len(rows), MAX_CALLS, "tool calls")
-    for number, row in enumerate(rows):
+    rows = rows_of(message)
+    if not rows:
+        return []
+    found = [(row, parts) for row in rows if any(parts := parts_of(row))]
+    check_count(len(found), MAX_CALLS, "tool calls")
+    for number, (row, _) in enumerate(found):
         note(row, draft.tools.setdefault(number, ToolDraft()), draft)
-    parts = [parts_of(row) for row in rows]
-    return [ToolCallDelta(index=i, id=part[0], name=part[1], arguments=part[2]) for i, part in enumerate(parts)]
+    return [
+        ToolCallDelta(index=number, id=call_id, name=name, arguments=arguments)
+        for number, (_, (call_id, name, arguments)) in enumerate(found)
+    ]
 
 
 def new_name(known: str, piece: str) -> str:

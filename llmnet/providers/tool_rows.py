@@ -25,6 +25,8 @@ def rows_of(message: Row) -> list[Row]:
     calls = readable(calls) if isinstance(calls, str) else calls
     if not calls and isinstance(legacy, dict):
         return [{"index": 0, "function": legacy}]
+    if not calls:
+        return []
     return [calls] if isinstance(calls, dict) else dicts_of(calls)
 
 
@@ -32,8 +34,9 @@ def parts_of(row: Row) -> Parts:
     """Id, name and arguments of a row; some servers leave out the object around name and arguments."""
     body = row.get("function") or row.get("custom")
     body = body if isinstance(body, dict) else row
-    values = (body.get(name) for name in ("arguments", "input", "parameters"))
-    arguments = next((value for value in values if value is not None), None)
+    arguments = body.get("arguments")
+    if arguments is None:
+        arguments = body.get("parameters") if body.get("input") is None else body["input"]
     return label_of(row.get("id")), text_of(body.get("name")), arguments_text(arguments)
 
 

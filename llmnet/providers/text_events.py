@@ -1,0 +1,120 @@
+"""Events that say a piece of text and nothing else, as nearly all of a stream do, each read in one step.
+
+A type here admits such an event and no other: what has any further field, or a field of another type, is not decoded
+and goes by the general rules of its form. The fields listed beside the text mean nothing to those rules.
+"""
+
+from collections.abc import Callable
+from typing import Annotated, Literal, TypeVar
+
+import msgspec
+
+T = TypeVar("T")
+
+# A longer text may hold more values than are ever decoded; the types alone bound how deep they are nested.
+LONGEST = 64 * 1024
+
+_Empty = Annotated[list[None], msgspec.Meta(max_length=0)] | None
+_NoText = Literal[""] | None
+
+
+class _Fields(msgspec.Struct, forbid_unknown_fields=True, gc=False):
+    """An object of an event that has no other fields than these."""
+
+
+class _ChatDelta(_Fields):
+    content: str | None = None
+    reasoning_content: str | None = None
+    reasoning: str | None = None
+    role: str | None = None
+    refusal: _NoText = None
+    tool_calls: _Empty = None
+    function_call: None = None
+    audio: None = None
+
+
+class _ChatChoice(_Fields):
+    delta: _ChatDelta
+    index: Literal[0] | None = None
+    finish_reason: _NoText = None
+    native_finish_reason: _NoText = None
+    logprobs: None = None
+    content_filter_results: dict[str, dict[str, bool | str]] | None = None
+
+
+class ChatText(_Fields):
+    """A text of the chat form."""
+
+    choices: tuple[_ChatChoice]
+    id: str | None = None
+    model: str | None = None
+    object: Literal["chat.completion.chunk", "chat.completion", ""] | None = None
+    created: int | float | None = None
+    system_fingerprint: str | None = None
+    service_tier: str | None = None
+    usage: None = None
+    obfuscation: str | None = None
+    provider: str | None = None
+    p: str | None = None
+
+
+class ResponsesText(_Fields):
+    """A text of the Responses form."""
+
+    type: Literal["response.output_text.delta"]
+    delta: str
+    item_id: str | None = None
+    output_index: int | None = None
+    content_index: int | None = None
+    sequence_number: int | None = None
+    logprobs: _Empty = None
+    obfuscation: str | None = None
+
+
+class MessagesText(_Fields):
+    """A text of the Messages form, or its thinking."""
+
+    type: Literal["content_block_delta"]
+    index: int
+    delta: dict[str, str]
+
+
+class _NativeMessage(_Fields):
+    content: str = ""
+    reasoning_content: str | None = None
+    role: str | None = None
+    tool_calls: _Empty = None
+
+
+class _NativeChoice(_Fields):
+    message: _NativeMessage
+    finish_reason: Literal["null", ""] | None = None
+    index: Literal[0] | None = None
+
+
+class _NativeOutput(_Fields):
+    choices: tuple[_NativeChoice]
+    model_name: str | None = None
+
+
+class NativeText(_Fields):
+    """A text of DashScope's native form, which has the counts so far in each event."""
+
+    output: _NativeOutput
+    usage: dict[str, int | dict[str, int | None] | None] | None = None
+    request_id: str | None = None
+
+
+def reader(kind: type[T]) -> Callable[[str], T | None]:
+    """What reads the data of an event: as this type, or `None` where it says anything else."""
+    decode = msgspec.json.Decoder(kind).decode
+
+    def read(data: str) -> T | None:
+        if len(data) > LONGEST:
+            return None
+        try:
+            return decode(data)
+        except (msgspec.DecodeError, UnicodeError):
+            return None
+
+    return read

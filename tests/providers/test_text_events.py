@@ -1,0 +1,225 @@
+"""An event that is a piece of text alone is read in one step: with the same result as by the general rules."""
+
+import copy
+import json
+import pickle
+
+import msgspec
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from support.replies import form
+
+from llmnet.core.chat import StreamChunk
+from llmnet.core.draft import Draft
+from llmnet.core.errors import LLMNetError
+from llmnet.core.sse import ServerSentEvent
+from llmnet.providers.text_events import LONGEST
+
+CHAT = {"id": "c", "object": "chat.completion.chunk", "created": 1, "model": "m", "usage": None, "service_tier": "x"}
+PLACE = {"item_id": "i", "output_index": 0, "content_index": 0}
+# By form: what comes before, an ordinary piece of text, and another one.
+STREAMS = {
+    "chat-completions": (
+        [],
+        {**CHAT, "choices": [{"index": 0, "delta": {"content": "a"}, "logprobs": None, "finish_reason": None}]},
+        {**CHAT, "choices": [{"index": 0, "delta": {"reasoning_content": "b", "role": "assistant"}}]},
+    ),
+    "responses": (
+        [
+            {"type": "response.output_item.added", "output_index": 0, "item": {"id": "i", "type": "message"}},
+            {"type": "response.output_text.delta", **PLACE, "delta": "first"},
+        ],
+        {"type": "response.output_text.delta", **PLACE, "delta": "a", "sequence_number": 4, "logprobs": []},
+        {"type": "response.output_text.delta", **PLACE, "delta": "b", "obfuscation": "x"},
+    ),
+    "messages": (
+        [
+            {"type": "message_start", "message": {"id": "r", "model": "m", "content": []}},
+            {"type": "content_block_start", "index": 0, "content_block": {"type": "text", "text": ""}},
+        ],
+        {"type": "content_block_delta", "index": 0, "delta": {"type": "text_delta", "text": "a"}},
+        {"type": "content_block_delta", "index": 1, "delta": {"type": "thinking_delta", "thinking": "b"}},
+    ),
+    "native": (
+        [
+            {"output": {"choices": [{"message": {"content": text}}]}, "usage": {"input_tokens": 1, "output_tokens": n}}
+            for n, text in enumerate(("x", "y"))
+        ],
+        {
+            "output": {"choices": [{"message": {"content": "a", "role": "assistant"}, "finish_reason": "null"}]},
+            "usage": {"input_tokens": 1, "output_tokens": 2, "total_tokens": 3, "prompt_tokens_details": {}},
+            "request_id": "r",
+        },
+        {"output": {"choices": [{"message": {"content": "", "reasoning_content": "b"}}]}, "request_id": "r"},
+    ),
+}
+FORMS = sorted(STREAMS)
+NAMES = [
+    "audio", "choices", "code", "content", "content_block", "content_filter_results", "delta", "error", "extra",
+    "finish_reason", "function_call", "id", "images", "index", "is_end", "item", "item_id", "logprobs", "message",
+    "model", "msg", "obfuscation", "object", "output", "output_index", "partial_json", "reasoning", "reasoning_content",
+    "reasoning_details", "refusal", "request_id", "role", "status", "summary_index", "text", "thinking", "tool_calls",
+    "type", "usage", "x_groq", "base_resp", "model_name", "phase", "prompt_tokens", "output_tokens", "total_tokens",
+]  # fmt: skip
+# What JSON may hold and `json.dumps` does not write: the text that stands for each.
+RAW = {
+    "@far": "1e400",
+    "@nan": "NaN",
+    "@half": '"\\ud83d"',
+    "@other half": '"\\ude00"',
+    "@deep": "[" * 101 + "]" * 101,
+    "@digits": "9" * 4400,
+    "@big": "1" * 30,
+}
+VALUES = [
+    None, "", "a", "null", "stop", "error", "text_delta", "chat.completion.chunk", 0, 1, 0.0, 1.0, -1, True, False,
+    [], {}, [None], ["a"], [{"text": "a"}], {"a": {"b": True}}, {"message": "no"}, {"content": "z"}, *RAW,
+]  # fmt: skip
+
+
+def places(value, path=()):
+    """The paths to all values within a value."""
+    inner = value.items() if isinstance(value, dict) else enumerate(value) if isinstance(value, list) else ()
+    return [path, *(place for key, one in inner for place in places(one, (*path, key)))]
+
+
+@st.composite
+def altered(draw, event):
+    """The text of an event of which a few fields are set, left out, added, or given twice."""
+    event = copy.deepcopy(event)
+    for _ in range(draw(st.integers(0, 3))):
+        if not event:
+            break
+        *path, last = draw(st.sampled_from(places(event)[1:]))
+        inner = event
+        for key in path:
+            inner = inner[key]
+        what = draw(st.sampled_from(["set", "add", "again", "drop"]))
+        if what == "set" or not isinstance(inner, dict):
+            inner[last] = copy.deepcopy(draw(st.sampled_from(VALUES)))
+        elif what == "drop":
+            del inner[last]
+        else:
+            name = draw(st.sampled_from(NAMES)) if what == "add" else f"@again{last}"
+            inner[name] = copy.deepcopy(draw(st.sampled_from(VALUES)))
+    text = json.dumps(event).replace('"@again', '"')
+    for name, raw in RAW.items():
+        text = text.replace(f'"{name}"', raw)
+    return draw(st.sampled_from([text, text, text, f" {text}\t", f"{text}\u3000", text + "}"]))
+
+
+@st.composite
+def streams(draw, name):
+    before, *ordinary = STREAMS[name]
+    events = [ServerSentEvent(data=json.dumps(event)) for event in before]
+    for _ in range(draw(st.integers(1, 4))):
+        kind = draw(st.sampled_from(["", "", "", "message", "error", "content_block_delta"]))
+        said = draw(st.sampled_from([(), (), ("HTTP_STATUS/200",), ("HTTP_STATUS/429",), ('{"error": "no"}',)]))
+        events.append(ServerSentEvent(kind, draw(altered(draw(st.sampled_from(ordinary)))), comments=said))
+    return events
+
+
+def facts(draft):
+    """What can be compared of a draft."""
+    tools = {number: (tool.whole(), tool.custom, tool.beside) for number, tool in draft.tools.items()}
+    rest = {name: str(value) for name, value in vars(draft).items() if name not in ("extra", "tools")}
+    return {**rest, "tools": tools}
+
+
+def read(own, events):
+    """What comes of a stream: its chunks, the draft, and the reply or the error."""
+    draft, chunks, outcome = Draft("asked"), [], None
+    try:
+        for event in events:
+            if not draft.done:  # what follows a terminal event is never read
+                chunks.append(own.parse_event(event, draft))
+        chunks.append(own.close(draft))
+        outcome = own.message(draft)
+    except LLMNetError as error:
+        outcome = (type(error), str(error))
+    return chunks, facts(draft), outcome
+
+
+def by_general_rules(name):
+    own = form(name)
+    own.read_text = lambda data, draft: None
+    return own
+
+
+@pytest.mark.parametrize("name", FORMS)
+@settings(max_examples=100)
+@given(data=st.data())
+def test_it_says_what_it_says_by_the_general_rules(name, data):
+    events = data.draw(streams(name))
+    assert read(form(name), events) == read(by_general_rules(name), events)
+
+
+@pytest.mark.parametrize("name", FORMS)
+def test_ordinary_pieces_are_read_in_one_step(name):
+    before, *ordinary = STREAMS[name]
+    own, draft = form(name), Draft("asked")
+    for event in before:
+        own.parse_event(ServerSentEvent(data=json.dumps(event)), draft)
+    for event in ordinary:
+        chunk = own.read_text(json.dumps(event), draft)
+        assert chunk.raw == event
+        assert (chunk.content, chunk.reasoning) in [("a", None), ("b", None), ("", "b")]
+
+
+@pytest.mark.parametrize("name", FORMS)
+@pytest.mark.parametrize("data", ["", "{", "[DONE]", '{"a": 1}', "[" * 100_000, '"\ud800"', "1e400"])
+def test_what_is_none_changes_nothing(name, data):
+    draft, untouched = Draft("asked"), Draft("asked")
+    assert form(name).read_text(data, draft) is None
+    assert facts(draft) == facts(untouched)
+
+
+def test_a_very_long_event_is_left_to_the_general_rules():
+    event = {"choices": [{"delta": {"content": "a" * LONGEST}}]}
+    assert form().read_text(json.dumps(event), Draft()) is None
+    assert form().parse_event(ServerSentEvent(data=json.dumps(event)), Draft()).raw == event
+
+
+# -- the chunk, whose `raw` is decoded when it is asked for ---------------------------------------------------------------
+
+EVENT = STREAMS["chat-completions"][1]
+
+
+def fresh():
+    return form().parse_event(ServerSentEvent(data=json.dumps(EVENT)), Draft())
+
+
+def test_raw_is_decoded_once():
+    chunk = fresh()
+    assert chunk.raw == EVENT
+    assert chunk.raw is chunk.raw
+
+
+@pytest.mark.parametrize("again", [copy.copy, copy.deepcopy, lambda c: pickle.loads(pickle.dumps(c))])
+def test_copies_are_equal_whether_their_json_is_decoded_or_not(again):
+    chunk, same = fresh(), again(fresh())
+    assert type(same) is StreamChunk
+    assert same == chunk
+    assert again(chunk) == fresh()
+    assert (same != fresh()) is False
+    assert repr(again(fresh())) == repr(chunk) == repr(StreamChunk(content="a", raw=EVENT))
+
+
+def test_chunks_of_other_events_differ():
+    other = StreamChunk(content="a", raw={**EVENT, "id": "d"})
+    assert fresh() != other
+    assert (fresh() == other) is False
+    assert fresh() != "a"
+    assert fresh() in [other, StreamChunk(content="a", raw=EVENT)]
+
+
+def test_a_changed_copy_has_the_same_json():
+    assert msgspec.structs.replace(fresh(), content="b") == StreamChunk(content="b", raw=EVENT)
+
+
+def test_a_chunk_cannot_be_changed_and_no_list_is_shared():
+    chunk = fresh()
+    with pytest.raises(AttributeError):
+        chunk.raw = None
+    assert chunk.tool_calls is not fresh().tool_calls
