@@ -29,8 +29,14 @@ class _ChatDelta(_Fields):
     role: str | None = None
     refusal: _NoText = None
     tool_calls: _Empty = None
+    annotations: _Empty = None
+    images: _Empty = None
+    reasoning_details: _Empty = None
+    thinking_blocks: _Empty = None
     function_call: None = None
     audio: None = None
+    provider_specific_fields: None = None
+    token_id: int | None = None
 
 
 class _ChatChoice(_Fields):
@@ -38,7 +44,12 @@ class _ChatChoice(_Fields):
     index: Literal[0] | None = None
     finish_reason: _NoText = None
     native_finish_reason: _NoText = None
+    matched_stop: None = None
+    stop_reason: None = None
     logprobs: None = None
+    token_ids: None = None
+    text: str | None = None
+    seed: int | None = None
     content_filter_results: dict[str, dict[str, bool | str]] | None = None
 
 
@@ -53,9 +64,14 @@ class ChatText(_Fields):
     system_fingerprint: str | None = None
     service_tier: str | None = None
     usage: None = None
+    error: None = None
+    x_groq: None = None
     obfuscation: str | None = None
-    provider: str | None = None
     p: str | None = None
+    provider: str | None = None
+    request_id: str | None = None
+    citations: list[str] | None = None
+    prompt_token_ids: None = None
 
 
 class ResponsesText(_Fields):

@@ -59,7 +59,7 @@ NAMES = [
     "audio", "choices", "code", "content", "content_block", "content_filter_results", "delta", "error", "extra",
     "finish_reason", "function_call", "id", "images", "index", "is_end", "item", "item_id", "logprobs", "message",
     "model", "msg", "obfuscation", "object", "output", "output_index", "partial_json", "reasoning", "reasoning_content",
-    "reasoning_details", "refusal", "request_id", "role", "status", "summary_index", "text", "thinking", "tool_calls",
+    "reasoning_details", "annotations", "stop_reason", "token_id", "refusal", "request_id", "role", "status", "summary_index", "text", "thinking", "tool_calls",
     "type", "usage", "x_groq", "base_resp", "model_name", "phase", "prompt_tokens", "output_tokens", "total_tokens",
 ]  # fmt: skip
 # What JSON may hold and `json.dumps` does not write: the text that stands for each.
