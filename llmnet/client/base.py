@@ -128,7 +128,11 @@ class BaseClient:
         bounds = resolve_timeout(timeout, self.config.timeout, stream=stream and not whole, flex=tier == "flex")
         form = self._form()
         gate = (chat.model, str(tier))
-        request = extras.over(form.prepare(chat))
+        try:
+            request = extras.over(form.prepare(chat))
+        except Exception:
+            chat.check_json()
+            raise
         return self._make_call(form, request, bounds, headers=headers, gate=gate, stream=stream, secrets=extras.secrets)
 
     def _model_of(self, model: Any) -> str:

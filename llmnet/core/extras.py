@@ -5,6 +5,7 @@ one that has its name.
 """
 
 import dataclasses
+import json
 from collections.abc import Mapping, MutableMapping
 from typing import Any
 from urllib.parse import unquote_plus, urlencode, urlsplit
@@ -12,7 +13,7 @@ from urllib.parse import unquote_plus, urlencode, urlsplit
 from llmnet.core.credentials import in_query
 from llmnet.core.errors import ConfigurationError
 from llmnet.core.http import Request
-from llmnet.core.json import check_json, decode, encode
+from llmnet.core.json import check_json, encode
 
 
 @dataclasses.dataclass(frozen=True, slots=True, kw_only=True)
@@ -37,7 +38,7 @@ class Extras:
         if self.query:
             request = dataclasses.replace(request, url=self._url(request.url))
         if self.body and request.body is not None:
-            request = dataclasses.replace(request, body=encode({**decode(request.body), **self.body}))
+            request = dataclasses.replace(request, body=encode({**json.loads(request.body), **self.body}))
         return request
 
     def _url(self, url: str) -> str:
@@ -47,13 +48,19 @@ class Extras:
         return parts._replace(query="&".join([*kept, *filter(None, [_written(self.query)])])).geturl()
 
 
+NONE = Extras()
+_NAMES = ("extra_body", "extra_query")
+
+
 def take_extras(params: MutableMapping[str, Any]) -> Extras:
     """Take the extras out of the parameters of a call.
 
     Raises:
         ConfigurationError: one of them cannot be sent.
     """
-    body, query = (_named(params.pop(name, None), name) for name in ("extra_body", "extra_query"))
+    if params.keys().isdisjoint(_NAMES):
+        return NONE
+    body, query = (_named(params.pop(name, None), name) for name in _NAMES)
     check_json(body, "extra_body")
     return Extras(body=body, query={name: _text(value, f"extra_query[{name!r}]") for name, value in query.items()})
 

@@ -66,15 +66,18 @@ class Request:
 
     def with_headers(self, headers: Mapping[str, str | None]) -> "Request":
         """The same request with more headers; they replace those of their name, `None` removes one."""
-        return dataclasses.replace(self, headers=merged(self.headers, headers))
+        return Request(method=self.method, url=self.url, headers=merged(self.headers, headers), body=self.body)
 
 
-def merged(ours: Mapping[str, str], theirs: Mapping[str, str | None] | None) -> dict[str, str]:
+def merged(ours: Mapping[str, str], theirs: Mapping[str, str | None]) -> dict[str, str]:
     """Headers with others laid over them, whatever their case; `None` removes one."""
-    if not theirs:
-        return dict(ours)
-    both = {**ours, **{name.lower(): value for name, value in theirs.items()}}
-    return {name: value for name, value in both.items() if value is not None}
+    both = dict(ours)
+    for name, value in theirs.items():
+        if value is None:
+            both.pop(name.lower(), None)
+        else:
+            both[name.lower()] = value
+    return both
 
 
 class Attempt(msgspec.Struct, frozen=True, kw_only=True):

@@ -13,10 +13,13 @@ import msgspec
 from llmnet.core.errors import ConfigurationError
 
 _decoder = msgspec.json.Decoder()
-_SCALARS = (str, bool, int, type(None))
+_write = json.JSONEncoder(ensure_ascii=False, allow_nan=False, separators=(",", ":")).encode
+_SCALARS = (str, bool, int, float, type(None))
 
 # Deeper than any reply is nested, and far from the depth at which Python's own recursion ends.
 MAX_DEPTH = 100
+# Deeper than anything that is sent is nested.
+MAX_SENT_DEPTH = 200
 # Values in one text, a list or dict counting twice: some 40 MB of objects at most. Each eight bytes of the wire may
 # bring one more: so large a reply is one that was asked for, as a thousand vectors are. Not so for lists and dicts,
 # which the garbage collector goes through again and again while they are made: of those there may never be more.
@@ -77,7 +80,7 @@ def _check(data: bytes | bytearray | str, arrived: int) -> None:
     opened = _opened(data) if len(data) > 2 * MAX_DEPTH else 0
     if 2 * len(data) > MAX_NODES and (opened > MAX_NODES or nodes(data) > MAX_NODES + arrived // BYTES_PER_NODE):
         raise ValueError(f"the JSON holds too many values, up to {nodes(data)} in {len(data)} bytes")
-    if opened > MAX_DEPTH and _is_too_deep(data):
+    if opened > MAX_DEPTH and _is_deeper(data, MAX_DEPTH):
         raise ValueError(_TOO_DEEP)
 
 
@@ -92,14 +95,14 @@ def _opened(data: bytes | bytearray | str) -> int:
     return data.count(b"[") + data.count(b"{")
 
 
-def _is_too_deep(data: bytes | bytearray | str) -> bool:
-    """Whether a text is nested too deeply, strings left out; what is no JSON is looked at no further."""
+def _is_deeper(data: bytes | bytearray | str, most: int) -> bool:
+    """Whether a text is nested deeper than that, strings left out; what is no JSON is looked at no further."""
     level = within = 0
     signs = _signs(data)
     for at in range(0, len(signs), _WINDOW):
         parts = signs[at : at + _WINDOW].split(b'"')
         levels = list(accumulate(map(_STEPS.__getitem__, b"".join(parts[within::2])), initial=level))
-        if max(levels) > MAX_DEPTH or min(levels) < 0:
+        if max(levels) > most or min(levels) < 0:
             return min(levels) >= 0
         level, within = levels[-1], (within + len(parts) - 1) % 2
     return False
@@ -124,16 +127,18 @@ def _finite(digits: str) -> float:
 
 
 def encode(value: Any, name: str = "body") -> bytes:
-    """Write a value as JSON.
+    """Write a value as JSON; what is wrong with it is looked for once that has failed.
 
     Raises:
         ConfigurationError: it holds what JSON cannot carry; the message names the path, below *name*.
     """
     try:
-        text = json.dumps(value, ensure_ascii=False, allow_nan=False, separators=(",", ":"))
-        return text.encode()
+        text = _write(value).encode()
+        if _opened(text) > MAX_SENT_DEPTH and _is_deeper(text, MAX_SENT_DEPTH):
+            raise ValueError(_TOO_DEEP)
     except (TypeError, ValueError, RecursionError) as error:
         raise ConfigurationError(_problem(value, name) or f"{name} cannot be sent as JSON: {error}") from None
+    return text
 
 
 def check_json(value: Any, name: str) -> None:
@@ -164,12 +169,14 @@ def _problem(value: Any, path: str, above: tuple[int, ...] = ()) -> str | None:
 def _problem_inside(value: Any, path: str, above: tuple[int, ...]) -> str | None:
     if id(value) in above:
         return f"{path} contains itself"
-    if len(above) > 200:
+    if len(above) > MAX_SENT_DEPTH:
         return f"{path} is nested too deeply"
     keyed = isinstance(value, dict)
     for key, item in value.items() if keyed else enumerate(value):
         if keyed and not isinstance(key, _SCALARS):
             return f"{path} has the key {key!r}; keys are text"
+        if type(key) is type(item) is str and key.isascii() and item.isascii():
+            continue  # as most are
         below = f"{path}.{key}" if keyed else f"{path}[{key}]"
         if problem := _problem(key, f"a key of {path}") or _problem(item, below, (*above, id(value))):
             return problem

@@ -2,6 +2,7 @@
 
 import dataclasses
 import inspect
+import re
 from collections.abc import Iterable, Mapping, Sequence
 from collections.abc import Set as AbstractSet
 from reprlib import repr as brief
@@ -14,6 +15,7 @@ from llmnet.core.params import check_names
 
 # Parts that are nothing but their text.
 _TEXTS = ("text", "input_text", "output_text")
+_CONTROL = re.compile(r"[\x00-\x1f\x7f]")
 ROLES = ("system", "developer", "user", "assistant", "tool", "function")
 
 
@@ -31,23 +33,30 @@ class ChatRequest:
     stream: bool
     dropped: frozenset[str] = frozenset()
 
+    def check_json(self) -> None:
+        """Check that JSON can carry all of it: before values are translated, or once they could not be encoded.
 
-def chat_request(messages: Any, model: str | None, params: Mapping[str, Any], *, stream: bool) -> ChatRequest:
-    """Check the arguments of a chat.
+        Raises:
+            ConfigurationError: it cannot; the message names the path.
+        """
+        for name, value in {"messages": self.messages, **self.params}.items():
+            check_json(value, name)
+
+
+def chat_request(messages: Any, model: str, params: Mapping[str, Any], *, stream: bool) -> ChatRequest:
+    """Check the arguments of a chat, all but what the forms find out: whether JSON can carry the values.
+
+    Args:
+        messages: the conversation.
+        model: a name that `checked_model` has passed.
+        params: the parameters.
+        stream: whether the reply is to be streamed.
 
     Raises:
         ConfigurationError: one of them is wrong; the message names it, its value and the fix.
     """
-    check_names(params)
-    values = {name: value for name, value in params.items() if value is not None}
-    _check_params(values)
-    return ChatRequest(
-        model=checked_model(model),
-        messages=checked_messages(messages),
-        params=values,
-        stream=stream,
-        dropped=frozenset(params) - frozenset(values),
-    )
+    values, dropped = _checked_params(params) if params else ({}, frozenset())
+    return ChatRequest(model=model, messages=checked_messages(messages), params=values, stream=stream, dropped=dropped)
 
 
 def checked_model(model: Any) -> str:
@@ -68,8 +77,9 @@ def plain_text(value: Any, name: str) -> str:
     """Check a short text: a name, an address. An error does not show it, since it may be a key by mistake."""
     if not isinstance(value, str):
         raise ConfigurationError(f"{name} must be a string, not {type(value).__name__}")
-    check_json(value, name)
-    if not value.strip() or any(ord(c) < 32 or ord(c) == 127 for c in value):
+    if not value.isascii():
+        check_json(value, name)
+    if not value.strip() or _CONTROL.search(value):
         raise ConfigurationError(f"{name} must be a text that is not blank and has no control characters")
     return value
 
@@ -77,7 +87,7 @@ def plain_text(value: Any, name: str) -> str:
 def checked_messages(messages: Any) -> list[dict[str, Any]]:
     """Check a conversation; a plain string is one user message. The caller's objects are copied, never changed."""
     if isinstance(messages, str):
-        messages = [{"role": "user", "content": messages}]
+        return [{"role": "user", "content": messages}]
     if isinstance(messages, Mapping | bytes | bytearray | memoryview) or not isinstance(messages, Sequence):
         raise ConfigurationError(
             f"messages must be a string or a list of messages like {{'role': 'user', 'content': '…'}}, "
@@ -95,13 +105,14 @@ def _checked_message(message: Any, path: str) -> dict[str, Any]:
     if role not in ROLES:
         raise ConfigurationError(f"{path}.role must be one of {', '.join(ROLES)}, not {brief(role)}")
     copy = dict(message)
-    _check_content(copy, role, path)
-    _check_calls(copy.get("tool_calls"), f"{path}.tool_calls")
+    if not isinstance(copy.get("content"), str):
+        _check_content(copy, role, path)
+    if copy.get("tool_calls") is not None:
+        _check_calls(copy["tool_calls"], f"{path}.tool_calls")
     if role == "tool" and not isinstance(copy.get("tool_call_id"), str):
         raise ConfigurationError(
             f"{path}.tool_call_id must name the tool call that it answers, not {brief(copy.get('tool_call_id'))}"
         )
-    check_json(copy, path)
     return copy
 
 
@@ -110,8 +121,6 @@ def _check_content(message: dict[str, Any], role: str, path: str) -> None:
     if content is None:
         if role != "assistant":
             raise ConfigurationError(f"{path}.content is missing; give a string or a list of parts")
-        return
-    if isinstance(content, str):
         return
     if not isinstance(content, list | tuple):
         raise ConfigurationError(f"{path}.content must be a string or a list of parts, not {type(content).__name__}")
@@ -132,21 +141,22 @@ def _check_content(message: dict[str, Any], role: str, path: str) -> None:
 
 
 def _check_calls(calls: Any, path: str) -> None:
-    if calls is None:
-        return
     if not isinstance(calls, list | tuple) or not all(isinstance(call, Mapping) for call in calls):
         raise ConfigurationError(f"{path} must be a list of tool calls as in `reply.message`, not {brief(calls)}")
 
 
-def _check_params(params: Mapping[str, Any]) -> None:
-    for name, value in params.items():
+def _checked_params(params: Mapping[str, Any]) -> tuple[dict[str, Any], frozenset[str]]:
+    """The parameters that are given, and the names of those that are dropped."""
+    check_names(params)
+    given = {name: value for name, value in params.items() if value is not None}
+    for name, value in given.items():
         if name in _EXPECTED:
             _check_param(value, name, *_EXPECTED[name])
-        check_json(value, name)
-    if "service_tier" in params:
-        plain_text(params["service_tier"], "service_tier")
-    if "max_tokens" in params and "max_completion_tokens" in params:
+    if "service_tier" in given:
+        plain_text(given["service_tier"], "service_tier")
+    if "max_tokens" in given and "max_completion_tokens" in given:
         raise ConfigurationError("max_tokens and max_completion_tokens are two names of one limit; give one of them")
+    return given, frozenset(params) - frozenset(given)
 
 
 def _check_param(value: Any, name: str, types: Any, expected: str) -> None:

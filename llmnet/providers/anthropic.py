@@ -56,6 +56,7 @@ class Messages(Form):
 
     def prepare(self, chat: ChatRequest) -> Request:
         """Conversation and parameters in Anthropic's form; we add only the limit that it requires."""
+        chat.check_json()
         body: dict[str, Any] = {
             "model": chat.model,
             "max_tokens": MAX_TOKENS,

@@ -71,8 +71,7 @@ def _read(message: Mapping[str, Any], path: str) -> dict[str, Any]:
         content = [_part(part, f"{path}.content[{i}]") for i, part in enumerate(content)]
     if role == "tool" and _has_media(content):
         raise ConfigurationError(f"{path}.content: DashScope's native form takes only text as the answer of a tool")
-    kept = writing.without_empty({name: value for name, value in message.items() if name != writing.VENDOR})
-    return {**kept, "role": _ROLES.get(role, role), "content": content}
+    return {**writing.without_empty(message), "role": _ROLES.get(role, role), "content": content}
 
 
 def _has_media(content: Any) -> bool:

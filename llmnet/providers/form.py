@@ -1,6 +1,7 @@
 """What all wire forms share: addresses, credentials, parameters by table, errors, model lists and embeddings."""
 
 import dataclasses
+import functools
 from collections.abc import Mapping
 from typing import Any, ClassVar
 from urllib.parse import parse_qsl, urlsplit
@@ -18,8 +19,13 @@ from llmnet.providers.error_bodies import find_error, looks_failed, status_error
 from llmnet.providers.services import BASE64, NO_STREAM_OPTIONS, Service
 from llmnet.providers.writing import set_params, url_below
 
+# `Accept` and `Accept-Encoding`: a compressed stream is held back until its compressor has a block full.
+_JSON = {"accept": "application/json", "accept-encoding": "gzip, deflate"}
+_EVENTS = {"accept": "text/event-stream", "accept-encoding": "identity"}
+_BODY = {"content-type": "application/json"}
 
-@dataclasses.dataclass(frozen=True, slots=True, kw_only=True)
+
+@dataclasses.dataclass(frozen=True, kw_only=True)  # without slots: what follows from its fields is kept in it
 class Target:
     """Where the calls of a client go and how they are paid for, all settings resolved.
 
@@ -41,7 +47,7 @@ class Target:
     headers: Mapping[str, str | None] = dataclasses.field(default_factory=dict, repr=False)
     user_agent: str = "llmnet"
 
-    @property
+    @functools.cached_property
     def host(self) -> str:
         """Host and port, as error messages and shared state name them."""
         return urlsplit(self.base_url).netloc.rpartition("@")[2]
@@ -51,7 +57,7 @@ class Target:
         host = urlsplit(self.base_url).hostname or ""
         return any(host == domain or host.endswith(f".{domain}") for domain in domains)
 
-    @property
+    @functools.cached_property
     def usage_in_streams(self) -> bool:
         """Whether a stream may be asked for its usage; not so at addresses that are known to refuse that."""
         if self.api == "deployments" and self._version < "2024-09":  # older versions of Azure refuse `stream_options`
@@ -71,7 +77,7 @@ class Target:
 
 
 class Form:
-    """A wire form for one target; the defaults are those of OpenAI.
+    """A wire form for one target, and what all its requests have in common; the defaults are those of OpenAI.
 
     Attributes:
         own_headers: headers that the form always sends, unless the caller has set them.
@@ -101,34 +107,53 @@ class Form:
 
     def url(self, path: str, query: Mapping[str, Any] | None = None) -> str:
         """An address below the base URL, with the base's query and Azure's version."""
-        version = {"api-version": self.target.api_version} if self.target.api_version else {}
-        return url_below(self.target.base_url, path, {**version, **(query or {})})
+        if query:
+            return url_below(self.target.base_url, path, {**self._version_query, **query})
+        before, behind = self._around_path
+        return before + path + behind
+
+    @property
+    def _version_query(self) -> dict[str, str]:
+        return {"api-version": self.target.api_version} if self.target.api_version else {}
+
+    @functools.cached_property
+    def _around_path(self) -> tuple[str, str]:
+        before, mark, query = url_below(self.target.base_url, "", self._version_query).partition("?")
+        return before, mark + query
 
     def post(self, url: str, body: Mapping[str, Any], *, stream: bool = False) -> Request:
         """A POST of JSON."""
-        headers = {
-            "content-type": "application/json",
-            "accept": "text/event-stream" if stream else "application/json",
-            # A compressed stream is held back until its compressor has a block full.
-            "accept-encoding": "identity" if stream else "gzip, deflate",
-        }
-        return self._request("POST", url, headers, encode(dict(body)))
+        headers = self._headers_for_events if stream else self._headers_for_json
+        return Request(method="POST", url=url, headers=headers, body=encode(body))
 
     def get(self, url: str) -> Request:
         """A GET of JSON."""
-        return self._request("GET", url, {"accept": "application/json", "accept-encoding": "gzip, deflate"}, None)
+        return Request(method="GET", url=url, headers=self._headers(_JSON))
 
-    def _request(self, method: str, url: str, headers: dict[str, str], body: bytes | None) -> Request:
+    @functools.cached_property
+    def _headers_for_json(self) -> Mapping[str, str]:
+        return self._headers(_BODY | _JSON)
+
+    @functools.cached_property
+    def _headers_for_events(self) -> Mapping[str, str]:
+        return self._headers(_BODY | _EVENTS)
+
+    def _headers(self, headers: Mapping[str, str]) -> Mapping[str, str]:
         ours = {"user-agent": self.target.user_agent, **headers, **self.own_headers}
-        return Request(method=method, url=url, headers=merged(ours, self.target.headers), body=body)
+        return merged(ours, self.target.headers)
 
     def authorise(self, request: Request, key: str | None) -> Request:
         """The request with its credential, unless the caller has set that header."""
-        if key is None:
+        name = self._key_header
+        if key is None or name is None or name in request.headers:
             return request
-        name, value = {"bearer": ("authorization", f"Bearer {key}")}.get(self.target.scheme, (self.target.scheme, key))
-        own = {header.lower() for header in self.target.headers}
-        return request if name in request.headers or name in own else request.with_headers({name: value})
+        return request.with_headers({name: f"Bearer {key}" if self.target.scheme == "bearer" else key})
+
+    @functools.cached_property
+    def _key_header(self) -> str | None:
+        """The header of the credential; `None` where the caller has set it, or had it removed."""
+        name = "authorization" if self.target.scheme == "bearer" else self.target.scheme
+        return None if name in map(str.lower, self.target.headers) else name
 
     # -- replies ------------------------------------------------------------------------------------------------------
 

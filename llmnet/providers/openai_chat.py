@@ -1,6 +1,7 @@
 """OpenAI's Chat Completions, as OpenAI, Azure, DashScope, Qianfan and most others speak it."""
 
 import dataclasses
+import functools
 import re
 from typing import Any
 from urllib.parse import quote, urlsplit
@@ -37,17 +38,21 @@ class ChatCompletions(Form):
         """Messages and parameters are sent as they are; streams ask for usage."""
         body: dict[str, Any] = {
             "model": chat.model,
-            "messages": [_sent(message, f"messages[{i}]", self.provider) for i, message in enumerate(chat.messages)],
+            "messages": [_sent(message, i, self.provider) for i, message in enumerate(chat.messages)],
         }
         if chat.stream:
             body["stream"] = True
             if self.target.usage_in_streams and "stream_options" not in chat.dropped:
                 body["stream_options"] = {"include_usage": True}
-        lacks = self.target.service.lacks
-        params = {name: v for name, v in params_of(chat).items() if not (name in lacks and is_neutral(name, v))}
-        body |= translated(params, self._rules(), "chat-completions")
+        if chat.params:
+            lacks = self.target.service.lacks
+            params = {name: v for name, v in params_of(chat).items() if not (name in lacks and is_neutral(name, v))}
+            if len(params) < len(chat.params):  # what is not sent is not to be wrong either
+                chat.check_json()
+            body |= translated(params, self._rules, "chat-completions")
         return self.post(self._path("/chat/completions", chat.model), body, stream=chat.stream)
 
+    @functools.cached_property
     def _rules(self) -> dict[str, Rule]:
         """Reasoning models of OpenAI refuse `max_tokens`, other services do not all know the newer name."""
         newer = self.target.is_at("openai.com") or self.target.api == "v1"
@@ -157,12 +162,13 @@ class ChatCompletions(Form):
         return with_extras(message, self.provider, draft)
 
 
-def _sent(message: Object, path: str, provider: str) -> Object:
+def _sent(message: Object, place: int, provider: str) -> Object:
     """A message as it is sent; each of its parts must have a type."""
     content = message.get("content")
     for i, part in enumerate(content if isinstance(content, list | tuple) else ()):
         if "type" not in part:
-            raise ConfigurationError(f"{path}.content[{i}].type is missing: it names the kind of the part, like 'text'")
+            path = f"messages[{place}].content[{i}]"
+            raise ConfigurationError(f"{path}.type is missing: it names the kind of the part, like 'text'")
     return outgoing(message, provider)
 
 

@@ -100,7 +100,7 @@ def with_extras(message: dict[str, Any], provider: str, draft: Draft) -> dict[st
 
 def outgoing(message: Mapping[str, Any], provider: str) -> dict[str, Any]:
     """A message as it is sent: with its extras and those of its calls if they came from this service, else without."""
-    plain = without_empty({name: value for name, value in message.items() if name != VENDOR})
+    plain = without_empty(message)
     own = dict_of(message.get(VENDOR))
     if own.get("form") != FORM or own.get("service") != provider:
         return plain

@@ -49,6 +49,7 @@ class Responses(Form):
 
     def prepare(self, chat: ChatRequest) -> Request:
         """Messages become items, parameters get their new names."""
+        chat.check_json()
         body: dict[str, Any] = {
             "model": chat.model,
             "input": input_items(chat.messages, stored=chat.params.get("store") is not False),

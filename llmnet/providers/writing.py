@@ -5,7 +5,7 @@ from typing import Any
 from urllib.parse import urlencode, urlsplit, urlunsplit
 
 from llmnet.core.errors import ConfigurationError
-from llmnet.core.json import mended
+from llmnet.core.json import check_json, mended
 from llmnet.core.request import ChatRequest
 from llmnet.providers.tool_rows import arguments_text
 
@@ -101,9 +101,13 @@ VENDOR = "vendor"
 def without_empty(message: Mapping[str, Any]) -> dict[str, Any]:
     """A message of the chat form without null and empty lists, which vendors refuse, except in `content`.
 
-    The arguments of its calls become JSON text.
+    The vendor's own items are left out, too, and the arguments of its calls become JSON text.
     """
-    kept = {name: value for name, value in message.items() if name == "content" or value not in (None, [], ())}
+    kept = {
+        name: value
+        for name, value in message.items()
+        if name == "content" or (name != VENDOR and value not in (None, [], ()))
+    }
     if "tool_calls" in kept:
         kept["tool_calls"] = [_with_text(call) for call in kept["tool_calls"]]
     return kept
@@ -118,6 +122,8 @@ def _with_text(call: Mapping[str, Any]) -> dict[str, Any]:
 
 def sent_arguments(arguments: Any) -> str:
     """The arguments of a call as they are sent: JSON text, an empty object where there are none."""
+    if not isinstance(arguments, str):
+        check_json(arguments, "arguments")  # as text they are looked at no more
     text = arguments_text(arguments)
     return text if text.strip() else "{}"
 
