@@ -38,7 +38,7 @@ class Ticket(Visit):
     __slots__ = ("_wake", "granted")
 
     def __init__(self, wake: Wake) -> None:
-        super().__init__()
+        self.thread = threading.get_ident()
         self._wake = wake
         self.granted = False
 
@@ -115,11 +115,18 @@ class FairQueue:
 
     def join(self, ticket: Ticket) -> None:
         """Ask for a slot with a ticket already in hand, which no interrupt can lose on its way back."""
-        self._note(ticket, joins=True, mine=ticket)
+        if self._noted or self._waiting or self._heirs or not self._fits(ticket):
+            self._note(ticket, joins=True, mine=ticket)
+        else:  # nobody is before it, and whoever comes just now finds the slot taken
+            ticket.granted = True
 
     def leave(self, ticket: Ticket) -> None:
         """Give the slot back, or stop waiting for one; at any moment, from any thread, any number of times."""
-        self._note(ticket, joins=False, mine=Visit())
+        if ticket.granted and not (self._noted or self._waiting or self._heirs):
+            self._holders.discard(ticket)
+            if not self._has_work:
+                return
+        self._note(ticket, joins=False, mine=Visit())  # somebody waits, or has come just now
 
     def work_off(self, ticket: Ticket) -> None:
         """Work off what is left over, if anything is: for who waits, should all others have been interrupted."""
