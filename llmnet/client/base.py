@@ -52,9 +52,8 @@ class BaseClient:
     _check_plain: Callable[[object, str], None]
 
     def __init__(self, model_or_config: str | ClientConfig | None = None, /, **fields: Any) -> None:
-        self._shared: Shared | None = None
         self._set_up(client_config(model_or_config, fields))
-        self._shared = Shared(self.config.max_concurrent)
+        self._share(Shared(self.config.max_concurrent))
         self._is_child = False
 
     def _set_up(self, config: ClientConfig) -> None:
@@ -66,10 +65,9 @@ class BaseClient:
         self._known_form: Form | None = None
         self._secrets = register_after_fork(Secrets(self._resolved.secrets))
 
-    @property
-    def _common(self) -> Shared:
-        assert self._shared is not None  # noqa: S101 - set by __init__
-        return self._shared
+    def _share(self, shared: Shared) -> None:
+        self._common = shared
+        self._listener = EventDispatcher(shared.counters, shared.late, self.config.on_event)
 
     def _child(self, child: Self, fields: Mapping[str, Any]) -> Self:
         """Make a child that shares all but what it is given."""
@@ -80,7 +78,8 @@ class BaseClient:
         if "provider" not in fields and config.provider != self.config.provider:  # the parent's key is not for it
             raise disagreement(config.provider, self.config.provider)
         child._set_up(config)
-        child._shared, child._is_child = self._shared, True
+        child._share(self._common)
+        child._is_child = True
         child._clock, child._wall = self._clock, self._wall  # gates that are shared hold moments of one clock
         return child
 
@@ -189,9 +188,11 @@ class BaseClient:
         host, key = form.target.host, self._resolved.key
         model, *_ = gate
         # A callable is itself the credential: a token that it renews is no new one. Headers and query may hold one too.
-        given = merged(request.headers, headers)
+        given = merged(request.headers, headers) if headers else request.headers
         lane = (host, ByIdentity(key) if callable(key) else key, *map(given.get, CREDENTIALS), *secrets)
         common, policy, bounds = self._common, self._policy, Bounds(timeout, self._clock, since)
+        # Only a call with credentials of its own has secrets of its own.
+        own = bool(headers or secrets or callable(key))
         route = Route(
             form=form,
             host=host,
@@ -199,16 +200,15 @@ class BaseClient:
             headers=headers,
             gate=common.gate((*lane, *gate), bounds.started),
             bucket=common.bucket(lane, policy.budget, bounds.started),
-            secrets=self._secrets.also([*in_headers(headers), *secrets]),
+            secrets=self._secrets.also([*in_headers(headers), *secrets]) if own else self._secrets,
         )
-        listener = EventDispatcher(common.counters, common.late, self.config.on_event)
         call = Call(
             route,
             request,
             bounds=bounds,
             judge=Judge(policy, bounds, route.gate, route.bucket, common.rng, renewable=callable(key)),
             admission=Admission(common.queue, route.gate, bounds, policy.max_retry_after, common.rng),
-            record=Record(bounds, listener, (form.provider, host, model, stream), common.count),
+            record=Record(bounds, self._listener, (form.provider, host, model, stream), common.count),
             wall=self._wall,
             read=read,
         )

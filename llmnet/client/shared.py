@@ -60,6 +60,7 @@ class Shared:
         self.closed = False
         self._gates: Lanes[Gate] = Lanes()
         self._buckets: Lanes[Bucket] = Lanes()
+        self.late = DeferredEvents()
         self._begin()
         register_after_fork(self)
 
@@ -67,7 +68,6 @@ class Shared:
         # A signal handler may close the client on the very thread that is in here.
         self._lock = threading.RLock()
         self._live: weakref.WeakSet[Call] = weakref.WeakSet()
-        self.late = DeferredEvents()
 
     def after_fork(self) -> None:
         """Begin anew in a forked child: slots and locks belong to threads that it lacks, calls to its parent."""
@@ -79,6 +79,7 @@ class Shared:
         self.queue.reset()
         self.rng.seed()
         self.counters.after_fork()
+        self.late.after_fork()
         for lasting in (*self._gates, *self._buckets):
             lasting.after_fork()
 
@@ -102,9 +103,9 @@ class Shared:
     def watch(self, call: Call) -> Call:
         """Note a call, so that `close` can end it."""
         with self._lock:
-            self.check_open()
-            self._live.add(call)
-            self.check_open()  # again: a handler that has closed it just now may not have seen the call
+            if not self.closed:
+                self._live.add(call)
+            self.check_open()  # after it: a handler that has closed it just now may not have seen the call
         return call
 
     def check_open(self) -> None:

@@ -122,10 +122,11 @@ class Bounds:
         self._seen = math.inf
         self.start("queue")
 
-    def start(self, phase: TimeoutPhase) -> None:
-        """Begin a phase: its own bound counts from now."""
+    def start(self, phase: TimeoutPhase, limit: float | None = None) -> None:
+        """Begin a phase: its own bound, or another *limit* in seconds, counts from now."""
         self.phase = phase
-        limit: float | None = getattr(self._timeout, phase)
+        if limit is None:
+            limit = getattr(self._timeout, phase)
         self._limit = math.inf if limit is None else limit
         self._mark = self.clock()
         if self._mark < self._end:
@@ -133,13 +134,11 @@ class Bounds:
 
     def past_queue(self) -> None:
         """Begin a wait towards which `total` alone counts: for a key, or for a slot after the first attempt."""
-        self.start("queue")
-        self._limit = math.inf
+        self.start("queue", math.inf)
 
     def last(self, seconds: float) -> None:
         """Begin a short phase at the end of a reply that nobody waits for any more."""
-        self.start("idle")
-        self._limit = seconds
+        self.start("idle", seconds)
 
     def idle(self, *, patient: bool) -> None:
         """Begin a silence; while a stream is *patient* (nothing to show yet) it may last as long as `response`."""

@@ -75,10 +75,10 @@ class Call:
             AttemptError: somebody has stopped the call.
         """
         self._outer = id(sys.exception())
-        self.interruption.raise_if_stopped()
-        if self.exchange is None:
+        if self.exchange is None and self.interruption.error is None:
             self._record.queued()
-            self.interruption.raise_if_stopped()  # by the listener, just now
+        if self.interruption.error is not None:  # perhaps by the listener, just now
+            self.interruption.raise_if_stopped()
 
     def begin(self, key: str | None = None) -> Exchange:
         """Begin an attempt with a key; a renewed key that is the refused one ends the call with that refusal.
@@ -90,19 +90,19 @@ class Call:
             raise self.completed(self._refused[1])
         self._key, route = key, self.route
         route.secrets.learn(key)
-        self.exchange = Exchange(
+        self.exchange = exchange = Exchange(
             route.authorise(self.request, key),
             self._reader(),
             self.interruption,
             self._record,
             route.secrets,
-            self.decide,
+            self,
             fresh=self._judge.wants_fresh,
             outer=self._outer,
         )
         self._record.attempt()
         self.interruption.raise_if_stopped()
-        return self.exchange
+        return exchange
 
     def _reader(self) -> ReplyReader:
         record = self._record

@@ -1,7 +1,8 @@
 """One attempt of a call without its I/O: what to send, what the transport has told of it, and the reply so far."""
 
 import weakref
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Iterable, Mapping
+from typing import Protocol
 
 from llmnet.core.errors import LLMNetError
 from llmnet.core.http import Headers, Request
@@ -12,6 +13,13 @@ from llmnet.core.retry import Decision
 from llmnet.core.secrets import Secrets
 from llmnet.core.stop import Stop
 from llmnet.core.wire_form import Kind
+
+
+class Decides(Protocol):
+    """What has a failure judged: the call."""
+
+    def decide(self, outcome: Outcome) -> Decision:
+        """Judge a failed attempt."""
 
 
 class Exchange:
@@ -38,14 +46,14 @@ class Exchange:
         stop: Stop,
         record: Record,
         secrets: Secrets,
-        decide: Callable[[Outcome], Decision],
+        call: Decides,
         *,
         fresh: bool = False,
         outer: int = 0,
     ) -> None:
         self.request, self.reply, self.secrets, self.fresh, self.outer = request, reply, secrets, fresh, outer
         self.bounds = stop.bounds
-        self._decide = weakref.WeakMethod(decide)  # a call holds its attempt: neither is to wait for the collector
+        self._call = weakref.ref(call)  # which holds its attempt: neither is to wait for the collector
         self._stop, self._record = stop, record
         self.on_stop, self.raise_if_stopped, self.remaining = stop.on_stop, stop.raise_if_stopped, stop.remaining
         self.proxy = ""
@@ -129,9 +137,9 @@ class Exchange:
 
     def decide(self, outcome: Outcome) -> Decision:
         """Have a failure judged, there where a library asks what to do with it."""
-        judge = self._decide()
-        assert judge is not None  # noqa: S101 - whoever sends holds the call
-        return judge(outcome)
+        call = self._call()
+        assert call is not None  # noqa: S101 - whoever sends holds the call
+        return call.decide(outcome)
 
     def expired(self, detail: str = "") -> LLMNetError:
         """The error of a wait that ran into its bound, with some detail, or that of the stop that ended it."""

@@ -6,9 +6,11 @@ one that has its name.
 
 import dataclasses
 import json
-from collections.abc import Mapping, MutableMapping
+from collections.abc import Mapping, MutableMapping, Sequence
 from typing import Any
 from urllib.parse import unquote_plus, urlencode, urlsplit
+
+import msgspec
 
 from llmnet.core.credentials import in_query
 from llmnet.core.errors import ConfigurationError
@@ -23,22 +25,19 @@ class Extras:
     Attributes:
         body: values of the body by their names.
         query: values of the query by their names, `None` to take one out.
+        secrets: the credentials in the query.
     """
 
     body: Mapping[str, Any] = dataclasses.field(default_factory=dict, repr=False)
     query: Mapping[str, str | None] = dataclasses.field(default_factory=dict, repr=False)
-
-    @property
-    def secrets(self) -> list[str]:
-        """The credentials in the query."""
-        return in_query(f"?{_written(self.query)}") if self.query else []
+    secrets: Sequence[str] = dataclasses.field(default=(), repr=False)
 
     def over(self, request: Request) -> Request:
         """The request with the extras merged into it."""
         if self.query:
-            request = dataclasses.replace(request, url=self._url(request.url))
+            request = msgspec.structs.replace(request, url=self._url(request.url))
         if self.body and request.body is not None:
-            request = dataclasses.replace(request, body=encode({**json.loads(request.body), **self.body}))
+            request = msgspec.structs.replace(request, body=encode({**json.loads(request.body), **self.body}))
         return request
 
     def _url(self, url: str) -> str:
@@ -62,7 +61,8 @@ def take_extras(params: MutableMapping[str, Any]) -> Extras:
         return NONE
     body, query = (_named(params.pop(name, None), name) for name in _NAMES)
     check_json(body, "extra_body")
-    return Extras(body=body, query={name: _text(value, f"extra_query[{name!r}]") for name, value in query.items()})
+    texts = {name: _text(value, f"extra_query[{name!r}]") for name, value in query.items()}
+    return Extras(body=body, query=texts, secrets=in_query(f"?{_written(texts)}"))
 
 
 def _named(values: Any, name: str) -> dict[str, Any]:

@@ -1,6 +1,5 @@
 """What goes out over HTTP and what is known of the way it went, as plain values; nothing here sends or waits."""
 
-import dataclasses
 import itertools
 import time
 from collections.abc import Iterable, Iterator, Mapping
@@ -26,10 +25,10 @@ class Headers(Mapping[str, str]):
     __slots__ = ("_items",)
 
     def __init__(self, pairs: Pairs | Mapping[str, str] = ()) -> None:
-        said: dict[str, list[str]] = {}
-        for name, value in pairs.items() if isinstance(pairs, Mapping) else pairs:
-            said.setdefault(name.lower(), []).append(value)
-        self._items = {name: ", ".join(values) for name, values in said.items()}
+        said = [(name.lower(), value) for name, value in (pairs.items() if isinstance(pairs, Mapping) else pairs)]
+        self._items: dict[str, str] = dict(said)
+        if len(self._items) < len(said):
+            self._items = _joined(said)
 
     def __getitem__(self, name: str) -> str:
         return self._items[name.lower()]
@@ -43,7 +42,7 @@ class Headers(Mapping[str, str]):
 
     def first(self, names: Iterable[str]) -> str | None:
         """The first of some headers, named in lower case, that says anything."""
-        return next((said for said in map(self._items.get, names) if said), None)
+        return next(filter(None, map(self._items.get, names)), None)
 
     def __len__(self) -> int:
         return len(self._items)
@@ -55,14 +54,23 @@ class Headers(Mapping[str, str]):
 NO_HEADERS = Headers()
 
 
-@dataclasses.dataclass(frozen=True, slots=True, kw_only=True)
-class Request:
+def _joined(pairs: Pairs) -> dict[str, str]:
+    said: dict[str, list[str]] = {}
+    for name, value in pairs:
+        said.setdefault(name, []).append(value)
+    return {name: ", ".join(values) for name, values in said.items()}
+
+
+class Request(msgspec.Struct, frozen=True, kw_only=True):
     """One HTTP request; header names are lower-case. Its repr shows neither headers nor body: they hold secrets."""
 
     method: str
     url: str
-    headers: Mapping[str, str] = dataclasses.field(default_factory=dict, repr=False)
-    body: bytes | None = dataclasses.field(default=None, repr=False)
+    headers: Mapping[str, str] = {}
+    body: bytes | None = None
+
+    def __repr__(self) -> str:
+        return f"Request(method={self.method!r}, url={self.url!r})"
 
     def with_headers(self, headers: Mapping[str, str | None]) -> "Request":
         """The same request with more headers; they replace those of their name, `None` removes one."""

@@ -73,9 +73,8 @@ class Record:
             self._eager = self._eager and self._listener.later
             self._listen = self._listener.later
 
-    def _notify(self, kind: Callable[..., CallEvent], *facts: Any) -> None:
-        if self._eager is not None:
-            self._eager(kind(*self._facts, self._bounds.elapsed(), *facts))
+    def _event(self, kind: Callable[..., CallEvent], *facts: Any) -> CallEvent:
+        return kind(*self._facts, self._bounds.elapsed(), *facts)
 
     @property
     def over(self) -> bool:
@@ -86,7 +85,8 @@ class Record:
         """The call begins, unless it has."""
         if not self._begun:
             self._begun = True
-            self._notify(CallQueued)
+            if self._eager is not None:
+                self._eager(self._event(CallQueued))
 
     def attempt(self) -> None:
         """An attempt begins; what came of the one before is forgotten."""
@@ -97,7 +97,8 @@ class Record:
             meta.queued = self._attempt_at
         self.attempting = True
         self._number += 1
-        self._notify(AttemptStarted, self._number)
+        if self._eager is not None:
+            self._eager(self._event(AttemptStarted, self._number))
 
     def received(self, status: int | None, headers: Headers) -> None:
         """The head of a reply, without a secret."""
@@ -119,13 +120,15 @@ class Record:
         """The attempt under way has not, and was judged."""
         self.attempting = False
         self.meta.attempts.append(attempt)
-        kind = Throttled if attempt.throttled else AttemptFailed
-        self._notify(kind, self._number, attempt, error, decision.retry, decision.reason)
+        if self._eager is not None:
+            kind = Throttled if attempt.throttled else AttemptFailed
+            self._eager(self._event(kind, self._number, attempt, error, decision.retry, decision.reason))
 
     def delivered(self) -> None:
         """The first chunk is handed out."""
         self.meta.time_to_first_token = self._bounds.elapsed()
-        self._notify(FirstToken)
+        if self._eager is not None:
+            self._eager(self._event(FirstToken))
 
     def finished(self, outcome: Ending, usage: Usage, error: BaseException | None = None) -> None:
         """The call is over; only the first word on that counts, and a call that never began has none."""

@@ -1,12 +1,13 @@
 """Checks the arguments of a call, every one of them before any I/O."""
 
-import dataclasses
 import inspect
 import re
 from collections.abc import Iterable, Mapping, Sequence
 from collections.abc import Set as AbstractSet
 from reprlib import repr as brief
 from typing import Any
+
+import msgspec
 
 from llmnet.core.bounds import Timeout, positive, written
 from llmnet.core.errors import ConfigurationError
@@ -19,8 +20,7 @@ _CONTROL = re.compile(r"[\x00-\x1f\x7f]")
 ROLES = ("system", "developer", "user", "assistant", "tool", "function")
 
 
-@dataclasses.dataclass(frozen=True, slots=True, kw_only=True)
-class ChatRequest:
+class ChatRequest(msgspec.Struct, frozen=True, kw_only=True):
     """A chat as the caller asks for it: messages and parameters in OpenAI's chat form, `None` left out.
 
     Attributes:

@@ -1,8 +1,9 @@
 """Where a call goes and on whose account: what all calls to one host with one credential have in common."""
 
-import dataclasses
 from collections.abc import Mapping
 from typing import Any
+
+import msgspec
 
 from llmnet.core.admission.bucket import Bucket
 from llmnet.core.admission.gate import Gate
@@ -11,9 +12,8 @@ from llmnet.core.secrets import Secrets
 from llmnet.core.wire_form import WireForm
 
 
-@dataclasses.dataclass(frozen=True, slots=True, kw_only=True)
-class Route:
-    """Where a call goes.
+class Route(msgspec.Struct, frozen=True, kw_only=True):
+    """Where a call goes; its repr shows no credential.
 
     Attributes:
         form: the wire form, at its address.
@@ -27,11 +27,14 @@ class Route:
 
     form: WireForm
     host: str = ""
-    key: Any = dataclasses.field(default=None, repr=False)
-    headers: Mapping[str, str | None] = dataclasses.field(default_factory=dict, repr=False)
-    gate: Gate = dataclasses.field(default_factory=Gate)
+    key: Any = None
+    headers: Mapping[str, str | None] = {}
+    gate: Gate = msgspec.field(default_factory=Gate)
     bucket: Bucket | None = None
-    secrets: Secrets = dataclasses.field(default_factory=Secrets)
+    secrets: Secrets = msgspec.field(default_factory=Secrets)
+
+    def __repr__(self) -> str:
+        return f"Route(form={self.form!r}, host={self.host!r})"
 
     def authorise(self, request: Request, key: str | None) -> Request:
         """The request of one attempt, with its credential."""

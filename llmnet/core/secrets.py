@@ -54,7 +54,7 @@ class Secrets:
 
     def learn(self, value: str | None) -> None:
         """Note a secret, as when a renewed key is first used; the client of a call notes it, too."""
-        if value is not None and len(value) >= SHORTEST and not self._is_fixed(value):
+        if value is not None and value not in self._fixed and len(value) >= SHORTEST and not self._is_fixed(value):
             self._note(value)
 
     def _is_fixed(self, value: str) -> bool:

@@ -147,7 +147,8 @@ class Form:
         name = self._key_header
         if key is None or name is None or name in request.headers:
             return request
-        return request.with_headers({name: f"Bearer {key}" if self.target.scheme == "bearer" else key})
+        headers = {**request.headers, name: f"Bearer {key}" if self.target.scheme == "bearer" else key}
+        return Request(method=request.method, url=request.url, headers=headers, body=request.body)
 
     @functools.cached_property
     def _key_header(self) -> str | None:

@@ -24,6 +24,10 @@ class DeferredEvents:
     __slots__ = ("_pending", "_turn")
 
     def __init__(self) -> None:
+        self.after_fork()
+
+    def after_fork(self) -> None:
+        """Begin anew: the thread is the parent's, and so are the events that wait for it."""
         self._pending: deque[Callable[[], None]] = deque()
         self._turn = Turn()
 
@@ -60,19 +64,18 @@ class EventDispatcher:
 
     def __call__(self, event: CallEvent) -> None:
         """Pass an event on; what is no `Exception`, as a Ctrl-C in the hook, ends the call."""
-        self._count(event)
-        self._notify(event)
+        if isinstance(event, CallFinished):
+            self._counters.count(event)
+        if self._hook is not None or LOG.isEnabledFor(logging.INFO):
+            self._notify(event)
 
     def later(self, event: CallEvent) -> None:
         """Count at once; log and hook are notified on another thread."""
-        self._count(event)
+        if isinstance(event, CallFinished):
+            self._counters.count(event)
         if self._hook is not None or LOG.isEnabledFor(logging.INFO):
             # There is no call any more that a Ctrl-C in the hook could end, but other events wait behind it.
             self._deferred.add(functools.partial(self._notify, event, BaseException))
-
-    def _count(self, event: CallEvent) -> None:
-        if isinstance(event, CallFinished):
-            self._counters.count(event)
 
     def _notify(self, event: CallEvent, failures: type[BaseException] = Exception) -> None:
         log(event)

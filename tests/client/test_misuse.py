@@ -342,6 +342,12 @@ def said(content, **more):
     return [{"role": "user", "content": content, **more}]
 
 
+def called(arguments):
+    """A turn whose call has its arguments as an object, which is sent as text."""
+    call = {"id": "c", "type": "function", "function": {"name": "f", "arguments": arguments}}
+    return [*HI, {"role": "assistant", "tool_calls": [call]}]
+
+
 MESSAGES_REFUSED = [
     (None, ["messages", "NoneType"]),
     (5, ["messages", "int"]),
@@ -394,6 +400,14 @@ MESSAGES_REFUSED = [
     ([*HI, {"role": "assistant", "tool_calls": "f"}], ["messages[1].tool_calls"]),
     ([*HI, {"role": "assistant", "tool_calls": {"id": "c"}}], ["messages[1].tool_calls"]),
     ([*HI, {"role": "assistant", "tool_calls": ["f"]}], ["messages[1].tool_calls"]),
+    (
+        [{"role": "assistant", "content": "a", "reasoning_content": {"a": Foreign()}}, *HI],
+        ["reasoning_content", "Foreign"],
+    ),
+    (called({"a": math.nan}), ["messages[1].tool_calls[0].function.arguments.a", "nan"]),
+    (called({"a": LONE}), ["messages[1].tool_calls[0].function.arguments.a", "surrogate"]),
+    (called({"a": cycle()}), ["messages[1].tool_calls[0].function.arguments.a", "contains itself"]),
+    (called({"a": Foreign()}), ["messages[1].tool_calls[0].function.arguments.a", "Foreign"]),
 ]
 
 ARGUMENTS_REFUSED = [
@@ -478,16 +492,26 @@ def test_wrong_arguments(server, front, method, name, value, words):
 
 
 # The wire form of a provider does not change what is checked.
-@pytest.mark.parametrize(
-    ("provider", "api"),
-    [("anthropic", "messages"), ("openai", "responses"), ("dashscope", "native"), ("azure", "deployments")],
-)
+FORMS = [("anthropic", "messages"), ("openai", "responses"), ("dashscope", "native"), ("azure", "deployments")]
+
+
+@pytest.mark.parametrize(("provider", "api"), FORMS)
 @pytest.mark.parametrize(
     ("name", "value", "words"), named([row for row in ARGUMENTS_REFUSED if row[0] in ("tools", "timeout", "stream")])
 )
 def test_wrong_arguments_in_every_wire_form(server, provider, api, name, value, words):
     fields = {"provider": provider, "api": api, "api_version": "2024-10-21"}
     refused(server, "sync", words, lambda client: client.chat(HI, **{name: value}), **fields)
+
+
+@pytest.mark.parametrize(("provider", "api"), FORMS)
+def test_what_json_cannot_carry_in_every_wire_form(server, provider, api):
+    """Also where the form translates a value, or leaves it out."""
+    fields = {"provider": provider, "api": api, "api_version": "2024-10-21"}
+    for messages, words in MESSAGES_REFUSED:
+        if words[-1] in ("nan", "inf", "surrogate", "contains itself", "set", "Foreign"):
+            refused(server, "sync", words, lambda client, messages=messages: client.chat(messages), **fields)
+    refused(server, "sync", ["user", "nan"], lambda client: client.chat(HI, user=math.nan), **fields)
 
 
 @pytest.mark.parametrize("front", FRONTS)

@@ -394,6 +394,7 @@ PATTERNS = {
     ("core/escapes.py", ESCAPE): ("split", lambda n: b"%2&#12345\\u12&aaaaaaaa" * (n // 10)),
     ("core/headers.py", r"[!#$%&'*+.^_`|~0-9A-Za-z-]+"): OURS,
     ("core/headers.py", r"[\t\x20-\x7e\x80-\xff]*"): OURS,
+    ("core/request.py", r"[\x00-\x1f\x7f]"): OURS,
     ("core/sse.py", r"(?:event: ?+(.++)\n)?+data: ?+(.*+)\n\n|(.*+\n)"): (
         "findall",
         lambda n: "event: a\ndata: x\n" * n,

@@ -38,6 +38,16 @@ def refused(server, front, how, given, *words):
     assert (server.request_count, server.connections) == (0, 0)
 
 
+def test_extras_go_over_a_body_of_any_depth_and_size():
+    deep = 1
+    for _ in range(150):
+        deep = [deep]
+    body = {"deep": deep, "many": list(range(600_000)), "long": 2**70}
+    extras = take_extras({"extra_body": {"more": 1}})
+    request = extras.over(Request(method="POST", url="https://h", body=json.dumps(body).encode()))
+    assert json.loads(request.body) == {**body, "more": 1}
+
+
 # -- names ------------------------------------------------------------------------------------------------------------
 
 OPTIONS = {

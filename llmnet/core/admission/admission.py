@@ -6,7 +6,7 @@ ended.
 
 import random
 
-from llmnet.core.admission.gate import Gate, GateTurn
+from llmnet.core.admission.gate import NEVER, Gate, GateTurn
 from llmnet.core.admission.queue import FairQueue, Ticket, Wake
 from llmnet.core.bounds import Bounds
 from llmnet.core.outcome import AttemptError, Outcome
@@ -43,6 +43,8 @@ class Admission:
         """
         now = self._bounds.clock()
         phase, left = self._bounds.remaining()
+        if self._gate.until == NEVER and self._resume_at <= now and left > 0:
+            return 0.0
         hint = self._gate.hint(now)
         wait = hint if hint > self._longest else self._turn.wait_time(now, self._resume_at, left)
         if wait >= left or hint > self._longest:

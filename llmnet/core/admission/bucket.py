@@ -6,7 +6,7 @@ import threading
 class Bucket:
     """Tokens that transient retries draw from; it never blocks, an empty one suppresses the retry.
 
-    Threads share it: `_lock` guards `tokens` against two who change it.
+    Threads share it: `_lock` guards `tokens` against two who change it; they are read without.
     """
 
     __slots__ = ("__weakref__", "_lock", "capacity", "tokens")
@@ -33,5 +33,6 @@ class Bucket:
 
     def give(self, amount: float) -> None:
         """Put tokens back, up to the capacity."""
-        with self._lock:
-            self.tokens = min(self.capacity, self.tokens + amount)
+        if self.tokens < self.capacity:  # hardly ever
+            with self._lock:
+                self.tokens = min(self.capacity, self.tokens + amount)

@@ -8,6 +8,9 @@ from typing import Self
 
 from llmnet.core.errors import APIStatusError, RateLimitError
 
+# Until when a gate is shut that never was.
+NEVER = -math.inf
+
 
 @dataclasses.dataclass(frozen=True, slots=True)
 class Refusal:
@@ -46,6 +49,9 @@ class Refusal:
         return self.cls(text, retry_after=seconds, **{name: getattr(self, name) for name in names})
 
 
+_NONE = Refusal()
+
+
 class Gate:
     """Shut by a throttle until a moment; then callers come back by number, in each step twice as many as before.
 
@@ -56,7 +62,7 @@ class Gate:
     __slots__ = ("__weakref__", "_lock", "_step", "_turns", "refusal", "until")
 
     def __init__(self) -> None:
-        self.until, self.refusal = -math.inf, Refusal()
+        self.until, self.refusal = NEVER, _NONE
         self._step, self._turns = 0.0, 0
         self.after_fork()
 
@@ -64,7 +70,7 @@ class Gate:
         """Begin with a free lock: in a forked child the thread that may have held it is gone."""
         self._lock = threading.RLock()
 
-    def shut(self, until: float, step: float, refusal: Refusal = Refusal()) -> None:
+    def shut(self, until: float, step: float, refusal: Refusal = _NONE) -> None:
         """Shut the gate until a moment of the monotonic clock; it never opens earlier than was said before."""
         with self._lock:
             if until > self.until:
@@ -103,7 +109,7 @@ class GateTurn:
 
     def __init__(self, gate: Gate, rng: random.Random) -> None:
         self._gate, self._rng = gate, rng
-        self._at = self._until = -math.inf
+        self._at = self._until = NEVER
 
     def wait_time(self, now: float, resume_at: float, left: float) -> float:
         """Seconds until the call may pass; asked again on waking, for the gate may have been shut meanwhile.
