@@ -43,8 +43,8 @@ class BaseClient:
     """A client without the waiting: its settings, and the calls that its methods make.
 
     Threads share it without a lock: what it holds is set when it is made, and never changes, but for `_known_form`. Two
-    threads that need that one first may both make it; both are alike, and a form holds nothing but its target. What
-    does change is `Shared`'s, and the secrets', which see to themselves.
+    threads that need that one first may both make it; both are alike, and a form holds nothing but its target, and
+    what follows from it. What does change is `Shared`'s, and the secrets', which see to themselves.
     """
 
     _clock: Clock = staticmethod(time.monotonic)
@@ -130,7 +130,7 @@ class BaseClient:
         try:
             request = extras.over(form.prepare(chat))
         except Exception:
-            chat.check_json()
+            chat.check_json()  # whatever it was that JSON cannot carry: the caller knows it by its own path
             raise
         return self._make_call(form, request, bounds, headers=headers, gate=gate, stream=stream, secrets=extras.secrets)
 
@@ -191,7 +191,7 @@ class BaseClient:
         given = merged(request.headers, headers) if headers else request.headers
         lane = (host, ByIdentity(key) if callable(key) else key, *map(given.get, CREDENTIALS), *secrets)
         common, policy, bounds = self._common, self._policy, Bounds(timeout, self._clock, since)
-        # Only a call with credentials of its own has secrets of its own.
+        # A call without credentials of its own needs no secrets but its client's.
         own = bool(headers or secrets or callable(key))
         route = Route(
             form=form,

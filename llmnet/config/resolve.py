@@ -9,9 +9,9 @@ from llmnet.core.credentials import in_headers, in_proxy, in_query
 from llmnet.core.errors import ConfigurationError
 from llmnet.core.headers import checked_headers, checked_key
 from llmnet.core.request import plain_text
-from llmnet.providers.form import Target
 from llmnet.providers.model_names import ModelNames
 from llmnet.providers.services import AZURE, MESSAGES, QIANFAN, SERVICES, Api, Service
+from llmnet.providers.target import Target
 
 # Headers that may stand in for the key.
 CREDENTIALS = ("authorization", "x-api-key", "api-key")

@@ -2,7 +2,8 @@
 
 from importlib import import_module
 
-from llmnet.providers.form import Form, Target
+from llmnet.providers.form import Form
+from llmnet.providers.target import Target
 
 # A module is imported when a client uses its wire form.
 _FORMS = {

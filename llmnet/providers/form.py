@@ -1,10 +1,8 @@
 """What all wire forms share: addresses, credentials, parameters by table, errors, model lists and embeddings."""
 
-import dataclasses
 import functools
 from collections.abc import Mapping
 from typing import Any, ClassVar
-from urllib.parse import parse_qsl, urlsplit
 
 from llmnet.core.chat import EmbeddingResponse, ModelInfo, StreamChunk
 from llmnet.core.draft import Draft, chat_message
@@ -16,64 +14,13 @@ from llmnet.core.request import ChatRequest
 from llmnet.core.sse import ServerSentEvent
 from llmnet.providers import reading
 from llmnet.providers.error_bodies import find_error, looks_failed, status_error
-from llmnet.providers.services import BASE64, NO_STREAM_OPTIONS, Service
+from llmnet.providers.target import Target
 from llmnet.providers.writing import set_params, url_below
 
 # `Accept` and `Accept-Encoding`: a compressed stream is held back until its compressor has a block full.
 _JSON = {"accept": "application/json", "accept-encoding": "gzip, deflate"}
 _EVENTS = {"accept": "text/event-stream", "accept-encoding": "identity"}
 _BODY = {"content-type": "application/json"}
-
-
-@dataclasses.dataclass(frozen=True, kw_only=True)  # without slots: what follows from its fields is kept in it
-class Target:
-    """Where the calls of a client go and how they are paid for, all settings resolved.
-
-    Attributes:
-        service: the row of the service.
-        api: the name of the wire form among those of the service.
-        base_url: the address that the form's path is appended to; its query is kept.
-        api_version: Azure's, where it is to be sent.
-        scheme: how a key is sent: `bearer`, `x-api-key` or `api-key`.
-        headers: extra headers, which replace ours; `None` removes one.
-        user_agent: the value of that header.
-    """
-
-    service: Service
-    api: str
-    base_url: str
-    api_version: str | None = None
-    scheme: str = "bearer"
-    headers: Mapping[str, str | None] = dataclasses.field(default_factory=dict, repr=False)
-    user_agent: str = "llmnet"
-
-    @functools.cached_property
-    def host(self) -> str:
-        """Host and port, as error messages and shared state name them."""
-        return urlsplit(self.base_url).netloc.rpartition("@")[2]
-
-    def is_at(self, *domains: str) -> bool:
-        """Whether the host is one of some domains, or a subdomain of one."""
-        host = urlsplit(self.base_url).hostname or ""
-        return any(host == domain or host.endswith(f".{domain}") for domain in domains)
-
-    @functools.cached_property
-    def usage_in_streams(self) -> bool:
-        """Whether a stream may be asked for its usage; not so at addresses that are known to refuse that."""
-        if self.api == "deployments" and self._version < "2024-09":  # older versions of Azure refuse `stream_options`
-            return False
-        return self.service.usage_in_streams and not self.is_at(*NO_STREAM_OPTIONS)
-
-    @property
-    def _version(self) -> str:
-        """Azure's version, which may be in the address; without one, a version later than all."""
-        in_query = dict(parse_qsl(urlsplit(self.base_url).query)).get("api-version")
-        return self.api_version or in_query or "9999"
-
-    @property
-    def base64_vectors(self) -> bool:
-        """Whether vectors may be asked for in base64: only at hosts that are known to support it."""
-        return self.service.base64_vectors or self.is_at(*BASE64)
 
 
 class Form:
@@ -123,20 +70,16 @@ class Form:
 
     def post(self, url: str, body: Mapping[str, Any], *, stream: bool = False) -> Request:
         """A POST of JSON."""
-        headers = self._headers_for_events if stream else self._headers_for_json
-        return Request(method="POST", url=url, headers=headers, body=encode(body))
+        return Request(method="POST", url=url, headers=self._post_headers[stream], body=encode(body))
 
     def get(self, url: str) -> Request:
         """A GET of JSON."""
         return Request(method="GET", url=url, headers=self._headers(_JSON))
 
     @functools.cached_property
-    def _headers_for_json(self) -> Mapping[str, str]:
-        return self._headers(_BODY | _JSON)
-
-    @functools.cached_property
-    def _headers_for_events(self) -> Mapping[str, str]:
-        return self._headers(_BODY | _EVENTS)
+    def _post_headers(self) -> tuple[Mapping[str, str], Mapping[str, str]]:
+        """Those that ask for JSON, and those that ask for a stream."""
+        return self._headers(_BODY | _JSON), self._headers(_BODY | _EVENTS)
 
     def _headers(self, headers: Mapping[str, str]) -> Mapping[str, str]:
         ours = {"user-agent": self.target.user_agent, **headers, **self.own_headers}

@@ -1,10 +1,11 @@
 """OpenAI's Chat Completions, as OpenAI, Azure, DashScope, Qianfan and most others speak it."""
 
-import dataclasses
 import functools
 import re
 from typing import Any
 from urllib.parse import quote, urlsplit
+
+import msgspec
 
 from llmnet.core.chat import StreamChunk
 from llmnet.core.draft import Draft, chat_message
@@ -69,12 +70,12 @@ class ChatCompletions(Form):
     def embed_request(self, inputs: list[Any], model: str, params: Any) -> Request:
         """As in all chat forms, at Azure's classic address with the deployment in the path."""
         request = super().embed_request(inputs, model, params)
-        return dataclasses.replace(request, url=self._path("/embeddings", model))
+        return msgspec.structs.replace(request, url=self._path("/embeddings", model))
 
     def models_request(self, cursor: str | None) -> Request:
         """Azure lists its models next to its deployments, not below one of them."""
         request = super().models_request(cursor)
-        return dataclasses.replace(request, url=_DEPLOYMENT.sub("", request.url))
+        return msgspec.structs.replace(request, url=_DEPLOYMENT.sub("", request.url))
 
     def parse(self, payload: Any, draft: Draft) -> StreamChunk | None:
         """A complete reply is read as one chunk whose delta is the message."""

@@ -46,7 +46,7 @@ class Waiter:
 
 def busy(line):
     """Leave something in a queue that is still to be worked off, so that nobody goes past its turn."""
-    line._noted.append((Ticket(lambda: None), False))
+    line._noted.append((Ticket(lambda: None), False))  # private: the long way is taken where anything is noted
     return line
 
 
@@ -97,7 +97,7 @@ def test_no_ctrl_c_loses_the_slot_of_who_leaves_alone_nor_forgets_who_comes_just
     for n in itertools.count(1):
         line, others, woken = FairQueue(1), [], []
         holder = Waiter(line)
-        line._holders = Holders(line._holders)
+        line._holders = Holders(line._holders)  # private: whether it has a slot
         with interrupted(n, queue, turn) as trace:
             line.leave(holder.ticket)
         line.leave(holder.ticket)  # as its owner's finalizer does

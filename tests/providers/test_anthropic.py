@@ -29,8 +29,8 @@ from llmnet.core.outcome import AttemptError
 from llmnet.core.reply_reader import ReplyReader
 from llmnet.core.request import chat_request
 from llmnet.providers.anthropic import Messages
-from llmnet.providers.form import Target
 from llmnet.providers.services import ANTHROPIC
+from llmnet.providers.target import Target
 from llmnet.providers.writing import VENDOR
 
 BASE = "https://api.anthropic.com"

@@ -23,8 +23,8 @@ from llmnet.core.outcome import AttemptError
 from llmnet.core.reply_reader import ReplyReader
 from llmnet.core.request import chat_request
 from llmnet.providers.dashscope import Native
-from llmnet.providers.form import Target
 from llmnet.providers.services import DASHSCOPE
+from llmnet.providers.target import Target
 from llmnet.testing import Reply
 
 BASE = "https://dashscope.aliyuncs.com/api/v1"

@@ -11,8 +11,8 @@ from support.published import problems
 from llmnet import ConfigurationError
 from llmnet.core.request import chat_request
 from llmnet.providers import make_form
-from llmnet.providers.form import Target
 from llmnet.providers.services import SERVICES
+from llmnet.providers.target import Target
 from llmnet.testing import Reply
 
 PNG = "data:image/png;base64,iVBORw0KGgo="

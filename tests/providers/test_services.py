@@ -4,8 +4,8 @@ from urllib.parse import urlsplit
 
 import pytest
 
-from llmnet.providers.form import Target
 from llmnet.providers.services import SERVICES, Api, BaseVariable, Service
+from llmnet.providers.target import Target
 
 # name: address, variables of the key, quirks (docs/vendors.md, Services)
 TABLE = {

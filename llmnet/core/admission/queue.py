@@ -3,7 +3,8 @@
 Who gets no slot at once hands in `wake` and waits in its own way. There is no lock: joins and departures are noted, and
 whoever has the turn works them off, one step after another, each of which does no harm when it is done twice. So a
 finalizer or a signal handler may come in here on a thread that is in here already, and is served there and then; and a
-Ctrl-C between two steps loses neither a slot nor a wake-up.
+Ctrl-C between two steps loses neither a slot nor a wake-up. Where nothing is noted and nobody waits, a slot is taken
+and given back without the turn: each is one step of a set, and what came in between is looked at after it.
 """
 
 import threading
@@ -55,9 +56,10 @@ class FairQueue:
     """Gives out *limit* slots in the order in which they are asked for.
 
     Nothing here ever blocks. Tickets that wait are kept in an ordered dict instead of a deque: one that gives up is
-    gone at once, however long the queue stands. Threads share it: who has the turn alone changes who holds and who
-    waits; `_noted` is a deque, whose `append` is one step of the interpreter; `active` and `waiting` are lengths of a
-    moment ago.
+    gone at once, however long the queue stands. Threads share it: who has the turn alone changes who waits; `_holders`
+    is a set, to which a ticket is added before they are counted, so that of two who come at once both may step back,
+    but never both take the last slot; `_noted` is a deque, whose `append` is one step of the interpreter; `active` and
+    `waiting` are lengths of a moment ago.
 
     Args:
         limit: how many slots there are.
