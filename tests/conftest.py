@@ -5,10 +5,11 @@ import sys
 
 import pytest
 from hypothesis import settings
-from support.live import Async, Sync
+from support.live import ENGINE, Async, Sync
 
 from llmnet.providers.services import SERVICES
 from llmnet.testing import FakeServer
+from llmnet.transports.aio import transport
 
 # No test is about how long an example takes: that is the machine's business.
 settings.register_profile("llmnet", deadline=None)
@@ -44,6 +45,13 @@ def _bare_environment(monkeypatch):
     names |= {name for name in os.environ if name.lower().endswith("_proxy")} | set(_EXTRA)
     for name in names:
         monkeypatch.delenv(name, raising=False)
+
+
+@pytest.fixture(autouse=True)
+def _engine(request, monkeypatch):
+    """One engine for all async tests: respx, which pytest itself loads, would keep `auto` from the fast one."""
+    if request.node.get_closest_marker("mocks") is None:
+        monkeypatch.setattr(transport, "MOCKS", ("sys",) if ENGINE == "httpx" else ())
 
 
 @pytest.fixture(scope="session")

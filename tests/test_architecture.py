@@ -40,9 +40,17 @@ ON_USE = {
 
 # The one room of each library.
 LIBRARIES = {
-    "requests": {f"transports/sync/{part}.py" for part in ("transport", "reply", "retry", "pool", "factory")},
-    "urllib3": {f"transports/sync/{part}.py" for part in ("connection", "reply", "retry", "pool", "factory")},
-    "httpx": {f"transports/aio/{part}.py" for part in ("transport", "reply", "factory", "pool")},
+    "requests": {
+        f"transports/sync/{part}.py" for part in ("transport", "prepared", "reply", "retry", "pool", "factory")
+    },
+    "urllib3": {
+        f"transports/sync/{part}.py" for part in ("connection", "reader", "upload", "reply", "retry", "pool", "factory")
+    },
+    "httpx": {
+        f"transports/aio/{part}.py"
+        for part in ("transport", "reply", "factory", "pool", "fast", "connect", "sending", "body")
+    },
+    "httptools": {"transports/wire.py"},
     "httpcore": {f"transports/aio/{part}.py" for part in ("dial", "pool", "goaway")},
     "socksio": {"net/socks.py"},
     "anyio": {"transports/aio/tcp_stream.py"},

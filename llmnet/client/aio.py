@@ -41,7 +41,11 @@ class AsyncClient(BaseClient):
         super().__init__(model_or_config, **fields)
         self._waits, config = wait.AsyncWait(), self.config
         self._transport: AsyncTransport = given_transport(config, "aclose") or transport.Transport(
-            proxy=config.proxy, verify=config.verify, pool_size=config.max_concurrent, http2=config.http2
+            proxy=config.proxy,
+            verify=config.verify,
+            pool_size=config.max_concurrent,
+            http2=config.http2,
+            engine=str(config.transport),
         )
 
     async def chat(

@@ -41,7 +41,11 @@ class Client(BaseClient):
         super().__init__(model_or_config, **fields)
         self._waits, config = wait.SyncWait(), self.config
         self._transport: Transport = given_transport(config, "close") or transport.Transport(
-            proxy=config.proxy, verify=config.verify, pool_size=config.max_concurrent, http2=config.http2
+            proxy=config.proxy,
+            verify=config.verify,
+            pool_size=config.max_concurrent,
+            http2=config.http2,
+            engine=str(config.transport),
         )
 
     def chat(

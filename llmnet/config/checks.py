@@ -47,8 +47,10 @@ def transport(value: Any, name: str) -> Any:
     """Check the name of an engine of the async client, or an object of the Protocols of `core.transport`."""
     methods = [callable(getattr(value, method, None)) for method in ("send", "close", "aclose")]
     own = methods[0] and any(methods[1:]) and not isinstance(value, type)
-    if not own and value not in ("auto", "httpx"):
+    if not own and value not in ("auto", "fast", "httpx"):
         said = brief(value) if isinstance(value, str) else type(value).__name__
-        takes = "'auto', 'httpx', or an object with send(exchange, bounds) and close(), for AsyncClient aclose()"
-        raise ConfigurationError(f"{name} must be {takes}; not {said}; 'fast' is not built yet")
+        takes = (
+            "'auto', 'fast', 'httpx', or an object with send(exchange, bounds) and close(), for AsyncClient aclose()"
+        )
+        raise ConfigurationError(f"{name} must be {takes}; not {said}")
     return value

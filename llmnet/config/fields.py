@@ -102,7 +102,9 @@ class ClientConfig(_Reading):
         api_version: Azure's.
         on_event: called with each event of a call as it happens (`llmnet.core.events`), where the call runs, or on a
             thread of its own if a stream is dropped unclosed; it must be quick; its errors are only logged.
-        transport: the engine of the async client, or an object of `llmnet.core.transport`, which the client closes.
+        transport: the engine of the async client: `"fast"`, HTTP/1.1 of our own; `"httpx"`, which alone speaks HTTP/2;
+            `"auto"` takes the fast one where nothing needs the other. Or an object of `llmnet.core.transport`, which
+            the client closes.
 
     Raises:
         ConfigurationError: a value is wrong; the message names the field and the fix.

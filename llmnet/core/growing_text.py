@@ -14,7 +14,8 @@ class Text:
 
     def __init__(self) -> None:
         # One buffer of UTF-8: a list would hold an object, some fifty bytes, for each letter of a hostile stream. No
-        # `StringIO`: the garbage collector may close it before a finalizer reads what has arrived.
+        # `StringIO`: the garbage collector may close it before a finalizer reads what has arrived. Other threads read
+        # it as it grows, each time in one step of the interpreter: a coding written in Python would be met half-way.
         self._buffer = bytearray()
         self._size = 0
         self._held = ""

@@ -15,6 +15,8 @@ from urllib.parse import quote, unquote, urlsplit
 from llmnet.core.errors import ConfigurationError
 from llmnet.core.hosts import is_address
 
+# Statuses of a proxy that cannot reach the server now; any other refusal would be repeated.
+_PASSING = (502, 503, 504)
 # The schemes of proxies, each with its default port.
 _PORTS = {"http": 80, "https": 443, "socks5": 1080, "socks5h": 1080}
 
@@ -65,6 +67,29 @@ class Proxy:
         # Without the colon requests would read no credentials at all.
         credentials = f"{quote(self.username, safe='')}:{quote(self.password or '', safe='')}"
         return self.url.replace("://", f"://{credentials}@", 1)
+
+
+class ProxyRefusedError(OSError):
+    """A proxy makes no connection.
+
+    Attributes:
+        retryable: whether it may make one later.
+    """
+
+    def __init__(self, message: str, *, retryable: bool) -> None:
+        super().__init__(message)
+        self.retryable = retryable
+
+
+def check_tunnel(status: int | None, reason: bytes) -> None:
+    """Check the answer to CONNECT.
+
+    Raises:
+        ProxyRefusedError: there is no tunnel.
+    """
+    if status is None or not 200 <= status < 300:
+        said = f"{status} {reason.decode('latin-1')}".rstrip()
+        raise ProxyRefusedError(f"it answered {said}", retryable=status in _PASSING)
 
 
 def proxy_for(url: str, *, explicit: str | None, environ: Mapping[str, str]) -> Proxy | None:

@@ -3,7 +3,7 @@
 from collections.abc import Generator
 from typing import TypeAlias
 
-from llmnet.net.proxy import Proxy
+from llmnet.net.proxy import Proxy, ProxyRefusedError
 
 # Yields what to send and how many bytes of the answer to read, and is sent these.
 Talk: TypeAlias = Generator[tuple[bytes, int], bytes, None]
@@ -17,20 +17,20 @@ def talk(proxy: Proxy, host: str, port: int) -> Talk:
     """Have a proxy connect to a host.
 
     Raises:
-        OSError: it does not, or has another protocol.
+        ProxyRefusedError: it does not, or has another protocol.
     """
     import socksio  # noqa: PLC0415 - of an extra
 
     try:
         yield from _talk(proxy, host, port)
     except OverflowError:
-        why = "SOCKS5 has no room for so long a name, user or password; authentication failed"
+        refusal = ProxyRefusedError("SOCKS5 has no room for so long a name, user or password", retryable=False)
     except socksio.ProtocolError:
-        why = "it speaks no SOCKS5"
+        refusal = ProxyRefusedError("it speaks no SOCKS5", retryable=True)
     else:
         return
     # Outside of the `except`: the innermost cause is what an error names.
-    raise OSError(why)
+    raise refusal
 
 
 def _talk(proxy: Proxy, host: str, port: int) -> Talk:
@@ -40,17 +40,20 @@ def _talk(proxy: Proxy, host: str, port: int) -> Talk:
     offered = [methods.NO_AUTH_REQUIRED, *([] if proxy.username is None else [methods.USERNAME_PASSWORD])]
     chosen = socks5.SOCKS5AuthReply.loads((yield socks5.SOCKS5AuthMethodsRequest(offered).dumps(), 2)).method
     if chosen not in offered:
-        raise OSError("authentication failed: it wants another kind, or a user and a password")
+        why = "authentication failed: it wants another kind, or a user and a password"
+        raise ProxyRefusedError(why, retryable=False)
     if chosen is methods.USERNAME_PASSWORD:
         credentials = ((proxy.username or "").encode(), (proxy.password or "").encode())
         answer = yield socks5.SOCKS5UsernamePasswordRequest(*credentials).dumps(), 2
         if not socks5.SOCKS5UsernamePasswordReply.loads(answer).success:
-            raise OSError("authentication failed: user or password are wrong")
+            raise ProxyRefusedError("authentication failed: user or password are wrong", retryable=False)
     head = yield socks5.SOCKS5CommandRequest.from_address(socks5.SOCKS5Command.CONNECT, (host, port)).dumps(), _HEAD
     left = head[4] + 2 if head[3:4] == _NAME else _LEFT.get(head[3:4], 0)
-    code = socks5.SOCKS5Reply.loads(head + (yield b"", left)).reply_code
-    if code is not socks5.SOCKS5ReplyCode.SUCCEEDED:
-        raise OSError(f"it makes no connection: {code.name.lower().replace('_', ' ')}")
+    codes, code = socks5.SOCKS5ReplyCode, socks5.SOCKS5Reply.loads(head + (yield b"", left)).reply_code
+    if code is not codes.SUCCEEDED:
+        why = code.name.lower().replace("_", " ")
+        allowed = code is not codes.CONNECTION_NOT_ALLOWED_BY_RULESET
+        raise ProxyRefusedError(f"it makes no connection: {why}", retryable=allowed)
 
 
 def ended() -> bytes:

@@ -64,7 +64,8 @@ class Block:
 
     def complete(self) -> dict[str, Any]:
         """The block as it is to be sent back."""
-        block = self.opened | {name: str(text) for name, text in self._grown.items()}
+        # A copy: `partial` is asked for by any thread, also while the block grows.
+        block = self.opened | {name: str(text) for name, text in [*self._grown.items()]}
         if self.call is not None:
             block["input"] = block.get("input") or {}
         if isinstance(block.get("input"), str):

@@ -46,9 +46,10 @@ class Extras:
 
     def fields(self) -> dict[str, Any]:
         """All of it, as fields of the message that is sent back."""
+        # Copies: `partial` is asked for by any thread, also while these grow.
         lists = {
-            name: [{**fields, **{key: str(text) for key, text in texts.items()}} for fields, texts in items]
-            for name, items in self._items.items()
+            name: [{**fields, **{key: str(text) for key, text in [*texts.items()]}} for fields, texts in items]
+            for name, items in [*self._items.items()]
         }
         return {**self.objects, **lists}
 

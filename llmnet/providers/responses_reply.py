@@ -123,7 +123,7 @@ class Output:
 
     def opened_texts(self) -> dict[str, str]:
         """The texts with which items opened; they count where a stream has no others."""
-        return texts_in(self._opened.values())
+        return texts_in([*self._opened.values()])
 
     def close(self, payload: Object) -> Object:
         """Keep a complete item; it adds what goes beyond its deltas."""

@@ -11,13 +11,15 @@ import re
 import socket
 import ssl
 
-from llmnet.core.errors import APIConnectionError, IncompleteStreamError, LLMNetError, Phase
+from llmnet.core.errors import APIConnectionError, IncompleteStreamError, InvalidResponseError, LLMNetError, Phase
 from llmnet.core.exception_graph import reachable
 from llmnet.core.exchange import Exchange
 from llmnet.core.outcome import Outcome
 from llmnet.core.preview import cut
+from llmnet.net.proxy import ProxyRefusedError
 from llmnet.net.sockets import AT_ONCE
 from llmnet.net.tls import certificate_hint
+from llmnet.transports.wire import GarbledBodyError, RefusedHeadError
 
 # What this machine lacks: nothing that the server or the network could mend; ports come back by themselves.
 _PORTS = errno.EADDRNOTAVAIL
@@ -25,17 +27,11 @@ _LOCAL = frozenset({errno.EMFILE, errno.ENFILE, errno.ENOBUFS, errno.ENOMEM, _PO
 _NO_SUCH_NAME = frozenset(
     getattr(socket, name) for name in ("EAI_NONAME", "EAI_NODATA", "EAI_FAIL") if hasattr(socket, name)
 )
-# What has come is no HTTP: garbled, which another attempt may be spared, or a head that would come again.
-_GARBLED = re.compile(r"BadStatusLine|illegal status line|illegal chunk header")
-_VIOLATIONS = (
-    *("LineTooLong", "InvalidHeader", "Receive buffer too long", "conflicting Content-Length"),
-    "without a pending proposal",  # to switch protocols, of a 101 that nobody asked for
-    "illegal request line",  # of a reply: its first byte is none of a text's, as when a server speaks TLS
-)
 # In HTTP/2 a stream ends by itself, and its code says whether the request was begun (RFC 9113, 8.7).
 _RESET = re.compile(r"StreamReset .*error_code:(?:ErrorCodes\.)?(\w+)")
 _REFUSED = ("7", "REFUSED_STREAM")
-# A proxy that refuses will refuse again; one that cannot reach the server may reach it later.
+# A proxy that refuses will refuse again; one that cannot reach the server may reach it later. Our own connections have
+# a class for it, of the libraries' there are but words.
 _PROXY_REFUSES = re.compile(r"(failed|ProxyError): (?!50[234])\d{3}|authentication|not allowed", re.IGNORECASE)
 
 
@@ -53,11 +49,28 @@ def outcome_of(error: BaseException, exchange: Exchange, *, proxied: bool = Fals
         return Outcome(ours)
     if _timed_out(chain, exchange):
         return Outcome(_from(exchange.expired(), error))
+    wrong = None if proxied else next(filter(_breaks_rules, chain), None)
+    if wrong is not None and exchange.reply.kind is None:
+        return Outcome(_refused(wrong, error), once=True)
     text = root_cause(error, chain)
-    garbled, violation = _garbled(text)
-    stale = _not_begun(text, exchange) and not (exchange.received or garbled or violation or proxied)
-    once = exchange.sent and (garbled or _cut_short(exchange))
+    stale = _not_begun(text, exchange) and not (exchange.received or proxied)
+    once = exchange.sent and (wrong is not None or _cut_short(exchange))
     return Outcome(_from(_lost(error, chain, exchange, proxied=proxied), error), stale=stale, once=once)
+
+
+def _breaks_rules(error: BaseException) -> bool:
+    """Whether it says that what has come is no HTTP; h11, in httpx's own engine, so calls an early end, too."""
+    return isinstance(error, RefusedHeadError | GarbledBodyError) or (
+        (type(error).__module__.partition(".")[0], type(error).__name__) == ("h11", "RemoteProtocolError")
+        and not str(error).startswith("peer closed connection")
+    )
+
+
+def _refused(wrong: BaseException, error: BaseException) -> LLMNetError:
+    """A head that another attempt may be spared: one, for it would come again."""
+    ours = InvalidResponseError(f"the head of the reply breaks the rules of HTTP: {cut(str(wrong), 300)}")
+    ours.retryable = True
+    return _from(ours, error)
 
 
 def _not_begun(text: str, exchange: Exchange) -> bool:
@@ -69,11 +82,6 @@ def _not_begun(text: str, exchange: Exchange) -> bool:
 def _cut_short(exchange: Exchange) -> bool:
     """Whether the request was lost while it was sent; a small one is sent at once, whatever becomes of it."""
     return exchange.uploading and len(exchange.request.body or b"") > AT_ONCE
-
-
-def _garbled(text: str) -> tuple[bool, bool]:
-    """Whether what has come is no HTTP: garbled by accident, or a head that would come again."""
-    return _GARBLED.search(text) is not None, any(sign in text for sign in _VIOLATIONS)
 
 
 def _timed_out(chain: list[BaseException], exchange: Exchange) -> bool:
@@ -91,10 +99,15 @@ def _lost(error: BaseException, chain: list[BaseException], exchange: Exchange, 
     text = root_cause(error, chain)
     known = _known(chain, text, exchange)
     if proxied and (known is None or known.phase != "connect"):
-        retryable = known.retryable if known else _PROXY_REFUSES.search(text) is None
+        retryable = known.retryable if known else _may_connect_later(chain, text)
         named = f"the proxy {exchange.proxy}".rstrip()
         return _connection(f"{named} failed: {known.message if known else text}", "proxy", retryable=retryable)
     return known or _broken(text, exchange)
+
+
+def _may_connect_later(chain: list[BaseException], text: str) -> bool:
+    refusal = next((one for one in chain if isinstance(one, ProxyRefusedError)), None)
+    return _PROXY_REFUSES.search(text) is None if refusal is None else refusal.retryable
 
 
 def _known(chain: list[BaseException], text: str, exchange: Exchange) -> APIConnectionError | None:
@@ -121,8 +134,7 @@ def _broken(text: str, exchange: Exchange) -> LLMNetError:
     if reply.kind is None:
         if _cut_short(exchange):
             return _connection(f"the connection was lost while the request was sent: {text}", "send")
-        _, broken = _garbled(text)
-        return _connection(f"the connection was lost before the reply: {text}", "response", retryable=not broken)
+        return _connection(f"the connection was lost before the reply: {text}", "response")
     if reply.kind == "events":
         return IncompleteStreamError(f"the stream was lost after {reply.arrived} bytes: {text}")
     return _connection(f"the connection was lost after {reply.arrived} bytes of the body: {text}", "body")

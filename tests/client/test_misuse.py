@@ -204,7 +204,6 @@ FIELDS_REFUSED = [
     ("api_version", 20241021, ["api_version", "int"]),
     ("api_version", "", ["api_version"]),
     ("api_version", "2024\r\n", ["api_version"]),
-    ("transport", "fast", ["transport", "fast"]),
     ("transport", "curl", ["transport", "curl"]),
     ("transport", None, ["transport"]),
     ("transport", ["auto"], ["transport"]),

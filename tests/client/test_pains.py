@@ -83,6 +83,7 @@ def options_towards(port):
 @pytest.mark.parametrize("proxied", [False, True], ids=["direct", "proxied"])
 def test_every_connection_is_kept_alive(front, proxied, secure):
     with serving(secure) as (server, trusted), Proxy() as proxy:
+        server.script(Reply(hold="body"))
         through = f"http://127.0.0.1:{proxy.port}" if proxied else None
         with front.client(**at(server, proxy=through, verify=trusted)) as client, client.stream_chat("hi"):
             told = options_towards(proxy.port if proxied else server.port)

@@ -76,7 +76,7 @@ def test_a_closed_stream_cannot_be_read(front, server):
         for use in (lambda: next(stream), lambda: stream.response, stream.__enter__):
             with pytest.raises(llmnet.StreamError):
                 use()
-        assert stream.partial.content == "one"
+        assert stream.partial.content.startswith("one")
         unsent = client.stream_chat("hi")
         unsent.close()
         with pytest.raises(llmnet.StreamError):

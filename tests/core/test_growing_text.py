@@ -1,9 +1,12 @@
 """A text that arrives in pieces: as it was sent, from any piece on, and in a finalizer, too."""
 
 import gc
+import sys
 
+import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from support.live import Work
 
 from llmnet.core.growing_text import Text
 
@@ -38,3 +41,26 @@ def test_it_can_be_read_by_a_finalizer_within_a_cycle():
     Owner(Text(), seen)  # the text is older than its owner: the collector comes to it first
     gc.collect()
     assert seen == ["what has arrived"]
+
+
+@pytest.mark.threads
+def test_it_can_be_read_by_another_thread_while_it_grows():
+    """A buffer that somebody reads cannot grow: `partial` is asked for by any thread."""
+    text, over = Text(), False
+
+    def read():
+        while not over:
+            assert set(str(text)) <= {"a"}
+            assert set(text.since(3)) <= {"a"}
+
+    interval = sys.getswitchinterval()
+    sys.setswitchinterval(1e-6)
+    try:
+        readers = [Work(read) for _ in range(4)]
+        for _ in range(200_000):
+            text.add("a")
+    finally:
+        over = True
+        sys.setswitchinterval(interval)
+    for reader in readers:
+        reader.result()

@@ -10,7 +10,7 @@ from unittest import mock
 
 import pytest
 import trustme
-from matrix.case import LOW, THRICE, Expect, Row
+from matrix.case import LOW, ONCE, THRICE, Expect, Row
 from matrix.rows_connect import forward, refused, tunnel
 from support.inside import connections_of
 from support.live import WORDS, at, at_port, eventually, slots
@@ -208,7 +208,7 @@ ROWS = [
     handshake("reset-at-hello"),
     Row(
         number=17, phase="tls", fault="TLS bytes on an http port", script=(fault("tls-alert"),) * 9, stream=(False, True),
-        expect=Expect(error=LOST, phase="response", attempts=1, connections=1),
+        expect=Expect(error=llmnet.InvalidResponseError, attempts=2, waits=ONCE, connections=2, billed=True),
     ),
     unfinished("short-body"),
     unfinished("cut-chunks"),

@@ -6,7 +6,7 @@ from support.live import at
 import llmnet
 from llmnet.testing import Reply, fault
 
-LOST, LATE = llmnet.APIConnectionError, llmnet.APITimeoutError
+LOST, LATE, BAD = llmnet.APIConnectionError, llmnet.APITimeoutError, llmnet.InvalidResponseError
 BODY = b'{"choices": [{"message": {"role": "assistant", "content": "Hi"}, "finish_reason": "stop"}]}'
 PLAIN = b"HTTP/1.1 200 OK\r\ncontent-type: application/json\r\ncontent-length: %d\r\n" % len(BODY)
 
@@ -48,8 +48,8 @@ ROWS = [
         expect=Expect(error=LATE, phase="response", sent=4, waits=THRICE, connections=4, billed=True),
     ),
     Row(
-        number=44, phase="head", fault="garbage", script=(fault("garbage-head"),) * 9,
-        expect=Expect(error=LOST, phase="response", sent=2, waits=ONCE),
+        number=44, phase="head", fault="garbage", script=(fault("garbage-head"),) * 9, stream=(False, True),
+        expect=Expect(error=BAD, sent=2, waits=ONCE, connections=2, billed=True),
     ),
     Row(
         number=44, phase="head", fault="binary garbage", stream=(False, True), script=(fault("binary-head"),),
@@ -70,11 +70,11 @@ ROWS = [
     ),
     Row(
         number=49, phase="head", fault="200 KB header", script=(fault("giant-header"),) * 9,
-        expect=Expect(error=LOST, phase="response", sent=1),
+        expect=Expect(error=BAD, sent=2, waits=ONCE, connections=2, billed=True),
     ),
     Row(
         number=50, phase="head", fault="two lengths", script=(fault("two-lengths"),) * 9,
-        expect=Expect(error=LOST, phase="response", sent=1),
+        expect=Expect(error=BAD, sent=2, waits=ONCE, connections=2, billed=True),
     ),
     Row(
         number=52, phase="head", fault="no latin-1, folded", script=(

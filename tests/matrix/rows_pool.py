@@ -6,14 +6,16 @@ import itertools
 import warnings
 
 import pytest
-from matrix.case import Expect, Row, skipping
+from matrix.case import ONCE, Expect, Row, skipping
 from support.inside import connections_of
-from support.live import WORDS, Work, at, content, eventually, no_leak, slots
+from support.live import ENGINE, WORDS, Work, at, content, eventually, no_leak, slots
 
 import llmnet
 from llmnet.testing import Reply, fault
 
-LOST = llmnet.APIConnectionError
+BAD = llmnet.InvalidResponseError
+# h11, in httpx's own engine, takes a length beside chunks; the connection is then not used again.
+STRICT, LENIENT = (("sync",), ("async",)) if ENGINE == "httpx" else (("sync", "async"), ())
 CLOSES = (Reply(), Reply(close=True))
 HANGS_UP = (Reply(), fault("fin-when-idle"))
 
@@ -73,10 +75,9 @@ def switches_when_reused(ask, front, server):
     with front.client(**at(server)) as client:
         sleeps = skipping(front, client)
         ask(client)
-        with pytest.raises(LOST) as caught:
+        with pytest.raises(BAD, match="head"):
             ask(client)
-        assert (type(caught.value), caught.value.phase, caught.value.retryable) == (LOST, "response", False)
-        assert (sleeps, server.request_count, client.request_count) == ([], 2, 2)
+        assert (len(sleeps), server.request_count, client.request_count) == (1, 3, 3)
 
 
 def every_second(replies, calls, front, server):
@@ -167,8 +168,15 @@ ROWS = [
     Row(number=32, phase="keepalive", fault="two requests each", play=functools.partial(every_second, HANGS_UP, 300)),
     Row(
         number=48, phase="head", fault="unasked 101", stream=(False, True), script=(fault("switching"),) * 9,
-        expect=Expect(error=LOST, phase="response", sent=1, connections=1),
+        expect=Expect(error=BAD, sent=2, waits=ONCE, connections=2, billed=True),
     ),
     *both(48, "head", "unasked 101 when reused", switches_when_reused),
-    *both(51, "head", "both lengths", is_not_reused, "both-lengths"),
+    Row(
+        number=51, phase="head", fault="both lengths", stream=(False, True), script=(fault("both-lengths"),) * 9, fronts=STRICT,
+        expect=Expect(error=BAD, sent=2, waits=ONCE, connections=2, billed=True),
+    ),
+    *(
+        Row(number=51, phase="head", fault=f"both lengths, {ask.__name__}", fronts=LENIENT, play=functools.partial(is_not_reused, ask, "both-lengths"))
+        for ask in (chat, stream) if LENIENT
+    ),
 ]  # fmt: skip

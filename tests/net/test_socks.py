@@ -216,12 +216,12 @@ def test_the_socket_is_told_what_every_socket_is(server, monkeypatch):
     options = []
 
     class Told(socket.socket):
-        def connect(self, address):
+        def connect_ex(self, address):
             options.append([self.getsockopt(level, option) for level, option, _ in TCP_OPTIONS])
-            super().connect(address)
+            return super().connect_ex(address)
 
     with Socks() as proxy, llmnet.Client(**at(server, proxy=proxy.url())) as client:
-        monkeypatch.setattr("llmnet.transports.sync.connection.socket.socket", Told)
+        monkeypatch.setattr("llmnet.transports.sync.race.socket.socket", Told)
         client.chat("hi")
     assert all(options[0])
 

@@ -5,6 +5,7 @@ import dataclasses
 import random
 
 from support.inside import common_of, inner, replace_parts
+from support.live import ENGINE
 
 import llmnet
 from llmnet.transports.aio.wait import AsyncWait
@@ -84,7 +85,8 @@ def trace_of(client, time, server, result, error, chunks, before):
         partial = getattr(error, "partial", None)
         trace.partial = None if partial is None else partial.content
         trace.text = getattr(error, "message", str(error)).replace(str(server.port), "PORT")
-        if isinstance(error, llmnet.APIConnectionError | llmnet.IncompleteStreamError):
+        lost = isinstance(error, llmnet.APIConnectionError | llmnet.IncompleteStreamError)
+        if lost or "the rules of HTTP" in trace.text:
             trace.text = trace.text.partition(": ")[0]  # what follows is the library's own word
     else:
         trace.text = result.content
@@ -131,7 +133,7 @@ def run_sync(server, fields, *, stream=False, messages="Hello there, world", **p
 
 async def _run_async(server, fields, stream, messages, params):
     before = server.request_count
-    async with llmnet.AsyncClient(**fields) as client:
+    async with llmnet.AsyncClient(**{"transport": ENGINE, **fields}) as client:
         time = virtual(client)
         result = error = None
         chunks = [] if stream else None

@@ -12,6 +12,8 @@ from support.inside import connections_of, queue_of
 
 import llmnet
 
+# The engine of the async front; respx, which other tests load, would keep "auto" from the fast one.
+ENGINE = os.environ.get("LLMNET_ENGINE", "fast")
 PROMPT = 30.0  # what "at once" may take at most on a loaded machine; nothing is measured by it
 
 
@@ -93,6 +95,8 @@ class Async:
         return "".join(traceback.format_stack(sys._current_frames().get(self._thread.ident)))
 
     def client(self, **fields):
+        if not fields.get("http2"):
+            fields.setdefault("transport", ENGINE)
         return BlockingClient(self, llmnet.AsyncClient(**fields))
 
 

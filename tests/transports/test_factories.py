@@ -823,6 +823,7 @@ def test_responses_answers_in_our_place(monkeypatch):
         assert len(mock.calls) == 2 + 4 + 1
 
 
+@pytest.mark.mocks
 async def test_respx_answers_in_our_place(monkeypatch):
     monkeypatch.setattr(socket.socket, "connect", None)
     client = create_async_client()

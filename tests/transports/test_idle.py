@@ -15,6 +15,7 @@ from support.proxy import Proxy
 import llmnet
 from llmnet.net import sockets
 from llmnet.testing import Reply
+from llmnet.transports.aio import connection as aio_connection
 from llmnet.transports.aio import idle as aio_idle
 from llmnet.transports.aio import pool as aio_pool
 from llmnet.transports.sync import idle as sync_idle
@@ -50,7 +51,7 @@ def opened(server):
 
 
 def set_everywhere(monkeypatch, name, value):
-    for module in (sockets, aio_idle, aio_pool, sync_idle, sync_pool):
+    for module in (sockets, aio_connection, aio_idle, aio_pool, sync_idle, sync_pool):
         if hasattr(module, name):
             monkeypatch.setattr(module, name, value)
 

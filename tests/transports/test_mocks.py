@@ -13,6 +13,8 @@ from support.fronts import virtual
 
 import llmnet
 
+pytestmark = pytest.mark.mocks
+
 BASE = "https://api.openai.com/v1"
 CHAT = BASE + "/chat/completions"
 REPLY = {

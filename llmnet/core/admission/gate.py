@@ -1,4 +1,4 @@
-"""What a throttle shuts for all calls to one host: who comes back when, answered in seconds; nobody waits here."""
+"""What a throttle shuts for all calls of one lane: who comes back when, answered in seconds; nobody waits here."""
 
 import dataclasses
 import math

@@ -5,8 +5,9 @@ from typing import Any, Generic, Protocol, TypeVar
 
 from llmnet.net.sockets import WAYS
 
-Way = tuple[str, bool, bool]
-"""The proxy, credentials included; whether TLS is spoken; whether each request must have a connection of its own."""
+Way = tuple[str, bool, bool, bool]
+"""The proxy, credentials included; whether TLS is spoken; whether each request must have a connection of its own;
+whether our own transport serves."""
 
 
 class Closable(Protocol):
@@ -21,7 +22,7 @@ T = TypeVar("T", bound=Closable)
 
 def in_use(transport: Any) -> bool:
     """Whether a request is under way on the connections of a transport of httpx, in a pool of ours or of httpcore."""
-    pool = transport._pool
+    pool = getattr(transport, "_pool", transport)
     return pool.in_use if hasattr(pool, "in_use") else not all(one.is_idle() for one in pool.connections)
 
 

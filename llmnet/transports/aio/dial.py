@@ -1,10 +1,8 @@
 """How httpx's own transport connects: names are resolved by our threads, addresses are tried side by side."""
 
-import asyncio
 import contextlib
 import os
 import ssl
-from collections import deque
 from collections.abc import Callable, Coroutine, Sequence
 from typing import Any, NamedTuple, TypeAlias
 
@@ -15,13 +13,10 @@ from llmnet.net.proxy import Proxy
 from llmnet.net.sockets import TCP_OPTIONS
 from llmnet.net.socks import Talk, ended, talk
 from llmnet.net.tls import Use, check_protocol, ssl_context
+from llmnet.transports.aio.race import first_of
 from llmnet.transports.aio.tcp_stream import Keeping
 
-# RFC 8305, 5: the head start of an address over the next one.
-_HEAD_START = 0.25
-
 Attempt: TypeAlias = Callable[[], Coroutine[Any, Any, httpcore.AsyncNetworkStream]]
-Task: TypeAlias = asyncio.Task[httpcore.AsyncNetworkStream]
 
 
 class Handshake(NamedTuple):
@@ -64,7 +59,7 @@ class Dialler(httpcore.AsyncNetworkBackend):
         def attempt(address: str) -> Attempt:
             return lambda: self._inner.connect_tcp(address, port, *args, **kwargs)
 
-        stream: Any = await first_of([attempt(address) for address in addresses])
+        stream: Any = await first_of([attempt(address) for address in addresses], _close)
         stream._stream = Keeping(stream._stream)
         return Securing(stream, self._handshakes)  # type: ignore[return-value]
 
@@ -153,36 +148,5 @@ async def _resolved(host: str, port: int) -> list[str]:
     return list(dict.fromkeys(address[0] for *_, address in found))
 
 
-async def first_of(attempts: Sequence[Attempt]) -> httpcore.AsyncNetworkStream:
-    """The first connection that is made; what the others come to is closed.
-
-    Raises:
-        httpcore.ConnectError: all failed; the error of the last one.
-    """
-    if len(attempts) == 1:
-        return await attempts[0]()
-    waiting, running = deque(attempts), set[Task]()
-    error: BaseException = httpcore.ConnectError("the name has no address")
-    try:
-        while waiting or running:
-            if waiting:
-                running.add(asyncio.create_task(waiting.popleft()()))
-            patience = _HEAD_START if waiting else None
-            done, _ = await asyncio.wait(running, timeout=patience, return_when=asyncio.FIRST_COMPLETED)
-            for task in done:
-                running.discard(task)
-                if (failure := task.exception()) is None:
-                    return task.result()
-                error = failure
-        raise error
-    finally:
-        await _end(running)
-
-
-async def _end(running: set[Task]) -> None:
-    """Cancel what is still being tried, and close what succeeded too late."""
-    for task in running:
-        task.cancel()
-    for late in await asyncio.gather(*running, return_exceptions=True):
-        if isinstance(late, httpcore.AsyncNetworkStream):
-            await late.aclose()
+async def _close(stream: httpcore.AsyncNetworkStream) -> None:
+    await stream.aclose()

@@ -2,11 +2,12 @@
 
 import time
 from collections import OrderedDict, deque
-from typing import Generic, Protocol, TypeVar
+from collections.abc import Hashable
+from typing import Generic, Protocol, TypeAlias, TypeVar
 
 from llmnet.net.sockets import HOSTS, PATIENCE
 
-Host = tuple[bytes, bytes, int | None]
+Host: TypeAlias = Hashable
 """Scheme, name and port."""
 
 

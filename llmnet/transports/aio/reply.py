@@ -7,7 +7,7 @@ that bounds, a cancellation and all other tasks are served.
 import asyncio
 from collections.abc import AsyncIterable
 from types import TracebackType
-from typing import Self
+from typing import Protocol, Self
 
 import httpx
 
@@ -27,16 +27,59 @@ DRAIN = (0.25, 64 * 1024)
 PIECES = 32
 
 
+class Body(Protocol):
+    """The body of a reply, as its transport reads it."""
+
+    @property
+    def has_come(self) -> bool:
+        """Whether its end has come, and nothing is to be waited for."""
+
+    async def read(self) -> bytes:
+        """The next bytes; nothing at the end."""
+
+    async def aclose(self) -> None:
+        """Give the connection back."""
+
+
+class HttpxBody:
+    """A body that httpx reads, each step under the bounds of its exchange."""
+
+    def __init__(self, exchange: Exchange, response: httpx.Response) -> None:
+        self._exchange, self._response, self.has_come = exchange, response, False
+        self._bytes = response.aiter_raw()
+
+    async def read(self) -> bytes:
+        """The next bytes; nothing at the end."""
+        try:
+            data = await Scope(self._exchange).run(self._next())
+        except FOREIGN:
+            raise
+        except Exception:
+            self._exchange.raise_if_stopped()  # connections that are closed under a stopped call may fail in any way
+            raise
+        self.has_come = not data
+        return data
+
+    async def _next(self) -> bytes:
+        async for data in self._bytes:
+            if data:
+                return data
+        return b""
+
+    async def aclose(self) -> None:
+        """Give the connection back, whoever is cancelled meanwhile."""
+        await once(self._response.aclose(), ending=True)
+
+
 class OpenReply:
     """A reply whose head has arrived: an iterator over the raw bytes of its body."""
 
-    def __init__(self, exchange: Exchange, response: httpx.Response) -> None:
-        self._exchange, self.response = exchange, response
-        self._bytes = response.aiter_raw()
+    def __init__(self, exchange: Exchange, response: httpx.Response, headers: Headers, body: Body) -> None:
+        self._exchange, self.response, self._body = exchange, response, body
         self._loop = asyncio.get_running_loop()
         self._at_end = self._closed = False
         self._given = 0
-        self.status, self.headers = response.status_code, Headers(response.headers.multi_items())
+        self.status, self.headers = response.status_code, headers
 
     def __aiter__(self) -> Self:
         return self
@@ -44,32 +87,25 @@ class OpenReply:
     async def __anext__(self) -> bytes:
         """The next bytes of the body; none, while its reader is behind with those before."""
         exchange = self._exchange
+        behind = exchange.reply.behind
+        self._given += 1
+        if behind or self._given % PIECES == 0:
+            await asyncio.sleep(0)
+            exchange.between()
+        if behind:
+            return b""
         exchange.silence()
         try:
-            return await Scope(exchange).run(self._next())
+            data = await self._body.read()
         except FOREIGN as error:
             outcome = outcome_of(error, exchange)
             if exchange.reply.survives(outcome):
                 raise StopAsyncIteration from error
             raise AttemptError(outcome) from error
-        except StopAsyncIteration:
-            raise
-        except Exception:
-            exchange.raise_if_stopped()  # connections that are closed under a stopped call may fail in any way
-            raise
-
-    async def _next(self) -> bytes:
-        behind = self._exchange.reply.behind
-        self._given += 1
-        if behind or self._given % PIECES == 0:
-            await asyncio.sleep(0)
-        if behind:
-            return b""
-        try:
-            return await anext(self._bytes)
-        except StopAsyncIteration:
+        if not data:
             self._at_end = True
-            raise
+            raise StopAsyncIteration
+        return data
 
     async def __aenter__(self) -> Self:
         return self
@@ -86,18 +122,18 @@ class OpenReply:
         self._closed = True
         exchange = self._exchange
         try:
-            if not self._at_end and exchange.reply.done and exchange.stopped is None:
+            if not (self._at_end or self._body.has_come) and exchange.reply.done and exchange.stopped is None:
                 await last_bytes(self, exchange, *DRAIN)
         finally:
             try:
-                await once(self.response.aclose(), ending=True)
+                await self._body.aclose()
             finally:
                 # httpx ties the two to each other: whatever they hold, as the reply, would live until it is collected.
                 self.response.stream = httpx.ByteStream(b"")
 
     def drop(self) -> None:
         """Let go without waiting: the connection is closed by the loop that it belongs to, if that still runs."""
-        finish(self._loop, self.response.aclose)
+        finish(self._loop, self._body.aclose)
         self._closed = True
 
     def __del__(self) -> None:

@@ -3,24 +3,33 @@
 import functools
 import os
 import ssl
+import sys
 from collections.abc import Callable, Coroutine
-from typing import Any
+from typing import Any, TypeAlias
 
 import httpx
 
 from llmnet.core.bounds import Bounds
 from llmnet.core.exchange import Exchange
-from llmnet.core.http import Request
+from llmnet.core.http import Headers, Request
 from llmnet.core.outcome import AttemptError
 from llmnet.net.proxy import Proxy
 from llmnet.net.proxy_route import check_route, need, proxy_route
+from llmnet.transports.aio.body import Body
 from llmnet.transports.aio.by_route import ByRoute, in_use
+from llmnet.transports.aio.fast import BODY, WATCH, FastTransport
 from llmnet.transports.aio.per_loop import PerLoop
 from llmnet.transports.aio.pool import transport_of
-from llmnet.transports.aio.reply import FOREIGN, OpenReply
+from llmnet.transports.aio.reply import FOREIGN, HttpxBody, OpenReply
 from llmnet.transports.aio.wait import Scope
+from llmnet.transports.aio.watch import Watch
 from llmnet.transports.classify import outcome_of
 from llmnet.transports.logs import hide_in_logs
+
+# Sends a request by a client, with extensions.
+Sent: TypeAlias = "Callable[[Client, dict[str, Any]], Coroutine[Any, Any, httpx.Response]]"
+# Libraries that answer in the place of httpx's own transport, and know no other one.
+MOCKS = ("respx", "pytest_httpx", "vcr")
 
 
 class _NoCookies(httpx.Cookies):
@@ -38,7 +47,7 @@ class Client(httpx.AsyncClient):
 
     cookies = property(lambda _: _NONE, lambda *_: None)
 
-    def __init__(self, transport: httpx.AsyncHTTPTransport) -> None:
+    def __init__(self, transport: httpx.AsyncBaseTransport) -> None:
         super().__init__(transport=transport, trust_env=False, timeout=None)
         self.transport = transport
 
@@ -58,6 +67,8 @@ class Transport:
         verify: what to trust (`ClientConfig.verify`).
         pool_size: idle connections kept in each loop.
         http2: whether HTTP/2 is offered.
+        engine: `"fast"` is our own HTTP/1.1, `"httpx"` that of httpx, which alone speaks HTTP/2; `"auto"` takes ours
+            wherever nothing asks for the other one.
     """
 
     def __init__(
@@ -67,46 +78,42 @@ class Transport:
         verify: bool | str | ssl.SSLContext,
         pool_size: int,
         http2: bool = False,
+        engine: str = "auto",
     ) -> None:
         check_route(proxy, verify, "async h2" if http2 else "async")
         if http2:
             need("h2", "http2=True", "http2")
         self._proxy, self._verify, self._pool_size, self._http2 = proxy, verify, pool_size, http2
+        self._engine = "httpx" if http2 else engine
         self._clients = PerLoop(ClientsByRoute, ClientsByRoute.aclose)
 
     def send(self, exchange: Exchange, bounds: Bounds) -> Coroutine[Any, Any, OpenReply]:
         """Send a request, and give the reply once its head is there (`core.transport`)."""
         return self.carry(exchange, functools.partial(_sent, exchange.request))
 
-    async def carry(
-        self, exchange: Exchange, sent: Callable[["Client", dict[str, Any]], Coroutine[Any, Any, httpx.Response]]
-    ) -> OpenReply:
+    async def carry(self, exchange: Exchange, sent: Sent) -> OpenReply:
         """Have a request sent by the client of its route, with the extensions that follow its steps.
 
         Raises:
             AttemptError: it failed; its cause is what the library has raised.
         """
-        scope = Scope(exchange)
-        try:
-            client = await self._client(exchange)
-            hide_in_logs(exchange.secrets)
-            steps = {"timeout": {}, "trace": trace(exchange, scope)}
-            return OpenReply(exchange, await scope.run(sent(client, steps)))
-        except FOREIGN as error:
-            raise AttemptError(outcome_of(error, exchange, proxied=is_proxied(error, scope))) from error
-        except Exception:
-            exchange.raise_if_stopped()  # connections that are closed under a stopped call may fail in any way
-            raise
+        is_fast = self._engine == "fast" or (self._engine == "auto" and sys.modules.keys().isdisjoint(MOCKS))
+        client = await self._client(exchange, is_fast=is_fast)
+        hide_in_logs(exchange.secrets)
+        return await (carry_fast if is_fast else carry_slow)(exchange, client, sent)
 
-    async def _client(self, exchange: Exchange) -> Client:
+    async def _client(self, exchange: Exchange, *, is_fast: bool) -> Client:
         """The client of the running loop for the route of an exchange."""
-        clients = await self._clients.here()
-        fresh, proxy = exchange.fresh, self._proxy_of(exchange)
-        way = (proxy.full_url if proxy else "", exchange.request.url.startswith("https:"), fresh)
+        clients, fresh, proxy = await self._clients.here(), exchange.fresh, self._proxy_of(exchange)
+        secure = exchange.request.url.startswith("https:")
         kept = 0 if fresh else self._pool_size
-        return await clients.get(
-            way, lambda: Client(transport_of(proxy, self._verify, kept, secure=way[1], http2=self._http2))
-        )
+
+        def make() -> Client:
+            if is_fast:
+                return Client(FastTransport(proxy, self._verify, kept, secure=secure))
+            return Client(transport_of(proxy, self._verify, kept, secure=secure, http2=self._http2))
+
+        return await clients.get((proxy.full_url if proxy else "", secure, fresh, is_fast), make)
 
     def _proxy_of(self, exchange: Exchange) -> Proxy | None:
         return proxy_route(exchange, self._proxy, os.environ)
@@ -116,16 +123,46 @@ class Transport:
         await self._clients.aclose()
 
 
+async def carry_fast(exchange: Exchange, client: Client, sent: Sent) -> OpenReply:
+    """Over connections of our own, which follow the exchange by themselves."""
+    watch = Watch(exchange)
+    try:
+        response = await sent(client, {"timeout": {}, WATCH: watch})
+    except BaseException as error:
+        watch.close()
+        if isinstance(error, FOREIGN):
+            raise AttemptError(outcome_of(error, exchange, proxied=isinstance(error, httpx.ProxyError))) from error
+        raise
+    body: Body = response.extensions[BODY]
+    return OpenReply(exchange, response, body.headers(), body)
+
+
+async def carry_slow(exchange: Exchange, client: Client, sent: Sent) -> OpenReply:
+    """Over those of httpx, whose steps are followed."""
+    scope = Scope(exchange)
+    try:
+        response = await scope.run(sent(client, {"timeout": {}, "trace": trace(exchange, scope)}))
+    except FOREIGN as error:
+        proxied = scope.at_proxy or isinstance(error, httpx.ProxyError)
+        raise AttemptError(outcome_of(error, exchange, proxied=proxied)) from error
+    except Exception:
+        exchange.raise_if_stopped()  # connections that are closed under a stopped call may fail in any way
+        raise
+    return OpenReply(exchange, response, Headers(response.headers.multi_items()), HttpxBody(exchange, response))
+
+
+_url = functools.lru_cache(256)(httpx.URL)
+
+
 def _sent(request: Request, client: Client, extensions: dict[str, Any]) -> Coroutine[Any, Any, httpx.Response]:
+    url, body = _url(request.url), request.body or b""
+    said = {"host": url.netloc.decode("ascii"), **request.headers}
+    if request.body is not None:
+        said["content-length"] = str(len(body))
     # As bytes: of texts httpx takes only ASCII.
-    headers = [(name.encode(), value.encode("latin-1")) for name, value in request.headers.items()]
-    theirs = httpx.Request(request.method, request.url, headers=headers, content=request.body, extensions=extensions)
+    headers = [(name.encode(), value.encode("latin-1")) for name, value in said.items()]
+    theirs = httpx.Request(request.method, url, headers=headers, stream=httpx.ByteStream(body), extensions=extensions)
     return client.send(theirs, stream=True)
-
-
-def is_proxied(error: BaseException, scope: Scope) -> bool:
-    """Whether it is the proxy that has failed."""
-    return scope.at_proxy or isinstance(error, httpx.ProxyError)
 
 
 def _server(exchange: Exchange) -> tuple[str, int]:

@@ -2,25 +2,26 @@
 
 import contextlib
 import functools
-import http.client
 import socket
 import ssl
 import weakref
-from collections.abc import Callable
 from typing import Any
+from urllib.parse import urlsplit
 
 from urllib3.connection import HTTPConnection, HTTPSConnection
-from urllib3.exceptions import NewConnectionError, ProxyError
+from urllib3.exceptions import NewConnectionError, ProtocolError, ProxyError
 
 from llmnet.core.exchange import Exchange
 from llmnet.core.latch import Latch
 from llmnet.net.dns import AddrInfo, lookup
-from llmnet.net.proxy import Proxy
-from llmnet.net.sockets import TCP_OPTIONS, Age, close_after_fork, shutdown
+from llmnet.net.proxy import Proxy, check_tunnel
+from llmnet.net.sockets import Age, close_after_fork, shutdown
 from llmnet.net.socks import Talk, ended, talk
-from llmnet.transports.sync.reader import Reply, arm
+from llmnet.transports.request_head import authority, request_head
+from llmnet.transports.sync.race import first_of
+from llmnet.transports.sync.reader import Reply, Response, arm
 from llmnet.transports.sync.tls import Armed, check, lowest
-from llmnet.transports.sync.upload import upload
+from llmnet.transports.sync.upload import upload, written
 from llmnet.transports.sync.wait import wait_for
 
 
@@ -34,17 +35,13 @@ class Bounded:
     exchange: Exchange
     age: Age
     through: Proxy | None = None
-    debuglevel = 0  # whatever `http.client` is told: it would print the credentials
     served = _cut = False
     early = b""  # of the reply, read while the request was still being sent
-    reply: Reply | None = None
     sock: socket.socket | None
+    _tunnel_host: str | None
+    _tunnel_port: int | None
+    _tunnel_headers: dict[str, str]
     _handle: socket.socket | None = None
-
-    @property
-    def response_class(self) -> Callable[..., Reply]:
-        """Responses that know their connection."""
-        return functools.partial(Reply, self)
 
     @property
     def too_old(self) -> bool:
@@ -96,15 +93,22 @@ class Bounded:
         arm(sock, self.exchange.remaining())
 
     def _dialled(self, host: str, port: int) -> socket.socket:
-        """Resolve and connect; each address may take its share of what is left of the bound."""
-        error: OSError | None = None
-        addresses = self._addresses(host, port)
-        for untried, address in zip(range(len(addresses), 0, -1), addresses, strict=True):
-            try:
-                return self._connected(address, self.exchange.remaining() / untried)
-            except OSError as one:
-                error = one
-        raise NewConnectionError(self, str(error)) from error  # type: ignore[arg-type]
+        """Resolve and connect."""
+        addresses = {row[4]: row for row in self._addresses(host, port)}
+        try:
+            sock = first_of(addresses.values(), self.exchange)
+        except OSError as error:
+            raise NewConnectionError(self, str(error)) from error  # type: ignore[arg-type]
+        try:
+            # A TLS handshake detaches the socket: what `stop` shuts down meanwhile is a second handle on it.
+            self._handle = sock.dup()
+            self._wakeable(self._handle)
+            arm(sock, self.exchange.remaining())
+        except BaseException:
+            self._drop_handle()
+            sock.close()
+            raise
+        return sock
 
     def _addresses(self, host: str, port: int) -> list[AddrInfo]:
         """Resolve the name; a stop ends the wait, and leaves the lookup to others who wait for it."""
@@ -115,24 +119,6 @@ class Bounded:
             wait_for(over, self.exchange.remaining())
         self.exchange.raise_if_stopped()
         return found.wait(0)
-
-    def _connected(self, found: AddrInfo, seconds: float) -> socket.socket:
-        family, kind, protocol, _, address = found
-        sock = socket.socket(family, kind, protocol)
-        try:
-            for option in TCP_OPTIONS:
-                sock.setsockopt(*option)
-            # A TLS handshake detaches the socket: what `stop` shuts down meanwhile is a second handle on it.
-            self._handle = sock.dup()
-            self._wakeable(self._handle)
-            arm(sock, seconds)
-            sock.connect(address)
-            arm(sock, self.exchange.remaining())
-        except BaseException:
-            self._drop_handle()
-            sock.close()
-            raise
-        return sock
 
     def connect(self) -> None:
         """Connect, with TLS and through the proxy where there is one."""
@@ -147,34 +133,39 @@ class Bounded:
         self.age = Age()
         close_after_fork(lowest(self.sock))
 
-    def getresponse(self) -> Any:
-        """The reply; from now on the connection has served, and may be found stale."""
-        sock = self.sock
-        try:
-            response = super().getresponse()  # type: ignore[misc]
-        except BaseException:
-            if self.reply is not None:
-                self.reply.close()  # urllib3 looks at the head again, and forgets a reply that it refuses
-            raise
-        finally:
-            self.reply = None
-        self.served = True
-        # Where the reply ends with the connection, `http.client` has let go of the socket, but its body is still read.
-        self._wakeable(sock)
-        return response
-
-    def send(self, data: Any) -> None:
-        """Send under the bound that is nearest now; the first byte marks the request as sent."""
+    def request(
+        self, method: str, url: str, body: Any = None, headers: Any = None, *, chunked: bool = False, **options: Any
+    ) -> None:
+        """Send a request, with no headers beside these but for the host and how its end is known."""
+        self._asked = {"request_method": method, "request_url": url, **options}
         if self.sock is None:
             self.connect()
-        assert self.sock is not None  # noqa: S101 - connect() makes it
-        self._wakeable(self._handle or self.sock)
-        if not self._tunnelling():
-            self.exchange.sending()
         self._cut = True
-        upload(self.sock, data, self.exchange, super().send, self._keep)  # type: ignore[misc]
+        for piece in written(method, url, self._host_of(url), headers, body, chunked=chunked):
+            self._wakeable(self.sock)
+            self.exchange.sending()
+            upload(self.sock, piece, self.exchange, self._keep)
+            self.exchange.uploaded()
         self._cut = False
-        self.exchange.uploaded()
+
+    def _host_of(self, url: str) -> str:
+        """What the `Host` header says; of a proxy that forwards, a whole address is requested."""
+        if not url.startswith("/"):
+            return urlsplit(url).netloc
+        here: Any = self
+        host, port = (self._tunnel_host, self._tunnel_port) if self._tunnel_host else (here.host, here.port)
+        return authority(host, None if port == here.default_port else port)
+
+    def getresponse(self) -> Response:
+        """The reply; from now on the connection has served, and may be found stale."""
+        reply = Reply(self, self._asked["request_method"])
+        try:
+            reply.begin()
+        finally:
+            if reply.reader.begun:
+                self.exchange.receiving()
+        self.served = True
+        return reply.response(**self._asked)
 
     def _keep(self, early: bytes) -> None:
         self.early = early
@@ -185,18 +176,18 @@ class Bounded:
         self.early = b""
         super().close()  # type: ignore[misc]
 
-    def _tunnelling(self) -> bool:
-        """The CONNECT to a proxy is being sent: the request itself is not out yet."""
-        return bool(getattr(self, "_tunnel_host", None)) and not getattr(self, "_has_tunnel", False)
-
     def _tunnel(self) -> None:
-        self._has_tunnel = False
+        """Have an HTTP proxy connect to the server (RFC 9110, 9.3.6)."""
+        where = authority(str(self._tunnel_host), self._tunnel_port)
         try:
-            super()._tunnel()  # type: ignore[misc]
-        except (OSError, http.client.HTTPException) as error:
+            self._wakeable(self._handle)
+            head = request_head("CONNECT", where, {"Host": where, **self._tunnel_headers})
+            upload(self.sock, head, self.exchange, self._keep)
+            reply = Reply(self, "CONNECT")
+            reply.begin()
+            check_tunnel(reply.reader.status, reply.reader.reason)
+        except (OSError, ProtocolError) as error:
             raise ProxyError("the proxy made no tunnel", error) from error
-        self._has_tunnel = True
-        self._wakeable(self._handle)
 
     def _wakeable(self, sock: socket.socket | None) -> None:
         """From now on a stop ends the connection under whoever is blocked on it."""

@@ -1,6 +1,5 @@
 """`create_session`: a `requests.Session` for any HTTP API, under the same policy and bounds as our own calls."""
 
-import http.client
 from collections.abc import Mapping
 from typing import Any, NoReturn
 
@@ -117,13 +116,6 @@ class ApiAdapter(PoolAdapter):
         except AttemptError as over:  # an error body that came slowly has taken the rest of the time
             raise requests.ReadTimeout(over.outcome.error.message, request=request) from None
         return call.begin()
-
-    def build_response(self, req: Any, resp: Any) -> requests.Response:
-        """Make a response without Set-Cookie2: nobody sends it, and `http.cookiejar` takes more than linear time."""
-        head = getattr(getattr(resp, "_original_response", None), "msg", None)
-        if isinstance(head, http.client.HTTPMessage):
-            del head["set-cookie2"]
-        return super().build_response(req, resp)
 
 
 def _texts(headers: Mapping[str, str | bytes]) -> dict[str, str]:

@@ -20,9 +20,6 @@ from llmnet.transports.sync.connection import PlainConnection, SecureConnection
 from llmnet.transports.sync.idle import Idle, tidy
 from llmnet.transports.sync.retry import PolicyRetry
 
-# urllib3 adds these where they are missing, though the caller may have removed them.
-_NONE_OF_THEIRS = dict.fromkeys(("user-agent", "accept-encoding"), urllib3.util.SKIP_HEADER)
-
 
 class Lending:
     """What both kinds of pool add to urllib3's: each request is the exchange's own, and so is its connection."""
@@ -33,8 +30,7 @@ class Lending:
 
     def urlopen(self, method: str, url: str, body: Any = None, headers: Any = None, *args: Any, **kwargs: Any) -> Any:
         """Send a request with the headers of its exchange."""
-        ours = {**_NONE_OF_THEIRS, **self.here.exchange.request.headers}
-        return super().urlopen(method, url, body, ours, *args, **kwargs)  # type: ignore[misc]
+        return super().urlopen(method, url, body, {**self.here.exchange.request.headers}, *args, **kwargs)  # type: ignore[misc]
 
     def _get_conn(self, timeout: float | None = None) -> Any:
         """Lend a connection to the exchange in hand, which it must know before a proxy is told where to connect."""
@@ -211,19 +207,22 @@ class CallAdapter(PoolAdapter):
         super().close()
 
     def build_response(self, req: Any, resp: Any) -> requests.Response:
-        """Make a response without a jar of its cookies: nobody asks for them, and to read them takes time."""
-        head, resp._original_response = resp._original_response, None
-        try:
-            return super().build_response(req, resp)
-        finally:
-            resp._original_response = head
+        """Make a response without cookies, and without a guess at its encoding: nobody asks for them."""
+        response = requests.Response()
+        response.status_code, response.reason, response.headers = resp.status, resp.reason, resp.headers
+        response.raw, response.url, response.request = resp, req.url, req
+        return response
+
+    def request_url(self, request: Any, proxies: Any) -> str:
+        """What is asked for."""
+        return str(request.target)
 
     def cert_verify(self, conn: Any, url: Any, verify: Any, cert: Any) -> None:
         """Nothing: requests would add the roots of certifi to a caller's private context."""
 
-    def build_connection_pool_key_attributes(self, request: Any, verify: Any, cert: Any = None) -> Any:
-        """Say which pool a request belongs to; our context stands in for requests' own settings."""
-        host, pool = super().build_connection_pool_key_attributes(request, verify, cert)
-        pool.pop("ca_certs", None)
-        pool.pop("ca_cert_dir", None)
-        return host, {**pool, "ssl_context": self._tls()} if host["scheme"] == "https" else pool
+    def get_connection_with_tls_context(self, request: Any, verify: Any, proxies: Any = None, cert: Any = None) -> Any:
+        """The pool of a request; our context stands in for requests' own settings."""
+        manager = self.proxy_manager_for(request.proxy) if request.proxy else self.poolmanager
+        origin = request.place.origin
+        tls = {"ssl_context": self._tls()} if origin["scheme"] == "https" else {}
+        return manager.connection_from_host(**origin, pool_kwargs=tls)

@@ -1,89 +1,152 @@
 """Replies of the sync front: every receive runs under the nearest bound of its call, and stays within one reply.
 
-urllib3 knows only timeouts of single socket operations. Here the reader below `http.client`'s buffer asks the exchange
-how long it may wait before each receive, so that no way of dripping bytes outlives a bound, and no thread watches.
+urllib3 knows only timeouts of single socket operations. Here the exchange is asked how long to wait before each
+receive, so that no way of dripping bytes outlives a bound, and no thread watches.
 """
 
 import contextlib
-import http.client
-import io
 import math
-import re
+import selectors
 import socket
 import ssl
+import sys
+from collections.abc import Generator
 from typing import Any
 
-from llmnet.core.exchange import Exchange
+import urllib3
+from urllib3.exceptions import ProtocolError
+
+from llmnet.transports.wire import WireReader
 
 BUFFER = 65536
 # On Windows Ctrl-C does not end a receive: it is cut into slices.
 SLICE = 1.0 if socket.__dict__.get("SIO_RCVALL") else math.inf
+LOOK = min(SLICE, 3600.0)
+"""Seconds after which one who watches sockets looks up: no selector takes any number."""
+# It needs no descriptor of its own, and `select` takes none from 1024 on; Windows has that alone.
+Selector = getattr(selectors, "PollSelector", selectors.SelectSelector)
 _FOREVER = 1e9
-_LAST_INFORMATIONAL, _SWITCHING = 199, 101
-_SPACE = 0x20
-_HEAD_END = re.compile(rb"\n\r?\n")
-_LONGEST_LINE = 65536
-_LONGEST_HEAD = 128 * 1024
-_LONGEST_SIZE = 20
-_HEX = b"0123456789abcdefABCDEF"
 
 
-class BoundedReader(io.RawIOBase):
-    """The bytes of a socket, each receive under the bound of its call that is nearest then."""
+class Reply:
+    """What urllib3 takes for `http.client`'s response: it keeps its connection until it has ended.
 
-    _kept: Any = None
+    Args:
+        connection: has the socket, the exchange, and what has come `early`.
+        method: of the request.
 
-    def __init__(self, sock: socket.socket, exchange: Exchange, early: bytes = b"") -> None:
-        self._sock, self._exchange, self._early = sock, exchange, early
-        self.in_head, self.over = True, False
-        self.head = 0  # bytes that have come since a head began
-        # Keeps the socket open until the response is closed, as `http.client` expects of its file.
-        self._kept = sock.makefile("rb", buffering=0)
+    Attributes:
+        reader: takes apart what comes.
+    """
 
-    def makefile(self, _mode: str) -> io.BufferedReader:
-        """What `http.client` reads, as it asks a socket for it."""
-        return io.BufferedReader(self, BUFFER)
+    def __init__(self, connection: Any, method: str) -> None:
+        self._connection, self._sock, self._exchange = connection, connection.sock, connection.exchange
+        self.reader = WireReader(method)
+        self._left, self._closed = memoryview(b""), False
+        if connection.early:
+            self.reader.feed(connection.early)
+            connection.early = b""
 
-    def readable(self) -> bool:
-        """It is there to be read."""
-        return True
+    def begin(self) -> None:
+        """Read the head.
 
-    def readinto(self, buffer: Any) -> int:
-        """Receive once, before the reply is over; EOF inside its head is an error, not an empty reply."""
-        if self.over:
-            return 0
-        if self.in_head and self.head > _LONGEST_HEAD:
-            raise http.client.LineTooLong("head")
-        n = self._receive(buffer)
-        self.head += n
+        Raises:
+            ProtocolError: it is none, or the connection has ended before.
+            TimeoutError: the bound expired.
+        """
+        while self.reader.status is None:
+            self._more()
+
+    def read1(self, size: int | None = -1) -> bytes:
+        """What one receive has brought, or so much of it; nothing at the end.
+
+        Raises:
+            ProtocolError: it breaks off.
+            TimeoutError: the bound expired.
+        """
+        reader = self.reader
+        if self._closed:
+            return b""
+        if not self._left:
+            while not reader.buffered and not reader.done:
+                self._more()
+            self._left = memoryview(reader.take())
+        end = len(self._left) if size is None or size < 0 else size
+        piece, self._left = self._left[:end], self._left[end:]
+        if reader.done and not self._left:
+            self.close()
+        return bytes(piece)
+
+    def read(self, size: int | None = None) -> bytes:
+        """So many bytes, or all that are left; fewer at the end alone."""
+        parts, left = list[bytes](), sys.maxsize if size is None or size < 0 else size
+        while left and (piece := self.read1(left)):
+            parts.append(piece)
+            left -= len(piece)
+        return b"".join(parts)
+
+    def isclosed(self) -> bool:
+        """Whether it needs its connection no more."""
+        return self._closed
+
+    def close(self) -> None:
+        """Let go of the connection, which nobody is blocked on any more; at the end of a reply it may serve again."""
+        if not self._closed:
+            self._closed = True
+            self._exchange.on_stop(None)
+            if not (self.reader.done and self.reader.reusable):
+                self.reader.eof()
+                self._connection.close()
+
+    @property
+    def msg(self) -> urllib3.HTTPHeaderDict:
+        """What a jar reads; cookies of a kind that nobody sends take `http.cookiejar` more than linear time."""
+        cookies = [pair for pair in self.reader.headers if pair[0].lower() == b"set-cookie"]
+        return urllib3.HTTPHeaderDict(_texts(cookies) if cookies else None)
+
+    def response(self, **options: Any) -> "Response":
+        """The same, once its head is there, as urllib3 has it."""
+        body: Any = self
+        version, headers = self.reader.version, urllib3.HTTPHeaderDict(_texts(self.reader.headers))
+        response = Response(
+            body,
+            headers,
+            self.reader.status or 0,
+            10 if version == "1.0" else 11,
+            reason=self.reader.reason.decode("latin-1"),
+            original_response=body,
+            **options,
+        )
+        response.version_string = f"HTTP/{version}"  # earlier releases of urllib3 take it from elsewhere
+        return response
+
+    def _more(self) -> None:
+        """Receive once, and have it read; what is wrong is raised once all before it has been taken."""
+        reader = self.reader
+        if reader.error is not None:
+            raise ProtocolError("Connection aborted.", reader.error) from reader.error  # as urllib3 says it
+        data = self._receive()
         self._exchange.raise_if_stopped()
-        if n == 0 and self.in_head and self._exchange.received:
-            raise ConnectionResetError("the connection ended inside the head of the reply")
-        if n > 0 and not self._exchange.received:
-            self._exchange.receiving()
-            if buffer[0] <= _SPACE and _HEAD_END.search(buffer[:n]) is None:
-                raise http.client.BadStatusLine("illegal request line")  # h11's rule and words, for the same judgement
-        return n
+        if data:
+            reader.feed(data)
+        else:
+            reader.eof()
 
-    def _receive(self, buffer: Any) -> int:
-        """Receive, after what had come early, which is shorter than any buffer."""
-        if self._early:
-            early, self._early = self._early, b""
-            buffer[: len(early)] = early
-            return len(early)
-        self._exchange.silence()
-        left = self._exchange.remaining()
+    def _receive(self) -> bytes:
+        exchange = self._exchange
+        exchange.silence()
+        left = exchange.remaining()
         while left > 0:
             arm(self._sock, min(left, SLICE))
             try:
-                return self._sock.recv_into(buffer)
+                return bytes(self._sock.recv(BUFFER))
             except TimeoutError as error:
                 if error.errno is not None:
                     raise  # the system's own: the connection is lost
-                left = self._exchange.bounds.remaining()[1]
-        return self._arrived(buffer)
+                left = exchange.bounds.remaining()[1]
+        return self._arrived()
 
-    def _arrived(self, buffer: Any) -> int:
+    def _arrived(self) -> bytes:
         """Receive what has arrived already, and wait for nothing.
 
         Raises:
@@ -92,69 +155,23 @@ class BoundedReader(io.RawIOBase):
         if self._exchange.bounds.may_look():
             self._sock.settimeout(0.0)
             with contextlib.suppress(BlockingIOError, ssl.SSLWantReadError, ssl.SSLWantWriteError):
-                return self._sock.recv_into(buffer)
+                return bytes(self._sock.recv(BUFFER))
         raise TimeoutError("timed out")
 
-    def close(self) -> None:
-        """Let go of the socket, which nobody is blocked on any more."""
-        if not self.closed and self._kept is not None:  # a Ctrl-C may have come as it was made
-            self._exchange.on_stop(None)
-            self._kept.close()
-        super().close()
+
+class Response(urllib3.HTTPResponse):
+    """A response of urllib3's that reads a `Reply`."""
+
+    def stream(self, amt: int | None = 2**16, decode_content: bool | None = None) -> Generator[bytes, None, None]:
+        """What comes in chunks is given out as it comes; urllib3 itself would look for `http.client` to do so."""
+        if not self.chunked:
+            yield from super().stream(amt, decode_content)
+        while self.chunked and (data := self.read1(amt, decode_content)):
+            yield data
 
 
-class Reply(http.client.HTTPResponse):
-    """A response that reads through a `BoundedReader` and skips informational heads (RFC 9110, 15.2)."""
-
-    fp: Any = None  # of one whose making was interrupted there is nothing to close
-
-    def __init__(self, connection: Any, sock: socket.socket, *args: Any, **kwargs: Any) -> None:
-        self._connection, self._sock = connection, sock
-        self._reader = BoundedReader(sock, connection.exchange, connection.early)
-        connection.early = b""
-        super().__init__(self._reader, *args, **kwargs)  # type: ignore[arg-type]
-        connection.reply = self
-
-    def begin(self) -> None:
-        """Read the head; where it gives two lengths, no second reply is believed (RFC 9112, 6.3)."""
-        super().begin()
-        self._reader.in_head = False
-        self.will_close |= bool(self.chunked) and "content-length" in self.headers
-
-    def _read_status(self) -> tuple[str, int, str]:
-        while True:
-            version, status, reason = super()._read_status()  # type: ignore[misc]
-            if status == _SWITCHING:
-                raise http.client.HTTPException("it switches protocols without a pending proposal")
-            if not _SWITCHING < status <= _LAST_INFORMATIONAL:
-                return version, status, reason
-            http.client.parse_headers(self.fp)
-            self._reader.head = 0
-
-    def _read_next_chunk_size(self) -> int:
-        """The size of the next chunk (RFC 9112, 7.1); `int` alone would take "-5", "0x5" and "1_0" for one, too."""
-        line = self.fp.readline(_LONGEST_LINE)
-        size = chunk_size(line)
-        if size is None:
-            # The words of h11, for the same judgement: an end inside the line is none of the server's slips.
-            raise ValueError(f"illegal chunk header: {line!r}" if line.endswith(b"\n") else "the connection ended")
-        return size
-
-    def _close_conn(self) -> None:
-        """The reply has ended: what follows it would be taken for the next one."""
-        self._reader.over = True
-        more = self.fp.peek()
-        super()._close_conn()  # type: ignore[misc]
-        if more and self._connection.sock is self._sock:
-            self._connection.close()
-
-
-def chunk_size(line: bytes) -> int | None:
-    """The size in the line before a chunk, `None` where there is none: hexadecimal, blanks or an extension after it."""
-    size, extended, _ = line.removesuffix(b"\n").removesuffix(b"\r").partition(b";")
-    size = size if extended else size.rstrip(b" \t")
-    legal = line.endswith(b"\n") and 0 < len(size) <= _LONGEST_SIZE and not size.strip(_HEX)
-    return int(size, 16) if legal else None
+def _texts(headers: list[tuple[bytes, bytes]]) -> list[tuple[str, str]]:
+    return [(name.decode("latin-1"), value.decode("latin-1")) for name, value in headers]
 
 
 def arm(sock: socket.socket, seconds: float) -> None:

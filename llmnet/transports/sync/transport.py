@@ -10,17 +10,14 @@ from llmnet.core.errors import ConfigurationError
 from llmnet.core.exchange import Exchange
 from llmnet.core.forks import abandon, register_after_fork
 from llmnet.core.outcome import AttemptError
-from llmnet.net.proxy import Proxy
 from llmnet.net.proxy_route import check_route, proxy_route
 from llmnet.net.tls import ssl_context
 from llmnet.transports.logs import hide_in_logs
 from llmnet.transports.sync.pool import CallAdapter
+from llmnet.transports.sync.prepared import Prepared
 from llmnet.transports.sync.reply import FOREIGN, OpenReply
 from llmnet.transports.sync.retry import failure
 from llmnet.transports.sync.tls import Lent
-
-# As everybody writes them: the matchers of `responses` tell cases apart.
-_CUSTOMARY = {name.lower(): name for name in ("Accept", "Authorization", "Content-Type", "User-Agent")}
 
 
 class _NoCookies(requests.cookies.RequestsCookieJar):
@@ -41,6 +38,7 @@ class Transport:
         verify: what to trust (`ClientConfig.verify`).
         pool_size: idle connections kept for each host.
         http2: refused; requests has none.
+        engine: of the async front; here there is but one.
     """
 
     def __init__(
@@ -50,6 +48,7 @@ class Transport:
         verify: bool | str | ssl.SSLContext,
         pool_size: int,
         http2: bool = False,
+        engine: str = "auto",
     ) -> None:
         if http2:
             raise ConfigurationError("http2=True needs AsyncClient: requests speaks HTTP/1.1 only")
@@ -81,7 +80,8 @@ class Transport:
         try:
             proxy = proxy_route(exchange, self._proxy, os.environ)
             hide_in_logs(exchange.secrets)
-            request, proxies = _prepared(exchange), _proxies(proxy)
+            request = Prepared(exchange, proxy)
+            proxies = {"all": request.proxy} if proxy else {}
             response = self._session.send(request, stream=True, allow_redirects=False, proxies=proxies)
         except FOREIGN as error:
             raise AttemptError(failure(error, exchange)) from error
@@ -93,17 +93,3 @@ class Transport:
     def close(self) -> None:
         """Close all idle connections."""
         self._session.close()
-
-
-def _proxies(proxy: Proxy | None) -> dict[str, str]:
-    """A proxy as requests takes it."""
-    return {} if proxy is None else {"http": proxy.full_url, "https": proxy.full_url}
-
-
-def _prepared(exchange: Exchange) -> requests.PreparedRequest:
-    """The request as requests takes it; libraries that answer in the adapter's place look at its headers."""
-    request = exchange.request
-    headers = {_CUSTOMARY.get(name, name): value for name, value in request.headers.items()}
-    prepared = requests.Request(request.method, request.url, headers=headers, data=request.body).prepare()
-    prepared.exchange = exchange  # type: ignore[attr-defined]
-    return prepared

@@ -4,35 +4,33 @@ A server may answer, as by 413, while it takes no more of an upload: whoever onl
 """
 
 import errno
-import math
 import selectors
 import socket
 import ssl
-from collections.abc import Callable
+from collections.abc import Callable, Iterator, Mapping
 from typing import Any
+
+from urllib3.util.request import body_to_chunks
 
 from llmnet.core.exchange import Exchange
 from llmnet.core.http import answers
-from llmnet.transports.sync.reader import arm
+from llmnet.net.sockets import AT_ONCE
+from llmnet.transports.request_head import request_head
+from llmnet.transports.sync.reader import LOOK, Selector, arm
 from llmnet.transports.sync.tls import lowest
 
 # What a TLS socket sends at once: each further record may take as long as the first.
 _RECORD = 16384
 _HEAD = 12  # as far as the status goes
-# It needs no descriptor of its own, and `select` takes none from 1024 on; Windows has that alone.
-_Selector = getattr(selectors, "PollSelector", selectors.SelectSelector)
 
 
-def upload(
-    sock: Any, data: Any, exchange: Exchange, send: Callable[[Any], object], keep: Callable[[bytes], object]
-) -> None:
+def upload(sock: Any, data: bytes, exchange: Exchange, keep: Callable[[bytes], object]) -> None:
     """Send what a request consists of.
 
     Args:
         sock: the socket that is sent on.
-        data: bytes; files and iterators go as they are.
+        data: of the request, or a part of it.
         exchange: whose bounds hold.
-        send: sends one piece.
         keep: takes what of the reply had to be read to be known, and is still to be read as such.
 
     Raises:
@@ -46,7 +44,7 @@ def upload(
         for piece in pieces:
             heard = heard or (watched and _heard(sock, exchange.remaining(), keep))
             arm(sock, exchange.remaining())
-            send(piece)
+            sock.sendall(piece)
     except (ssl.SSLEOFError, ssl.SSLZeroReturnError) as error:
         raise BrokenPipeError(errno.EPIPE, str(error)) from error
     except TimeoutError as error:
@@ -84,14 +82,42 @@ def _begun(sock: ssl.SSLSocket, keep: Callable[[bytes], object]) -> bytes | None
 
 def _ready(sock: socket.socket, events: int, seconds: float) -> int:
     """Which of some events there are, after so many seconds at most."""
-    with _Selector() as selector:
+    with Selector() as selector:
         selector.register(sock, events)
-        return sum(seen for _, seen in selector.select(None if math.isinf(seconds) else max(0.0, seconds)))
+        return sum(seen for _, seen in selector.select(max(0.0, min(seconds, LOOK))))
 
 
-def _pieces(data: Any) -> list[Any]:
-    """Cut bytes, so that a peer that takes them slowly meets the bound; anything else goes as it is."""
-    if not isinstance(data, bytes) or len(data) <= _RECORD:
+def _pieces(data: bytes) -> list[Any]:
+    """Cut bytes, so that a peer that takes them slowly meets the bound."""
+    if len(data) <= _RECORD:
         return [data]
     whole = memoryview(data)
     return [whole[at : at + _RECORD] for at in range(0, len(data), _RECORD)]
+
+
+def written(
+    method: str, target: str, host: str, headers: Mapping[str, str], body: Any, *, chunked: bool
+) -> Iterator[bytes]:
+    """A request in the pieces that its body comes in; the head goes with the first of them, unless that is large.
+
+    Raises:
+        ValueError: HTTP cannot carry it.
+    """
+    given, framed = {name.lower() for name in headers}, body_to_chunks(body, method, _RECORD)
+    ours = {} if "host" in given else {"Host": host}
+    chunked = chunked or "transfer-encoding" in given or (framed.chunks is not None and framed.content_length is None)
+    chunked &= "content-length" not in given
+    if chunked and "transfer-encoding" not in given:
+        ours["Transfer-Encoding"] = "chunked"
+    elif framed.content_length is not None and not chunked and "content-length" not in given:
+        ours["Content-Length"] = str(framed.content_length)
+    held = request_head(method, target, {**ours, **headers})
+    for chunk in filter(None, framed.chunks or ()):
+        data = chunk.encode() if isinstance(chunk, str) else bytes(chunk)
+        if held and len(data) > AT_ONCE:
+            yield held
+            held = b""
+        yield held + (b"%x\r\n%b\r\n" % (len(data), data) if chunked else data)
+        held = b""
+    if held or chunked:
+        yield held + (b"0\r\n\r\n" if chunked else b"")

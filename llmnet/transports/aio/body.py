@@ -1,0 +1,66 @@
+"""The body of a reply of the fast transport, as it comes."""
+
+from collections.abc import AsyncIterator, Callable
+
+import httpx
+
+from llmnet.core.http import Headers
+from llmnet.transports.aio.connection import Connection
+from llmnet.transports.aio.sending import broken
+from llmnet.transports.aio.watch import Watch
+from llmnet.transports.wire import WireReader
+
+
+class Body(httpx.AsyncByteStream):
+    """A body that is read under the bounds of its attempt.
+
+    Args:
+        connection: what it comes over.
+        reader: takes it apart.
+        watch: the waits of its attempt.
+        ended: called when it is closed.
+    """
+
+    def __init__(
+        self, connection: Connection, reader: WireReader, watch: Watch, ended: Callable[[Connection, WireReader], None]
+    ) -> None:
+        self._connection, self._reader, self._watch, self._ended = connection, reader, watch, ended
+        self._closed = False
+
+    def headers(self) -> Headers:
+        """The headers of the reply."""
+        return Headers([(name.decode("ascii"), value.decode("latin-1")) for name, value in self._reader.headers])
+
+    @property
+    def has_come(self) -> bool:
+        """Whether its end has come, and nothing is to be waited for."""
+        return self._reader.done
+
+    async def read(self) -> bytes:
+        """What has come since the last time, or comes next; nothing at the end.
+
+        Raises:
+            httpx.TransportError: it breaks off.
+            AttemptError: a bound has expired, or the call was stopped.
+        """
+        reader = self._reader
+        while not reader.buffered:
+            if reader.done:
+                return b""
+            if reader.error is not None:
+                raise broken(reader.error, self._connection)
+            await self._watch.wait()
+        data = reader.take()
+        self._connection.resume()
+        return data
+
+    async def __aiter__(self) -> AsyncIterator[bytes]:
+        while data := await self.read():
+            yield data
+
+    async def aclose(self) -> None:
+        """Give the connection back; one whose reply has not ended is closed."""
+        if not self._closed:
+            self._closed = True
+            self._watch.close()
+            self._ended(self._connection, self._reader)

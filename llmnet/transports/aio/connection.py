@@ -1,0 +1,137 @@
+"""One connection of the fast transport: bytes go to the reader of whoever has it, and news to whoever waits.
+
+Nothing is awaited in here. A connection belongs to one exchange at a time; between two of them it reads nothing, and
+what comes then ends it: it would be taken for the next reply.
+"""
+
+import asyncio
+import time
+from typing import Protocol, cast
+
+from llmnet.net.sockets import AT_ONCE, PATIENCE, Age
+from llmnet.transports.aio.watch import Watch
+
+# Bytes of a body that wait for their reader before the server is kept waiting.
+_MOST = 256 * 1024
+
+
+class Reader(Protocol):
+    """Takes what comes over a connection."""
+
+    buffered: int
+
+    def feed(self, data: bytes) -> None:
+        """Take bytes."""
+
+    def eof(self) -> None:
+        """Take note that the connection has ended."""
+
+
+class Connection(asyncio.Protocol):
+    """A connection and its state.
+
+    Attributes:
+        below: asyncio's transport of the TCP connection.
+        transport: the one that is spoken over: the same, or above TLS.
+        lost: whether it has ended.
+        failure: what it has ended with, if that was an error of the system.
+        is_full: whether so much waits to be sent that no more is to be written.
+        served: whether it has served an exchange.
+    """
+
+    below: asyncio.Transport
+    transport: asyncio.Transport
+
+    def __init__(self) -> None:
+        self.lost = self.is_full = self.served = self._paused = False
+        self.failure: Exception | None = None
+        self._reader: Reader | None = None
+        self._watch: Watch | None = None
+        self._age, self._idle_since = Age(), 0.0
+
+    # -- what asyncio calls -------------------------------------------------------------------------------------------
+
+    def connection_made(self, transport: asyncio.BaseTransport) -> None:
+        """It stands."""
+        self.below = cast("asyncio.Transport", transport)
+        self.speak(self.below)
+
+    def speak(self, transport: asyncio.Transport) -> None:
+        """Speak over a transport from now on."""
+        self.transport = transport
+        transport.set_write_buffer_limits(high=AT_ONCE)
+
+    def data_received(self, data: bytes) -> None:
+        """Bytes have come."""
+        reader = self._reader
+        if reader is None:
+            self.abort()
+            return
+        reader.feed(data)
+        if reader.buffered > _MOST and not self._paused:
+            self._paused = True
+            self.transport.pause_reading()
+        self._tell()
+
+    def eof_received(self) -> None:
+        """The other side sends no more; what is still to be sent has nobody to answer it."""
+        self._end(None)
+
+    def connection_lost(self, exc: Exception | None) -> None:
+        """It has ended."""
+        self._end(exc)
+
+    def pause_writing(self) -> None:
+        """The other side takes less than is sent."""
+        self.is_full = True
+
+    def resume_writing(self) -> None:
+        """There is room again."""
+        self.is_full = False
+        self._tell()
+
+    def _end(self, failure: Exception | None) -> None:
+        if not self.lost:
+            self.lost, self.failure = True, failure
+            if self._reader is not None:
+                self._reader.eof()
+            self._tell()
+
+    def _tell(self) -> None:
+        if self._watch is not None:
+            self._watch.wake()
+
+    # -- what its exchange does ---------------------------------------------------------------------------------------
+
+    def begin(self, watch: Watch, reader: Reader) -> None:
+        """Serve an exchange, or a step before one: from now on its reader gets what comes."""
+        self._watch, self._reader = watch, reader
+        if self.lost:
+            reader.eof()
+
+    def resume(self) -> None:
+        """The reader has room again."""
+        if self._paused:
+            self._paused = False
+            self.transport.resume_reading()
+
+    def rest(self) -> None:
+        """Serve nobody, from now on."""
+        self._watch = self._reader = None
+        self._idle_since = time.monotonic()
+
+    def abort(self) -> None:
+        """End it at once, whatever still waits to be sent."""
+        self._watch = self._reader = None
+        self.lost = True
+        self.transport.abort()
+
+    @property
+    def usable(self) -> bool:
+        """Whether it may serve one more exchange."""
+        return not (self.lost or self.is_full or self._age.over or self.transport.is_closing())
+
+    @property
+    def is_tired(self) -> bool:
+        """Whether it has been idle for too long."""
+        return time.monotonic() - self._idle_since >= PATIENCE

@@ -1,0 +1,129 @@
+"""HTTP/1.1 of our own under `httpx.AsyncClient`: a pool by origin; the last connection to come serves first."""
+
+import functools
+import ssl
+
+import httpx
+
+from llmnet.net.proxy import Proxy
+from llmnet.transports.aio.body import Body
+from llmnet.transports.aio.connect import Connector, Origin
+from llmnet.transports.aio.connection import Connection
+from llmnet.transports.aio.idle import Idle
+from llmnet.transports.aio.sending import exchange, head_of
+from llmnet.transports.aio.wait import Scope
+from llmnet.transports.aio.watch import Watch
+from llmnet.transports.wire import WireReader
+
+WATCH, BODY = "llmnet.watch", "llmnet.body"
+"""Extensions: of a request, the waits of its attempt; of a response, its body."""
+
+_PORTS = {"http": 80, "https": 443}
+
+
+class FastTransport(httpx.AsyncBaseTransport):
+    """Carries requests that have a `Watch`, over connections of one event loop.
+
+    Args:
+        proxy: what it connects through.
+        verify: what to trust (`ClientConfig.verify`).
+        kept: how many idle connections it keeps for each origin.
+        secure: whether it is for `https` addresses.
+    """
+
+    def __init__(self, proxy: Proxy | None, verify: bool | str | ssl.SSLContext, kept: int, *, secure: bool) -> None:
+        self._connector, self._kept = Connector(proxy, verify, secure=secure), kept
+        # An HTTP proxy is asked for plain addresses as they are; all else it, or a SOCKS proxy, has no part in.
+        self._forwards = proxy if proxy is not None and not proxy.speaks_socks and not secure else None
+        self._idle: Idle[Connection] = Idle()
+        self._used: set[Connection] = set()
+        self._closed = False
+
+    async def handle_async_request(self, request: httpx.Request) -> httpx.Response:
+        """Send a request on an idle connection or a new one; closing the response gives the connection back.
+
+        Raises:
+            httpx.TransportError: it failed.
+            AttemptError: a bound has expired, or the call was stopped.
+        """
+        watch: Watch = request.extensions[WATCH]
+        origin = origin_of(request.url)
+        head = head_of(request, self._forwards)
+        connection = await self._connection(watch, origin)
+        reader = WireReader(request.method)
+        try:
+            watch.exchange.connected(reused=connection.served)
+            connection.begin(watch, reader)
+            await exchange(connection, watch, reader, head, request)
+        except BaseException:
+            self._end(connection)
+            raise
+        finally:
+            watch.exchange.received |= reader.begun
+        body = Body(connection, reader, watch, functools.partial(self._back, origin))
+        return httpx.Response(
+            reader.status or 0,
+            headers=reader.headers,
+            stream=body,
+            extensions={BODY: body, "http_version": b"HTTP/" + reader.version.encode(), "reason_phrase": reader.reason},
+        )
+
+    async def _connection(self, watch: Watch, origin: Origin) -> Connection:
+        idle = self._idle.at(origin)
+        while idle:
+            connection = idle.pop()
+            if connection.usable and not connection.is_tired:
+                break
+            connection.abort()
+        else:
+            watch.exchange.raise_if_stopped()  # a client may have been closed under its request
+            watch.exchange.connecting()
+            connection = await Scope(watch.exchange).run(self._connector.connect(watch, origin))
+        self._used.add(connection)
+        if self._closed:
+            self._end(connection)
+            raise httpx.ConnectError("the client was closed")
+        return connection
+
+    def _back(self, origin: Origin, connection: Connection, reader: WireReader) -> None:
+        """Keep a connection whose exchange has ended, if it will do for another one, and none for too long."""
+        connection.served = True
+        idle = self._idle.at(origin)
+        keeps = reader.done and reader.reusable and not self._closed and len(idle) < self._kept and connection.usable
+        if not keeps:
+            self._end(connection)
+            return
+        self._used.discard(connection)
+        connection.rest()
+        connection.resume()
+        self._idle.keep(origin, connection)
+        for tired in self._idle.tidy():
+            tired.abort()
+
+    def _end(self, connection: Connection) -> None:
+        self._used.discard(connection)
+        connection.abort()
+
+    @property
+    def in_use(self) -> bool:
+        """Whether a request is under way."""
+        return bool(self._used)
+
+    async def aclose(self) -> None:
+        """End all connections; those that come back later end then, and no new one is made."""
+        self._closed = True
+        for connection in [*self._idle.clear(), *self._used]:
+            connection.abort()
+        self._used.clear()
+
+
+def origin_of(url: httpx.URL) -> Origin:
+    """Where an address is.
+
+    Raises:
+        httpx.UnsupportedProtocol: it is no `http` or `https` address.
+    """
+    port = _PORTS.get(url.scheme)
+    if port is None or not url.host:
+        raise httpx.UnsupportedProtocol(f"{url.scheme}:// is no HTTP")
+    return Origin(url.raw_host.decode("ascii"), url.port or port, url.scheme == "https")

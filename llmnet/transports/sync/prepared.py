@@ -1,0 +1,67 @@
+"""Requests of a client as requests takes them, made without what it does to find out what is known here."""
+
+import functools
+from typing import Any, NamedTuple
+from urllib.parse import urlsplit
+
+import requests
+
+from llmnet.core.exchange import Exchange
+from llmnet.net.proxy import Proxy
+
+# As everybody writes them: the matchers of `responses` tell cases apart.
+_CUSTOMARY = {name.lower(): name for name in ("Accept", "Authorization", "Content-Type", "User-Agent")}
+
+
+class Place(NamedTuple):
+    """Where an address leads.
+
+    Attributes:
+        url: the address, percent-encoded.
+        target: what its server is asked for.
+        origin: `scheme`, `host` and `port`.
+    """
+
+    url: str
+    target: str
+    origin: dict[str, Any]
+
+
+class Prepared(requests.PreparedRequest):
+    """A request that serves an exchange; libraries that answer in the adapter's place look at its headers.
+
+    Args:
+        exchange: has the request.
+        proxy: what it goes through.
+
+    Attributes:
+        place: where it goes.
+        target: what the server, or a proxy that forwards, is asked for.
+        proxy: the address of the proxy, with its credentials, or "".
+    """
+
+    def __init__(self, exchange: Exchange, proxy: Proxy | None) -> None:
+        super().__init__()
+        request = exchange.request
+        self.exchange, self.place, self.proxy = exchange, place_of(request.url), proxy.full_url if proxy else ""
+        self.method, self.url, self.body = request.method, self.place.url, request.body
+        forwards = proxy is not None and not proxy.speaks_socks and self.place.origin["scheme"] == "http"
+        self.target = self.url if forwards else self.place.target
+        headers = {_CUSTOMARY.get(name, name): value for name, value in request.headers.items()}
+        if request.body is not None:
+            headers["Content-Length"] = str(len(request.body))
+        self.headers = requests.structures.CaseInsensitiveDict(headers)
+
+
+@functools.lru_cache(256)  # the calls of a client have few addresses
+def place_of(url: str) -> Place:
+    """Where an address leads.
+
+    Raises:
+        requests.RequestException: it is none.
+    """
+    request = requests.PreparedRequest()
+    request.prepare_url(url, None)
+    parts = urlsplit(str(request.url))
+    origin = {"scheme": parts.scheme, "host": parts.hostname, "port": parts.port}
+    return Place(requests.utils.urldefragauth(str(request.url)), request.path_url, origin)

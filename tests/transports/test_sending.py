@@ -1,0 +1,92 @@
+"""What the fast transport sends for any HTTP API: heads that say what they mean, and bodies as long as their heads say."""
+
+import httpx
+import pytest
+
+import llmnet
+from llmnet.testing import Reply
+
+
+@pytest.fixture
+def ask(awaited, server):
+    """Sends a request with some fields by a client for any API; the response."""
+    server.handler = lambda request: Reply(body=b"{}")
+
+    def send(**fields):
+        async def sent():
+            async with llmnet.create_async_client(max_retries=0, timeout=10) as client:
+                return await client.request(fields.pop("method", "POST"), server.url + "/x", **fields)
+
+        return awaited.run(sent())
+
+    return send
+
+
+async def pieces(*given):
+    for piece in given:
+        yield piece
+
+
+@pytest.mark.parametrize(
+    ("fields", "body"),
+    [
+        ({"content": b"one two"}, b"one two"),
+        ({"content": b""}, b""),
+        ({"content": lambda: pieces(b"one ", b"", b"two")}, b"one two"),
+        ({"content": pieces}, b""),
+        ({"content": lambda: pieces(b"one ", b"two"), "headers": {"Content-Length": "7"}}, b"one two"),
+        ({"content": b"one two", "headers": {"Transfer-Encoding": "chunked"}}, b"one two"),
+        ({"content": b"one two", "headers": {"Content-Length": "9", "Transfer-Encoding": "chunked"}}, b"one two"),
+        ({"content": lambda: pieces(b"x" * 300_000, b"y" * 300_000)}, b"x" * 300_000 + b"y" * 300_000),
+    ],
+    ids=[
+        "bytes",
+        "nothing",
+        "pieces",
+        "no piece",
+        "pieces of a known length",
+        "bytes in chunks",
+        "a length beside chunks",
+        "large pieces",
+    ],
+)
+def test_bodies(ask, server, fields, body):
+    given = fields["content"]
+    assert ask(**{**fields, "content": given() if callable(given) else given}).status_code == 200
+    assert server.requests[0].body == body
+
+
+@pytest.mark.parametrize(
+    "fields",
+    [
+        {"headers": {"x": "a\r\nInjected: b"}},
+        {"headers": {"x\r\ny": "a"}},
+        {"headers": {"x y": "a"}},
+        {"headers": {"x": "a\0b"}},
+        {"method": "GET / HTTP/1.1\r\nx:"},
+        {"method": "GE T"},
+        {"content": b"one", "headers": {"Content-Length": "2"}},
+        {"content": b"one", "headers": {"Content-Length": "4"}},
+        {"content": b"one", "headers": {"Content-Length": "three"}},
+        {"content": b"one", "headers": [("Content-Length", "3"), ("Content-Length", "4")]},
+        {"content": b"one", "headers": {"Transfer-Encoding": "gzip"}},
+        {"content": lambda: pieces(b"one", b"two"), "headers": {"Content-Length": "4"}},
+        {"content": lambda: pieces(b"one"), "headers": {"Content-Length": "4"}},
+    ],
+    ids=range(13),
+)
+def test_what_would_say_something_else_is_not_sent(ask, server, fields):
+    given = fields.get("content")
+    with pytest.raises(httpx.LocalProtocolError):
+        ask(**{**fields, "content": given() if callable(given) else given})
+    assert server.requests == []
+    assert ask(content=b"next").status_code == 200
+
+
+def test_an_address_that_is_no_http(awaited):
+    async def sent():
+        async with llmnet.create_async_client() as client:
+            await client.get("ftp://127.0.0.1/x")
+
+    with pytest.raises(httpx.UnsupportedProtocol):
+        awaited.run(sent())
