@@ -299,6 +299,30 @@ def test_over_tls_an_early_reply_is_seen_at_the_bound(front, certified, trusting
         assert [attempt.status for attempt in error.meta.attempts] == [413]
 
 
+@pytest.mark.parametrize("ends", [False, True], ids=["open", "closed"])
+def test_a_reply_that_comes_before_the_request_is_its_reply(front, ends):
+    """A server that is full may turn clients away as it accepts them; asyncio may hear of it before we have begun."""
+
+    def serve():
+        for _ in range(3):
+            with listener.accept()[0] as accepted:
+                accepted.sendall(TOO_BIG)
+                if ends:
+                    accepted.shutdown(socket.SHUT_WR)
+                accepted.settimeout(PROMPT)
+                while accepted.recv(65536):
+                    pass
+
+    with socket.create_server(("127.0.0.1", 0)) as listener:
+        work = Work(serve)
+        for _ in range(3):
+            with front.client(**at_port(listener.getsockname()[1], max_retries=0)) as client:
+                with pytest.raises(llmnet.BadRequestError) as caught:
+                    client.chat("hi")
+                assert caught.value.status == 413
+        work.result()
+
+
 @pytest.mark.parametrize("secure", [False, True], ids=["http", "https"])
 def test_what_is_no_early_reply_does_not_end_the_upload(front, certified, trusting, secure):
     def act(peer, sock):

@@ -1,7 +1,8 @@
 """One connection of the fast transport: bytes go to the reader of whoever has it, and news to whoever waits.
 
-Nothing is awaited in here. A connection belongs to one exchange at a time; between two of them it reads nothing, and
-what comes then ends it: it would be taken for the next reply.
+Nothing is awaited in here. A connection belongs to one exchange at a time; between two of them nothing is to come, and
+what comes then ends it: it would be taken for the next reply. What comes before the first one is its reply: there are
+servers that turn a client away at once.
 """
 
 import asyncio
@@ -43,7 +44,8 @@ class Connection(asyncio.Protocol):
     transport: asyncio.Transport
 
     def __init__(self) -> None:
-        self.lost = self.is_full = self.served = self._paused = False
+        self.lost = self.is_full = self.served = self._paused = self._has_begun = False
+        self._early = b""
         self.failure: Exception | None = None
         self._reader: Reader | None = None
         self._watch: Watch | None = None
@@ -65,7 +67,9 @@ class Connection(asyncio.Protocol):
         """Bytes have come."""
         reader = self._reader
         if reader is None:
-            self.abort()
+            self._early += data
+            if self._has_begun or len(self._early) > AT_ONCE:
+                self.abort()
             return
         reader.feed(data)
         if reader.buffered > _MOST and not self._paused:
@@ -105,7 +109,10 @@ class Connection(asyncio.Protocol):
 
     def begin(self, watch: Watch, reader: Reader) -> None:
         """Serve an exchange, or a step before one: from now on its reader gets what comes."""
-        self._watch, self._reader = watch, reader
+        self._watch, self._reader, self._has_begun = watch, reader, True
+        if self._early:
+            reader.feed(self._early)
+            self._early = b""
         if self.lost:
             reader.eof()
 

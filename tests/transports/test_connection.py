@@ -1,0 +1,102 @@
+"""A connection of the fast transport: what comes before its first exchange, within it, and after it."""
+
+import asyncio
+import contextlib
+import socket
+
+import pytest
+
+from llmnet.transports.aio.connection import Connection
+from llmnet.transports.wire import WireReader
+
+REPLY = b"HTTP/1.1 503 Busy\r\ncontent-length: 2\r\n\r\nhi"
+
+
+class Nobody:
+    """Waits for no news."""
+
+    def wake(self):
+        pass
+
+
+@contextlib.asynccontextmanager
+async def pair():
+    """A connection, and the other end of it."""
+    ours, theirs = socket.socketpair()
+    with theirs:
+        _, connection = await asyncio.get_running_loop().create_connection(Connection, sock=ours)
+        yield connection, theirs
+        connection.abort()
+        await turns()
+
+
+async def turns():
+    """Let the loop see what has come; each turn looks at all sockets."""
+    for _ in range(5):
+        await asyncio.sleep(0)
+
+
+@pytest.mark.parametrize("ends", [False, True])
+async def test_what_comes_before_the_first_exchange_is_its_reply(ends):
+    async with pair() as (connection, theirs):
+        theirs.sendall(REPLY[:20])
+        await turns()
+        theirs.sendall(REPLY[20:])
+        if ends:
+            theirs.shutdown(socket.SHUT_WR)
+        await turns()
+        reader = WireReader()
+        connection.begin(Nobody(), reader)
+        assert (reader.status, reader.done, reader.take()) == (503, True, b"hi")
+
+
+async def test_too_much_before_it_ends_the_connection():
+    async with pair() as (connection, theirs):
+        theirs.sendall(b"x" * 70_000)
+        await turns()
+        assert connection.lost
+
+
+async def test_what_comes_between_two_exchanges_ends_it():
+    async with pair() as (connection, theirs):
+        reader = WireReader()
+        connection.begin(Nobody(), reader)
+        theirs.sendall(REPLY)
+        await turns()
+        assert reader.done
+        connection.rest()
+        assert connection.usable
+        theirs.sendall(REPLY)
+        await turns()
+        assert not connection.usable
+
+
+async def test_an_end_between_two_exchanges_is_seen():
+    async with pair() as (connection, theirs):
+        connection.begin(Nobody(), WireReader())
+        connection.rest()
+        theirs.shutdown(socket.SHUT_WR)
+        await turns()
+        assert not connection.usable
+
+
+async def test_what_nobody_reads_is_not_taken_from_the_server_without_end():
+    async with pair() as (connection, theirs):
+        reader = WireReader()
+        connection.begin(Nobody(), reader)
+        theirs.setblocking(False)
+        theirs.send(b"HTTP/1.1 200 OK\r\n\r\n")
+        sent, idle = 0, 0
+        while idle < 5:
+            try:
+                sent += theirs.send(b"x" * 65536)
+                idle = 0
+            except BlockingIOError:
+                idle += 1
+            await turns()
+        assert reader.buffered < 2**20
+        assert sent < 2**23
+        while reader.take():
+            connection.resume()
+            await turns()
+        assert theirs.send(b"x") == 1
