@@ -60,8 +60,8 @@ class WireReader:
     """
 
     __slots__ = (
-        "_between", "_bodiless", "_first", "_goes_on", "_parser", "_parts", "_until_close", "begun", "buffered", "done",
-        "error", "headers", "reason", "reusable", "status", "version",
+        "_between", "_bodiless", "_first", "_goes_on", "_parser", "_parts", "_size", "_until_close",
+        "begun", "buffered", "done", "error", "headers", "reason", "reusable", "status", "version",
     )  # fmt: skip
 
     def __init__(self, method: str = "POST") -> None:
@@ -72,7 +72,7 @@ class WireReader:
         self.headers: list[tuple[bytes, bytes]] = []
         self.reason, self.version = b"", ""
         self._first, self._parts = b"", list[bytes]()
-        self._between = self.buffered = 0
+        self._between = self._size = self.buffered = 0
         self._parser: httptools.HttpResponseParser | None = httptools.HttpResponseParser(self)
         self._parser.set_dangerous_leniencies(
             lenient_headers=True, lenient_optional_cr_before_lf=True, lenient_spaces_after_chunk_size=True
@@ -135,7 +135,7 @@ class WireReader:
     def on_message_begin(self) -> None:
         """A head begins: that of the reply, or of what comes after it."""
         if self.status is None:
-            self.headers, self.reason = [], b""
+            self.headers, self.reason, self._size = [], b"", 0
         elif self.done:
             self.reusable = False
 
@@ -148,6 +148,7 @@ class WireReader:
         """A line of a head, or of the trailers, which nobody reads."""
         if self.status is None:
             self.headers.append((name, value.strip(b" \t")))
+            self._size += len(name) + len(value) + 4
 
     def on_headers_complete(self) -> None:
         """A head is complete; an informational one says nothing of the request (RFC 9110, 15.2)."""
@@ -164,10 +165,9 @@ class WireReader:
 
     def _problem(self, status: int) -> str | None:
         """What is wrong with a head that llhttp has taken."""
-        size = sum(len(name) + len(value) + 4 for name, value in self.headers)
         if status < 100 or status == _SWITCHING or self.version not in _VERSIONS or not self._is_http():
             return f"no final status of HTTP/1.1: HTTP/{self.version} {status}"
-        if size > LONGEST_HEAD:
+        if self._size > LONGEST_HEAD:
             return f"it is longer than {LONGEST_HEAD} bytes"
         if CONTROL.search(b" ".join([self.reason, *[value for _, value in self.headers]])):
             return "it has a control character"

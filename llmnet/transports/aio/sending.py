@@ -51,9 +51,12 @@ def _framing(pairs: list[tuple[bytes, bytes]]) -> tuple[int | None, list[tuple[b
     Raises:
         httpx.LocalProtocolError: they say several things, or what cannot be done.
     """
-    said = [(name.lower(), value) for name, value in pairs if len(name) in (14, 17)]
-    lengths = {value for name, value in said if name == b"content-length"}
-    codings = [value.lower() for name, value in said if name == b"transfer-encoding"]
+    lengths, codings = set[bytes](), list[bytes]()
+    for name, value in pairs:
+        if len(name) == 14 and name.lower() == b"content-length":
+            lengths.add(value)
+        elif len(name) == 17 and name.lower() == b"transfer-encoding":
+            codings.append(value.lower())
     if codings == [b"chunked"]:
         return None, [(name, value) for name, value in pairs if name.lower() != b"content-length"]
     if codings or len(lengths) > 1 or not all(value.isdigit() for value in lengths):
