@@ -90,3 +90,17 @@ def test_an_address_that_is_no_http(awaited):
 
     with pytest.raises(httpx.UnsupportedProtocol):
         awaited.run(sent())
+
+
+@pytest.mark.parametrize(
+    "given", [{}, {"Transfer-Encoding": "chunked"}, {"Content-Length": "7"}], ids=["", "chunked", "length"]
+)
+@pytest.mark.parametrize("body", [b"one two", [b"one ", b"two"]], ids=["bytes", "pieces"])
+def test_a_session_says_once_where_a_body_ends(server, given, body):
+    server.handler = lambda request: Reply(body=b"{}")
+    with llmnet.create_session(max_retries=0) as session:
+        for _ in range(2):
+            session.post(server.url, data=body if isinstance(body, bytes) else iter(body), headers=given)
+    for request in server.requests:
+        assert request.body == b"one two"
+        assert ("content-length" in request.headers) is not ("transfer-encoding" in request.headers)

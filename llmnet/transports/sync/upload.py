@@ -95,6 +95,14 @@ def _pieces(data: bytes) -> list[Any]:
     return [whole[at : at + _RECORD] for at in range(0, len(data), _RECORD)]
 
 
+def _one_framing(headers: Mapping[str, str], *, has_length: bool) -> Mapping[str, str]:
+    """Headers that do not say twice where the body ends: requests adds a length, or chunks, to what the caller gave."""
+    if not {"content-length", "transfer-encoding"} <= {name.lower() for name in headers}:
+        return headers
+    added = "content-length" if has_length else "transfer-encoding"
+    return {name: value for name, value in headers.items() if name.lower() != added}
+
+
 def written(
     method: str, target: str, host: str, headers: Mapping[str, str], body: Any, *, chunked: bool
 ) -> Iterator[bytes]:
@@ -103,7 +111,9 @@ def written(
     Raises:
         ValueError: HTTP cannot carry it.
     """
-    given, framed = {name.lower() for name in headers}, body_to_chunks(body, method, _RECORD)
+    framed = body_to_chunks(body, method, _RECORD)
+    headers = _one_framing(headers, has_length=framed.content_length is not None)
+    given = {name.lower() for name in headers}
     ours = {} if "host" in given else {"Host": host}
     chunked = chunked or "transfer-encoding" in given or (framed.chunks is not None and framed.content_length is None)
     chunked &= "content-length" not in given
