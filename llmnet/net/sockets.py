@@ -2,10 +2,12 @@
 
 import contextlib
 import os
+import select
 import socket
 import time
 import weakref
 from collections.abc import Mapping
+from typing import Any
 
 from llmnet.core.forks import register_after_fork
 
@@ -82,6 +84,15 @@ _CONNECTED = register_after_fork(_Connected())
 def close_after_fork(sock: socket.socket) -> None:
     """Have a socket closed in every forked child."""
     _CONNECTED.sockets.add(sock)
+
+
+def is_readable(sock: Any) -> bool:
+    """Whether a receive on a socket would not wait."""
+    if hasattr(select, "poll"):
+        poll = select.poll()
+        poll.register(sock, select.POLLIN)
+        return bool(poll.poll(0))
+    return bool(select.select([sock], [], [], 0)[0])  # Windows
 
 
 def shutdown(sock: socket.socket) -> None:

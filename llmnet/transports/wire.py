@@ -99,8 +99,8 @@ class WireReader:
         if self.done or self.error is not None:
             self._parser = None  # which holds this reader, too
 
-    def eof(self) -> None:
-        """The connection has ended."""
+    def eof(self, *, failed: bool = False) -> None:
+        """The connection has ended; one that has *failed* ends no body that is as long as its connection."""
         self.reusable = False
         if self.done or self.error is not None:
             return
@@ -110,7 +110,7 @@ class WireReader:
                 if self.begun
                 else DisconnectedError("the connection ended before the reply")
             )
-        elif self._until_close:
+        elif self._until_close and not failed:
             self.done = True
         else:
             self.error = CutShortError("the connection ended inside the body of the reply")
@@ -147,7 +147,7 @@ class WireReader:
     def on_header(self, name: bytes, value: bytes) -> None:
         """A line of a head, or of the trailers, which nobody reads."""
         if self.status is None:
-            self.headers.append((name, value.strip(b" \t")))
+            self.headers.append((name.rstrip(b" "), value.strip(b" \t")))
             self._size += len(name) + len(value) + 4
 
     def on_headers_complete(self) -> None:
@@ -183,6 +183,8 @@ class WireReader:
             self._goes_on = True
             self._parts.append(piece)
             self.buffered += len(piece)
+        elif self.done:  # what has no body has one, and who knows how much of it is still to come
+            self.reusable = False
 
     def on_message_complete(self) -> None:
         """The end of the reply, or of an informational head."""

@@ -143,6 +143,22 @@ def test_a_body_that_ends_with_its_connection(extra):
     assert (reader.done, reader.reusable, reader.take(), reader.error) == (True, False, b"hi", None)
 
 
+def test_a_body_that_ends_with_its_connection_is_not_whole_where_that_fails():
+    reader = read(OK + b"\r\nhi")
+    reader.eof(failed=True)
+    assert (reader.done, reader.reusable, reader.take(), type(reader.error)) == (False, False, b"hi", CutShortError)
+
+
+@pytest.mark.parametrize("cuts", [(), (39,)], ids=["at once", "later"])
+def test_a_body_where_there_is_none_leaves_its_connection_to_nobody(cuts):
+    reader = read(OK + b"Content-Length: 9\r\n\r\nhal", *cuts, method="HEAD")
+    assert (reader.done, reader.reusable, reader.take(), reader.error) == (True, False, b"", None)
+
+
+def test_a_blank_after_a_name_is_no_part_of_it():
+    assert read(OK + b"Content-Length : 2\r\n\r\nhi").headers == [(b"Content-Length", b"2")]
+
+
 @pytest.mark.parametrize("method", ["HEAD", "CONNECT"])
 def test_the_replies_that_have_no_body(method):
     reader = read(OK + b"Content-Length: 9\r\n\r\n", method=method)

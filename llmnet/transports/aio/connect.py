@@ -188,7 +188,7 @@ class _Answer:
     def feed(self, data: bytes) -> None:
         self.data += data
 
-    def eof(self) -> None:
+    def eof(self, *, failed: bool = False) -> None:
         self.is_over = True
 
 

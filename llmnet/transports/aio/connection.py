@@ -9,7 +9,7 @@ import asyncio
 import time
 from typing import Protocol, cast
 
-from llmnet.net.sockets import AT_ONCE, PATIENCE, Age
+from llmnet.net.sockets import AT_ONCE, PATIENCE, Age, is_readable
 from llmnet.transports.aio.watch import Watch
 
 # Bytes of a body that wait for their reader before the server is kept waiting.
@@ -24,8 +24,8 @@ class Reader(Protocol):
     def feed(self, data: bytes) -> None:
         """Take bytes."""
 
-    def eof(self) -> None:
-        """Take note that the connection has ended."""
+    def eof(self, *, failed: bool = False) -> None:
+        """Take note that the connection has ended, or has failed."""
 
 
 class Connection(asyncio.Protocol):
@@ -35,7 +35,7 @@ class Connection(asyncio.Protocol):
         below: asyncio's transport of the TCP connection.
         transport: the one that is spoken over: the same, or above TLS.
         lost: whether it has ended.
-        failure: what it has ended with, if that was an error of the system.
+        failure: what it has ended with, if that was no end in order.
         is_full: whether so much waits to be sent that no more is to be written.
         served: whether it has served an exchange.
     """
@@ -98,7 +98,7 @@ class Connection(asyncio.Protocol):
         if not self.lost:
             self.lost, self.failure = True, failure
             if self._reader is not None:
-                self._reader.eof()
+                self._reader.eof(failed=failure is not None)
             self._tell()
 
     def _tell(self) -> None:
@@ -114,7 +114,7 @@ class Connection(asyncio.Protocol):
             reader.feed(self._early)
             self._early = b""
         if self.lost:
-            reader.eof()
+            reader.eof(failed=self.failure is not None)
 
     def resume(self) -> None:
         """The reader has room again."""
@@ -128,15 +128,20 @@ class Connection(asyncio.Protocol):
         self._idle_since = time.monotonic()
 
     def abort(self) -> None:
-        """End it at once, whatever still waits to be sent."""
+        """End it at once, whatever still waits to be sent; who waits for it hears of that."""
+        self._end(ConnectionAbortedError("the connection was closed on this side"))
         self._watch = self._reader = None
-        self.lost = True
         self.transport.abort()
 
     @property
     def usable(self) -> bool:
         """Whether it may serve one more exchange."""
         return not (self.lost or self.is_full or self._age.over or self.transport.is_closing())
+
+    @property
+    def is_followed(self) -> bool:
+        """Whether something has come that the loop had no turn to read: its end, or what nobody has asked for."""
+        return is_readable(self.below.get_extra_info("socket"))
 
     @property
     def is_tired(self) -> bool:

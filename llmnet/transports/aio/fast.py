@@ -72,7 +72,7 @@ class FastTransport(httpx.AsyncBaseTransport):
         idle = self._idle.at(origin)
         while idle:
             connection = idle.pop()
-            if connection.usable and not connection.is_tired:
+            if connection.usable and not (connection.is_tired or connection.is_followed):
                 break
             connection.abort()
         else:

@@ -1,9 +1,12 @@
 """Tries addresses side by side (happy eyeballs, RFC 8305): the first that connects wins."""
 
 import asyncio
+import functools
 from collections import deque
-from collections.abc import Awaitable, Callable, Coroutine, Sequence
+from collections.abc import Callable, Coroutine, Sequence
 from typing import Any, TypeVar
+
+from llmnet.transports.aio.wait import finish
 
 T = TypeVar("T")
 
@@ -11,7 +14,9 @@ T = TypeVar("T")
 _HEAD_START = 0.25
 
 
-async def first_of(tries: Sequence[Callable[[], Coroutine[Any, Any, T]]], close: Callable[[T], Awaitable[object]]) -> T:
+async def first_of(
+    tries: Sequence[Callable[[], Coroutine[Any, Any, T]]], close: Callable[[T], Coroutine[Any, Any, None]]
+) -> T:
     """The first connection that is made; what the others come to is closed.
 
     Raises:
@@ -34,13 +39,13 @@ async def first_of(tries: Sequence[Callable[[], Coroutine[Any, Any, T]]], close:
                 error = failure
         raise error
     finally:
-        await _end(running, close)
+        # Nothing is awaited any more: a cancellation would come between the winner and who is to have it.
+        for task in running:
+            task.add_done_callback(functools.partial(_late, close))
+            task.cancel()
 
 
-async def _end(running: set[asyncio.Task[T]], close: Callable[[T], Awaitable[object]]) -> None:
-    """Cancel what is still being tried, and close what succeeded too late."""
-    for task in running:
-        task.cancel()
-    for late in await asyncio.gather(*running, return_exceptions=True):
-        if not isinstance(late, BaseException):
-            await close(late)
+def _late(close: Callable[[T], Coroutine[Any, Any, None]], task: asyncio.Task[T]) -> None:
+    """Close what has succeeded too late."""
+    if not task.cancelled() and task.exception() is None:
+        finish(task.get_loop(), functools.partial(close, task.result()))

@@ -1,6 +1,7 @@
 """Sends one request over a connection of the fast transport, and waits for the head of its reply."""
 
 import re
+from collections.abc import AsyncIterator
 from typing import Any, NamedTuple
 
 import httpx
@@ -10,6 +11,7 @@ from llmnet.net.sockets import AT_ONCE
 from llmnet.transports.aio.connect import proxy_headers
 from llmnet.transports.aio.connection import Connection
 from llmnet.transports.aio.salvage import Salvage
+from llmnet.transports.aio.wait import Scope
 from llmnet.transports.aio.watch import Watch
 from llmnet.transports.wire import CONTROL, DisconnectedError, WireReader
 
@@ -72,12 +74,13 @@ async def exchange(
     salvage = Salvage(connection.below) if is_large else None
     try:
         watch.exchange.sending()
-        if await _send_whole(connection, watch, reader, head, request.stream):
+        if is_whole := await _send_whole(connection, watch, reader, head, request.stream):
             watch.exchange.uploaded()
         while reader.status is None:
             if reader.error is not None:
                 raise broken(reader.error, connection)
             await watch.wait()
+        reader.reusable &= is_whole  # the rest of a request that was answered early would be taken from the next one
     finally:
         if salvage is not None:
             salvage.end()
@@ -94,7 +97,8 @@ async def _send_whole(connection: Connection, watch: Watch, reader: WireReader, 
         _check_length(head, len(body), is_over=True)
         return await _send(connection, watch, reader, head.data + body)
     size, before = 0, head.data
-    async for piece in stream:
+    pieces = aiter(stream)
+    while (piece := await Scope(watch.exchange).run(_next(pieces))) is not None:
         size += len(piece)
         _check_length(head, size, is_over=False)
         data = before + (piece if head.length is not None else _chunk(piece) if piece else b"")
@@ -103,6 +107,12 @@ async def _send_whole(connection: Connection, watch: Watch, reader: WireReader, 
         before = b""
     _check_length(head, size, is_over=True)
     return await _send(connection, watch, reader, before + (b"" if head.length is not None else _chunk(b"")))
+
+
+async def _next(pieces: AsyncIterator[bytes]) -> bytes | None:
+    async for piece in pieces:
+        return piece
+    return None
 
 
 def _chunk(piece: bytes) -> bytes:

@@ -1,0 +1,197 @@
+"""Whom a connection serves: a reply goes to who has asked for it, a cut body is not whole, and nobody waits for what is gone."""
+
+import asyncio
+import contextlib
+import socket
+import struct
+import threading
+
+import httpx
+import pytest
+from support.live import PROMPT, at_port
+
+import llmnet
+from llmnet.transports.aio import race
+
+LARGE = "x" * 20_000_000
+ROOM = 12_000_000  # what is left of it is more than the kernels of both sides take
+QUIET = 0.1  # seconds in which a peer that has more to send would have sent it
+
+
+def reply(content):
+    body = b'{"choices":[{"message":{"role":"assistant","content":"%b"},"finish_reason":"stop"}]}' % content.encode()
+    return b"HTTP/1.1 200 OK\r\nContent-Type: application/json\r\nContent-Length: %d\r\n\r\n%b" % (len(body), body)
+
+
+def received(sock):
+    """The head of a request and what came with it, or nothing at the end."""
+    data = b""
+    while b"\r\n\r\n" not in data and (more := sock.recv(65536)):
+        data += more
+    return data
+
+
+@contextlib.contextmanager
+def serving(serve):
+    """A port where each connection is served by a function of its socket and its number."""
+
+    def one(sock, number):
+        with sock, contextlib.suppress(ConnectionError):
+            sock.settimeout(PROMPT)
+            serve(sock, number)
+
+    def accept():
+        number = 0
+        with contextlib.suppress(OSError):
+            while True:
+                threading.Thread(target=one, args=(listener.accept()[0], number), daemon=True).start()
+                number += 1
+
+    with socket.create_server(("127.0.0.1", 0)) as listener:
+        listener.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 65536)  # of itself it might grow to any size
+        threading.Thread(target=accept, daemon=True).start()
+        yield listener.getsockname()[1]
+        listener.shutdown(socket.SHUT_RDWR)
+
+
+def test_what_was_answered_before_all_of_it_was_sent_leaves_its_connection_to_nobody(front):
+    after = []
+
+    def serve(sock, number):
+        received(sock)
+        if number:
+            sock.sendall(reply("second"))
+            return
+        sock.sendall(b"HTTP/1.1 413 Content Too Large\r\nContent-Length: 2\r\n\r\n")
+        sock.settimeout(QUIET)
+        left = ROOM
+        with contextlib.suppress(TimeoutError):  # so that there is room again, but never all of it
+            while left > 0:
+                left -= len(sock.recv(min(left, 1 << 20)))
+        sock.settimeout(PROMPT)
+        sock.sendall(b"{}")
+        while more := sock.recv(1 << 20):
+            after.append(more.strip(b"x"))
+
+    with serving(serve) as port, front.client(**at_port(port), max_retries=0) as client:
+        with pytest.raises(llmnet.BadRequestError):
+            client.chat(LARGE)
+        assert client.chat("hi").content == "second"
+    assert b"".join(after) == b""
+
+
+def test_what_came_while_nobody_had_asked_is_no_reply(front):
+    """On the loop's thread nothing is awaited in between: it has had no turn to see what came."""
+    asked, came = threading.Event(), threading.Event()
+
+    def serve(sock, number):
+        received(sock)
+        sock.sendall(reply(f"of connection {number}"))
+        asked.wait(PROMPT)
+        with contextlib.suppress(ConnectionError):
+            sock.sendall(reply("of nobody"))
+        came.set()
+        received(sock)
+
+    def between():
+        asked.set()
+        assert came.wait(PROMPT)
+
+    async def both(client):
+        await client.chat("one")
+        between()
+        return await client.chat("two")
+
+    with serving(serve) as port, front.client(**at_port(port)) as client:
+        if front.name == "async":
+            second = front.run(both(client._client))
+        else:
+            client.chat("one")
+            between()
+            second = client.chat("two")
+    assert second.content == "of connection 1"
+
+
+@pytest.fixture
+def get(front):
+    """Gets an address by a client for any API; the body."""
+
+    async def sent(url):
+        async with llmnet.create_async_client(max_retries=0, timeout=PROMPT) as client:
+            return (await client.get(url)).content
+
+    def by_session(url):
+        with llmnet.create_session(max_retries=0, timeout=PROMPT) as session:
+            return session.get(url).content
+
+    return by_session if front.name == "sync" else lambda url: front.run(sent(url))
+
+
+def test_a_body_without_a_length_that_is_reset_is_not_whole(get):
+    def serve(sock, number):
+        received(sock)
+        sock.sendall(b"HTTP/1.1 200 OK\r\n\r\nhalf")
+        sock.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
+
+    with serving(serve) as port, pytest.raises((httpx.TransportError, OSError)):
+        get(f"http://127.0.0.1:{port}/")
+
+
+@pytest.mark.parametrize("head", [b"Content-Length: 9\r\n", b""], ids=["a length", "none"])
+@pytest.mark.parametrize("closed", ["the response", "the client"])
+def test_who_reads_a_body_hears_that_it_is_closed(awaited, head, closed):
+    def serve(sock, number):
+        received(sock)
+        sock.sendall(b"HTTP/1.1 200 OK\r\n%b\r\nhalf" % head)
+        received(sock)
+
+    async def read(response, begun):
+        async for _ in response.aiter_raw():
+            begun.set()
+
+    async def both(url):
+        begun = asyncio.Event()
+        async with llmnet.create_async_client(timeout=PROMPT * 4) as client, client.stream("GET", url) as response:
+            reading = asyncio.create_task(read(response, begun))
+            await begun.wait()
+            await (response if closed == "the response" else client).aclose()
+            await reading
+
+    with serving(serve) as port, pytest.raises(httpx.ReadError):
+        awaited.run(both(f"http://127.0.0.1:{port}/"))
+
+
+def test_a_bound_holds_while_the_callers_own_pieces_are_waited_for(awaited):
+    async def pieces():
+        yield b"one"
+        await asyncio.Event().wait()
+
+    async def sent(url):
+        async with llmnet.create_async_client(max_retries=0, timeout=0.2) as client:
+            await client.post(url, content=pieces())
+
+    with serving(lambda sock, number: sock.recv(1 << 20)) as port, pytest.raises(httpx.TimeoutException):
+        awaited.run(sent(f"http://127.0.0.1:{port}/"))
+
+
+def test_the_first_to_connect_waits_for_no_other_to_end(awaited):
+    """Who is cancelled while the others end would lose it."""
+
+    async def both():
+        may_end, closed = asyncio.Event(), asyncio.Queue()
+
+        async def late():
+            try:
+                await asyncio.Event().wait()
+            except asyncio.CancelledError:
+                await may_end.wait()
+            return "late"
+
+        async def first():
+            return "first"
+
+        won = await race.first_of([late, first], closed.put)
+        may_end.set()
+        return won, await closed.get()
+
+    assert awaited.run(both()) == ("first", "late")
