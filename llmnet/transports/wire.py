@@ -147,7 +147,7 @@ class WireReader:
     def on_header(self, name: bytes, value: bytes) -> None:
         """A line of a head, or of the trailers, which nobody reads."""
         if self.status is None:
-            self.headers.append((name.rstrip(b" "), value.strip(b" \t")))
+            self.headers.append((name, value.strip(b" \t")))
             self._size += len(name) + len(value) + 4
 
     def on_headers_complete(self) -> None:
@@ -169,6 +169,8 @@ class WireReader:
             return f"no final status of HTTP/1.1: HTTP/{self.version} {status}"
         if self._size > LONGEST_HEAD:
             return f"it is longer than {LONGEST_HEAD} bytes"
+        if b" " in b",".join([name for name, _ in self.headers]):  # llhttp takes it behind the names that it knows
+            return "it has a blank before a colon"
         if CONTROL.search(b" ".join([self.reason, *[value for _, value in self.headers]])):
             return "it has a control character"
         return None

@@ -22,6 +22,9 @@ from llmnet.transports.aio.watch import Watch
 from llmnet.transports.request_head import authority
 from llmnet.transports.wire import WireReader
 
+# The bound of the exchange ends a handshake; asyncio's own would end it after a minute.
+_FOREVER = 1e6
+
 
 class Origin(NamedTuple):
     """Where a request goes, as its address names it; the host of an IPv6 address without brackets."""
@@ -141,7 +144,7 @@ async def _secure(connection: Connection, context: ssl.SSLContext, host: str) ->
     """
     loop, below = asyncio.get_running_loop(), connection.transport
     try:
-        above = await loop.start_tls(below, connection, context, server_hostname=host)
+        above = await loop.start_tls(below, connection, context, server_hostname=host, ssl_handshake_timeout=_FOREVER)
     except ConnectionError as error:
         raise httpx.ConnectError(str(error)) from ssl.SSLError(f"the connection was lost in the handshake: {error}")
     except OSError as error:

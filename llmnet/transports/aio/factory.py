@@ -59,7 +59,7 @@ class ApiTransport(httpx.AsyncBaseTransport):
 
     def __init__(self, calls: Calls[AsyncWait]) -> None:
         self.calls = calls
-        self._carrier = Carrier(proxy=None, verify=True, pool_size=_POOL_SIZE)
+        self._carrier, self._closed = Carrier(proxy=None, verify=True, pool_size=_POOL_SIZE), False
 
     async def handle_async_request(self, request: httpx.Request) -> httpx.Response:
         """Send a request under bounds and policy."""
@@ -81,7 +81,7 @@ class ApiTransport(httpx.AsyncBaseTransport):
                 continue
             theirs = _theirs(failed, call.exchange, request)
             repeats = isinstance(theirs, httpx.TransportError) and not isinstance(theirs, _FINAL)
-            if not repeats or not call.decide(failed.outcome).retry:
+            if self._closed or not repeats or not call.decide(failed.outcome).retry:
                 raise theirs  # outside of the handler: it keeps the causes that the library has given it
 
     async def _open(self, call: GenericCall, request: httpx.Request) -> OpenReply:
@@ -96,7 +96,8 @@ class ApiTransport(httpx.AsyncBaseTransport):
         return self.calls.new(plain, bounds, replayable=isinstance(request.stream, httpx.ByteStream))
 
     async def aclose(self) -> None:
-        """Close all connections of the running loop."""
+        """Close all connections of the running loop; what fails from now on is not repeated."""
+        self._closed = True
         await self._carrier.aclose()
 
 

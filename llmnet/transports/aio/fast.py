@@ -37,7 +37,7 @@ class FastTransport(httpx.AsyncBaseTransport):
         self._forwards = proxy if proxy is not None and not proxy.speaks_socks and not secure else None
         self._idle: Idle[Connection] = Idle()
         self._used: set[Connection] = set()
-        self._closed = False
+        self._connecting, self._closed = 0, False
 
     async def handle_async_request(self, request: httpx.Request) -> httpx.Response:
         """Send a request on an idle connection or a new one; closing the response gives the connection back.
@@ -78,7 +78,11 @@ class FastTransport(httpx.AsyncBaseTransport):
         else:
             watch.exchange.raise_if_stopped()  # a client may have been closed under its request
             watch.exchange.connecting()
-            connection = await Scope(watch.exchange).run(self._connector.connect(watch, origin))
+            self._connecting += 1
+            try:
+                connection = await Scope(watch.exchange).run(self._connector.connect(watch, origin))
+            finally:
+                self._connecting -= 1
         self._used.add(connection)
         if self._closed:
             self._end(connection)
@@ -107,7 +111,7 @@ class FastTransport(httpx.AsyncBaseTransport):
     @property
     def in_use(self) -> bool:
         """Whether a request is under way."""
-        return bool(self._used)
+        return bool(self._used or self._connecting)
 
     async def aclose(self) -> None:
         """End all connections; those that come back later end then, and no new one is made."""

@@ -11,6 +11,7 @@ import pytest
 from support.live import PROMPT, at_port
 
 import llmnet
+from llmnet.testing import Reply
 from llmnet.transports.aio import race
 
 LARGE = "x" * 20_000_000
@@ -195,3 +196,14 @@ def test_the_first_to_connect_waits_for_no_other_to_end(awaited):
         return won, await closed.get()
 
     assert awaited.run(both()) == ("first", "late")
+
+
+async def test_a_client_for_any_api_that_is_closed_sends_nothing_again(server):
+    server.script(Reply(silent=True))
+    client = llmnet.create_async_client(timeout=30)
+    asking = asyncio.create_task(client.get(server.url + "/x"))
+    await asyncio.to_thread(server.wait_for_requests, 1, 30)
+    await client.aclose()
+    with pytest.raises(httpx.TransportError):
+        await asking
+    assert server.request_count == 1
