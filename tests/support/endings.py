@@ -170,7 +170,7 @@ ROWS = [
     Row("connection refused", refused, [("error", 3)]),
     Row("queue timeout", crowded_out, [*CLOSED, ("error", 0)], (HELD,), {"max_concurrent": 1}),
     Row("gate timeout", at_the_gate, [*ERROR, ("error", 0)], (Reply(status=429, headers={"retry-after": "30"}),)),
-    Row("silence", chat, ERROR, (fault("silent"),), {"timeout": Timeout(response=0.02), "max_retries": 0}),
+    Row("silence", chat, ERROR, (fault("silent"),), {"timeout": Timeout(response=0.2), "max_retries": 0}),
     Row("a page in place of JSON", chat, ERROR, (fault("html-in-200"),)),
     Row("stream cut before a chunk", stream, ERROR, (fault("stream-reset-first"),), {"max_retries": 0}),
     Row("stream cut after chunks", stream, ERROR, (fault("stream-reset"),)),
