@@ -18,6 +18,10 @@ from llmnet.core.errors import (
     LLMNetError,
     QuotaExceededError,
 )
+from llmnet.core.retry_after import parse_retry_after
+
+# `parse_retry_after` is offered here, too: it belongs to what a policy is asked for.
+__all__ = ["RETRY_STATUSES", "Decision", "RetryBudget", "RetryPolicy", "parse_retry_after"]
 
 RETRY_STATUSES = frozenset({408, 409, 425, 429, 500, 502, 503, 504, 520, 521, 522, 523, 524, 529})
 

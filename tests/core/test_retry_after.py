@@ -11,6 +11,7 @@ from hypothesis import example, given
 from hypothesis import strategies as st
 from support.paths import SHARED
 
+from llmnet.core import retry
 from llmnet.core.http import Headers
 from llmnet.core.retry_after import LONGEST, hint_in_body, parse_reset, parse_retry_after
 
@@ -271,3 +272,8 @@ def test_cases_of_other_projects(case):
         assert found == pytest.approx(case["expected"]["seconds"])
     else:
         assert not found
+
+
+def test_it_is_offered_beside_the_policy_too():
+    """Programs outside take it from there."""
+    assert retry.parse_retry_after is parse_retry_after
