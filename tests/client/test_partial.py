@@ -2,14 +2,12 @@
 
 import threading
 
-import httpx
 import pytest
-from support.inside import form_of
-from support.live import Sync, Work, at
+from support.live import Work, at
 
 from llmnet.core.growing_text import Text
-from llmnet.core.http import Headers
-from llmnet.core.reply_reader import ReplyReader
+from llmnet.providers.anthropic_reply import Block
+from llmnet.providers.reply_extras import Extras
 from llmnet.testing import Reply
 
 CALLS = [{"name": f"f{number}", "arguments": '{"a": "%s"}' % ("x" * 40)} for number in range(20)]
@@ -26,7 +24,7 @@ def test_a_reply_can_be_looked_at_while_it_grows(front, server, form):
         over = threading.Event()
 
         def look():
-            while not over.is_set():
+            while not over.wait(0.0005):  # else the lookers would leave the stream no turn
                 seen = stream.partial
                 assert seen is None or REPLY.text.startswith(seen.content)
 
@@ -40,34 +38,24 @@ def test_a_reply_can_be_looked_at_while_it_grows(front, server, form):
         assert len(stream.response.tool_calls) == len(CALLS)
 
 
-@pytest.mark.parametrize("form", FORMS)
-def test_it_may_grow_at_any_step_of_a_look(server, form, monkeypatch):
-    """Each text that is read gives the stream a turn, as another thread may have one there."""
-    server.script(REPLY, REPLY)
-    with Sync().client(**at(server, form)) as client:
-        list(client.stream_chat("hi", tools=[TOOL]))
-        asked = server.requests[0]
-        again = httpx.post(server.url + asked.path, content=asked.body, headers=asked.headers)
-        events = [event + b"\n\n" for event in again.content.split(b"\n\n") if event]
-        reader = ReplyReader(form_of(client), stream=True)
-        reader.open(200, Headers(again.headers))
-    read, grown, looking = Text.__str__, len(events), False
+@pytest.mark.parametrize("made", ["block", "extras"])
+def test_what_grows_while_it_is_read_breaks_no_look(monkeypatch, made):
+    """Each text that is read lets the reply grow, as another thread may just then."""
+    read = Text.__str__
+    texts = {"thinking": Text()}
+    if made == "block":
+        thing = Block({"type": "thinking"})
+        thing._grown = texts  # private: what its deltas fill
+        look = thing.complete
+    else:
+        thing = Extras()
+        thing._items = {"reasoning_details": [({}, texts)]}  # private: what its pieces fill
+        look = thing.fields
 
-    def turn(text):
-        nonlocal looking
-        if looking and events:
-            looking = False  # what the stream itself reads of the text gives it no turn
-            reader.feed(events.pop(0))
-            looking = True
+    def grows(text):
+        texts.setdefault(f"more {len(texts)}", Text())
         return read(text)
 
-    reader.feed(events.pop(0))
-    monkeypatch.setattr(Text, "__str__", turn)
-    while events:
-        looking = True
-        reader.partial()
-        looking = False
-        if events:
-            reader.feed(events.pop(0))
-    assert grown > 40
-    assert len(reader.partial().tool_calls) == len(CALLS)
+    monkeypatch.setattr(Text, "__str__", grows)
+    assert look()
+    assert len(texts) == 2
