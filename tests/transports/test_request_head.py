@@ -1,35 +1,89 @@
 """The head of a request says what it was given, or is refused."""
 
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
 from llmnet.transports.request_head import authority, request_head
+from llmnet.transports.wire import WireReader
 
 
 def test_a_head_is_what_it_was_given():
-    head = request_head("POST", "/v1/x?a=b", {"Host": "h", "x-empty": "", "x-tab": "a\tb", "x-latin": "é"})
-    assert head == b"POST /v1/x?a=b HTTP/1.1\r\nHost: h\r\nx-empty: \r\nx-tab: a\tb\r\nx-latin: \xe9\r\n\r\n"
+    fields = [(b"Host", b"h"), (b"x-empty", b""), (b"x-tab", b"a\tb"), (b"x-latin", b"\xe9")]
+    head = request_head(b"POST", b"/v1/x?a=b", fields)
+    assert head.data == b"POST /v1/x?a=b HTTP/1.1\r\nHost: h\r\nx-empty: \r\nx-tab: a\tb\r\nx-latin: \xe9\r\n\r\n"
 
 
 @pytest.mark.parametrize(
-    ("method", "target", "headers"),
+    ("method", "target", "fields"),
     [
-        ("GET", "/", {"x": "a\r\nb: c"}),
-        ("GET", "/", {"x": "a\nb"}),
-        ("GET", "/", {"x": "a\0"}),
-        ("GET", "/", {"x\r\ny": "a"}),
-        ("GET", "/", {"x y": "a"}),
-        ("GET", "/", {"x:": "a"}),
-        ("GET", "/", {"": "a"}),
-        ("GET", "/", {"x": "世界"}),
-        ("GET", "/a b", {}),
-        ("GET", "/ HTTP/1.1\r\nx: y", {}),
-        ("GET ", "/", {}),
-        ("", "/", {}),
+        (b"GET", b"/", [(b"x", b"a\r\nb: c")]),
+        (b"GET", b"/", [(b"x", b"a\nb")]),
+        (b"GET", b"/", [(b"x", b"a\0")]),
+        (b"GET", b"/", [(b"x\r\ny", b"a")]),
+        (b"GET", b"/", [(b"x y", b"a")]),
+        (b"GET", b"/", [(b"x:", b"a")]),
+        (b"GET", b"/", [(b"", b"a")]),
+        (b"GET", b"/a b", []),
+        (b"GET", b"/\xe9", []),
+        (b"GET", b"", []),
+        (b"GET", b"/ HTTP/1.1\r\nx: y", []),
+        (b"GET ", b"/", []),
+        (b"", b"/", []),
     ],
 )
-def test_what_would_change_its_meaning_is_refused(method, target, headers):
-    with pytest.raises(ValueError, match=r"HTTP cannot carry|codec"):
-        request_head(method, target, headers)
+def test_what_would_change_its_meaning_is_refused(method, target, fields):
+    with pytest.raises(ValueError, match="HTTP cannot carry"):
+        request_head(method, target, fields)
+
+
+CHUNKED, THREE = (b"Transfer-Encoding", b"Chunked"), (b"content-length", b"3")
+
+
+@pytest.mark.parametrize(
+    ("fields", "length", "data"),
+    [
+        ([], 0, b"GET / HTTP/1.1\r\n\r\n"),
+        ([THREE], 3, b"GET / HTTP/1.1\r\ncontent-length: 3\r\n\r\n"),
+        ([CHUNKED], None, b"GET / HTTP/1.1\r\nTransfer-Encoding: Chunked\r\n\r\n"),
+        ([THREE, CHUNKED], None, b"GET / HTTP/1.1\r\nTransfer-Encoding: Chunked\r\n\r\n"),
+    ],
+)
+def test_one_thing_is_said_of_the_body(fields, length, data):
+    assert request_head(b"GET", b"/", fields) == (data, length)
+
+
+@pytest.mark.parametrize(
+    "fields",
+    [
+        [THREE, (b"Content-Length", b"4")],
+        [(b"Content-Length", b"-3")],
+        [(b"Content-Length", b"three")],
+        [(b"Content-Length", b"")],
+        [(b"Transfer-Encoding", b"gzip")],
+        [CHUNKED, CHUNKED],
+    ],
+)
+def test_what_says_two_things_of_the_body_is_refused(fields):
+    with pytest.raises(ValueError, match="Content-Length as one number"):
+        request_head(b"GET", b"/", fields)
+
+
+@given(pieces=st.lists(st.binary(max_size=40)), is_chunked=st.booleans())
+def test_a_body_goes_out_as_its_head_says(pieces, is_chunked):
+    size = len(b"".join(pieces))
+    head = request_head(b"POST", b"/", [CHUNKED] if is_chunked else [(b"Content-Length", b"%d" % size)])
+    sent = b"".join([*map(head.framed, pieces), head.end])
+    if not is_chunked:
+        assert sent == b"".join(pieces)
+        for wrong in (size + 1, size - 1):
+            with pytest.raises(ValueError, match="not as long"):
+                head.check(wrong, is_over=True)
+    head.check(size, is_over=True)
+    reader = WireReader("POST")
+    reader.feed(b"HTTP/1.1 200 OK\r\n" + head.data.partition(b"\r\n")[2] + sent)
+    assert reader.done
+    assert reader.take() == b"".join(pieces)
 
 
 @pytest.mark.parametrize(

@@ -2,6 +2,7 @@
 
 import httpx
 import pytest
+import requests
 
 import llmnet
 from llmnet.testing import Reply
@@ -56,31 +57,56 @@ def test_bodies(ask, server, fields, body):
     assert server.requests[0].body == body
 
 
-@pytest.mark.parametrize(
-    "fields",
-    [
-        {"headers": {"x": "a\r\nInjected: b"}},
-        {"headers": {"x\r\ny": "a"}},
-        {"headers": {"x y": "a"}},
-        {"headers": {"x": "a\0b"}},
-        {"method": "GET / HTTP/1.1\r\nx:"},
-        {"method": "GE T"},
-        {"content": b"one", "headers": {"Content-Length": "2"}},
-        {"content": b"one", "headers": {"Content-Length": "4"}},
-        {"content": b"one", "headers": {"Content-Length": "three"}},
-        {"content": b"one", "headers": [("Content-Length", "3"), ("Content-Length", "4")]},
-        {"content": b"one", "headers": {"Transfer-Encoding": "gzip"}},
-        {"content": lambda: pieces(b"one", b"two"), "headers": {"Content-Length": "4"}},
-        {"content": lambda: pieces(b"one"), "headers": {"Content-Length": "4"}},
-    ],
-    ids=range(13),
-)
+CONTRADICTIONS = {
+    "a header more": {"headers": {"x": "a\r\nInjected: b"}},
+    "a line in a name": {"headers": {"x\r\ny": "a"}},
+    "a blank in a name": {"headers": {"x y": "a"}},
+    "a zero": {"headers": {"x": "a\0b"}},
+    "another version": {"method": "GET / HTTP/1.1\r\nx:"},
+    "a blank in the method": {"method": "GE T"},
+    "a body that is too long": {"content": b"one", "headers": {"Content-Length": "2"}},
+    "a body that is too short": {"content": b"one", "headers": {"Content-Length": "4"}},
+    "a word for a length": {"content": b"one", "headers": {"Content-Length": "three"}},
+    "a coding": {"content": b"one", "headers": {"Transfer-Encoding": "gzip"}},
+    "pieces that are too long": {"content": lambda: [b"one", b"two"], "headers": {"Content-Length": "4"}},
+    "pieces that are too short": {"content": lambda: [b"one"], "headers": {"Content-Length": "4"}},
+}
+
+
+@pytest.mark.parametrize("fields", CONTRADICTIONS.values(), ids=CONTRADICTIONS)
 def test_what_would_say_something_else_is_not_sent(ask, server, fields):
-    given = fields.get("content")
+    content = fields.get("content")
     with pytest.raises(httpx.LocalProtocolError):
-        ask(**{**fields, "content": given() if callable(given) else given})
+        ask(**{**fields, "content": pieces(*content()) if callable(content) else content})
     assert server.requests == []
     assert ask(content=b"next").status_code == 200
+
+
+@pytest.mark.parametrize("fields", CONTRADICTIONS.values(), ids=CONTRADICTIONS)
+def test_nor_by_a_session(server, fields):
+    server.handler = lambda request: Reply(body=b"{}")
+    content, headers = fields.get("content"), fields.get("headers")
+    with llmnet.create_session(max_retries=0) as session:
+        # requests itself puts the true length where bytes have a false one
+        is_mended = isinstance(content, bytes) and headers.get("Content-Length", "")
+        if is_mended:
+            session.post(server.url, data=content, headers=headers)
+            assert server.requests.pop().body == content
+        else:
+            with pytest.raises((ValueError, requests.RequestException)):
+                session.request(
+                    fields.get("method", "POST"),
+                    server.url,
+                    data=iter(content()) if callable(content) else content,
+                    headers=headers,
+                )
+        assert server.requests == []
+        assert session.post(server.url, data=b"next").status_code == 200
+
+
+def test_two_lengths_are_not_sent(ask):
+    with pytest.raises(httpx.LocalProtocolError):
+        ask(content=b"one", headers=[("Content-Length", "3"), ("Content-Length", "4")])
 
 
 def test_an_address_that_is_no_http(awaited):

@@ -19,7 +19,7 @@ from llmnet.net.tls import check_protocol, ssl_context
 from llmnet.transports.aio.connection import Connection
 from llmnet.transports.aio.race import first_of
 from llmnet.transports.aio.watch import Watch
-from llmnet.transports.request_head import authority
+from llmnet.transports.request_head import Fields, authority, request_head
 from llmnet.transports.wire import WireReader
 
 # The bound of the exchange ends a handshake; asyncio's own would end it after a minute.
@@ -164,8 +164,8 @@ async def _tunnel(connection: Connection, watch: Watch, proxy: Proxy, origin: Or
     where = authority(origin.host, origin.port).encode("ascii")
     reader = WireReader("CONNECT")
     connection.begin(watch, reader)
-    lines = [b"CONNECT %b HTTP/1.1" % where, b"Host: " + where, b"Accept: */*", *proxy_headers(proxy)]
-    connection.transport.write(b"\r\n".join([*lines, b"", b""]))
+    fields = [(b"Host", where), (b"Accept", b"*/*"), *proxy_headers(proxy)]
+    connection.transport.write(request_head(b"CONNECT", where, fields).data)
     while reader.status is None:
         if reader.error is not None:
             raise httpx.ProxyError(f"the proxy made no tunnel: {reader.error}") from reader.error
@@ -174,12 +174,12 @@ async def _tunnel(connection: Connection, watch: Watch, proxy: Proxy, origin: Or
     connection.rest()
 
 
-def proxy_headers(proxy: Proxy) -> list[bytes]:
-    """The lines of a head that are for the proxy (RFC 7617)."""
+def proxy_headers(proxy: Proxy) -> Fields:
+    """The header fields that are for the proxy (RFC 7617)."""
     if proxy.username is None:
         return []
     credentials = f"{proxy.username}:{proxy.password or ''}".encode()
-    return [b"Proxy-Authorization: Basic " + base64.b64encode(credentials)]
+    return [(b"Proxy-Authorization", b"Basic " + base64.b64encode(credentials))]
 
 
 class _Answer:

@@ -1,8 +1,7 @@
 """Sends one request over a connection of the fast transport, and waits for the head of its reply."""
 
-import re
 from collections.abc import AsyncIterator
-from typing import Any, NamedTuple
+from typing import Any
 
 import httpx
 
@@ -13,16 +12,8 @@ from llmnet.transports.aio.connection import Connection
 from llmnet.transports.aio.salvage import Salvage
 from llmnet.transports.aio.wait import Scope
 from llmnet.transports.aio.watch import Watch
-from llmnet.transports.wire import CONTROL, DisconnectedError, WireReader
-
-_TOKEN = re.compile(rb"[!#$%&'*+\-.^_`|~0-9A-Za-z]+")
-
-
-class Head(NamedTuple):
-    """The head of a request, and what it says of the body: its length, or `None` where it goes out in chunks."""
-
-    data: bytes
-    length: int | None
+from llmnet.transports.request_head import Head, request_head
+from llmnet.transports.wire import DisconnectedError, WireReader
 
 
 def head_of(request: httpx.Request, proxy: Proxy | None) -> Head:
@@ -35,35 +26,21 @@ def head_of(request: httpx.Request, proxy: Proxy | None) -> Head:
     Raises:
         httpx.LocalProtocolError: a part of it would change what the head says.
     """
-    target, ours = request.url.raw_path, list[bytes]()
+    target, fields = request.url.raw_path, request.headers.raw
     if proxy is not None:
-        target, ours = request.url.raw_scheme + b"://" + request.url.netloc + target, proxy_headers(proxy)
-    method = request.method.encode("ascii", "replace")
-    length, pairs = _framing(request.headers.raw)
-    has_control = CONTROL.search(b"".join([target, *[value for _, value in pairs]])) is not None
-    if has_control or not all(map(_TOKEN.fullmatch, [method, *[name for name, _ in pairs]])):
-        raise httpx.LocalProtocolError("the request has a header, a method or an address that HTTP cannot carry")
-    lines = [b"%b %b HTTP/1.1" % (method, target), *[b"%b: %b" % pair for pair in pairs], *ours, b"", b""]
-    return Head(b"\r\n".join(lines), length)
+        target = request.url.raw_scheme + b"://" + request.url.netloc + target
+        fields = [*fields, *proxy_headers(proxy)]
+    try:
+        return request_head(request.method.encode("ascii", "replace"), target, fields)
+    except ValueError as error:
+        raise httpx.LocalProtocolError(str(error)) from error
 
 
-def _framing(pairs: list[tuple[bytes, bytes]]) -> tuple[int | None, list[tuple[bytes, bytes]]]:
-    """How long the body is, `None` if it goes out in chunks, and the headers, of which no two say so (RFC 9112, 6.2).
-
-    Raises:
-        httpx.LocalProtocolError: they say several things, or what cannot be done.
-    """
-    lengths, codings = set[bytes](), list[bytes]()
-    for name, value in pairs:
-        if len(name) == 14 and name.lower() == b"content-length":
-            lengths.add(value)
-        elif len(name) == 17 and name.lower() == b"transfer-encoding":
-            codings.append(value.lower())
-    if codings == [b"chunked"]:
-        return None, [(name, value) for name, value in pairs if name.lower() != b"content-length"]
-    if codings or len(lengths) > 1 or not all(value.isdigit() for value in lengths):
-        raise httpx.LocalProtocolError("give Content-Length as one number, or Transfer-Encoding: chunked, or neither")
-    return (int(lengths.pop()) if lengths else 0), pairs
+def _check(head: Head, size: int, *, is_over: bool) -> None:
+    try:
+        head.check(size, is_over=is_over)
+    except ValueError as error:
+        raise httpx.LocalProtocolError(str(error)) from error
 
 
 async def exchange(
@@ -94,19 +71,19 @@ async def _send_whole(connection: Connection, watch: Watch, reader: WireReader, 
     """
     if head.length is not None and isinstance(stream, httpx.ByteStream):
         body = b"".join(stream)
-        _check_length(head, len(body), is_over=True)
+        _check(head, len(body), is_over=True)
         return await _send(connection, watch, reader, head.data + body)
     size, before = 0, head.data
     pieces = aiter(stream)
     while (piece := await Scope(watch.exchange).run(_next(pieces))) is not None:
         size += len(piece)
-        _check_length(head, size, is_over=False)
-        data = before + (piece if head.length is not None else _chunk(piece) if piece else b"")
+        _check(head, size, is_over=False)
+        data = before + head.framed(piece)
         if data and not await _send(connection, watch, reader, data):
             return False
         before = b""
-    _check_length(head, size, is_over=True)
-    return await _send(connection, watch, reader, before + (b"" if head.length is not None else _chunk(b"")))
+    _check(head, size, is_over=True)
+    return await _send(connection, watch, reader, before + head.end)
 
 
 async def _next(pieces: AsyncIterator[bytes]) -> bytes | None:
@@ -115,20 +92,11 @@ async def _next(pieces: AsyncIterator[bytes]) -> bytes | None:
     return None
 
 
-def _chunk(piece: bytes) -> bytes:
-    """A piece of a body as a chunk; an empty one is the last (RFC 9112, 7.1)."""
-    return b"%x\r\n%b\r\n" % (len(piece), piece)
-
-
-def _check_length(head: Head, size: int, *, is_over: bool) -> None:
-    if head.length is not None and (size > head.length or (is_over and size != head.length)):
-        raise httpx.LocalProtocolError(f"the body is not as long as its Content-Length of {head.length} says")
-
-
 async def _send(connection: Connection, watch: Watch, reader: WireReader, data: bytes) -> bool:
     """Send what the other side takes, until it answers; whether all of it has gone out."""
     for at in range(0, len(data), AT_ONCE):
-        if not await _room(connection, watch, reader):
+        # An answer that is there already needs no more of the request, however fast the other side takes it.
+        if not await _room(connection, watch, reader) or reader.status is not None:
             return False
         connection.transport.write(data[at : at + AT_ONCE] if len(data) > AT_ONCE else data)
     return await _room(connection, watch, reader)

@@ -21,7 +21,7 @@ from llmnet.transports.request_head import authority, request_head
 from llmnet.transports.sync.race import first_of
 from llmnet.transports.sync.reader import Reply, Response, arm
 from llmnet.transports.sync.tls import Armed, check, lowest
-from llmnet.transports.sync.upload import upload, written
+from llmnet.transports.sync.upload import fields_of, upload, written
 from llmnet.transports.sync.wait import wait_for
 
 
@@ -181,8 +181,8 @@ class Bounded:
         where = authority(str(self._tunnel_host), self._tunnel_port)
         try:
             self._wakeable(self._handle)
-            head = request_head("CONNECT", where, {"Host": where, **self._tunnel_headers})
-            upload(self.sock, head, self.exchange, self._keep)
+            head = request_head(b"CONNECT", where.encode("ascii"), fields_of({"Host": where, **self._tunnel_headers}))
+            upload(self.sock, head.data, self.exchange, self._keep)
             reply = Reply(self, "CONNECT")
             reply.begin()
             check_tunnel(reply.reader.status, reply.reader.reason)

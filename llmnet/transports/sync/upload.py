@@ -15,7 +15,7 @@ from urllib3.util.request import body_to_chunks
 from llmnet.core.exchange import Exchange
 from llmnet.core.http import answers
 from llmnet.net.sockets import AT_ONCE
-from llmnet.transports.request_head import request_head
+from llmnet.transports.request_head import Fields, request_head
 from llmnet.transports.sync.reader import LOOK, Selector, arm
 from llmnet.transports.sync.tls import lowest
 
@@ -95,12 +95,13 @@ def _pieces(data: bytes) -> list[Any]:
     return [whole[at : at + _RECORD] for at in range(0, len(data), _RECORD)]
 
 
-def _one_framing(headers: Mapping[str, str], *, has_length: bool) -> Mapping[str, str]:
-    """Headers that do not say twice where the body ends: requests adds a length, or chunks, to what the caller gave."""
-    if not {"content-length", "transfer-encoding"} <= {name.lower() for name in headers}:
-        return headers
-    added = "content-length" if has_length else "transfer-encoding"
-    return {name: value for name, value in headers.items() if name.lower() != added}
+def fields_of(headers: Mapping[str, str]) -> Fields:
+    """Headers as they go out.
+
+    Raises:
+        ValueError: HTTP cannot carry one of them.
+    """
+    return [(name.encode("latin-1"), value.encode("latin-1")) for name, value in headers.items()]
 
 
 def written(
@@ -109,25 +110,32 @@ def written(
     """A request in the pieces that its body comes in; the head goes with the first of them, unless that is large.
 
     Raises:
-        ValueError: HTTP cannot carry it.
+        ValueError: HTTP cannot carry it, or the body is not as long as its `Content-Length`.
     """
     framed = body_to_chunks(body, method, _RECORD)
-    headers = _one_framing(headers, has_length=framed.content_length is not None)
-    given = {name.lower() for name in headers}
-    ours = {} if "host" in given else {"Host": host}
-    chunked = chunked or "transfer-encoding" in given or (framed.chunks is not None and framed.content_length is None)
-    chunked &= "content-length" not in given
-    if chunked and "transfer-encoding" not in given:
-        ours["Transfer-Encoding"] = "chunked"
-    elif framed.content_length is not None and not chunked and "content-length" not in given:
-        ours["Content-Length"] = str(framed.content_length)
-    held = request_head(method, target, {**ours, **headers})
+    headers = _completed(headers, host, framed.content_length, chunked=chunked or framed.chunks is not None)
+    head = request_head(method.encode("ascii"), target.encode("ascii"), fields_of(headers))
+    size, held = 0, head.data
     for chunk in filter(None, framed.chunks or ()):
-        data = chunk.encode() if isinstance(chunk, str) else bytes(chunk)
-        if held and len(data) > AT_ONCE:
+        piece = chunk.encode() if isinstance(chunk, str) else bytes(chunk)
+        size += len(piece)
+        head.check(size, is_over=False)
+        if held and len(piece) > AT_ONCE:
             yield held
             held = b""
-        yield held + (b"%x\r\n%b\r\n" % (len(data), data) if chunked else data)
+        yield held + head.framed(piece)
         held = b""
-    if held or chunked:
-        yield held + (b"0\r\n\r\n" if chunked else b"")
+    head.check(size, is_over=True)
+    if held or head.end:
+        yield held + head.end
+
+
+def _completed(headers: Mapping[str, str], host: str, length: int | None, *, chunked: bool) -> Mapping[str, str]:
+    """Headers that say where a request goes and how its body ends, if it has one."""
+    given = {name.lower() for name in headers}
+    if length is None and "content-length" in given:  # requests adds chunks to the length of pieces that a caller gave
+        headers = {name: value for name, value in headers.items() if name.lower() != "transfer-encoding"}
+    ours = {} if "host" in given else {"Host": host}
+    if not given & {"content-length", "transfer-encoding"} and (length is not None or chunked):
+        ours |= {"Transfer-Encoding": "chunked"} if length is None else {"Content-Length": str(length)}
+    return {**ours, **headers}
