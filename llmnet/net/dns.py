@@ -42,7 +42,7 @@ class Lookup(Future[list[AddrInfo]]):
             self._wakes.discard(wake)
 
     def wait(self, seconds: float) -> list[AddrInfo]:
-        """The addresses in the order of preference, as `socket.getaddrinfo` gives them.
+        """The addresses in the order of preference, as `socket.getaddrinfo` gives them, each once.
 
         Args:
             seconds: how long the calling thread waits at most; 0 or less: not at all.
@@ -61,7 +61,7 @@ class Lookup(Future[list[AddrInfo]]):
         return [*self.result()]
 
     async def awaited(self) -> list[AddrInfo]:
-        """The addresses, once they are there; a cancellation leaves the lookup to those who still wait.
+        """The addresses, as of `wait`, once they are there; a cancellation leaves the lookup to those who still wait.
 
         Raises:
             OSError: it failed; a `socket.gaierror` where the name is to blame.
@@ -147,4 +147,4 @@ def _resolve(key: _Key) -> None:
     except BaseException as error:  # noqa: BLE001 - it is raised by `wait`
         _IN_FLIGHT.remove(key).set_exception(error)
     else:
-        _IN_FLIGHT.remove(key).set_result([*found])
+        _IN_FLIGHT.remove(key).set_result([*{row[-1]: row for row in found}.values()])

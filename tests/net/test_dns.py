@@ -89,6 +89,12 @@ def test_the_answer_for_an_address_is_the_systems(host):
     assert lookup(host, 443).wait(0) == socket.getaddrinfo(host, 443, type=socket.SOCK_STREAM)
 
 
+def test_an_address_is_tried_once_however_often_it_is_found(resolver, monkeypatch):
+    second = (*FOUND[0][:4], ("192.0.2.8", 443))
+    monkeypatch.setattr(socket, "getaddrinfo", lambda *args, **kwargs: [*FOUND, second, *FOUND, second])
+    assert lookup("twice.example", 443).wait(LONG) == [*FOUND, second]
+
+
 def test_an_address_with_a_scope_is_left_to_the_system(resolver):
     assert lookup("fe80::1%lo", 443).wait(LONG) == FOUND
     assert resolver.calls == [("fe80::1%lo", 443)]

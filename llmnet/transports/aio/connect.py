@@ -61,8 +61,8 @@ class Connector:
         else:
             host = origin.host
             if proxy.scheme == "socks5":  # which leaves names to us
-                (*_, address), *_ = await _resolved(host, origin.port)
-                host = address[0]
+                with _connecting():
+                    (*_, (host, *_)), *_ = await lookup(host, origin.port).awaited()
             try:
                 connection = await self._through(proxy, watch, origin._replace(host=host))
             except (httpx.ConnectError, OSError) as error:
@@ -94,26 +94,20 @@ def _closing(connection: Connection) -> Any:
         raise
 
 
-async def _resolved(host: str, port: int) -> list[AddrInfo]:
-    """The addresses of a host, each once.
-
-    Raises:
-        httpx.ConnectError: it has none.
-    """
+@contextlib.contextmanager
+def _connecting() -> Any:
+    """Call it a failure to connect if a name has no address, or no address answers."""
     try:
-        found = await lookup(host, port).awaited()
+        yield
     except OSError as error:
         raise httpx.ConnectError(str(error)) from error
-    return list({address: row for row in found for *_, address in [row]}.values())
 
 
 async def _dialled(host: str, port: int) -> Connection:
     """A TCP connection to the first address of a host that answers."""
-    addresses = await _resolved(host, port)
-    try:
+    with _connecting():
+        addresses = await lookup(host, port).awaited()
         sock = await first_of([functools.partial(_tcp, address) for address in addresses], _close)
-    except OSError as error:
-        raise httpx.ConnectError(str(error)) from error
     _, connection = await asyncio.get_running_loop().create_connection(Connection, sock=sock)
     return connection
 

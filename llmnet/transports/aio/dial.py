@@ -145,7 +145,7 @@ async def _resolved(host: str, port: int) -> list[str]:
         found = await lookup(host, port).awaited()
     except OSError as error:
         raise httpcore.ConnectError(str(error)) from error
-    return list(dict.fromkeys(address[0] for *_, address in found))
+    return [address[0] for *_, address in found]
 
 
 async def _close(stream: httpcore.AsyncNetworkStream) -> None:

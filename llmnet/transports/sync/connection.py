@@ -94,9 +94,9 @@ class Bounded:
 
     def _dialled(self, host: str, port: int) -> socket.socket:
         """Resolve and connect."""
-        addresses = {row[4]: row for row in self._addresses(host, port)}
+        addresses = self._addresses(host, port)
         try:
-            sock = first_of(addresses.values(), self.exchange)
+            sock = first_of(addresses, self.exchange)
         except OSError as error:
             raise NewConnectionError(self, str(error)) from error  # type: ignore[arg-type]
         try:
