@@ -8,6 +8,7 @@ from llmnet.core.call import Call
 from llmnet.core.chat import StreamChunk
 from llmnet.core.finalizer import surely
 from llmnet.core.outcome import AttemptError, Outcome
+from llmnet.core.reply_reader import ReplyReader
 from llmnet.core.transport import OpenReply, Transport
 from llmnet.transports.sync import wait
 from llmnet.transports.sync.reply import ERROR_BODY, last_bytes
@@ -82,11 +83,18 @@ class Driver:
         chunks = reader.end() if data is None else reader.feed(data)
         if chunks and reader.stream:
             self.call.mark_delivered()
+        if data is not None and not reader.stream and self._has_ended(reader):
+            reader.end()
+            data = None
         if data is None:
             self.value = self.call.succeed()
             self.over = True
             self.leave()
         return chunks
+
+    def _has_ended(self, reader: ReplyReader) -> bool:
+        """Whether all of the body has been read, so that nothing need be asked for once more."""
+        return not reader.behind and getattr(self._reply, "ended", False)
 
     def leave(self) -> None:
         """Give connection and slot of an attempt back."""

@@ -208,5 +208,4 @@ def total_usage(usages: list[Usage]) -> Usage:
 
 def replace_meta(reply: ChatResponse, meta: Meta) -> ChatResponse:
     """The same reply with the meta of its call."""
-    fields = {name: getattr(reply, name) for name in ChatResponse.__struct_fields__}
-    return ChatResponse(**{**fields, "meta": meta})
+    return msgspec.structs.replace(reply, meta=meta)

@@ -25,8 +25,8 @@ class Headers(Mapping[str, str]):
     __slots__ = ("_items",)
 
     def __init__(self, pairs: Pairs | Mapping[str, str] = ()) -> None:
-        said = [(name.lower(), value) for name, value in (pairs.items() if isinstance(pairs, Mapping) else pairs)]
-        self._items: dict[str, str] = dict(said)
+        said = [*(pairs.items() if isinstance(pairs, Mapping) else pairs)]
+        self._items: dict[str, str] = {name.lower(): value for name, value in said}
         if len(self._items) < len(said):
             self._items = _joined(said)
 
@@ -57,7 +57,7 @@ NO_HEADERS = Headers()
 def _joined(pairs: Pairs) -> dict[str, str]:
     said: dict[str, list[str]] = {}
     for name, value in pairs:
-        said.setdefault(name, []).append(value)
+        said.setdefault(name.lower(), []).append(value)
     return {name: ", ".join(values) for name, values in said.items()}
 
 

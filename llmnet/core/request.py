@@ -88,7 +88,8 @@ def checked_messages(messages: Any) -> list[dict[str, Any]]:
     """Check a conversation; a plain string is one user message. The caller's objects are copied, never changed."""
     if isinstance(messages, str):
         return [{"role": "user", "content": messages}]
-    if isinstance(messages, Mapping | bytes | bytearray | memoryview) or not isinstance(messages, Sequence):
+    is_list = isinstance(messages, list | Sequence) and not isinstance(messages, bytes | bytearray | memoryview)
+    if not is_list:
         raise ConfigurationError(
             f"messages must be a string or a list of messages like {{'role': 'user', 'content': '…'}}, "
             f"not {type(messages).__name__}"
@@ -99,7 +100,7 @@ def checked_messages(messages: Any) -> list[dict[str, Any]]:
 
 
 def _checked_message(message: Any, path: str) -> dict[str, Any]:
-    if not isinstance(message, Mapping):
+    if not isinstance(message, dict | Mapping):  # in this order: it is quicker
         raise ConfigurationError(f"{path} must be a dict with 'role' and 'content', not {type(message).__name__}")
     role = message.get("role")
     if role not in ROLES:

@@ -33,7 +33,8 @@ class Interruptible(Protocol):
 class Stop:
     """Ends one call from outside.
 
-    One thread drives the call at a time, any may `stop` it: `_lock` guards `_wake` and that `error` is set but once.
+    One thread drives the call at a time, any may `stop` it: `_lock` guards that `error` is set but once, and that a
+    `_wake` which was taken back is not called any more.
 
     Attributes:
         bounds: how long each part of the call may still take.
@@ -61,9 +62,12 @@ class Stop:
         Raises:
             AttemptError: the call was stopped meanwhile.
         """
-        with self._lock:
-            self._wake = wake
-        if wake is not None and self.error is not None:
+        if wake is None:
+            with self._lock:
+                self._wake = None
+            return
+        self._wake = wake  # without the lock: whoever stops the call sets the error first, and wakes then
+        if self.error is not None:
             self.raise_if_stopped()
 
     def raise_if_stopped(self) -> None:

@@ -45,6 +45,9 @@ from llmnet.core.exchange import Exchange
 class OpenReply(Protocol):
     """A reply whose head has arrived, error statuses included.
 
+    One that knows its end, by a length or a last chunk, may have an attribute `ended`, which says whether all of the
+    body has been given out: the driver then asks for no more.
+
     Attributes:
         status: the HTTP status.
     """

@@ -61,6 +61,11 @@ class ChatCompletions(Form):
         usage: dict[str, Rule] = {} if self.target.usage_in_streams else {"stream_options": without_usage}
         return {"max_tokens": limit, **usage, **self.target.service.renames}
 
+    @functools.cached_property
+    def _wants_reasoning(self) -> bool:
+        host = urlsplit(self.target.base_url).hostname or ""
+        return self.target.service.returns_reasoning or host.endswith(_WANT_REASONING)
+
     def _path(self, path: str, model: str) -> str:
         """Azure's classic form has the deployment in the path."""
         if self.target.api != "deployments" or "/deployments/" in urlsplit(self.target.base_url).path:
@@ -157,8 +162,7 @@ class ChatCompletions(Form):
     def message(self, draft: Draft) -> dict[str, Any]:
         """Some services want their reasoning back in the next turn, or the extras of the reply and its calls."""
         message = chat_message(draft)
-        host = urlsplit(self.target.base_url).hostname or ""
-        if draft.reasoning and (self.target.service.returns_reasoning or host.endswith(_WANT_REASONING)):
+        if draft.reasoning and self._wants_reasoning:
             message["reasoning_content"] = str(draft.reasoning)
         return with_extras(message, self.provider, draft)
 

@@ -101,9 +101,8 @@ def with_extras(message: dict[str, Any], provider: str, draft: Draft) -> dict[st
 
 def outgoing(message: Mapping[str, Any], provider: str) -> dict[str, Any]:
     """A message as it is sent: with its extras and those of its calls if they came from this service, else without."""
-    plain = without_empty(message)
-    own = dict_of(message.get(VENDOR))
-    if own.get("form") != FORM or own.get("service") != provider:
+    plain, own = without_empty(message), dict_of(message.get(VENDOR))
+    if not own or own.get("form") != FORM or own.get("service") != provider:
         return plain
     calls = [dict(call) for call in plain.get("tool_calls") or ()]
     for row in dicts_of(own.get("calls")):

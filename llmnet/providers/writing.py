@@ -106,7 +106,7 @@ def without_empty(message: Mapping[str, Any]) -> dict[str, Any]:
     kept = {
         name: value
         for name, value in message.items()
-        if name == "content" or (name != VENDOR and value not in (None, [], ()))
+        if name == "content" or (name != VENDOR and (value or value not in (None, [], ())))
     }
     if "tool_calls" in kept:
         kept["tool_calls"] = [_with_text(call) for call in kept["tool_calls"]]

@@ -1,7 +1,7 @@
 """Writes the head of an HTTP/1.1 request for both fronts, and refuses whatever would change what the head says."""
 
+import functools
 import re
-from collections.abc import Iterable
 from typing import NamedTuple
 
 from llmnet.transports.wire import CONTROL
@@ -43,38 +43,48 @@ class Head(NamedTuple):
             raise ValueError(f"the body is not as long as its Content-Length of {self.length} says")
 
 
-def request_head(method: bytes, target: bytes, fields: Iterable[tuple[bytes, bytes]]) -> Head:
+def request_head(method: bytes, target: bytes, fields: Fields) -> Head:
     """The head, with the empty line that ends it.
 
     Raises:
         ValueError: HTTP cannot carry a part of it, which the message does not show, or its fields contradict.
     """
-    length, kept = _one_framing(list(fields))
-    has_control = CONTROL.search(b"".join([value for _, value in kept])) is not None
-    is_token = all(map(_TOKEN.fullmatch, [method, *[name for name, _ in kept]]))
-    if has_control or not is_token or not _TARGET.fullmatch(target):
-        raise ValueError("the request has a method, an address or a header that HTTP cannot carry")
-    lines = [b"%b %b HTTP/1.1" % (method, target), *[b"%b: %b" % field for field in kept], b"", b""]
-    return Head(b"\r\n".join(lines), length)
-
-
-def _one_framing(fields: Fields) -> tuple[int | None, Fields]:
-    """How long the body is, `None` if it goes out in chunks, and fields of which no two say so (RFC 9112, 6.2).
-
-    Raises:
-        ValueError: they say several things, or what cannot be done.
-    """
-    lengths, codings = set[bytes](), list[bytes]()
-    for name, value in fields:
+    lengths, codings, others = set[bytes](), list[bytes](), Fields()
+    for field in fields:
+        name, value = field
         if len(name) == 14 and name.lower() == b"content-length":
             lengths.add(value)
         elif len(name) == 17 and name.lower() == b"transfer-encoding":
             codings.append(value.lower())
+        else:
+            others.append(field)
+    framing, length = _framing(lengths, codings)
+    return Head(b"%b%b\r\n" % (_lines(method, target, tuple(others)), framing), length)
+
+
+def _framing(lengths: set[bytes], codings: list[bytes]) -> tuple[bytes, int | None]:
+    """The one line that says where the body ends, if any does (RFC 9112, 6.2), and how long the body is.
+
+    Raises:
+        ValueError: the fields say several things, or what cannot be done.
+    """
     if codings == [b"chunked"]:
-        return None, [(name, value) for name, value in fields if name.lower() != b"content-length"]
-    if codings or len(lengths) > 1 or not all(value.isdigit() for value in lengths):
+        return b"Transfer-Encoding: chunked\r\n", None
+    if codings or len(lengths) > 1 or not all(map(bytes.isdigit, lengths)):
         raise ValueError("give Content-Length as one number, or Transfer-Encoding: chunked, or neither")
-    return (int(lengths.pop()) if lengths else 0), fields
+    if not lengths:
+        return b"", 0
+    (length,) = lengths
+    return b"Content-Length: %b\r\n" % length, int(length)
+
+
+@functools.lru_cache(64)  # but for the length, the heads of a client's calls are few
+def _lines(method: bytes, target: bytes, fields: tuple[tuple[bytes, bytes], ...]) -> bytes:
+    has_control = CONTROL.search(b"".join([value for _, value in fields])) is not None
+    is_token = all(map(_TOKEN.fullmatch, [method, *[name for name, _ in fields]]))
+    if has_control or not is_token or not _TARGET.fullmatch(target):
+        raise ValueError("the request has a method, an address or a header that HTTP cannot carry")
+    return b"\r\n".join([b"%b %b HTTP/1.1" % (method, target), *[b"%b: %b" % field for field in fields], b""])
 
 
 def authority(host: str, port: int | None = None) -> str:

@@ -14,6 +14,7 @@ LONGEST_HEAD = 128 * 1024
 
 CONTROL = re.compile(rb"[\x00-\x08\x0a-\x1f\x7f]")
 """What no part of a head may hold: a value with a line end would be a header more (RFC 9110, 5.5)."""
+_CONTROL_BUT_LF = re.compile(rb"[\x00-\x08\x0b-\x1f\x7f]")
 
 _SHOWN = 500  # bytes of what is no head
 _VERSIONS = frozenset({"1.0", "1.1"})
@@ -50,7 +51,7 @@ class WireReader:
     Attributes:
         begun: whether a byte has come.
         status: the status of the final head, or `None` before it.
-        headers: names and values as they came, of the final head.
+        headers: names and values of the final head, byte for byte (latin-1).
         reason: the words beside the status.
         version: `"1.0"` or `"1.1"`.
         done: whether the reply has come to its end.
@@ -60,7 +61,7 @@ class WireReader:
     """
 
     __slots__ = (
-        "_between", "_bodiless", "_first", "_goes_on", "_parser", "_parts", "_size", "_until_close",
+        "_between", "_bodiless", "_first", "_goes_on", "_lines", "_parser", "_parts", "_until_close",
         "begun", "buffered", "done", "error", "headers", "reason", "reusable", "status", "version",
     )  # fmt: skip
 
@@ -69,10 +70,10 @@ class WireReader:
         self.begun = self.done = self.reusable = self._until_close = self._goes_on = False
         self.error: WireError | None = None
         self.status: int | None = None
-        self.headers: list[tuple[bytes, bytes]] = []
+        self.headers: list[tuple[str, str]] = []
         self.reason, self.version = b"", ""
-        self._first, self._parts = b"", list[bytes]()
-        self._between = self._size = self.buffered = 0
+        self._first, self._parts, self._lines = b"", list[bytes](), list[bytes]()
+        self._between = self.buffered = 0
         self._parser: httptools.HttpResponseParser | None = httptools.HttpResponseParser(self)
         self._parser.set_dangerous_leniencies(
             lenient_headers=True, lenient_optional_cr_before_lf=True, lenient_spaces_after_chunk_size=True
@@ -135,7 +136,7 @@ class WireReader:
     def on_message_begin(self) -> None:
         """A head begins: that of the reply, or of what comes after it."""
         if self.status is None:
-            self.headers, self.reason, self._size = [], b"", 0
+            self._lines, self.reason = [], b""
         elif self.done:
             self.reusable = False
 
@@ -147,31 +148,33 @@ class WireReader:
     def on_header(self, name: bytes, value: bytes) -> None:
         """A line of a head, or of the trailers, which nobody reads."""
         if self.status is None:
-            self.headers.append((name, value.strip(b" \t")))
-            self._size += len(name) + len(value) + 4
+            self._lines += name, value
 
     def on_headers_complete(self) -> None:
         """A head is complete; an informational one says nothing of the request (RFC 9110, 15.2)."""
-        parser = self._parser
+        parser, text = self._parser, b"\n".join(self._lines)
         if self.done or parser is None or self.error is not None:
             return
         status, self.version = parser.get_status_code(), parser.get_http_version()
-        if (problem := self._problem(status)) is not None:
+        if (problem := self._problem(status, text)) is not None:
             self.error = self._refused(problem)
         elif status >= _FINAL:
+            parts = text.decode("latin-1").split("\n")
+            self.headers = [(name, value.strip(" \t")) for name, value in zip(parts[::2], parts[1::2], strict=False)]
             self._until_close = not (self._bodiless or status in _BODILESS or _has_end(self.headers))
             self.reusable = parser.should_keep_alive() and not self._until_close
             self.status, self.done = status, self._bodiless
 
-    def _problem(self, status: int) -> str | None:
-        """What is wrong with a head that llhttp has taken."""
+    def _problem(self, status: int, text: bytes) -> str | None:
+        """What is wrong with a head that llhttp has taken; its names and values are joined by line ends."""
+        lines = self._lines
         if status < 100 or status == _SWITCHING or self.version not in _VERSIONS or not self._is_http():
             return f"no final status of HTTP/1.1: HTTP/{self.version} {status}"
-        if self._size > LONGEST_HEAD:
+        if len(text) + len(lines) > LONGEST_HEAD:
             return f"it is longer than {LONGEST_HEAD} bytes"
-        if b" " in b",".join([name for name, _ in self.headers]):  # llhttp takes it behind the names that it knows
+        if b" " in b",".join(lines[::2]):  # llhttp takes it behind the names that it knows
             return "it has a blank before a colon"
-        if CONTROL.search(b" ".join([self.reason, *[value for _, value in self.headers]])):
+        if CONTROL.search(self.reason) or _CONTROL_BUT_LF.search(text) or text.count(b"\n") >= max(len(lines), 1):
             return "it has a control character"
         return None
 
@@ -196,13 +199,13 @@ class WireReader:
             self.done = True
 
 
-def _has_end(headers: list[tuple[bytes, bytes]]) -> bool:
+def _has_end(headers: list[tuple[str, str]]) -> bool:
     """Whether the body has a length or is chunked; otherwise it ends with the connection (RFC 9112, 6.3)."""
-    codings = b""
+    codings = ""
     for name, value in headers:
         size = len(name)
-        if size == 14 and name.lower() == b"content-length":
+        if size == 14 and name.lower() == "content-length":
             return True
-        if size == 17 and name.lower() == b"transfer-encoding":
+        if size == 17 and name.lower() == "transfer-encoding":
             codings = value
-    return codings.rpartition(b",")[2].strip().lower() == b"chunked"
+    return codings.rpartition(",")[2].strip().lower() == "chunked"

@@ -20,6 +20,9 @@ def said(text):
     return json.dumps({"id": "1", "choices": [{"index": 0, "finish_reason": "stop", "message": message}]}).encode()
 
 
+LAST = b"\r\n\r\n"
+
+
 def streamed(*words):
     for word in words:
         yield b'data: {"id":"1","choices":[{"index":0,"delta":{"content":"%s"}}]}\n\n' % word.encode()
@@ -63,6 +66,7 @@ class Opened:
         for piece in self._pieces:
             if isinstance(piece, Exception):
                 raise piece
+            self.ended = piece is LAST
             yield piece
 
     async def __aiter__(self):
@@ -110,6 +114,23 @@ def test_a_stream_comes_from_memory(front):
         assert [chunk.content for chunk in stream if chunk.content] == ["one ", "two"]
         assert stream.response.content == "one two"
         assert transport.open == 0
+
+
+def test_a_reply_that_says_that_it_has_ended_is_asked_for_no_more(front):
+    late = AssertionError("asked for more")
+    transport = memory(front, (200, JSON, [said("hello"), LAST, late]), (200, EVENTS, [*streamed("one"), LAST, late]))
+    with client_of(front, transport) as client:
+        assert client.chat("hi").content == "hello"
+        assert client.chat("hi").content == "one"
+        assert (transport.open, slots(client)) == (0, 0)
+
+
+def test_what_a_stream_says_before_it_breaks_off_is_delivered_though_it_has_ended(front):
+    transport = memory(front, (200, EVENTS, [next(streamed("one")) + LAST, LAST]))
+    with client_of(front, transport) as client, client.stream_chat("hi") as stream:
+        assert next(stream).content == "one"
+        with pytest.raises(llmnet.IncompleteStreamError):
+            next(stream)
 
 
 def test_what_fails_is_sent_again_by_the_driver(front):

@@ -430,9 +430,9 @@ PATTERNS = {
     ("transports/classify.py", r"(failed|ProxyError): (?!50[234])\d{3}|authentication|not allowed"): SHORT,
     ("transports/classify.py", r"StreamReset .*error_code:(?:ErrorCodes\.)?(\w+)"): SHORT,
     ("transports/wire.py", rb"[\x00-\x08\x0a-\x1f\x7f]"): ("search", lambda n: b"a" * n),
-    ("transports/request_head.py", r"[^!#$%&'*+\-.^_`|~0-9A-Za-z]"): OURS,
-    ("transports/request_head.py", r"[\x00-\x20\x7f]"): OURS,
-    ("transports/request_head.py", r"[\x00-\x08\x0a-\x1f\x7f]"): OURS,
+    ("transports/wire.py", rb"[\x00-\x08\x0b-\x1f\x7f]"): ("search", lambda n: b"a" * n),
+    ("transports/request_head.py", rb"[!#$%&'*+\-.^_`|~0-9A-Za-z]+"): OURS,
+    ("transports/request_head.py", rb"[\x21-\x7e]+"): OURS,
     ("net/proxy.py", r"(?:\[(?P<v6>[^\[\]]+)\]|(?P<name>[^:\[\]]*))(?::(?P<port>[0-9]{1,5}))?"): OURS,
     ("net/proxy.py", r"[A-Za-z][A-Za-z0-9+.-]*"): OURS,
     (
@@ -442,7 +442,6 @@ PATTERNS = {
         r"(?::(?P<port>[0-9]{0,5}))?/?",
     ): OURS,
     ("net/proxy.py", r"[\s,]+"): OURS,
-    ("transports/aio/sending.py", rb"[!#$%&'*+\-.^_`|~0-9A-Za-z]+"): OURS,
     ("cli/error_texts.py", "pattern"): OURS,
     ("net/tls.py", r"[0-9a-f]{8}\.[0-9]+"): OURS,
 }

@@ -44,9 +44,9 @@ CHUNKED, THREE = (b"Transfer-Encoding", b"Chunked"), (b"content-length", b"3")
     ("fields", "length", "data"),
     [
         ([], 0, b"GET / HTTP/1.1\r\n\r\n"),
-        ([THREE], 3, b"GET / HTTP/1.1\r\ncontent-length: 3\r\n\r\n"),
-        ([CHUNKED], None, b"GET / HTTP/1.1\r\nTransfer-Encoding: Chunked\r\n\r\n"),
-        ([THREE, CHUNKED], None, b"GET / HTTP/1.1\r\nTransfer-Encoding: Chunked\r\n\r\n"),
+        ([THREE], 3, b"GET / HTTP/1.1\r\nContent-Length: 3\r\n\r\n"),
+        ([CHUNKED], None, b"GET / HTTP/1.1\r\nTransfer-Encoding: chunked\r\n\r\n"),
+        ([THREE, CHUNKED], None, b"GET / HTTP/1.1\r\nTransfer-Encoding: chunked\r\n\r\n"),
     ],
 )
 def test_one_thing_is_said_of_the_body(fields, length, data):

@@ -29,12 +29,12 @@ class Body(httpx.AsyncByteStream):
 
     def headers(self) -> Headers:
         """The headers of the reply."""
-        return Headers([(name.decode("ascii"), value.decode("latin-1")) for name, value in self._reader.headers])
+        return Headers(self._reader.headers)
 
     @property
     def has_come(self) -> bool:
-        """Whether its end has come, and nothing is to be waited for."""
-        return self._reader.done
+        """Whether its end has come, and nothing is to be waited for or taken."""
+        return self._reader.done and not self._reader.buffered
 
     async def read(self) -> bytes:
         """What has come since the last time, or comes next; nothing at the end.

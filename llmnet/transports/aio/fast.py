@@ -15,8 +15,9 @@ from llmnet.transports.aio.wait import Scope
 from llmnet.transports.aio.watch import Watch
 from llmnet.transports.wire import WireReader
 
-WATCH, BODY = "llmnet.watch", "llmnet.body"
-"""Extensions: of a request, the waits of its attempt; of a response, its body."""
+WATCH, BODY, HEADLESS = "llmnet.watch", "llmnet.body", "llmnet.headless"
+"""Extensions: of a request, the waits of its attempt; of a response, its body; of a request whose response needs no
+headers, for they are asked of that body."""
 
 _PORTS = {"http": 80, "https": 443}
 
@@ -63,7 +64,7 @@ class FastTransport(httpx.AsyncBaseTransport):
         body = Body(connection, reader, watch, functools.partial(self._back, origin))
         return httpx.Response(
             reader.status or 0,
-            headers=reader.headers,
+            headers=None if HEADLESS in request.extensions else httpx.Headers(reader.headers, "latin-1"),
             stream=body,
             extensions={BODY: body, "http_version": b"HTTP/" + reader.version.encode(), "reason_phrase": reader.reason},
         )

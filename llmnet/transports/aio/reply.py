@@ -32,7 +32,7 @@ class Body(Protocol):
 
     @property
     def has_come(self) -> bool:
-        """Whether its end has come, and nothing is to be waited for."""
+        """Whether its end has been read, and nothing is to be waited for."""
 
     async def read(self) -> bytes:
         """The next bytes; nothing at the end."""
@@ -81,6 +81,11 @@ class OpenReply:
         self._given = 0
         self.status, self.headers = response.status_code, headers
 
+    @property
+    def ended(self) -> bool:
+        """Whether all of the body has been given out."""
+        return self._at_end or self._body.has_come
+
     def __aiter__(self) -> Self:
         return self
 
@@ -122,7 +127,7 @@ class OpenReply:
         self._closed = True
         exchange = self._exchange
         try:
-            if not (self._at_end or self._body.has_come) and exchange.reply.done and exchange.stopped is None:
+            if not self.ended and exchange.reply.done and exchange.stopped is None:
                 await last_bytes(self, exchange, *DRAIN)
         finally:
             try:

@@ -17,7 +17,7 @@ from llmnet.net.proxy import Proxy
 from llmnet.net.proxy_route import check_route, need, proxy_route
 from llmnet.transports.aio.body import Body
 from llmnet.transports.aio.by_route import ByRoute, in_use
-from llmnet.transports.aio.fast import BODY, WATCH, FastTransport
+from llmnet.transports.aio.fast import BODY, HEADLESS, WATCH, FastTransport
 from llmnet.transports.aio.per_loop import PerLoop
 from llmnet.transports.aio.pool import transport_of
 from llmnet.transports.aio.reply import FOREIGN, HttpxBody, OpenReply
@@ -154,14 +154,21 @@ async def carry_slow(exchange: Exchange, client: Client, sent: Sent) -> OpenRepl
 _url = functools.lru_cache(256)(httpx.URL)
 
 
-def _sent(request: Request, client: Client, extensions: dict[str, Any]) -> Coroutine[Any, Any, httpx.Response]:
-    url, body = _url(request.url), request.body or b""
-    said = {"host": url.netloc.decode("ascii"), **request.headers}
-    if request.body is not None:
-        said["content-length"] = str(len(body))
+@functools.lru_cache(64)  # but for the length, those of a client's calls are few
+def _headers(host: bytes, headers: tuple[tuple[str, str], ...]) -> httpx.Headers:
     # As bytes: of texts httpx takes only ASCII.
-    headers = [(name.encode(), value.encode("latin-1")) for name, value in said.items()]
-    theirs = httpx.Request(request.method, url, headers=headers, stream=httpx.ByteStream(body), extensions=extensions)
+    given = [(name.encode(), value.encode("latin-1")) for name, value in headers]
+    return httpx.Headers(given if any(name == b"host" for name, _ in given) else [(b"host", host), *given])
+
+
+def _sent(request: Request, client: Client, extensions: dict[str, Any]) -> Coroutine[Any, Any, httpx.Response]:
+    url, body = _url(request.url), request.body
+    headers, stream = _headers(url.netloc, tuple(request.headers.items())), httpx.ByteStream(body or b"")
+    theirs = httpx.Request(
+        request.method, url, headers=headers, stream=stream, extensions=extensions | {HEADLESS: True}
+    )
+    if body is not None:
+        theirs.headers["content-length"] = str(len(body))
     return client.send(theirs, stream=True)
 
 

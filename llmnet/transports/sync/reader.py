@@ -101,13 +101,13 @@ class Reply:
     @property
     def msg(self) -> urllib3.HTTPHeaderDict:
         """What a jar reads; cookies of a kind that nobody sends take `http.cookiejar` more than linear time."""
-        cookies = [pair for pair in self.reader.headers if pair[0].lower() == b"set-cookie"]
-        return urllib3.HTTPHeaderDict(_texts(cookies) if cookies else None)
+        cookies = [pair for pair in self.reader.headers if pair[0].lower() == "set-cookie"]
+        return urllib3.HTTPHeaderDict(cookies or None)
 
     def response(self, **options: Any) -> "Response":
         """The same, once its head is there, as urllib3 has it."""
         body: Any = self
-        version, headers = self.reader.version, urllib3.HTTPHeaderDict(_texts(self.reader.headers))
+        version, headers = self.reader.version, urllib3.HTTPHeaderDict(self.reader.headers)
         response = Response(
             body,
             headers,
@@ -168,10 +168,6 @@ class Response(urllib3.HTTPResponse):
             yield from super().stream(amt, decode_content)
         while self.chunked and (data := self.read1(amt, decode_content)):
             yield data
-
-
-def _texts(headers: list[tuple[bytes, bytes]]) -> list[tuple[str, str]]:
-    return [(name.decode("latin-1"), value.decode("latin-1")) for name, value in headers]
 
 
 def arm(sock: socket.socket, seconds: float) -> None:

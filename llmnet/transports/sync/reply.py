@@ -23,11 +23,15 @@ DRAIN = (0.25, 64 * 1024)
 
 
 class OpenReply:
-    """A reply whose head has arrived: an iterator over the raw bytes of its body."""
+    """A reply whose head has arrived: an iterator over the raw bytes of its body.
+
+    Attributes:
+        ended: whether all of it has been given out.
+    """
 
     def __init__(self, exchange: Exchange, raw: urllib3.BaseHTTPResponse) -> None:
         self._exchange, self._raw = exchange, raw
-        self._at_end = self._closed = False
+        self.ended = self._closed = False
         self.status, self.headers = raw.status, Headers(raw.headers.items())
 
     def __iter__(self) -> Self:
@@ -50,8 +54,8 @@ class OpenReply:
         except Exception:
             exchange.raise_if_stopped()  # connections that are closed under a stopped call may fail in any way
             raise
+        self.ended = not data or self._raw.closed
         if not data:
-            self._at_end = True
             raise StopIteration
         return data
 
@@ -67,7 +71,7 @@ class OpenReply:
         """Give the connection back; what still follows a terminal event is drained, briefly."""
         exchange = self._exchange
         try:
-            if not self._closed and not self._at_end and exchange.reply.done and exchange.stopped is None:
+            if not self._closed and not self.ended and exchange.reply.done and exchange.stopped is None:
                 last_bytes(self, exchange, *DRAIN)
         finally:
             self.drop()
@@ -78,7 +82,7 @@ class OpenReply:
         Its pool gets it only at the end of the reply, by itself: a finalizer comes by here, and the lock of a pool may
         be held by the very thread that runs it.
         """
-        if not self._at_end:
+        if not self.ended:
             self._raw.close()
         # At the end: what a Ctrl-C has kept from being done is left to the finalizer.
         self._closed = True
