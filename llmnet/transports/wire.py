@@ -164,6 +164,7 @@ class WireReader:
             self._until_close = not (self._bodiless or status in _BODILESS or _has_end(self.headers))
             self.reusable = parser.should_keep_alive() and not self._until_close
             self.status, self.done = status, self._bodiless
+            self._lines, self._first = [], b""  # a stream may last for long
 
     def _problem(self, status: int, text: bytes) -> str | None:
         """What is wrong with a head that llhttp has taken; its names and values are joined by line ends."""
