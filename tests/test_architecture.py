@@ -50,7 +50,7 @@ LIBRARIES = {
         f"transports/aio/{part}.py"
         for part in ("transport", "reply", "factory", "pool", "fast", "connect", "sending", "body")
     },
-    "httptools": {"transports/wire.py"},
+    "httptools": {"transports/http1_reader.py"},
     "httpcore": {f"transports/aio/{part}.py" for part in ("dial", "pool", "goaway")},
     "socksio": {"net/socks.py"},
     "anyio": {"transports/aio/tcp_stream.py"},

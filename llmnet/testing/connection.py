@@ -7,9 +7,9 @@ import sys
 from collections.abc import Generator
 from typing import cast
 
+from llmnet.testing.http1 import BAD_REQUEST, read_requests
 from llmnet.testing.reply_steps import Action, Step
 from llmnet.testing.server_state import FakeServerState
-from llmnet.testing.wire import BAD_REQUEST, read_requests
 
 # SO_LINGER of zero seconds makes a close a reset; its two numbers are shorts on Windows.
 _LINGER_ZERO = struct.pack("hh" if sys.platform == "win32" else "ii", 1, 0)

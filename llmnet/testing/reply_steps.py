@@ -11,8 +11,8 @@ from enum import Enum
 from itertools import chain
 
 from llmnet.testing.dialects.common import Content
+from llmnet.testing.http1 import render_head
 from llmnet.testing.script import Reply
-from llmnet.testing.wire import render_head
 
 
 class Action(Enum):

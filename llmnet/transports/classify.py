@@ -19,7 +19,7 @@ from llmnet.core.preview import cut
 from llmnet.net.proxy import ProxyRefusedError
 from llmnet.net.sockets import AT_ONCE
 from llmnet.net.tls import certificate_hint
-from llmnet.transports.wire import GarbledBodyError, RefusedHeadError
+from llmnet.transports.http1_reader import GarbledBodyError, RefusedHeadError
 
 # What this machine lacks: nothing that the server or the network could mend; ports come back by themselves.
 _PORTS = errno.EADDRNOTAVAIL

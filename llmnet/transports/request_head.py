@@ -4,7 +4,7 @@ import functools
 import re
 from typing import NamedTuple
 
-from llmnet.transports.wire import CONTROL
+from llmnet.transports.http1_reader import CONTROL
 
 Fields = list[tuple[bytes, bytes]]
 """Header fields: names and values."""

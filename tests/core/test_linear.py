@@ -34,7 +34,7 @@ from llmnet.providers import addresses, error_phrases
 from llmnet.providers.error_bodies import find_error, status_error
 from llmnet.providers.error_codes import Codes, lookup
 from llmnet.providers.json_scan import Scan
-from llmnet.transports.wire import WireReader
+from llmnet.transports.http1_reader import Http1Reader
 
 NOW = 1_700_000_000.0
 # Four times the size takes some four times as long; a quadratic reader, sixteen times. What is shorter than the floor
@@ -429,8 +429,8 @@ PATTERNS = {
     ("testing/unscripted.py", r"""['"`](\w+)['"`]"""): OURS,
     ("transports/classify.py", r"(failed|ProxyError): (?!50[234])\d{3}|authentication|not allowed"): SHORT,
     ("transports/classify.py", r"StreamReset .*error_code:(?:ErrorCodes\.)?(\w+)"): SHORT,
-    ("transports/wire.py", rb"[\x00-\x08\x0a-\x1f\x7f]"): ("search", lambda n: b"a" * n),
-    ("transports/wire.py", rb"[\x00-\x08\x0b-\x1f\x7f]"): ("search", lambda n: b"a" * n),
+    ("transports/http1_reader.py", rb"[\x00-\x08\x0a-\x1f\x7f]"): ("search", lambda n: b"a" * n),
+    ("transports/http1_reader.py", rb"[\x00-\x08\x0b-\x1f\x7f]"): ("search", lambda n: b"a" * n),
     ("transports/request_head.py", rb"[!#$%&'*+\-.^_`|~0-9A-Za-z]+"): OURS,
     ("transports/request_head.py", rb"[\x21-\x7e]+"): OURS,
     ("net/proxy.py", r"(?:\[(?P<v6>[^\[\]]+)\]|(?P<name>[^:\[\]]*))(?::(?P<port>[0-9]{1,5}))?"): OURS,
@@ -634,7 +634,7 @@ def test_what_is_kept_of_a_stream_is_bounded(api, piece, what):
 
 
 def read_head(data):
-    reader = WireReader()
+    reader = Http1Reader()
     reader.feed(data)
     assert reader.status == 200
 

@@ -23,9 +23,9 @@ from support.paths import CHECKOUT
 
 from llmnet.testing import FakeServer, Received, Reply, fault
 from llmnet.testing.dialects.common import Content, last_user_text, pieces
+from llmnet.testing.http1 import read_requests
 from llmnet.testing.reply_steps import Action, steps
 from llmnet.testing.script import Headers
-from llmnet.testing.wire import read_requests
 
 CHAT = "/v1/chat/completions"
 RESPONSES = "/v1/responses"

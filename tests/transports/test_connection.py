@@ -7,7 +7,7 @@ import socket
 import pytest
 
 from llmnet.transports.aio.connection import Connection
-from llmnet.transports.wire import WireReader
+from llmnet.transports.http1_reader import Http1Reader
 
 REPLY = b"HTTP/1.1 503 Busy\r\ncontent-length: 2\r\n\r\nhi"
 
@@ -45,7 +45,7 @@ async def test_what_comes_before_the_first_exchange_is_its_reply(ends):
         if ends:
             theirs.shutdown(socket.SHUT_WR)
         await turns()
-        reader = WireReader()
+        reader = Http1Reader()
         connection.begin(Nobody(), reader)
         assert (reader.status, reader.done, reader.take()) == (503, True, b"hi")
 
@@ -59,7 +59,7 @@ async def test_too_much_before_it_ends_the_connection():
 
 async def test_what_comes_between_two_exchanges_ends_it():
     async with pair() as (connection, theirs):
-        reader = WireReader()
+        reader = Http1Reader()
         connection.begin(Nobody(), reader)
         theirs.sendall(REPLY)
         await turns()
@@ -73,7 +73,7 @@ async def test_what_comes_between_two_exchanges_ends_it():
 
 async def test_an_end_between_two_exchanges_is_seen():
     async with pair() as (connection, theirs):
-        connection.begin(Nobody(), WireReader())
+        connection.begin(Nobody(), Http1Reader())
         connection.rest()
         theirs.shutdown(socket.SHUT_WR)
         await turns()
@@ -82,7 +82,7 @@ async def test_an_end_between_two_exchanges_is_seen():
 
 async def test_what_nobody_reads_is_not_taken_from_the_server_without_end():
     async with pair() as (connection, theirs):
-        reader = WireReader()
+        reader = Http1Reader()
         connection.begin(Nobody(), reader)
         theirs.setblocking(False)
         theirs.send(b"HTTP/1.1 200 OK\r\n\r\n")

@@ -4,8 +4,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from llmnet.transports.http1_reader import Http1Reader
 from llmnet.transports.request_head import authority, request_head
-from llmnet.transports.wire import WireReader
 
 
 def test_a_head_is_what_it_was_given():
@@ -80,7 +80,7 @@ def test_a_body_goes_out_as_its_head_says(pieces, is_chunked):
             with pytest.raises(ValueError, match="not as long"):
                 head.check(wrong, is_over=True)
     head.check(size, is_over=True)
-    reader = WireReader("POST")
+    reader = Http1Reader("POST")
     reader.feed(b"HTTP/1.1 200 OK\r\n" + head.data.partition(b"\r\n")[2] + sent)
     assert reader.done
     assert reader.take() == b"".join(pieces)

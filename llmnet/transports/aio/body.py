@@ -8,7 +8,7 @@ from llmnet.core.http import Headers
 from llmnet.transports.aio.connection import Connection
 from llmnet.transports.aio.sending import broken
 from llmnet.transports.aio.watch import Watch
-from llmnet.transports.wire import WireReader
+from llmnet.transports.http1_reader import Http1Reader
 
 
 class Body(httpx.AsyncByteStream):
@@ -22,7 +22,11 @@ class Body(httpx.AsyncByteStream):
     """
 
     def __init__(
-        self, connection: Connection, reader: WireReader, watch: Watch, ended: Callable[[Connection, WireReader], None]
+        self,
+        connection: Connection,
+        reader: Http1Reader,
+        watch: Watch,
+        ended: Callable[[Connection, Http1Reader], None],
     ) -> None:
         self._connection, self._reader, self._watch, self._ended = connection, reader, watch, ended
         self._closed = False

@@ -19,8 +19,8 @@ from llmnet.net.tls import check_protocol, ssl_context
 from llmnet.transports.aio.connection import Connection
 from llmnet.transports.aio.race import first_of
 from llmnet.transports.aio.watch import Watch
+from llmnet.transports.http1_reader import Http1Reader
 from llmnet.transports.request_head import Fields, authority, request_head
-from llmnet.transports.wire import WireReader
 
 # The bound of the exchange ends a handshake; asyncio's own would end it after a minute.
 _FOREVER = 1e6
@@ -156,7 +156,7 @@ async def _tunnel(connection: Connection, watch: Watch, proxy: Proxy, origin: Or
         ProxyRefusedError: it does not.
     """
     where = authority(origin.host, origin.port).encode("ascii")
-    reader = WireReader("CONNECT")
+    reader = Http1Reader("CONNECT")
     connection.begin(watch, reader)
     fields = [(b"Host", where), (b"Accept", b"*/*"), *proxy_headers(proxy)]
     connection.transport.write(request_head(b"CONNECT", where, fields).data)

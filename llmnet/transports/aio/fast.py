@@ -13,7 +13,7 @@ from llmnet.transports.aio.idle import Idle
 from llmnet.transports.aio.sending import exchange, head_of
 from llmnet.transports.aio.wait import Scope
 from llmnet.transports.aio.watch import Watch
-from llmnet.transports.wire import WireReader
+from llmnet.transports.http1_reader import Http1Reader
 
 WATCH, BODY, HEADLESS = "llmnet.watch", "llmnet.body", "llmnet.headless"
 """Extensions: of a request, the waits of its attempt; of a response, its body; of a request whose response needs no
@@ -51,7 +51,7 @@ class FastTransport(httpx.AsyncBaseTransport):
         origin = origin_of(request.url)
         head = head_of(request, self._forwards)
         connection = await self._connection(watch, origin)
-        reader = WireReader(request.method)
+        reader = Http1Reader(request.method)
         try:
             watch.exchange.connected(reused=connection.served)
             connection.begin(watch, reader)
@@ -90,7 +90,7 @@ class FastTransport(httpx.AsyncBaseTransport):
             raise httpx.ConnectError("the client was closed")
         return connection
 
-    def _back(self, origin: Origin, connection: Connection, reader: WireReader) -> None:
+    def _back(self, origin: Origin, connection: Connection, reader: Http1Reader) -> None:
         """Keep a connection whose exchange has ended, if it will do for another one, and none for too long."""
         connection.served = True
         idle = self._idle.at(origin)

@@ -12,8 +12,8 @@ from llmnet.transports.aio.connection import Connection
 from llmnet.transports.aio.salvage import Salvage
 from llmnet.transports.aio.wait import Scope
 from llmnet.transports.aio.watch import Watch
+from llmnet.transports.http1_reader import DisconnectedError, Http1Reader
 from llmnet.transports.request_head import Head, request_head
-from llmnet.transports.wire import DisconnectedError, WireReader
 
 
 def head_of(request: httpx.Request, proxy: Proxy | None) -> Head:
@@ -44,7 +44,7 @@ def _check(head: Head, size: int, *, is_over: bool) -> None:
 
 
 async def exchange(
-    connection: Connection, watch: Watch, reader: WireReader, head: Head, request: httpx.Request
+    connection: Connection, watch: Watch, reader: Http1Reader, head: Head, request: httpx.Request
 ) -> None:
     """Send a request, and wait for the head of the reply."""
     is_large = head.length is None or head.length > AT_ONCE
@@ -63,7 +63,7 @@ async def exchange(
             salvage.end()
 
 
-async def _send_whole(connection: Connection, watch: Watch, reader: WireReader, head: Head, stream: Any) -> bool:
+async def _send_whole(connection: Connection, watch: Watch, reader: Http1Reader, head: Head, stream: Any) -> bool:
     """Send head and body, as far as the other side takes them; whether all of it has gone out.
 
     Raises:
@@ -92,7 +92,7 @@ async def _next(pieces: AsyncIterator[bytes]) -> bytes | None:
     return None
 
 
-async def _send(connection: Connection, watch: Watch, reader: WireReader, data: bytes) -> bool:
+async def _send(connection: Connection, watch: Watch, reader: Http1Reader, data: bytes) -> bool:
     """Send what the other side takes, until it answers; whether all of it has gone out."""
     for at in range(0, len(data), AT_ONCE):
         # An answer that is there already needs no more of the request, however fast the other side takes it.
@@ -102,7 +102,7 @@ async def _send(connection: Connection, watch: Watch, reader: WireReader, data: 
     return await _room(connection, watch, reader)
 
 
-async def _room(connection: Connection, watch: Watch, reader: WireReader) -> bool:
+async def _room(connection: Connection, watch: Watch, reader: Http1Reader) -> bool:
     """Wait until more may be written; false where there is nobody to take it: the reply is there, or the end."""
     while connection.is_full and reader.status is None and reader.error is None:
         await watch.wait()

@@ -16,7 +16,7 @@ from typing import Any
 import urllib3
 from urllib3.exceptions import ProtocolError
 
-from llmnet.transports.wire import WireReader
+from llmnet.transports.http1_reader import Http1Reader
 
 BUFFER = 65536
 # On Windows Ctrl-C does not end a receive: it is cut into slices.
@@ -41,7 +41,7 @@ class Reply:
 
     def __init__(self, connection: Any, method: str) -> None:
         self._connection, self._sock, self._exchange = connection, connection.sock, connection.exchange
-        self.reader = WireReader(method)
+        self.reader = Http1Reader(method)
         self._left, self._closed = memoryview(b""), False
         if connection.early:
             self.reader.feed(connection.early)

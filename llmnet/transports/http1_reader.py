@@ -22,27 +22,27 @@ _SWITCHING, _FINAL = 101, 200
 _BODILESS = frozenset({204, 304})
 
 
-class WireError(Exception):
+class Http1Error(Exception):
     """The connection has ended too early, or what came over it is no reply."""
 
 
-class DisconnectedError(WireError):
+class DisconnectedError(Http1Error):
     """The connection has ended before the first byte of a reply."""
 
 
-class CutShortError(WireError):
+class CutShortError(Http1Error):
     """The connection has ended within a reply."""
 
 
-class RefusedHeadError(WireError):
+class RefusedHeadError(Http1Error):
     """The head of a reply breaks the rules; it would come again."""
 
 
-class GarbledBodyError(WireError):
+class GarbledBodyError(Http1Error):
     """What is between the pieces of a body breaks the rules."""
 
 
-class WireReader:
+class Http1Reader:
     """Reads the reply to one request; nothing is raised where bytes come in.
 
     Args:
@@ -68,7 +68,7 @@ class WireReader:
     def __init__(self, method: str = "POST") -> None:
         self._bodiless = method in ("HEAD", "CONNECT")
         self.begun = self.done = self.reusable = self._until_close = self._goes_on = False
-        self.error: WireError | None = None
+        self.error: Http1Error | None = None
         self.status: int | None = None
         self.headers: list[tuple[str, str]] = []
         self.reason, self.version = b"", ""

@@ -6,13 +6,13 @@ import pytest
 from hypothesis import example, given
 from hypothesis import strategies as st
 
-from llmnet.transports.wire import (
+from llmnet.transports.http1_reader import (
     LONGEST_HEAD,
     CutShortError,
     DisconnectedError,
     GarbledBodyError,
+    Http1Reader,
     RefusedHeadError,
-    WireReader,
 )
 
 OK = b"HTTP/1.1 200 OK\r\n"
@@ -21,7 +21,7 @@ CHUNKED = OK + b"Transfer-Encoding: chunked\r\n\r\n"
 
 def read(data, *cuts, method="POST", ends=False):
     """A reader that was given some bytes, cut at some places."""
-    reader, edges = WireReader(method), [0, *sorted(cuts), len(data)]
+    reader, edges = Http1Reader(method), [0, *sorted(cuts), len(data)]
     for start, end in itertools.pairwise(edges):
         if end > start:
             reader.feed(data[start:end])
