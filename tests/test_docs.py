@@ -96,19 +96,19 @@ def test_the_services_are_those_of_the_code():
     }
 
 
-def test_wire_forms_and_variables_are_those_of_the_code():
-    provider, forms, keys = "", {}, {}
-    for name, form, *_ in rows("vendors.md", "Addresses and keys"):
+def test_apis_and_variables_are_those_of_the_code():
+    provider, apis, keys = "", {}, {}
+    for name, api, form, *_ in rows("vendors.md", "Addresses and keys"):
         provider = name or provider
-        forms.setdefault(provider, []).extend(ticked(form))
-    assert forms == {name: list(SERVICES[name].apis) for name in forms}
+        apis.setdefault(provider, []).append((*ticked(api), *ticked(form)))
+    assert apis == {name: [(api, row.form) for api, row in SERVICES[name].apis.items()] for name in apis}
     for name, key, base, _ in rows("vendors.md", "Variables")[:-1]:
         keys[name] = re.findall(r"[A-Z_]{5,}", key), re.findall(r"[A-Z_]{5,}", base)
     assert keys == {
         name: ([key for key, _ in SERVICES[name].key_vars], [base.name for base in SERVICES[name].base_vars])
         for name in keys
     }
-    assert forms.keys() == keys.keys()
+    assert apis.keys() == keys.keys()
 
 
 def test_finish_reasons_are_those_of_the_code():

@@ -15,11 +15,11 @@ from collections.abc import Mapping, Sequence
 import pytest
 from support.inside import queue_of
 from support.live import Work, at, no_leak, open_files, slots
+from support.wire_forms import FORMS
 
 import llmnet
 from llmnet.testing import Reply
 
-FORMS = ("chat-completions", "responses", "messages", "native")
 SHARE = 0.05
 POLICY = llmnet.RetryPolicy(base_delay=0.001, max_delay=0.01, budget=None)
 OK = Reply()

@@ -7,7 +7,8 @@ from urllib.parse import urlsplit
 from llmnet.core.errors import ConfigurationError
 from llmnet.providers.addresses import azure_address, checked_base, checked_url, completed, extended
 from llmnet.providers.model_names import ModelNames
-from llmnet.providers.services import AZURE, DASHSCOPE, FAKE, QIANFAN, SERVICES, Service
+from llmnet.providers.service_type import Service
+from llmnet.providers.services import AZURE, DASHSCOPE, FAKE, QIANFAN, SERVICES
 
 if TYPE_CHECKING:
     from llmnet.config.fields import ClientConfig
@@ -27,7 +28,7 @@ class Address(NamedTuple):
 
     Attributes:
         base_url: the base.
-        api: the name of the wire form.
+        api: the name of the API among those of the service.
         deployment: the one that Azure's address names.
         own: whether it is the caller's own, and not the vendor's; then no key is needed.
         placed: whether an argument or a variable names it.
@@ -77,7 +78,7 @@ def _address(config: "ClientConfig", environ: Mapping[str, str]) -> Address:
 
 
 def _variable(service: Service, api: str, environ: Mapping[str, str]) -> str | None:
-    """The address in the first of a service's variables that is set and meant for the wire form."""
+    """The address in the first of a service's variables that is set and meant for the API."""
     for variable in service.base_vars:
         value = read(environ, variable.name)
         if value and (not variable.apis or api in variable.apis):

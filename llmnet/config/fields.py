@@ -87,7 +87,7 @@ class ClientConfig(_Reading):
 
     Attributes:
         provider: a `Provider`, or the name of another service.
-        api: which of the provider's wire forms, if not its usual one.
+        api: which of the provider's APIs, if not its usual one.
         model: default model of calls that name none; `"provider:model"` names the provider, too.
         api_key: a string, or a callable (a plain one has a thread) asked each time; blank: the provider's variable.
         base_url: where to send; `None`: the provider's variable, then its public address.

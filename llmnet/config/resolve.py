@@ -1,4 +1,4 @@
-"""Adds the environment to a config: address, wire form, key and headers of its calls, and the secrets to hide."""
+"""Adds the environment to a config: address, API, key and headers of its calls, and the secrets to hide."""
 
 import dataclasses
 from collections.abc import Mapping
@@ -10,8 +10,10 @@ from llmnet.core.errors import ConfigurationError
 from llmnet.core.headers import checked_headers, checked_key
 from llmnet.core.request import plain_text
 from llmnet.providers.model_names import ModelNames
-from llmnet.providers.services import AZURE, MESSAGES, QIANFAN, SERVICES, Api, Service
+from llmnet.providers.service_type import Api, Service
+from llmnet.providers.services import AZURE, QIANFAN, SERVICES
 from llmnet.providers.target import Target
+from llmnet.providers.wire_forms import MESSAGES
 
 # Headers that may stand in for the key.
 CREDENTIALS = ("authorization", "x-api-key", "api-key")
@@ -30,7 +32,7 @@ class Resolved:
 
     Attributes:
         target: where calls go.
-        api: the wire form.
+        api: the API: its wire form and its path.
         key: the key, a callable that gives one, or `None` where none is sent.
         model: default model.
         names: how the names of other models are read.
@@ -46,7 +48,7 @@ class Resolved:
 
 
 def resolve(config: ClientConfig, environ: Mapping[str, str]) -> Resolved:
-    """Find address, wire form and key.
+    """Find address, API and key.
 
     Raises:
         ConfigurationError: one of them is missing; the message names the variable and the argument to set.

@@ -40,7 +40,7 @@ def checked_base(base: str, name: str) -> str:
     """
     if call := _CALLS.search(urlsplit(base).path.rstrip("/")):
         raise ConfigurationError(
-            f"{name} ends in {call[0]}, the path of a call: give it without that, which is appended; the wire form is "
+            f"{name} ends in {call[0]}, the path of a call: give it without that, which is appended; the API is "
             "chosen by api="
         )
     return base
@@ -79,13 +79,13 @@ def extended(base: str, suffix: str) -> str:
 
 
 def completed(base: str, path: str) -> str:
-    """A bare host with the path of its wire form; a base URL that has a path stays as it is."""
+    """A bare host with the path of its API; a base URL that has a path stays as it is."""
     parts = urlsplit(base)
     return base if parts.path.strip("/") else parts._replace(path=path).geturl()
 
 
 def azure_address(base: str, api: str | None, apis: Mapping[str, Any]) -> tuple[str, str, str | None]:
-    """Azure's base URL, wire form and deployment, from any usual shape of its address.
+    """Azure's base URL, API and deployment, from any usual shape of its address.
 
     Accepted are the resource, its `/openai`, `/openai/v1`, `/models`, a deployment, and each of them followed by the
     path of a call, as the portal shows it. An address with `/deployments/` means the classic form.

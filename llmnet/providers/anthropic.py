@@ -18,8 +18,8 @@ from llmnet.providers.anthropic_reply import TEXT_DELTAS, TEXTS, Added, Reply, b
 from llmnet.providers.anthropic_request import conversation
 from llmnet.providers.form import Form
 from llmnet.providers.reading import Paths, dict_of, models_in, text_of, usage_of
-from llmnet.providers.services import MESSAGES
 from llmnet.providers.text_events import MessagesText, reader
+from llmnet.providers.wire_forms import MESSAGES
 from llmnet.providers.writing import params_of, with_items
 
 VERSION = "2023-06-01"

@@ -8,7 +8,8 @@ import dataclasses
 from collections.abc import Mapping
 
 from llmnet.core.errors import ConfigurationError
-from llmnet.providers.services import NAMED, SERVICES, Service
+from llmnet.providers.service_type import Service
+from llmnet.providers.services import NAMED, SERVICES
 
 # `ft:gpt-4o:org::id` is how OpenAI names a fine-tuned model.
 _NO_PROVIDER = ("", "ft")

@@ -1,92 +1,13 @@
-"""One row for each service: its addresses, keys and names, the wire forms it speaks, and where it differs.
+"""One row for each provider: its addresses, keys and names, its APIs, and where it differs.
 
 Addresses and variables: docs/vendors.md, Addresses and keys; codes: docs/vendors.md, Errors.
 """
 
-import dataclasses
-from collections.abc import Mapping
 from typing import Any
 
 from llmnet.providers.error_codes import CODES, Codes
-
-# Hosts whose embeddings come in base64 (docs/vendors.md, Embeddings), and hosts that refuse `stream_options`.
-BASE64 = ("openai.com", "openai.azure.com", "cognitiveservices.azure.com", "aliyuncs.com")
-NO_STREAM_OPTIONS = ("mistral.ai",)
-
-CHAT, RESPONSES, MESSAGES, NATIVE = "chat-completions", "responses", "messages", "native"
-
-
-@dataclasses.dataclass(frozen=True, slots=True, kw_only=True)
-class Api:
-    """One of a service's wire forms and where it lives.
-
-    Attributes:
-        form: the name of the wire form.
-        path: the path that is appended to a bare host.
-    """
-
-    form: str = CHAT
-    path: str = ""
-
-
-@dataclasses.dataclass(frozen=True, slots=True, kw_only=True)
-class BaseVariable:
-    """An environment variable that holds an address; `suffix` is appended, `apis` limits it to those wire forms."""
-
-    name: str
-    suffix: str = ""
-    apis: tuple[str, ...] = ()
-
-
-@dataclasses.dataclass(frozen=True, slots=True, kw_only=True)
-class Service:
-    """One service.
-
-    Attributes:
-        name: the value of `provider`.
-        aliases: other names of it.
-        families: beginnings of model names that no other vendor uses.
-        tagged: whether its models' names may contain a colon, as in `llama3:8b`.
-        base_url: its public address, with the version path where it has only one wire form.
-        apis: its wire forms by name, the usual one first.
-        key_vars: environment variables of the key, each with its scheme; the first that is set wins.
-        base_vars: environment variables of the address.
-        keyless: whether it works without a key.
-        env_headers: environment variables that are sent as headers.
-        bare_host: whether the wire form's path is appended to a bare host.
-        usage_in_streams: whether it accepts `stream_options.include_usage`.
-        base64_vectors: whether embeddings may be asked for in base64, whatever the host.
-        lacks: parameters of OpenAI that it refuses even with their default value.
-        returns_reasoning: whether `reasoning_content` must be sent back in the next turn.
-        renames: parameters that have another name there.
-        embed_limits: inputs in one request by prefix of the model's name; `""` is any model.
-        codes: the meanings of its error codes.
-    """
-
-    name: str
-    aliases: tuple[str, ...] = ()
-    families: tuple[str, ...] = ()
-    tagged: bool = False
-    base_url: str = ""
-    apis: Mapping[str, Api] = dataclasses.field(default_factory=lambda: {CHAT: Api()})
-    key_vars: tuple[tuple[str, str], ...] = ()
-    base_vars: tuple[BaseVariable, ...] = ()
-    keyless: bool = False
-    env_headers: Mapping[str, str] = dataclasses.field(default_factory=dict)
-    bare_host: bool = False
-    usage_in_streams: bool = True
-    base64_vectors: bool = False
-    lacks: tuple[str, ...] = ()
-    returns_reasoning: bool = False
-    renames: Mapping[str, str] = dataclasses.field(default_factory=dict)
-    embed_limits: Mapping[str, int] = dataclasses.field(default_factory=lambda: {"": 2048})
-    codes: Codes = dataclasses.field(default_factory=Codes)
-
-    def embed_limit(self, model: str) -> int:
-        """How many inputs one request for this model may hold."""
-        prefix = max((p for p in self.embed_limits if model.lower().startswith(p)), key=len, default="")
-        return self.embed_limits.get(prefix, 2048)
-
+from llmnet.providers.service_type import Api, BaseVariable, Service
+from llmnet.providers.wire_forms import CHAT, MESSAGES, NATIVE, RESPONSES
 
 OPENAI = Service(
     name="openai",

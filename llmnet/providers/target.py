@@ -5,7 +5,11 @@ import functools
 from collections.abc import Mapping
 from urllib.parse import parse_qsl, urlsplit
 
-from llmnet.providers.services import BASE64, NO_STREAM_OPTIONS, Service
+from llmnet.providers.service_type import Service
+
+# Hosts whose embeddings come in base64 (docs/vendors.md, Embeddings), and hosts that refuse `stream_options`.
+_BASE64 = ("openai.com", "openai.azure.com", "cognitiveservices.azure.com", "aliyuncs.com")
+_NO_STREAM_OPTIONS = ("mistral.ai",)
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)  # without slots: what follows from its fields is kept in it
@@ -14,7 +18,7 @@ class Target:
 
     Attributes:
         service: the row of the service.
-        api: the name of the wire form among those of the service.
+        api: the name of the API among those of the service.
         base_url: the address that the form's path is appended to; its query is kept.
         api_version: Azure's, where it is to be sent.
         scheme: how a key is sent: `bearer`, `x-api-key` or `api-key`.
@@ -45,7 +49,7 @@ class Target:
         """Whether a stream may be asked for its usage; not so at addresses that are known to refuse that."""
         if self.api == "deployments" and self._version < "2024-09":  # older versions of Azure refuse `stream_options`
             return False
-        return self.service.usage_in_streams and not self.is_at(*NO_STREAM_OPTIONS)
+        return self.service.usage_in_streams and not self.is_at(*_NO_STREAM_OPTIONS)
 
     @property
     def _version(self) -> str:
@@ -56,4 +60,4 @@ class Target:
     @property
     def base64_vectors(self) -> bool:
         """Whether vectors may be asked for in base64: only at hosts that are known to support it."""
-        return self.service.base64_vectors or self.is_at(*BASE64)
+        return self.service.base64_vectors or self.is_at(*_BASE64)

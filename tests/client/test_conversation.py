@@ -3,6 +3,8 @@
 import asyncio
 
 import pytest
+from support.live import at
+from support.wire_forms import FORMS
 
 import llmnet
 from llmnet.testing import Reply
@@ -34,18 +36,11 @@ ANSWERS = [
     {"role": "tool", "tool_call_id": "call_1", "content": "sunny"},
     {"role": "tool", "tool_call_id": "call_2", "content": "noon"},
 ]
-FORMS = {
-    "chat-completions": ("fake", "chat-completions", "/v1"),
-    "responses": ("fake", "responses", "/v1"),
-    "messages": ("fake", "messages", ""),
-    "native": ("fake", "native", "/api/v1"),
-}
 
 
 def converse(server, form, front, *, stream):
-    provider, api, path = FORMS[form]
     server.script(Reply(text="Let me look.", reasoning="Two tools", tool_calls=CALLS), "Sunny at noon.")
-    fields = {"provider": provider, "api": api, "base_url": server.url + path, "model": "m", "api_key": "sk-test"}
+    fields = at(server, form, api_key="sk-test")
     messages = [dict(message) for message in OPENING]
     if front == "sync":
         with llmnet.Client(**fields) as client:

@@ -11,6 +11,7 @@ import pytest
 from support.acts import FRONTS, attempt
 from support.inside import resolved_of
 from support.live import at
+from support.wire_forms import FORMS
 
 import llmnet
 from llmnet import ConfigurationError, RetryBudget, RetryPolicy, StreamCallbacks, Timeout
@@ -491,10 +492,10 @@ def test_wrong_arguments(server, front, method, name, value, words):
 
 
 # The wire form of a provider does not change what is checked.
-FORMS = [("anthropic", "messages"), ("openai", "responses"), ("dashscope", "native"), ("azure", "deployments")]
+APIS = [("anthropic", "messages"), ("openai", "responses"), ("dashscope", "native"), ("azure", "deployments")]
 
 
-@pytest.mark.parametrize(("provider", "api"), FORMS)
+@pytest.mark.parametrize(("provider", "api"), APIS)
 @pytest.mark.parametrize(
     ("name", "value", "words"), named([row for row in ARGUMENTS_REFUSED if row[0] in ("tools", "timeout", "stream")])
 )
@@ -503,7 +504,7 @@ def test_wrong_arguments_in_every_wire_form(server, provider, api, name, value, 
     refused(server, "sync", words, lambda client: client.chat(HI, **{name: value}), **fields)
 
 
-@pytest.mark.parametrize(("provider", "api"), FORMS)
+@pytest.mark.parametrize(("provider", "api"), APIS)
 def test_what_json_cannot_carry_in_every_wire_form(server, provider, api):
     """Also where the form translates a value, or leaves it out."""
     fields = {"provider": provider, "api": api, "api_version": "2024-10-21"}
@@ -753,7 +754,7 @@ FULL = [
 
 @pytest.mark.parametrize("front", FRONTS)
 @pytest.mark.parametrize("outcome", [200, 400])
-@pytest.mark.parametrize("api", ["chat-completions", "responses", "messages", "native"])
+@pytest.mark.parametrize("api", FORMS)
 def test_the_callers_objects_are_never_changed(server, front, api, outcome):
     server.script(outcome)
     messages = copy.deepcopy(FULL)

@@ -4,17 +4,13 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from support.fronts import run_async, run_sync
+from support.live import at
 from support.scripted import SCRIPTED, THROTTLE
+from support.wire_forms import FORMS
 
 import llmnet
 from llmnet.testing import Reply
 
-FORMS = {
-    "chat-completions": {"provider": "fake", "api": "chat-completions"},
-    "responses": {"provider": "fake", "api": "responses"},
-    "messages": {"provider": "fake", "api": "messages"},
-    "native": {"provider": "fake", "api": "native"},
-}
 TOOLS = [
     {"id": "call_1", "name": "look", "arguments": '{"at": "the sky"}'},
     {"id": "call_2", "name": "hear", "arguments": "{}"},
@@ -109,17 +105,13 @@ SCENARIOS = {
 
 
 def both(server, script, options, call, *, form, stream):
-    fields = {**FORMS[form], "base_url": base(server, form), "model": "m", **options}
+    fields = at(server, form, **options)
     traces = []
     for run in (run_sync, run_async):
         server.reset()
         server.script(*script)
         traces.append(run(server, fields, stream=stream, **call))
     return traces
-
-
-def base(server, form):
-    return server.url + {"messages": "", "native": "/api/v1"}.get(form, "/v1")
 
 
 @pytest.mark.parametrize("stream", [False, True], ids=["chat", "stream"])

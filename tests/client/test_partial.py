@@ -4,6 +4,7 @@ import threading
 
 import pytest
 from support.live import Work, at
+from support.wire_forms import FORMS
 
 from llmnet.core.growing_text import Text
 from llmnet.providers.anthropic_reply import Block
@@ -13,7 +14,6 @@ from llmnet.testing import Reply
 CALLS = [{"name": f"f{number}", "arguments": '{"a": "%s"}' % ("x" * 40)} for number in range(20)]
 REPLY = Reply(text="word " * 30, reasoning="think " * 30, tool_calls=CALLS)
 TOOL = {"type": "function", "function": {"name": "f0", "parameters": {}}}
-FORMS = ["chat-completions", "responses", "messages", "native"]
 
 
 @pytest.mark.threads

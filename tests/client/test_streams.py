@@ -9,13 +9,12 @@ import weakref
 import pytest
 from support.live import PROMPT, WORDS, Work, at, content, eventually, no_leak, open_files, slots
 from support.points import POINTS, as_task, between_events, ended
+from support.wire_forms import FORMS
 
 import llmnet
 from llmnet.testing import Reply
 
 pytestmark = pytest.mark.threads
-
-FORMS = ("chat-completions", "responses", "messages", "native")
 
 
 # -- when it sends, and what it shows -------------------------------------------------------------------------------

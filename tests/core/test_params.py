@@ -9,6 +9,7 @@ from support.acts import FRONTS, attempt
 from support.inside import common_of
 from support.live import at
 from support.vendor_params import KNOWN
+from support.wire_forms import FORMS
 
 import llmnet
 from llmnet import ConfigurationError
@@ -160,8 +161,6 @@ def test_a_slip_is_one_edit_or_transposition(word, name):
 
 
 # -- extra_body and extra_query -----------------------------------------------------------------------------------------
-
-FORMS = ["chat-completions", "responses", "messages", "native"]
 
 
 @pytest.mark.parametrize("front", FRONTS)

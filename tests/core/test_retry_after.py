@@ -72,10 +72,10 @@ def test_dates(value, seconds):
     assert parse_retry_after({"retry-after": value}, NOW) == seconds
 
 
-FORMS = ["%a, %d %b %Y %H:%M:%S GMT", "%A, %d-%b-%y %H:%M:%S GMT", "%a %b %e %H:%M:%S %Y"]
+DATE_FORMATS = ["%a, %d %b %Y %H:%M:%S GMT", "%A, %d-%b-%y %H:%M:%S GMT", "%a %b %e %H:%M:%S %Y"]
 
 
-@pytest.mark.parametrize("form", FORMS)
+@pytest.mark.parametrize("form", DATE_FORMATS)
 @given(moment=st.integers(7, 3155759999))  # to 2069: there the years of two digits turn back
 def test_every_date_in_every_form(form, moment):
     dates = [

@@ -26,8 +26,8 @@ from support.replies import (
 
 import llmnet
 from llmnet.core.errors import APIStatusError, IncompleteStreamError, InvalidResponseError, LLMNetError, ServerError
+from llmnet.providers.wire_forms import CHAT, MESSAGES, NATIVE, RESPONSES
 
-CHAT, RESPONSES, MESSAGES, NATIVE = "chat-completions", "responses", "messages", "native"
 WORDS = "upstream is asleep"
 FAILURES = [
     {"detail": WORDS}, {"errors": [{"message": WORDS}]}, {"errorMessage": WORDS}, {"success": False, "message": WORDS},

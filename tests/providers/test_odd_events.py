@@ -30,8 +30,8 @@ from support.replies import (
 import llmnet
 from llmnet.core.errors import APIStatusError, IncompleteStreamError, InvalidResponseError, RateLimitError
 from llmnet.core.sse import ServerSentEvent, apart
+from llmnet.providers.wire_forms import CHAT, MESSAGES, NATIVE, RESPONSES
 
-CHAT, RESPONSES, MESSAGES, NATIVE = "chat-completions", "responses", "messages", "native"
 HELLO = {
     CHAT: [chunk({"content": "Hel"}), chunk({"content": "lo"}), chunk(finish="stop"), DONE],
     RESPONSES: [

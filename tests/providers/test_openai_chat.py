@@ -13,8 +13,9 @@ from llmnet.core.http import Headers
 from llmnet.core.outcome import AttemptError
 from llmnet.core.reply_reader import ReplyReader
 from llmnet.core.request import chat_request
-from llmnet.providers import Target, make_form
 from llmnet.providers.services import SERVICES
+from llmnet.providers.target import Target
+from llmnet.providers.wire_forms import make_form
 from llmnet.providers.writing import VENDOR
 
 APIS = {"azure": "v1", "dashscope": "compatible", "qianfan": "v2"}

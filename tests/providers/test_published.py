@@ -10,9 +10,9 @@ from support.published import problems
 
 from llmnet import ConfigurationError
 from llmnet.core.request import chat_request
-from llmnet.providers import make_form
 from llmnet.providers.services import SERVICES
 from llmnet.providers.target import Target
+from llmnet.providers.wire_forms import make_form
 from llmnet.testing import Reply
 
 PNG = "data:image/png;base64,iVBORw0KGgo="
@@ -52,7 +52,7 @@ PARAMS = [
     {"n": 1, "logprobs": False, "stop": [], "logit_bias": {}, "frequency_penalty": 0, "presence_penalty": 0.0},
 ]  # fmt: skip
 # The form, where the type of its plain requests is and how it is named; that of a stream is named `…Streaming`.
-FORMS = {
+TYPES = {
     "chat-completions": ("openai", "openai.types.chat.completion_create_params", "CompletionCreateParams"),
     "responses": ("openai", "openai.types.responses.response_create_params", "ResponseCreateParams"),
     "messages": ("anthropic", "anthropic.types.message_create_params", "MessageCreateParams"),
@@ -62,20 +62,20 @@ OLDER = {"messages": {"body.temperature is unknown", "body.top_p is unknown"}}
 
 
 def published(form, *, stream):
-    _, module, name = FORMS[form]
+    _, module, name = TYPES[form]
     types = pytest.importorskip(module)
     return getattr(types, f"{name}{'Streaming' if stream else 'NonStreaming'}")
 
 
 def sent(form, messages="Hi", *, stream=False, provider=None, **params):
-    provider = provider or FORMS.get(form, ("dashscope",))[0]
+    provider = provider or TYPES.get(form, ("dashscope",))[0]
     service = SERVICES[provider]
     target = Target(service=service, api=form, base_url=service.base_url)
     return json.loads(make_form(form, target).prepare(chat_request(messages, "m", params, stream=stream)).body)
 
 
 @pytest.mark.parametrize("stream", [False, True])
-@pytest.mark.parametrize("form", FORMS)
+@pytest.mark.parametrize("form", TYPES)
 def test_every_body_is_as_published(form, stream):
     kind, taken = published(form, stream=stream), 0
     for params in PARAMS:
@@ -90,8 +90,8 @@ def test_every_body_is_as_published(form, stream):
 
 
 @pytest.mark.parametrize("run", [run_sync, run_async])
-@pytest.mark.parametrize("form", FORMS)
-@pytest.mark.parametrize("source", [*FORMS, "native"])
+@pytest.mark.parametrize("form", TYPES)
+@pytest.mark.parametrize("source", [*TYPES, "native"])
 def test_what_came_from_any_form_goes_back_to_any_as_published(server, run, form, source):
     calls = [{"id": "call_1", "name": "f", "arguments": '{"a": 1}'}, {"id": "call_2", "name": "get", "arguments": "{}"}]
     server.script(Reply(text="Let me see", reasoning="hm", tool_calls=calls))
@@ -158,7 +158,7 @@ DUMPED = [
 ]  # fmt: skip
 
 
-@pytest.mark.parametrize("form", FORMS)
+@pytest.mark.parametrize("form", TYPES)
 def test_what_is_null_or_empty_in_a_message_goes_nowhere(form):
     neutral = copy.deepcopy(DUMPED)
     assert problems(sent(form, DUMPED), published(form, stream=False)) == []

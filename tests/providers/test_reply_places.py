@@ -26,8 +26,8 @@ from support.replies import (
 
 from llmnet import FinishReason
 from llmnet.core.chat import ToolCall, Usage
+from llmnet.providers.wire_forms import CHAT, MESSAGES, NATIVE, RESPONSES
 
-CHAT, RESPONSES, MESSAGES, NATIVE = "chat-completions", "responses", "messages", "native"
 USAGE = {"prompt_tokens": 19, "completion_tokens": 21, "total_tokens": 40}
 NEWER = {"input_tokens": 19, "output_tokens": 21, "total_tokens": 40}
 COUNTED = Usage(input_tokens=19, output_tokens=21, total_tokens=40)

@@ -25,7 +25,8 @@ from support.replies import (
     text_item,
 )
 
-CHAT, RESPONSES, MESSAGES, NATIVE = "chat-completions", "responses", "messages", "native"
+from llmnet.providers.wire_forms import CHAT, MESSAGES, NATIVE, RESPONSES
+
 USER = {"role": "user", "content": "hi"}
 SIGNED = {"google": {"thought_signature": "c2ln"}}
 CALL = {"id": "a", "type": "function", "function": {"name": "f", "arguments": "{}"}}
@@ -218,11 +219,11 @@ def test_unsigned_thinking_is_sent_back_except_to_anthropic(base_url, kept):
 
 # -- recorded traffic -------------------------------------------------------------------------------------------------
 
-FORMS = {"messages": MESSAGES, "responses": RESPONSES, "native-generation": NATIVE, "native-multimodal": NATIVE}
+RECORDED_AS = {"messages": MESSAGES, "responses": RESPONSES, "native-generation": NATIVE, "native-multimodal": NATIVE}
 ROWS = [
     row
     for provider in ("openai", "azure", "anthropic", "dashscope", "openai-compatible", "qianfan")
-    for row in recorded.rows(provider, "chat-completions", "v2", *FORMS)
+    for row in recorded.rows(provider, "chat-completions", "v2", *RECORDED_AS)
     if row["kind"] in ("chat", "stream", "responses") and (row["expected"].get("tool_calls") or row["expected"].get("reasoning"))
 ]  # fmt: skip
 
@@ -275,7 +276,7 @@ def check_items(body, reply):
 @recorded.needs_recordings
 @pytest.mark.parametrize("row", ROWS, ids=recorded.name)
 def test_recorded_replies_go_back(row):
-    name = FORMS.get(row["api"], CHAT)
+    name = RECORDED_AS.get(row["api"], CHAT)
     own = form(name, "anthropic" if name == MESSAGES else "dashscope" if name == NATIVE else "openai")
     _, reply = recorded.replay(own, row, [recorded.body(row)])
     if isinstance(reply, Exception):

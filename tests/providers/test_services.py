@@ -4,8 +4,10 @@ from urllib.parse import urlsplit
 
 import pytest
 
-from llmnet.providers.services import SERVICES, Api, BaseVariable, Service
+from llmnet.providers.service_type import Api, BaseVariable, Service
+from llmnet.providers.services import SERVICES
 from llmnet.providers.target import Target
+from llmnet.providers.wire_forms import WIRE_FORMS
 
 # name: address, variables of the key, quirks (docs/vendors.md, Services)
 TABLE = {
@@ -107,7 +109,7 @@ def test_address_variables_of_the_five(name, variables):
     assert [(v.name, v.suffix, v.apis) for v in SERVICES[name].base_vars] == variables
 
 
-# Wire forms by provider, the usual one first, and what completes a bare host (docs/vendors.md, Addresses and keys).
+# Of each provider its APIs, the usual one first: name, wire form, and path (docs/vendors.md, Addresses and keys).
 @pytest.mark.parametrize(
     ("name", "apis"),
     [
@@ -142,9 +144,13 @@ def test_address_variables_of_the_five(name, variables):
         ),
     ],
 )
-def test_wire_forms_of_the_five(name, apis):
+def test_apis_of_the_five(name, apis):
     assert [(api, row.form, row.path) for api, row in SERVICES[name].apis.items()] == apis
     assert SERVICES[name].bare_host is any(path for _, _, path in apis)
+
+
+def test_the_fake_server_speaks_every_wire_form():
+    assert {name: api.form for name, api in SERVICES["fake"].apis.items()} == {name: name for name in WIRE_FORMS}
 
 
 def test_variables_that_go_out_as_headers():

@@ -9,6 +9,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from support.replies import form
+from support.wire_forms import FORMS
 
 from llmnet.core.chat import StreamChunk
 from llmnet.core.draft import Draft
@@ -54,7 +55,6 @@ STREAMS = {
         {"output": {"choices": [{"message": {"content": "", "reasoning_content": "b"}}]}, "request_id": "r"},
     ),
 }
-FORMS = sorted(STREAMS)
 NAMES = [
     "audio", "choices", "code", "content", "content_block", "content_filter_results", "delta", "error", "extra",
     "finish_reason", "function_call", "id", "images", "index", "is_end", "item", "item_id", "logprobs", "message",

@@ -22,7 +22,7 @@ from support.replies import (
     streamed,
 )
 
-CHAT, RESPONSES, MESSAGES, NATIVE = "chat-completions", "responses", "messages", "native"
+from llmnet.providers.wire_forms import MESSAGES, NATIVE, RESPONSES
 
 
 def piece(arguments=None, name=None, **more):

@@ -22,6 +22,7 @@ import traceback
 import zlib
 
 import llmnet
+from llmnet.providers.services import FAKE
 
 TOTAL, GRACE, MEGABYTES = 0.5, 0.5, 64
 MAX_WIRE = 512 * 1024
@@ -29,7 +30,6 @@ POLICY = llmnet.RetryPolicy(
     max_retries=1, base_delay=0.001, max_delay=0.002, max_retry_after=0.02, max_throttle_wait=0.02, budget=None
 )
 BOUNDS = llmnet.Timeout(connect=TOTAL, response=TOTAL, idle=TOTAL, total=TOTAL)
-FORMS = ("chat-completions", "responses", "messages", "native")
 
 # -- what an honest server sends -----------------------------------------------------------------------------------------
 
@@ -276,7 +276,10 @@ def head(rng, kind, coding, framing):
 def reply(seed, number):
     """What to ask, and the reply to it: (form, what, bytes, how it ends)."""
     rng = random.Random(f"{seed}:{number}")
-    form, what = rng.choice(FORMS), rng.choice(["chat", "chat", "stream", "stream", "stream", "embed", "models"])
+    form, what = (
+        rng.choice(list(FAKE.apis)),
+        rng.choice(["chat", "chat", "stream", "stream", "stream", "embed", "models"]),
+    )
     chance = rng.choice([0.0, 0.02, 0.05, 0.2])
     streamed = what == "stream" if rng.random() < 0.9 else rng.random() < 0.5
     if rng.random() < 0.15:
@@ -365,7 +368,7 @@ def fields(peer):
 
 
 def child_of(client, peer, form, number):
-    base = f"http://127.0.0.1:{peer.port}/{number}" + {"messages": "", "native": "/api/v1"}.get(form, "/v1")
+    base = f"http://127.0.0.1:{peer.port}/{number}{FAKE.apis[form].path}"
     return client.with_options(api=form, base_url=base, model=f"m{number}")
 
 

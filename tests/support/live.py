@@ -9,6 +9,7 @@ import time
 import traceback
 
 from support.inside import connections_of, queue_of
+from support.wire_forms import path_of
 
 import llmnet
 
@@ -22,8 +23,7 @@ WORDS = "one two three four five six"
 
 def at(server, form="chat-completions", **more):
     """The fields of a client that talks to a fake server."""
-    path = {"messages": "", "native": "/api/v1"}.get(form, "/v1")
-    return {"provider": "fake", "api": form, "base_url": server.url + path, "model": "m", **more}
+    return {"provider": "fake", "api": form, "base_url": server.url + path_of(form), "model": "m", **more}
 
 
 def at_port(port, scheme="http", **more):

@@ -5,21 +5,23 @@ import json
 import socket
 import threading
 
+from support.wire_forms import service_of
+
 from llmnet.core.http import Headers
 from llmnet.core.outcome import AttemptError
 from llmnet.core.reply_reader import ReplyReader
 from llmnet.core.request import chat_request
-from llmnet.providers import Target, make_form
 from llmnet.providers.services import SERVICES
+from llmnet.providers.target import Target
+from llmnet.providers.wire_forms import make_form
 
 DONE = "[DONE]"
-BASES = {"native": "https://dashscope.aliyuncs.com/api/v1"}
-PROVIDERS = {"chat-completions": "openai", "responses": "openai", "messages": "anthropic", "native": "dashscope"}
 
 
 def form(name="chat-completions", provider=None, **facts):
-    service = SERVICES[provider or PROVIDERS[name]]
-    usual = {"service": service, "api": name, "base_url": BASES.get(name, service.base_url)}
+    service = SERVICES[provider] if provider else service_of(name)
+    path = service.apis[name].path if name in service.apis else ""
+    usual = {"service": service, "api": name, "base_url": service.base_url + path}
     return make_form(name, Target(**usual | facts))
 
 

@@ -32,7 +32,7 @@ RESPONSES = "/v1/responses"
 MESSAGES = "/v1/messages"
 NATIVE = "/api/v1/services/aigc/text-generation/generation"
 MULTIMODAL = "/api/v1/services/aigc/multimodal-generation/generation"
-FORMS = [CHAT, RESPONSES, MESSAGES, NATIVE, MULTIMODAL]
+PATHS = [CHAT, RESPONSES, MESSAGES, NATIVE, MULTIMODAL]
 TOOLS = [{"id": "call_7", "name": "weather", "arguments": '{"city": "Hangzhou", "days": 3}'}]
 
 
@@ -232,7 +232,7 @@ REPLIES = [
 ]
 
 
-@pytest.mark.parametrize("path", FORMS)
+@pytest.mark.parametrize("path", PATHS)
 @pytest.mark.parametrize("reply", REPLIES)
 def test_a_reply_says_the_same_whole_and_streamed_in_every_form(server, path, reply):
     server.script(reply, reply)
@@ -417,7 +417,7 @@ def test_an_error_event_comes_after_as_many_deltas_as_wanted(server, at, deltas)
     assert len(events(server, CHAT)) == (deltas + 2 if at else 1)
 
 
-@pytest.mark.parametrize("path", FORMS)
+@pytest.mark.parametrize("path", PATHS)
 def test_a_truncated_stream_ends_cleanly_before_its_finish(server, path):
     server.script(Reply(truncate=True))
     _, headers, data = call(server, path, *asking(path, stream=True))

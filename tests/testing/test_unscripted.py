@@ -7,6 +7,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from support.live import at
+from support.wire_forms import FORMS
 
 import llmnet
 from llmnet.testing.dialects import render
@@ -21,7 +22,6 @@ COUNT = "/v1/messages/count_tokens"
 NATIVE = "/api/v1/services/aigc/text-generation/generation"
 EMBEDDINGS = "/v1/embeddings"
 VERSION = {"anthropic-version": "2023-06-01"}
-FORMS = ["chat-completions", "responses", "messages", "native"]
 HI = [{"role": "user", "content": "Hi"}]
 COMPLETE = {
     CHAT: {"model": "m", "messages": HI},
