@@ -92,7 +92,7 @@ class APIStatusError(LLMNetError):
 
     Attributes:
         status: the status that the error stands for (429 for a rate limit inside a 200).
-        http_status: the status that the wire carried.
+        http_status: the status that came.
         code: the vendor's machine-readable code, as text.
         type: the vendor's error type.
         body: the error body as decoded JSON, or as text.

@@ -21,7 +21,7 @@ MAX_RATIO = 200
 PIECE = 16 * 1024
 WINDOW = 16 * 1024
 
-# More than servers use: each one multiplies by a thousand what a byte on the wire may cost.
+# More than servers use: each one multiplies by a thousand what a byte that comes may cost.
 MAX_CODINGS = 2
 
 _CODINGS = ("gzip", "x-gzip", "deflate")

@@ -1,4 +1,4 @@
-"""JSON as the wire carries it: reading forgives what vendors get wrong, writing refuses what JSON cannot carry.
+"""JSON as vendors send it: reading forgives what they get wrong, writing refuses what JSON cannot carry.
 
 What is read is measured before it is built: a small text can stand for a thousand times its size in objects.
 """
@@ -20,7 +20,7 @@ _SCALARS = (str, bool, int, float, type(None))
 MAX_DEPTH = 100
 # Deeper than anything that is sent is nested.
 MAX_SENT_DEPTH = 200
-# Values in one text, a list or dict counting twice: some 40 MB of objects at most. Each eight bytes of the wire may
+# Values in one text, a list or dict counting twice: some 40 MB of objects at most. Each eight bytes that come may
 # bring one more: so large a reply is one that was asked for, as a thousand vectors are. Not so for lists and dicts,
 # which the garbage collector goes through again and again while they are made: of those there may never be more.
 MAX_NODES = 500_000
@@ -44,7 +44,7 @@ def decode(data: bytes | bytearray | str, *, arrived: int = 0) -> Any:
 
     Args:
         data: the text, or its bytes.
-        arrived: bytes on the wire that it was made of, by which more values are allowed.
+        arrived: bytes received that it was made of, by which more values are allowed.
 
     Raises:
         ValueError: it is no JSON (NaN, Infinity and a number beyond all floats are none), is nested more than 100

@@ -59,7 +59,7 @@ class OpenReply(Protocol):
         """The headers, their names in any case."""
 
     def __iter__(self) -> Iterator[bytes]:
-        """The body, as it is on the wire; raises `AttemptError` where it breaks off."""
+        """The body as it comes, not decoded; raises `AttemptError` where it breaks off."""
 
     def close(self) -> object:
         """Give the connection back, or close it where the body was not read to its end; idempotent."""
@@ -89,7 +89,7 @@ class AsyncOpenReply(Protocol):
         """The headers, their names in any case."""
 
     def __aiter__(self) -> AsyncIterator[bytes]:
-        """The body, as it is on the wire; raises `AttemptError` where it breaks off."""
+        """The body as it comes, not decoded; raises `AttemptError` where it breaks off."""
 
     def aclose(self) -> Awaitable[object]:
         """Give the connection back, or close it where the body was not read to its end; idempotent."""

@@ -8,6 +8,7 @@ from urllib.parse import unquote, urlsplit
 from llmnet.core.errors import ConfigurationError
 from llmnet.core.hosts import is_address
 from llmnet.core.request import plain_text
+from llmnet.providers.wire_forms import RESPONSES
 
 _LABEL = re.compile(r"[A-Za-z0-9_]([A-Za-z0-9_-]{0,61}[A-Za-z0-9_])?")
 
@@ -98,7 +99,7 @@ def azure_address(base: str, api: str | None, apis: Mapping[str, Any]) -> tuple[
         path = path[: deployment.start()]
     if path in ("", "/openai", "/openai/v1"):
         # Classic Responses are at `/openai/responses?api-version=…`.
-        classic = name == "responses" and path == "/openai" and "api-version=" in parts.query
+        classic = name == RESPONSES and path == "/openai" and "api-version=" in parts.query
         path = "/openai" if classic or name == "deployments" else "/openai/v1"
     url = parts._replace(path=path).geturl()
     return url, name, unquote(deployment[1]) if deployment and deployment[1] else None

@@ -22,6 +22,7 @@ from llmnet.providers.reading import LARGEST, Paths, dict_of, embeddings_of, ite
 from llmnet.providers.text_events import NativeText, reader
 from llmnet.providers.tool_calls import RepeatedCalls, complete_calls
 from llmnet.providers.tool_rows import rows_of
+from llmnet.providers.wire_forms import NATIVE
 from llmnet.providers.writing import REFUSED, Rule, set_params, translated
 
 PAGE_SIZE = 100
@@ -137,7 +138,7 @@ class Native(Form):
         """The request for the vectors of some texts."""
         if not all(isinstance(text, str) for text in inputs):
             raise ConfigurationError("inputs must be strings: DashScope's native form takes no token lists")
-        rest = translated(set_params(params), EMBED_RULES, "native")
+        rest = translated(set_params(params), EMBED_RULES, NATIVE)
         body = {"model": model, "input": {"texts": inputs}, "parameters": rest}
         return self.post(self.url("/services/embeddings/text-embedding/text-embedding"), body)
 

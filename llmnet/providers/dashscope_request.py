@@ -12,6 +12,7 @@ from typing import Any
 from llmnet.core.errors import ConfigurationError
 from llmnet.core.request import ChatRequest
 from llmnet.providers import writing
+from llmnet.providers.wire_forms import NATIVE
 from llmnet.providers.writing import REFUSED, Rule
 
 MEDIA = frozenset({"image", "audio", "video"})
@@ -49,7 +50,7 @@ def parameters(chat: ChatRequest) -> dict[str, Any]:
     defaults = {"result_format": "message"} | ({"incremental_output": True} if chat.stream else {})
     ours = {name: value for name, value in defaults.items() if name not in chat.dropped}
     sorted_params = dict(sorted(writing.params_of(chat).items(), key=lambda item: item[0] not in RULES))
-    return ours | writing.translated(sorted_params, RULES, "native")
+    return ours | writing.translated(sorted_params, RULES, NATIVE)
 
 
 def native_messages(messages: Sequence[Mapping[str, Any]]) -> tuple[list[dict[str, Any]], bool]:

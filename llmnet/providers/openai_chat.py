@@ -22,6 +22,7 @@ from llmnet.providers.reply_extras import collect, outgoing, with_extras
 from llmnet.providers.text_events import ChatText, reader
 from llmnet.providers.tool_calls import Calls, RepeatedCalls, complete_calls
 from llmnet.providers.tool_rows import rows_of
+from llmnet.providers.wire_forms import CHAT
 from llmnet.providers.writing import Rule, is_neutral, params_of, translated, without_usage
 
 # Hosts that refuse a history without its reasoning, whatever provider names them (docs/vendors.md, Services).
@@ -50,7 +51,7 @@ class ChatCompletions(Form):
             params = {name: v for name, v in params_of(chat).items() if not (name in lacks and is_neutral(name, v))}
             if len(params) < len(chat.params):  # what is not sent is not to be wrong either
                 chat.check_json()
-            body |= translated(params, self._rules, "chat-completions")
+            body |= translated(params, self._rules, CHAT)
         return self.post(self._path("/chat/completions", chat.model), body, stream=chat.stream)
 
     @functools.cached_property

@@ -11,9 +11,9 @@ from llmnet.core.draft import MAX_ITEMS, Draft
 from llmnet.core.growing_text import Text, check_count
 from llmnet.core.json import mended
 from llmnet.providers.reading import dict_of, dicts_of, text_of
+from llmnet.providers.wire_forms import CHAT
 from llmnet.providers.writing import VENDOR, without_empty
 
-FORM = "chat-completions"
 _LISTS = ("reasoning_details", "thinking_blocks")
 _OBJECTS = ("extra_content", "provider_specific_fields")
 _NAMES = (*_LISTS, *_OBJECTS)
@@ -95,14 +95,14 @@ def with_extras(message: dict[str, Any], provider: str, draft: Draft) -> dict[st
     tools = [draft.tools[index] for index in sorted(draft.tools)]
     calls = [{"at": at, "id": tool.id, "beside": tool.beside} for at, tool in enumerate(tools) if tool.beside]
     fields = draft.own(Extras).fields()
-    own = {"form": FORM, "service": provider, "beside": fields, "calls": calls}
+    own = {"form": CHAT, "service": provider, "beside": fields, "calls": calls}
     return {**message, VENDOR: mended(own)} if fields or calls else message
 
 
 def outgoing(message: Mapping[str, Any], provider: str) -> dict[str, Any]:
     """A message as it is sent: with its extras and those of its calls if they came from this service, else without."""
     plain, own = without_empty(message), dict_of(message.get(VENDOR))
-    if not own or own.get("form") != FORM or own.get("service") != provider:
+    if not own or own.get("form") != CHAT or own.get("service") != provider:
         return plain
     calls = [dict(call) for call in plain.get("tool_calls") or ()]
     for row in dicts_of(own.get("calls")):

@@ -16,9 +16,10 @@ from llmnet.providers.form import Form
 from llmnet.providers.openai_chat_reply import nested_text
 from llmnet.providers.reading import CHAT_USAGE, dict_of, dicts_of, text_of, usage_of
 from llmnet.providers.responses_reply import Output, texts_beyond, texts_in
-from llmnet.providers.responses_request import FORM, RULES, input_items, sendable
+from llmnet.providers.responses_request import RULES, input_items, sendable
 from llmnet.providers.text_events import ResponsesText, reader
 from llmnet.providers.tool_rows import arguments_text
+from llmnet.providers.wire_forms import RESPONSES
 from llmnet.providers.writing import params_of, translated, with_items
 
 # The field and the kind of a text, by the stem of its events: two kinds may carry the same reasoning.
@@ -56,7 +57,7 @@ class Responses(Form):
         }
         if chat.stream:
             body["stream"] = True
-        body |= translated(params_of(chat), RULES, FORM)
+        body |= translated(params_of(chat), RULES, RESPONSES)
         return self.post(self.url("/responses"), body, stream=chat.stream)
 
     def find_error(self, payload: Any) -> bool:
@@ -123,7 +124,7 @@ class Responses(Form):
     def message(self, draft: Draft) -> dict[str, Any]:
         """The message carries its items: only they bring reasoning back."""
         items = sendable(draft.items, stored=draft.extra.get("stored", True))
-        return with_items(chat_message(draft), FORM, items)
+        return with_items(chat_message(draft), RESPONSES, items)
 
 
 def _piece(payload: dict[str, Any], stem: str, complete: bool, draft: Draft) -> dict[str, Any]:

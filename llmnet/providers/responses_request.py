@@ -8,9 +8,9 @@ from typing import Any
 
 from llmnet.core.errors import ConfigurationError
 from llmnet.providers.reading import text_of
+from llmnet.providers.wire_forms import RESPONSES
 from llmnet.providers.writing import REFUSED, VENDOR, Rule, items_in, sent_arguments, without_usage
 
-FORM = "responses"
 CALL, CUSTOM_CALL, REASONING = "function_call", "custom_tool_call", "reasoning"
 
 # Fields of a message that are translated; others, such as `phase`, are the vendor's own and are sent as they are.
@@ -60,7 +60,7 @@ def _items(
         raise _refusal(path, "the role 'function'", "answer a tool call with the role 'tool'")
     if role == "tool":
         return [_answer(message, path, before)]
-    if (own := items_in(message, FORM)) is not None:
+    if (own := items_in(message, RESPONSES)) is not None:
         return sendable(own, stored=stored)
     for name in sorted(_WITHOUT_COUNTERPART):
         if message.get(name):
@@ -154,7 +154,7 @@ _PARTS: dict[str, Callable[[Mapping[str, Any]], dict[str, Any]]] = {
 
 
 def _refusal(path: str, what: str, fix: str) -> ConfigurationError:
-    return ConfigurationError(f"{path}: {what} has no counterpart in the {FORM} form; {fix}")
+    return ConfigurationError(f"{path}: {what} has no counterpart in the {RESPONSES} form; {fix}")
 
 
 def flat(value: Mapping[str, Any]) -> dict[str, Any]:

@@ -10,9 +10,9 @@ from collections.abc import Generator, Iterable, Iterator
 from enum import Enum
 from itertools import chain
 
-from llmnet.testing.dialects.common import Content
 from llmnet.testing.http1 import render_head
 from llmnet.testing.script import Reply
+from llmnet.testing.wire_forms.common import Content
 
 
 class Action(Enum):

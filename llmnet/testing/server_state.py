@@ -5,10 +5,10 @@ from collections import deque
 from collections.abc import Callable, Generator
 from itertools import count
 
-from llmnet.testing.dialects import render
 from llmnet.testing.reply_steps import Step, steps, steps_before_request
 from llmnet.testing.script import Moment, Received, Reply
 from llmnet.testing.unscripted import default_reply
+from llmnet.testing.wire_forms import render
 
 
 class FakeServerState:

@@ -6,13 +6,13 @@ from typing import Any
 import msgspec
 
 from llmnet.providers.reading import dict_of
-from llmnet.testing.dialects import requested
-from llmnet.testing.dialects.common import last_user_text
-from llmnet.testing.dialects.listings import MODEL_IDS, TOOL_CALLER
-from llmnet.testing.dialects.routes import Route, route_of
 from llmnet.testing.faults import FAULTS
 from llmnet.testing.schema import instance
 from llmnet.testing.script import Received, Reply, decoded
+from llmnet.testing.wire_forms import requested
+from llmnet.testing.wire_forms.common import last_user_text
+from llmnet.testing.wire_forms.listings import MODEL_IDS, TOOL_CALLER
+from llmnet.testing.wire_forms.routes import Route, route_of
 
 _STATUS = re.compile(r"error-([45]\d\d)")
 _QUOTED = re.compile(r"""['"`](\w+)['"`]""")
@@ -66,7 +66,7 @@ def _missing_tool(request: Received) -> tuple[str, str] | None:
 
 
 def _refused(route: Route, request: Received, kind: str, name: str) -> Reply:
-    refusal = route.dialect.vendor.refusals[kind]
+    refusal = route.reply_format.vendor.refusals[kind]
     values = {"method": request.method, "path": request.path, "name": name}
     fields = {key: value.format(**values) if isinstance(value, str) else value for key, value in refusal.fields.items()}
     allow = {"allow": route.method} if kind == "method" else {}

@@ -22,10 +22,10 @@ from support.live import eventually
 from support.paths import CHECKOUT
 
 from llmnet.testing import FakeServer, Received, Reply, fault
-from llmnet.testing.dialects.common import Content, last_user_text, pieces
 from llmnet.testing.http1 import read_requests
 from llmnet.testing.reply_steps import Action, steps
 from llmnet.testing.script import Headers
+from llmnet.testing.wire_forms.common import Content, last_user_text, pieces
 
 CHAT = "/v1/chat/completions"
 RESPONSES = "/v1/responses"
@@ -124,7 +124,7 @@ def raw(server, *replies, **asked):
         return to_the_end(sock)
 
 
-# ---------------------------------------------------------------------------------------------------- the four dialects
+# ---------------------------------------------------------------------------------------------------- the four wire forms
 
 
 def facts(path, reply):
@@ -354,7 +354,7 @@ ERROR_TYPES = {
 
 @pytest.mark.parametrize("status", ERROR_TYPES)
 @pytest.mark.parametrize("stream", [False, True])
-def test_an_error_status_has_the_body_of_its_dialect_also_when_a_stream_was_asked_for(server, status, stream):
+def test_an_error_status_has_the_body_of_its_wire_form_also_when_a_stream_was_asked_for(server, status, stream):
     server.script(status, status, status, status)
     found = [call(server, path, *asking(path, stream=stream)) for path in (CHAT, RESPONSES, MESSAGES, NATIVE)]
     assert {(one[0], one[1]["content-type"]) for one in found} == {(status, "application/json")}
@@ -382,7 +382,7 @@ def test_error_fields_override_and_also_make_an_error_inside_a_success(server):
 OVERLOADED = {"code": "busy", "type": "overloaded_error", "message": "Overloaded", "status": 429}
 
 
-def test_an_error_event_ends_the_stream_after_half_of_the_deltas_in_the_dialects_own_way(server):
+def test_an_error_event_ends_the_stream_after_half_of_the_deltas_in_the_wire_forms_own_way(server):
     server.script(*[Reply(text="a b c d", error_event=OVERLOADED)] * 4)
     chat, responses, messages, native = (events(server, path) for path in (CHAT, RESPONSES, MESSAGES, NATIVE))
     assert [block[2]["choices"][0]["delta"].get("content") for block in chat[:-1]] == ["", "a", " b"]

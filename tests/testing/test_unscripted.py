@@ -10,10 +10,10 @@ from support.live import at
 from support.wire_forms import FORMS
 
 import llmnet
-from llmnet.testing.dialects import render
 from llmnet.testing.faults import FAULTS
 from llmnet.testing.script import Headers, Received
 from llmnet.testing.unscripted import default_reply
+from llmnet.testing.wire_forms import render
 
 CHAT = "/v1/chat/completions"
 RESPONSES = "/v1/responses"

@@ -20,7 +20,7 @@ class Refusal:
         cls: the class of the error.
         message: its text, without a secret.
         status: the status that it stands for.
-        http_status: the status that the wire carried.
+        http_status: the status that came.
         code: the vendor's code.
         type: the vendor's type of error.
         throttled: the vendor's code says that it is a throttle.

@@ -4,21 +4,21 @@ from collections.abc import Iterator
 from typing import Any
 
 from llmnet.providers.reading import dict_of
-from llmnet.testing.dialects.common import (
+from llmnet.testing.script import Received
+from llmnet.testing.wire_forms.common import (
     CREATED,
     Answer,
     Call,
-    Dialect,
     ErrorSpec,
     Frame,
     Part,
     Refusal,
+    ReplyFormat,
     Vendor,
     pieces,
     renamed,
     sse,
 )
-from llmnet.testing.script import Received
 
 USAGE = {"input_tokens": "prompt_tokens", "output_tokens": "completion_tokens"}
 
@@ -112,4 +112,4 @@ def _error_event(spec: ErrorSpec, _: Answer, __: int) -> bytes:
 
 
 VENDOR = Vendor(error, _REFUSALS)
-DIALECT = Dialect(json_body, VENDOR, stream, _error_event)
+FORMAT = ReplyFormat(json_body, VENDOR, stream, _error_event)

@@ -1,4 +1,4 @@
-"""What all dialects share: the answer independent of any wire form, and the contract of a wire form."""
+"""What all wire forms share here: the answer in none of them, and `ReplyFormat`, which each of them fills in."""
 
 import re
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
@@ -99,20 +99,20 @@ class Part(Enum):
 
 
 class Frame(NamedTuple):
-    """One event of a stream, as it goes over the wire."""
+    """One event of a stream, as it is sent."""
 
     part: Part
     data: bytes
 
 
 @dataclass(frozen=True, slots=True, eq=False)
-class Dialect:
-    """A wire form; each function is pure.
+class ReplyFormat:
+    """How the replies at a path are written; each function is pure.
 
     Attributes:
         json_body: the answer as the value of a JSON body.
-        vendor: the vendor of the form.
-        stream: the answer as events, where the form has streams.
+        vendor: the vendor whose errors it has.
+        stream: the answer as events, where there are streams.
         error_event: an error as the last bytes of a stream, by the number of events sent before.
         streamed: whether the request asks for a stream.
         type: the content type of a reply that is not a stream.

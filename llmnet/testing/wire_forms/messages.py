@@ -3,8 +3,8 @@
 from collections.abc import Iterator
 from typing import Any
 
-from llmnet.testing.dialects.common import Answer, Dialect, ErrorSpec, Frame, Part, Refusal, Vendor, pieces, sse
 from llmnet.testing.script import Received, decoded
+from llmnet.testing.wire_forms.common import Answer, ErrorSpec, Frame, Part, Refusal, ReplyFormat, Vendor, pieces, sse
 
 _FINISH = {"stop": "end_turn", "length": "max_tokens", "tool_calls": "tool_use", "content_filter": "refusal"}
 _DELTAS: dict[str, tuple[dict[str, Any], str, str]] = {
@@ -126,5 +126,5 @@ def _error_event(spec: ErrorSpec, _: Answer, __: int) -> bytes:
 
 
 VENDOR = Vendor(error, _REFUSALS, id_header="request-id")
-DIALECT = Dialect(json_body, VENDOR, stream, _error_event)
-COUNT = Dialect(_count, VENDOR)
+FORMAT = ReplyFormat(json_body, VENDOR, stream, _error_event)
+COUNT = ReplyFormat(_count, VENDOR)

@@ -7,9 +7,9 @@ from collections.abc import Sequence
 from typing import Any
 
 from llmnet.providers.reading import dict_of
-from llmnet.testing.dialects import chat, messages, native
-from llmnet.testing.dialects.common import CREATED, Answer, Dialect, pieces
 from llmnet.testing.script import Received
+from llmnet.testing.wire_forms import chat, messages, native
+from llmnet.testing.wire_forms.common import CREATED, Answer, ReplyFormat, pieces
 
 TOOL_CALLER = "fake-tools"
 MODEL_IDS = (*(f"fake-{number}" for number in range(1, 26)), TOOL_CALLER)  # more than a page of every vendor with pages
@@ -87,10 +87,10 @@ def _native_models(answer: Answer, request: Received) -> dict[str, Any]:
     return {"output": output, "request_id": f"req_{answer.id}"}
 
 
-EMBEDDINGS = Dialect(_embeddings, chat.VENDOR)
-NATIVE_EMBEDDINGS = Dialect(_native_embeddings, native.VENDOR)
-MODELS = Dialect(_models, chat.VENDOR)
-MODEL = Dialect(lambda answer, _: _row(answer.model), chat.VENDOR)
-ANTHROPIC_MODELS = Dialect(_anthropic_models, messages.VENDOR)
-ANTHROPIC_MODEL = Dialect(lambda answer, _: _anthropic_row(answer.model), messages.VENDOR)
-NATIVE_MODELS = Dialect(_native_models, native.VENDOR)
+EMBEDDINGS = ReplyFormat(_embeddings, chat.VENDOR)
+NATIVE_EMBEDDINGS = ReplyFormat(_native_embeddings, native.VENDOR)
+MODELS = ReplyFormat(_models, chat.VENDOR)
+MODEL = ReplyFormat(lambda answer, _: _row(answer.model), chat.VENDOR)
+ANTHROPIC_MODELS = ReplyFormat(_anthropic_models, messages.VENDOR)
+ANTHROPIC_MODEL = ReplyFormat(lambda answer, _: _anthropic_row(answer.model), messages.VENDOR)
+NATIVE_MODELS = ReplyFormat(_native_models, native.VENDOR)

@@ -3,9 +3,9 @@
 from collections.abc import Iterator
 from typing import Any, NamedTuple
 
-from llmnet.testing.dialects import chat
-from llmnet.testing.dialects.common import CREATED, Answer, Dialect, ErrorSpec, Frame, Part, pieces, sse
 from llmnet.testing.script import Received
+from llmnet.testing.wire_forms import chat
+from llmnet.testing.wire_forms.common import CREATED, Answer, ErrorSpec, Frame, Part, ReplyFormat, pieces, sse
 
 Event = tuple[Part, dict[str, Any]]
 
@@ -144,4 +144,4 @@ def _error_event(spec: ErrorSpec, answer: Answer, sent: int) -> bytes:
     return b"".join(_frame(Part.END, event, number).data for number, event in enumerate(events, sent))
 
 
-DIALECT = Dialect(json_body, chat.VENDOR, stream, _error_event)
+FORMAT = ReplyFormat(json_body, chat.VENDOR, stream, _error_event)

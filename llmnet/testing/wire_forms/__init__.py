@@ -5,20 +5,20 @@ from typing import Any
 
 import msgspec
 
-from llmnet.testing.dialects import requested
-from llmnet.testing.dialects.common import (
+from llmnet.testing.script import Received, Reply
+from llmnet.testing.wire_forms import requested
+from llmnet.testing.wire_forms.common import (
     Answer,
     Call,
     Content,
-    Dialect,
     ErrorSpec,
     Frame,
     Part,
+    ReplyFormat,
     last_user_text,
     pieces,
 )
-from llmnet.testing.dialects.routes import route_of
-from llmnet.testing.script import Received, Reply
+from llmnet.testing.wire_forms.routes import route_of
 
 EVENT_STREAM = "text/event-stream"
 MODEL = "fake"
@@ -32,31 +32,33 @@ def render(reply: Reply, request: Received, number: int) -> Content:
         request: the request that it answers.
         number: the number of the request, for the ids in the reply.
     """
-    dialect = route_of(request).dialect
+    reply_format = route_of(request).reply_format
     request_id = f"req_fake_{number}"
-    kind, parts = _body(reply, dialect, request, request_id)
-    return Content(kind, parts, kind == EVENT_STREAM, {dialect.vendor.id_header: request_id})
+    kind, parts = _body(reply, reply_format, request, request_id)
+    return Content(kind, parts, kind == EVENT_STREAM, {reply_format.vendor.id_header: request_id})
 
 
-def _body(reply: Reply, dialect: Dialect, request: Received, request_id: str) -> tuple[str, Any]:
+def _body(reply: Reply, reply_format: ReplyFormat, request: Received, request_id: str) -> tuple[str, Any]:
     if reply.body is not None:
         return "application/json", [_encode(reply.body)]
     if reply.events is not None:
         return EVENT_STREAM, map(_encode, reply.events)
     if reply.status >= 400 or reply.error is not None:
-        return "application/json", [_encode(dialect.vendor.error(_error_spec(reply.error, reply.status, request_id)))]
+        return "application/json", [
+            _encode(reply_format.vendor.error(_error_spec(reply.error, reply.status, request_id)))
+        ]
     answer = _answer(reply, request, request_id)
-    if dialect.stream and dialect.streamed(request):
-        return EVENT_STREAM, _events(reply, dialect, answer, list(dialect.stream(answer, request)))
-    return dialect.type, [_encode(dialect.json_body(answer, request))]
+    if reply_format.stream and reply_format.streamed(request):
+        return EVENT_STREAM, _events(reply, reply_format, answer, list(reply_format.stream(answer, request)))
+    return reply_format.type, [_encode(reply_format.json_body(answer, request))]
 
 
-def _events(reply: Reply, dialect: Dialect, answer: Answer, frames: Sequence[Frame]) -> list[bytes]:
+def _events(reply: Reply, reply_format: ReplyFormat, answer: Answer, frames: Sequence[Frame]) -> list[bytes]:
     """Give the events of a stream, with the faults of its reply."""
     if reply.error_event is not None:
         kept = _before_error(frames, reply.error_event_at)
         spec = _error_spec(reply.error_event, 500, f"req_{answer.id}")
-        return [*kept, dialect.error_event(spec, answer, len(kept))]
+        return [*kept, reply_format.error_event(spec, answer, len(kept))]
     return [frame.data for frame in frames if not (reply.truncate and frame.part is Part.END)]
 
 

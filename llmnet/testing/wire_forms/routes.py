@@ -4,9 +4,9 @@ from collections.abc import Mapping
 from functools import lru_cache
 from typing import NamedTuple
 
-from llmnet.testing.dialects import chat, listings, messages, native, responses
-from llmnet.testing.dialects.common import Dialect, Vendor
 from llmnet.testing.script import Received
+from llmnet.testing.wire_forms import chat, listings, messages, native, responses
+from llmnet.testing.wire_forms.common import ReplyFormat, Vendor
 
 Kinds = type | tuple[type, ...]
 
@@ -15,25 +15,27 @@ class Route(NamedTuple):
     """How requests to a path are answered.
 
     Attributes:
-        dialect: the wire form.
+        reply_format: how its replies are written.
         method: its only HTTP method, GET also stands for HEAD; None for an unknown path.
         needs: the fields that the body must have, with their types; of several names one is enough.
         listed: whether the model must be in the list.
     """
 
-    dialect: Dialect
+    reply_format: ReplyFormat
     method: str | None = "POST"
     needs: tuple[tuple[tuple[str, ...], Kinds], ...] = ()
     listed: bool = False
 
 
-def _post(dialect: Dialect, needs: Mapping[str, Kinds]) -> Route:
+def _post(reply_format: ReplyFormat, needs: Mapping[str, Kinds]) -> Route:
     """Make a route; a field may have several names, with a bar between them."""
-    return Route(dialect, needs=tuple((tuple(names.split("|")), kinds) for names, kinds in needs.items()))
+    return Route(reply_format, needs=tuple((tuple(names.split("|")), kinds) for names, kinds in needs.items()))
 
 
 def _unknown(vendor: Vendor) -> Route:
-    return Route(Dialect(lambda answer, _: answer.text or "", vendor, type="text/plain; charset=utf-8"), method=None)
+    return Route(
+        ReplyFormat(lambda answer, _: answer.text or "", vendor, type="text/plain; charset=utf-8"), method=None
+    )
 
 
 _NATIVE: dict[str, Kinds] = {"model": str, "input": dict}
@@ -43,12 +45,12 @@ _RESPONSES: dict[str, Kinds] = {
 }
 _ROUTES = (
     # by the end of the path
-    ("/chat/completions", _post(chat.DIALECT, {"model": str, "messages": list})),
-    ("/responses", _post(responses.DIALECT, _RESPONSES)),
-    ("/messages", _post(messages.DIALECT, {"model": str, "max_tokens": int, "messages": list})),
+    ("/chat/completions", _post(chat.FORMAT, {"model": str, "messages": list})),
+    ("/responses", _post(responses.FORMAT, _RESPONSES)),
+    ("/messages", _post(messages.FORMAT, {"model": str, "max_tokens": int, "messages": list})),
     ("/messages/count_tokens", _post(messages.COUNT, {"model": str, "messages": list})),
-    ("/text-generation/generation", _post(native.DIALECT, _NATIVE)),
-    ("/multimodal-generation/generation", _post(native.DIALECT, _NATIVE)),
+    ("/text-generation/generation", _post(native.FORMAT, _NATIVE)),
+    ("/multimodal-generation/generation", _post(native.FORMAT, _NATIVE)),
     ("/text-embedding/text-embedding", _post(listings.NATIVE_EMBEDDINGS, _NATIVE)),
     ("/embeddings", _post(listings.EMBEDDINGS, {"model": str, "input": (str, list)})),
     ("/api/v1/models", Route(listings.NATIVE_MODELS, "GET")),
@@ -65,14 +67,14 @@ _ANTHROPIC = {
     # recognised by Anthropic's mandatory header only
     listings.MODELS: Route(listings.ANTHROPIC_MODELS, "GET"),
     listings.MODEL: Route(listings.ANTHROPIC_MODEL, "GET", listed=True),
-    _PARTS[-1][1].dialect: _PARTS[-2][1],
+    _PARTS[-1][1].reply_format: _PARTS[-2][1],
 }
 
 
 def route_of(request: Received) -> Route:
     """Find how a request is answered; every path has a route."""
     found = _by_path(request.path)
-    return _ANTHROPIC.get(found.dialect, found) if "anthropic-version" in request.headers else found
+    return _ANTHROPIC.get(found.reply_format, found) if "anthropic-version" in request.headers else found
 
 
 @lru_cache(maxsize=64)

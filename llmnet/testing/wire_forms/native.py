@@ -7,9 +7,9 @@ from typing import Any
 import msgspec
 
 from llmnet.providers.reading import dict_of
-from llmnet.testing.dialects.chat import call_of
-from llmnet.testing.dialects.common import Answer, Dialect, ErrorSpec, Frame, Part, Refusal, Vendor, pieces
 from llmnet.testing.script import Received
+from llmnet.testing.wire_forms.chat import call_of
+from llmnet.testing.wire_forms.common import Answer, ErrorSpec, Frame, Part, Refusal, ReplyFormat, Vendor, pieces
 
 _ERRORS = {
     401: "InvalidApiKey",
@@ -123,4 +123,4 @@ def _streamed(request: Received) -> bool:
 
 
 VENDOR = Vendor(error, _REFUSALS)
-DIALECT = Dialect(json_body, VENDOR, stream, _error_event, _streamed)
+FORMAT = ReplyFormat(json_body, VENDOR, stream, _error_event, _streamed)
