@@ -22,11 +22,7 @@ _FOREVER = Timeout(connect=math.inf, response=math.inf, idle=math.inf, total=mat
 
 
 def with_retry(
-    max_attempts: int = 3,
-    *,
-    base_delay: float = 1.0,
-    max_delay: float = 10.0,
-    retry_on: ErrorTypes | None = None,
+    max_attempts: int = 3, *, base_delay: float = 1.0, max_delay: float = 10.0, retry_on: ErrorTypes | None = None
 ) -> Callable[[Callable[P, T]], Callable[P, T]]:
     """Decorate a function, sync or async, that is to be called again when it fails for a passing reason.
 

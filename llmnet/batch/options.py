@@ -36,23 +36,9 @@ def _defaults(settings: Any, usual: Any) -> set[str]:
 
 
 def planned(
-    requests: Any,
-    most: int,
-    *,
-    max_concurrent: int | None,
-    ordered: bool,
-    stop_after_errors: int | None,
-    progress: Any,
+    requests: Any, most: int, *, max_concurrent: int | None, ordered: bool, stop_after_errors: int | None, progress: Any
 ) -> tuple[BatchState, Reporter]:
-    """The state and the reporter of a batch.
-
-    Args:
-        requests: the rows, of which only the length is looked at.
-        most: calls that the client allows in flight.
-        max_concurrent: calls in flight, as in `batch`.
-        ordered: as in `batch`.
-        stop_after_errors: as in `batch`.
-        progress: as in `batch`.
+    """The state and the reporter of a batch, from the arguments of `batch`; the client allows *most* calls in flight.
 
     Raises:
         ConfigurationError: an argument is wrong.

@@ -10,7 +10,6 @@ import threading
 import time
 from collections import deque
 from collections.abc import Callable
-from types import TracebackType
 from typing import Any, Self
 
 import msgspec
@@ -150,9 +149,7 @@ class Reporter:
             self._pace, self._started = Pace(now), now
             return True
 
-    def __exit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
-    ) -> None:
+    def __exit__(self, kind: type[BaseException] | None, *_: object) -> None:
         # A cancelled task may come back for the next result; Ctrl-C and the end of the iteration are final.
         if kind is not None and issubclass(kind, Exception | KeyboardInterrupt):
             self.close()

@@ -9,7 +9,6 @@ import contextvars
 import sys
 import threading
 from collections.abc import Callable, Iterable
-from types import TracebackType
 from typing import Any, Generic, Self, TypeVar
 
 from llmnet.batch.progress import Reporter
@@ -39,12 +38,7 @@ class Engine(Generic[C]):
     """
 
     def __init__(
-        self,
-        rows: Iterable[Any],
-        state: BatchState,
-        *,
-        make: Callable[[Any], C],
-        run: Callable[[C], Any],
+        self, rows: Iterable[Any], state: BatchState, *, make: Callable[[Any], C], run: Callable[[C], Any]
     ) -> None:
         self._rows, self.state = iterator(rows), state
         self._make, self._run = make, run
@@ -190,9 +184,7 @@ class Batch:
     def __enter__(self) -> Self:
         return self
 
-    def __exit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
-    ) -> None:
+    def __exit__(self, *_: object) -> None:
         self.close()
 
     def __del__(self) -> None:

@@ -14,7 +14,6 @@ from llmnet.batch.rows import BatchResult
 from llmnet.cli.exit_codes import code_of
 from llmnet.cli.printing import notify
 from llmnet.cli.terminal import is_terminal, without_controls
-from llmnet.core.bounds import Clock
 from llmnet.core.errors import LLMNetError
 from llmnet.core.http import Meta
 from llmnet.core.outcome import cause_of
@@ -24,15 +23,10 @@ _MAX_CAUSES = 10  # listed one by one; all others only as a sum
 
 
 class Summary:
-    """The sums of one batch.
+    """The sums of one batch of *total* rows."""
 
-    Args:
-        total: rows in all.
-        clock: a monotonic clock.
-    """
-
-    def __init__(self, total: int, clock: Clock = time.monotonic) -> None:
-        self._total, self._clock, self._started = total, clock, clock()
+    def __init__(self, total: int) -> None:
+        self._total, self._started = total, time.monotonic()
         self._ok = self._retries = self._throttled = self._input = self._output = 0
         self._causes: Counter[str] = Counter()
         self._codes: set[int] = set()
@@ -67,7 +61,7 @@ class Summary:
 
     def figures(self) -> dict[str, Any]:
         """All figures, for the JSON output."""
-        wall = self._clock() - self._started
+        wall = time.monotonic() - self._started
         failed = self._causes.total()
         done = self._ok + failed
         return {

@@ -19,11 +19,7 @@ from llmnet.providers.wire_forms import MESSAGES
 CREDENTIALS = ("authorization", "x-api-key", "api-key")
 
 # Keys of Qianfan's old interface (docs/vendors.md, Addresses and keys).
-_V1_KEYS = (
-    ("QIANFAN_ACCESS_KEY", "QIANFAN_SECRET_KEY"),
-    ("QIANFAN_AK", "QIANFAN_SK"),
-    ("QIANFAN_ACCESS_TOKEN",),
-)
+_V1_KEYS = (("QIANFAN_ACCESS_KEY", "QIANFAN_SECRET_KEY"), ("QIANFAN_AK", "QIANFAN_SK"), ("QIANFAN_ACCESS_TOKEN",))
 
 
 @dataclasses.dataclass(frozen=True, slots=True, kw_only=True)

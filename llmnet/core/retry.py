@@ -1,4 +1,4 @@
-"""The figures of retrying and the arithmetic of its waits; `Judge` decides by them.
+"""The policy: what is repeated, and how long a retry and a throttle are waited for; `Judge` decides by it.
 
 Why these figures: docs/resilience.md, Backoff, and docs/resilience.md, Budget.
 """

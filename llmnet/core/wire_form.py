@@ -1,4 +1,7 @@
-"""What a call asks of a wire form: to sign requests, and to read replies, events and errors into a draft."""
+"""What a call asks of a wire form: to sign requests, and to read replies, events and errors into a draft.
+
+The forms themselves are in `llmnet/providers/`: its `wire_forms.py` lists them.
+"""
 
 from collections.abc import Mapping
 from typing import Any, Literal, Protocol

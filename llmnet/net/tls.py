@@ -1,4 +1,4 @@
-"""Makes TLS contexts, one a process for each setting and use, and gives hints for certificates that are refused.
+"""Makes the TLS contexts of both fronts, one a process for each setting and use; hints for certificates refused.
 
 Making a context costs tens of milliseconds and hundreds of kilobytes, so it is made once, and again only when the file
 that it was made from has changed. Nothing is set on a context that is in use, and on a caller's own nothing at all: the

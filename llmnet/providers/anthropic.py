@@ -1,4 +1,4 @@
-"""Anthropic's Messages: a chat is sent as one body, a reply comes back as blocks, complete or by events.
+"""The wire form `messages`, Anthropic's: a chat is one body, a reply comes back as blocks, complete or by events.
 
 The facts: docs/vendors.md, Messages.
 """

@@ -1,4 +1,4 @@
-"""DashScope's native API: streams by header, frames that may repeat, an end without `[DONE]`.
+"""The wire form `native`, DashScope's: streams by header, frames that may repeat, an end without `[DONE]`.
 
 The facts: docs/vendors.md, DashScope native.
 """

@@ -91,9 +91,9 @@ def category_of(known: str | None, message: str, status: int | None, *, hinted: 
     text = without_quotes(cut(message, _READ)).lower()
     throttled = known == "rate" or (known is None and status in (None, 429))
     rules: tuple[tuple[str, Collection[str | None], bool, Callable[[str], object]], ...] = (
-        ("context", (None, "bad", "server"), status in _OF_LENGTH or (status or 0) >= 500, _is_long),
+        ("context", (None, "bad", "server"), status in _OF_LENGTH or (status or 0) >= 500, _any_of(TOO_LONG, _LONG)),
         ("too large", (None, "rate"), known == "rate" or status == 429, _any_of((TOO_LARGE,))),
-        ("quota", (*_VAGUE, "rate", "key", "server", "overloaded"), True, _is_spent),
+        ("quota", (*_VAGUE, "rate", "key", "server", "overloaded"), True, _any_of(_SPENT, _SPENT_CHINESE)),
         ("quota", (*_VAGUE, "rate"), not (hinted and throttled), _USED_UP.search),
         ("quota", _VAGUE, not (hinted and throttled), _any_of(_EXCEEDED)),
         ("rate", _VAGUE, status in _OF_THROTTLES or (status or 0) >= 500, _any_of(_TOO_MANY)),
@@ -112,13 +112,5 @@ def without_quotes(message: str) -> str:
     return _QUOTED.sub(kept, message)
 
 
-def _any_of(phrases: Collection[str]) -> Callable[[str], bool]:
-    return lambda text: any(phrase in text for phrase in phrases)
-
-
-def _is_long(text: str) -> bool:
-    return _any_of(TOO_LONG)(text) or _LONG.search(text) is not None
-
-
-def _is_spent(text: str) -> bool:
-    return _any_of(_SPENT)(text) or _SPENT_CHINESE.search(text) is not None
+def _any_of(phrases: Collection[str], pattern: re.Pattern[str] | None = None) -> Callable[[str], object]:
+    return lambda text: any(phrase in text for phrase in phrases) or (pattern and pattern.search(text))

@@ -1,4 +1,4 @@
-"""What all wire forms share: addresses, credentials, parameters by table, errors, model lists and embeddings."""
+"""`Form`, of which each wire form is a subclass: addresses, credentials, errors, model lists and embeddings."""
 
 import functools
 from collections.abc import Mapping

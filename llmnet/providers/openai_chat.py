@@ -1,4 +1,4 @@
-"""OpenAI's Chat Completions, as OpenAI, Azure, DashScope, Qianfan and most others speak it."""
+"""The wire form `chat-completions`, OpenAI's, as OpenAI, Azure, DashScope, Qianfan and most others speak it."""
 
 import functools
 import re

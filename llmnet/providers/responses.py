@@ -1,4 +1,4 @@
-"""OpenAI's Responses API, as OpenAI, Azure and DashScope speak it: a reply is a list of items.
+"""The wire form `responses`, OpenAI's, as OpenAI, Azure and DashScope speak it: a reply is a list of items.
 
 The facts: docs/vendors.md, Responses.
 """

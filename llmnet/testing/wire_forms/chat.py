@@ -1,4 +1,4 @@
-"""Chat completions, as OpenAI, Azure, DashScope's compatible mode, Qianfan v2 and many other services send them."""
+"""Replies of the wire form `chat-completions`, as OpenAI and many other services send them."""
 
 from collections.abc import Iterator
 from typing import Any

@@ -1,4 +1,4 @@
-"""Anthropic's Messages: a reply is a list of blocks; a stream starts each of them, adds deltas and stops it."""
+"""Replies of the wire form `messages`, Anthropic's: blocks, which a stream starts, adds deltas to, and stops."""
 
 from collections.abc import Iterator
 from typing import Any

@@ -1,4 +1,4 @@
-"""DashScope's native form: options under `parameters`, streams by header, cumulative or incremental frames."""
+"""Replies of the wire form `native`, DashScope's: streams by header, of cumulative or incremental frames."""
 
 from collections.abc import Iterator
 from copy import deepcopy

@@ -1,4 +1,4 @@
-"""OpenAI's Responses API: a reply is a list of items; a stream adds to each of them event by event."""
+"""Replies of the wire form `responses`, OpenAI's: a list of items; a stream adds to each, event by event."""
 
 from collections.abc import Iterator
 from typing import Any, NamedTuple
