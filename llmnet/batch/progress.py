@@ -83,20 +83,15 @@ class Pace:
 
 
 class Reporter:
-    """Sums up the results of one batch, and shows the figures now and then; entered for each result.
+    """Sums up the results of one batch, and now and then has *show* show the figures; entered for each result.
+
+    One that is *live* shows them also while nothing finishes, on a thread of its own.
 
     Several threads may take results of one batch, and events of calls come on others: `_counting` guards the counters
     and the start, `_throttling` that of throttles, so that no worker waits for a thread that takes results; `_closed`
     is taken by the one who ends it. Figures are read without a lock: each was right a moment ago, and two threads that
     take results may show them at the same time. The marks of the pace are a deque, whose `append` and `[]` are one step
     of the interpreter each.
-
-    Args:
-        state: the state of the batch.
-        total: rows in all, if that is known.
-        show: takes the figures, or `None`.
-        live: show them also while nothing finishes, on a thread of its own.
-        clock: a monotonic clock.
     """
 
     def __init__(

@@ -37,12 +37,7 @@ class BatchResult(msgspec.Struct, frozen=True, kw_only=True):
 
 
 def without_frames(error: Exception, outer: int) -> Exception:
-    """An error as a value: ours need no traceback, whose frames would keep its row alive.
-
-    Args:
-        error: what a row has failed with.
-        outer: as in `core.exception_graph.reachable`.
-    """
+    """An error as a value: ours need no traceback, whose frames would keep its row alive; *outer* as in `reachable`."""
     if isinstance(error, LLMNetError):
         drop_tracebacks(error, outer)
         error.__cause__ = error.__context__ = None
@@ -79,11 +74,7 @@ def custom_id_of(item: Any) -> str | None:
 
 
 def read_row(item: Any, common: Mapping[str, Any]) -> Row:
-    """Read a row: a prompt, messages, a dict of `chat`'s arguments, or a line of an OpenAI Batch file.
-
-    Args:
-        item: the row.
-        common: arguments of `chat` for all rows; a row's own replace them.
+    """Read a row: a prompt, messages, a dict of `chat`'s arguments, which replace common ones, or an OpenAI Batch line.
 
     Raises:
         ConfigurationError: it is none of these.

@@ -38,16 +38,10 @@ class AsyncWakeup:
 
 
 class AsyncEngine(Generic[C]):
-    """The workers of one batch.
+    """The workers of one batch: *make* makes a call of a row, *run* drives it to its reply.
 
     All is used on one loop alone, but for `stop`, which any thread may call: it goes through the state, and has the
     loop wake those who wait there.
-
-    Args:
-        rows: the source of rows; it is asked by one worker at a time.
-        state: rows and results, counted.
-        make: makes a call of a row.
-        run: drives a call to its reply.
 
     Raises:
         ConfigurationError: the rows cannot be iterated over.

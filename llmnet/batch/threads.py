@@ -21,17 +21,11 @@ C = TypeVar("C", bound=Stoppable)
 
 
 class Engine(Generic[C]):
-    """The workers of one batch.
+    """The workers of one batch: *make* makes a call of a row, *run* drives it to its reply.
 
     They share the state, which has a lock, the latches, and the source of rows, which only the worker that has reserved
     a row may ask. Who is woken looks for what there is to do, and wakes the next one where more may be left. `_driving`
     has the threads that drive a call just now: each adds and discards itself, in one step of the interpreter.
-
-    Args:
-        rows: the source of rows.
-        state: rows and results, counted.
-        make: makes a call of a row.
-        run: drives a call to its reply.
 
     Raises:
         ConfigurationError: the rows cannot be iterated over.

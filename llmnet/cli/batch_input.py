@@ -90,9 +90,6 @@ class Rows:
     def check(self, check_row: Callable[[dict[str, Any]], object]) -> None:
         """Check all lines before any of them is sent, and count them.
 
-        Args:
-            check_row: raises `ConfigurationError` for a wrong row.
-
         Raises:
             ConfigurationError: there are no lines, or wrong ones, which the message lists.
         """

@@ -167,11 +167,7 @@ def _open_locked(path: str, *, overwrite: bool) -> int:
 
 
 def check_not_input(source: int, path: str) -> None:
-    """Check that the results do not overwrite the input.
-
-    Args:
-        source: the descriptor of the input.
-        path: the output, as on the command line.
+    """Check that the results do not overwrite the input, whose descriptor is *source*.
 
     Raises:
         ConfigurationError: they are the same file.

@@ -21,9 +21,6 @@ def _refused(error: Exception | None) -> bool:
 class FirstRows:
     """The rows of a batch, which end as soon as the first ones have all been refused.
 
-    Args:
-        rows: all of them.
-
     Attributes:
         refused: whether the first results were all such refusals.
     """

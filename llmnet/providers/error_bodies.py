@@ -92,15 +92,7 @@ def has_code(values: Mapping[str, Any]) -> bool:
 def status_error(
     codes: Codes, http_status: int, headers: Mapping[str, str], payload: Any, stream_status: int | None = None
 ) -> APIStatusError:
-    """The typed error of an error body.
-
-    Args:
-        codes: the service's own codes.
-        http_status: the status of the HTTP response.
-        headers: response headers.
-        payload: the decoded body, or its text.
-        stream_status: the status inside a stream, as DashScope's comment lines carry it.
-    """
+    """The typed error of an error body; *stream_status* is that inside a stream, as in DashScope's comment lines."""
     detail = detail_of(payload, headers)
     status = stream_status or (http_status if not 200 <= http_status < 300 else None)
     by_name = codes.category(detail.names, detail.message)

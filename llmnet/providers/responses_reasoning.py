@@ -9,11 +9,7 @@ BLANK_LINE = "\n\n"
 
 
 class ReasoningText:
-    """The reasoning of a stream.
-
-    Args:
-        draft: the reply under assembly, with the reasoning before this.
-    """
+    """The reasoning of a stream, behind that which the draft has."""
 
     def __init__(self, draft: Draft) -> None:
         self._draft = draft

@@ -25,9 +25,7 @@ _OWN_PARTS = ("input_", "output_", "refusal", "summary_text", "reasoning_text", 
 def input_items(messages: Sequence[Mapping[str, Any]], *, stored: bool = True) -> list[dict[str, Any]]:
     """A conversation as items; replies of this API are sent back as the items that they came in.
 
-    Args:
-        messages: the conversation.
-        stored: whether the vendor keeps replies; if not, it accepts only encrypted reasoning.
+    Where the vendor does not keep replies (*stored*), it accepts only encrypted reasoning.
 
     Raises:
         ConfigurationError: something in it has no counterpart; the message names the path.

@@ -18,10 +18,6 @@ Reading = Generator[None, None, bytes]
 def read_requests(buffer: bytearray, connection: int) -> Iterator[Received | bytes | None]:
     """Take one request after another from the front of a growing buffer.
 
-    Args:
-        buffer: bytes received and not yet parsed.
-        connection: the number for `Received.connection`.
-
     Yields:
         A request; or bytes to send to the client at once; or None when more bytes are needed.
 

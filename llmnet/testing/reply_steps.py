@@ -38,11 +38,7 @@ _BODILESS = frozenset({204, 304})
 def steps(reply: Reply, content: Content, *, last: bool, head: bool = False) -> ReplySteps:
     """Give the steps after a request, in order.
 
-    Args:
-        reply: the scripted reply, with its faults.
-        content: its body and headers, in the wire form of the request.
-        last: whether the client asked to close the connection afterwards.
-        head: whether only the head is sent, as for HEAD.
+    The client may have asked to close the connection afterwards (*last*), or for the head alone, as by HEAD.
     """
     return _gather(_all_steps(reply, content, last=last, head=head))
 

@@ -25,13 +25,7 @@ MODEL = "fake"
 
 
 def render(reply: Reply, request: Received, number: int) -> Content:
-    """Give the body of a scripted reply and the headers that belong to it.
-
-    Args:
-        reply: the scripted reply.
-        request: the request that it answers.
-        number: the number of the request, for the ids in the reply.
-    """
+    """Give the body of a scripted reply, its ids by the number of the request, and the headers that belong to it."""
     reply_format = route_of(request).reply_format
     request_id = f"req_fake_{number}"
     kind, parts = _body(reply, reply_format, request, request_id)
