@@ -5,6 +5,7 @@ from collections.abc import Iterable, Mapping
 from typing import Protocol
 
 from llmnet.core.errors import LLMNetError
+from llmnet.core.form_contract import Kind
 from llmnet.core.http import Headers, Request
 from llmnet.core.outcome import AttemptError, Outcome
 from llmnet.core.record import Record
@@ -12,7 +13,6 @@ from llmnet.core.reply_reader import ReplyReader
 from llmnet.core.retry import Decision
 from llmnet.core.secrets import Secrets
 from llmnet.core.stop import Stop
-from llmnet.core.wire_form import Kind
 
 
 class Decides(Protocol):

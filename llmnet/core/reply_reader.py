@@ -14,13 +14,13 @@ from llmnet.core.errors import (
     InvalidResponseError,
     LLMNetError,
 )
+from llmnet.core.form_contract import Kind, WireForm
 from llmnet.core.http import NO_HEADERS, Headers
 from llmnet.core.inflate import MAX_BODY_BYTES, Inflater
 from llmnet.core.json import decode, readable
 from llmnet.core.outcome import AttemptError, Outcome
 from llmnet.core.preview import cut, glimpse
 from llmnet.core.sse import ServerSentEvent, SSEDecoder, apart, begins_stream, is_stream
-from llmnet.core.wire_form import Kind, WireForm
 
 # How much may come out of a body's coding; the events of a stream are bounded one by one.
 _MOST: dict[Kind, int | None] = {"error": 64 * 1024, "json": MAX_BODY_BYTES, "events": None}

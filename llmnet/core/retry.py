@@ -1,4 +1,4 @@
-"""The policy: what is repeated, and how long a retry and a throttle are waited for; `Judge` decides by it.
+"""The policy: what is retried, and the length of the wait before a retry or after a throttle; `Judge` decides by it.
 
 Why these figures: docs/resilience.md, Backoff, and docs/resilience.md, Budget.
 """

@@ -7,9 +7,9 @@ import msgspec
 
 from llmnet.core.admission.bucket import Bucket
 from llmnet.core.admission.gate import Gate
+from llmnet.core.form_contract import WireForm
 from llmnet.core.http import Request
 from llmnet.core.secrets import Secrets
-from llmnet.core.wire_form import WireForm
 
 
 class Route(msgspec.Struct, frozen=True, kw_only=True):

@@ -13,6 +13,7 @@ from llmnet.core.chat import StreamChunk
 from llmnet.core.draft import Draft
 from llmnet.core.errors import APIStatusError, ConfigurationError
 from llmnet.core.exchange import Exchange
+from llmnet.core.form_contract import Kind
 from llmnet.core.http import Headers, Request
 from llmnet.core.judge import Judge
 from llmnet.core.record import Record
@@ -20,7 +21,6 @@ from llmnet.core.reply_reader import ReplyReader
 from llmnet.core.retry import RetryPolicy
 from llmnet.core.route import Route
 from llmnet.core.sse import ServerSentEvent
-from llmnet.core.wire_form import Kind
 
 IDEMPOTENT = frozenset({"GET", "HEAD", "OPTIONS", "PUT", "DELETE", "TRACE"})  # RFC 9110, 9.2.2
 

@@ -124,7 +124,7 @@ def test_both_fronts_do_the_same(server, name, form, stream):
     assert sync.hits == sum(sent for _, _, _, sent, _ in sync.attempts) == sync.counted
 
 
-# Faults in which a bound has to expire take real time: tests/test_bounds.py has them. One that comes before the request
+# Faults in which a bound has to expire take real time: tests/client/test_bounds.py has them. One that comes before the request
 # may be met while the client connects, sends or reads.
 
 

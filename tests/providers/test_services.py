@@ -34,12 +34,12 @@ TABLE = {
     "vllm": ("http://localhost:8000/v1", [], {"keyless": True}),
     "lmstudio": ("http://localhost:1234/v1", [], {"keyless": True}),
 }
-FIVE = ("openai", "anthropic", "azure", "dashscope", "qianfan", "fake")
+OWN = ("openai", "anthropic", "azure", "dashscope", "qianfan", "fake")
 COMPATIBLE = sorted(TABLE)
 
 
 def test_the_table_is_complete():
-    assert set(SERVICES) == {*FIVE, *TABLE}
+    assert set(SERVICES) == {*OWN, *TABLE}
     assert all(service.name == name for name, service in SERVICES.items())
 
 
@@ -83,7 +83,7 @@ def test_address_variables_of_compatible_services(name):
         ("fake", "", ()),
     ],
 )
-def test_addresses_and_keys_of_the_five(name, base_url, keys):
+def test_addresses_and_keys_of_its_own(name, base_url, keys):
     assert (SERVICES[name].base_url, SERVICES[name].key_vars) == (base_url, keys)
 
 
@@ -105,7 +105,7 @@ def test_addresses_and_keys_of_the_five(name, base_url, keys):
         ("fake", []),
     ],
 )
-def test_address_variables_of_the_five(name, variables):
+def test_address_variables_of_its_own(name, variables):
     assert [(v.name, v.suffix, v.apis) for v in SERVICES[name].base_vars] == variables
 
 
@@ -144,7 +144,7 @@ def test_address_variables_of_the_five(name, variables):
         ),
     ],
 )
-def test_apis_of_the_five(name, apis):
+def test_apis_of_its_own(name, apis):
     assert [(api, row.form, row.path) for api, row in SERVICES[name].apis.items()] == apis
     assert SERVICES[name].bare_host is any(path for _, _, path in apis)
 

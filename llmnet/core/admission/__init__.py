@@ -1,1 +1,1 @@
-"""Who may send when: a queue for slots, and what calls to one host share when it pushes back."""
+"""Who may send when: a queue for slots, and what calls to one host with one credential share after a refusal."""

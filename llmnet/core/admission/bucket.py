@@ -1,4 +1,4 @@
-"""Tokens that the retries of all calls to one host draw from, and that their successes put back."""
+"""Tokens that the retries of all calls to one host with one credential draw from, and that their successes put back."""
 
 import threading
 
