@@ -3,7 +3,7 @@
 Source: https://prometheus.io/docs/instrumenting/exposition_formats/
 """
 
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from itertools import accumulate
 from typing import Any, NamedTuple
 
@@ -11,12 +11,15 @@ _ESCAPES = str.maketrans({"\\": r"\\", '"': r"\"", "\n": r"\n"})
 
 
 class Family(NamedTuple):
-    """One metric: its samples are numbers or, of a histogram, values with `bounds`, `counts` and `total`."""
+    """One metric: its samples are numbers or, of a histogram, values with `bounds`, `counts` and `total`.
+
+    Each with its labels, as `labelled` writes them: once for all lines of all metrics that have them in common.
+    """
 
     name: str
     kind: str
     help: str
-    samples: Sequence[tuple[Mapping[str, str], Any]]
+    samples: Sequence[tuple[str, Any]]
 
 
 def exposition(families: Iterable[Family]) -> str:
@@ -32,16 +35,17 @@ def _lines(family: Family) -> Iterator[str]:
         if family.kind == "histogram":
             yield from _histogram(name, labels, value)
         else:
-            yield f"{name}{_braces(labels)} {value}"
+            yield f"{name}{{{labels}}} {value}"
 
 
-def _histogram(name: str, labels: Mapping[str, str], value: Any) -> Iterator[str]:
+def _histogram(name: str, labels: str, value: Any) -> Iterator[str]:
     """Buckets are cumulative, and the last one holds all."""
     for bound, n in zip((*value.bounds, "+Inf"), accumulate(value.counts), strict=True):
-        yield f"{name}_bucket{_braces({**labels, 'le': str(bound)})} {n}"
-    yield f"{name}_sum{_braces(labels)} {value.total}"
-    yield f"{name}_count{_braces(labels)} {sum(value.counts)}"
+        yield f'{name}_bucket{{{labels},le="{bound}"}} {n}'
+    yield f"{name}_sum{{{labels}}} {value.total}"
+    yield f"{name}_count{{{labels}}} {sum(value.counts)}"
 
 
-def _braces(labels: Mapping[str, str]) -> str:
-    return "{" + ",".join(f'{name}="{value.translate(_ESCAPES)}"' for name, value in labels.items()) + "}"
+def labelled(**labels: str) -> str:
+    """Labels, at least one, as they stand between the braces of a sample."""
+    return ",".join(f'{name}="{value.translate(_ESCAPES)}"' for name, value in labels.items())

@@ -1,4 +1,7 @@
-"""Counts every finished call by provider, model and outcome; a count takes a lock for a few additions and no more.
+"""Counts every finished call by provider, model and outcome, in bounded memory, however many models are named.
+
+A count takes a lock for a few additions and no more. Of the three labels only the model is a word of the caller's, who
+may pass on what others ask for: beyond `MAX_ROWS` entries the models that are new have one in common.
 
 The bounds of the histograms are those of OpenTelemetry's GenAI conventions (`gen_ai.client.operation.duration` and
 `gen_ai.server.time_to_first_token`), in seconds.
@@ -15,8 +18,11 @@ from llmnet.core.chat import Usage
 from llmnet.core.errors import ConfigurationError
 from llmnet.core.events import CallFinished
 from llmnet.core.http import Attempt, Meta
-from llmnet.telemetry.prometheus import Family, exposition
+from llmnet.telemetry.prometheus import Family, exposition, labelled
 
+# As Prometheus text an entry is about 4 KB.
+MAX_ROWS = 1000
+OTHER = "other"
 DURATIONS = (0.01, 0.02, 0.04, 0.08, 0.16, 0.32, 0.64, 1.28, 2.56, 5.12, 10.24, 20.48, 40.96, 81.92)
 FIRST_TOKENS = (
     0.001, 0.005, 0.01, 0.02, 0.04, 0.06, 0.08, 0.1, 0.25, 0.5, 0.75, 1.0, 2.5, 5.0, 7.5, 10.0,
@@ -87,7 +93,11 @@ class CallStats(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class Stats(tuple[CallStats, ...]):
-    """What a client had done at one moment: an entry for each provider, model and outcome."""
+    """What a client had done at one moment: an entry for each provider, model and outcome.
+
+    Once there are a thousand entries, calls that would need a new one are counted as those of a model `other`, which
+    has an entry for each provider and outcome. So no call is left out of the sums.
+    """
 
     __slots__ = ()
 
@@ -115,12 +125,17 @@ class Counters:
 
     def count(self, event: CallFinished) -> None:
         """Count a call that is over."""
-        key = event.provider, event.model, event.outcome
         with self._lock:
-            series = self._series.get(key)
-            if series is None:
-                series = self._series[key] = _Series()
-            series.add(event.meta, event.usage, event.attempts)
+            self._entry((event.provider, event.model, event.outcome)).add(event.meta, event.usage, event.attempts)
+
+    def _entry(self, key: tuple[str, str, str]) -> "_Series":
+        """The entry of a provider, a model and an outcome; where there are too many, the one that the rest share."""
+        found = self._series.get(key)
+        if found is None:
+            provider, _, outcome = key
+            known = key if len(self._series) < MAX_ROWS else (provider, OTHER, outcome)
+            found = self._series.setdefault(known, _Series())
+        return found
 
     def snapshot(self) -> Stats:
         """What was counted so far."""
@@ -182,10 +197,10 @@ _HISTOGRAMS = {
 
 
 def _families(stats: Stats) -> Iterator[Family]:
-    labelled = [({"provider": s.provider, "model": s.model, "outcome": s.outcome}, s) for s in stats]
+    rows = [(labelled(provider=s.provider, model=s.model, outcome=s.outcome), s) for s in stats]
     for name, help_text in _COUNTERS.items():
-        values = [(labels, getattr(s, name)) for labels, s in labelled]
+        values = [(labels, getattr(s, name)) for labels, s in rows]
         yield Family(f"llmnet_{name}_total", "counter", help_text, values)
     for name, (metric, help_text) in _HISTOGRAMS.items():
-        values = [(labels, getattr(s, name)) for labels, s in labelled]
+        values = [(labels, getattr(s, name)) for labels, s in rows]
         yield Family(metric, "histogram", help_text, values)

@@ -16,7 +16,7 @@ from support.subprocesses import answered, in_child
 
 import llmnet
 from llmnet.core.http import Attempt, Meta
-from llmnet.telemetry.stats import DURATIONS, FIRST_TOKENS, Counters, Histogram
+from llmnet.telemetry.stats import DURATIONS, FIRST_TOKENS, MAX_ROWS, OTHER, Counters, Histogram
 from llmnet.testing import Reply, fault
 
 pytestmark = pytest.mark.threads
@@ -136,6 +136,29 @@ def in_buckets(metrics, name, key, histogram):
     assert counts == [sum(histogram.counts[: n + 1]) for n in range(len(histogram.counts))]
     assert counts[-1] == metrics[f"{name}_count"][key] == histogram.count
     assert metrics[f"{name}_sum"][key] == histogram.total
+
+
+def counted(events):
+    counters = Counters()
+    for event in events:
+        counters.count(event)
+    return counters.snapshot()
+
+
+def test_models_beyond_a_thousand_entries_have_one_in_common():
+    many = [finished(f"m{n:04}") for n in range(MAX_ROWS)]
+    more = [finished(f"x{n}", outcome="error" if n % 2 else "ok", attempts=2) for n in range(4 * MAX_ROWS)]
+    stats = counted([*many, *more, finished("m0000")])
+    rest = [(entry.provider, entry.outcome, entry.calls, entry.retries) for entry in stats if entry.model == OTHER]
+    assert rest == [("fake", "error", 2 * MAX_ROWS, 2 * MAX_ROWS), ("fake", "ok", 2 * MAX_ROWS, 2 * MAX_ROWS)]
+    assert len(stats) == MAX_ROWS + 2
+    assert stats[0].calls == 2  # a model that has an entry keeps it
+    assert stats.calls == 5 * MAX_ROWS + 1
+
+
+def test_the_text_grows_no_more_with_the_models():
+    text, longer = (counted(finished(f"m{n:05}") for n in range(times * MAX_ROWS)).prometheus() for times in (1, 3))
+    assert len(longer) < 1.01 * len(text) < 5_000 * MAX_ROWS
 
 
 def test_nothing_counted_is_no_text():
