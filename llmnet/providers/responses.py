@@ -15,7 +15,7 @@ from llmnet.providers.error_bodies import is_no_error
 from llmnet.providers.form import Form
 from llmnet.providers.openai_chat_reply import nested_text
 from llmnet.providers.reading import CHAT_USAGE, dict_of, dicts_of, text_of, usage_of
-from llmnet.providers.responses_reply import Output, texts_beyond, texts_in
+from llmnet.providers.responses_reply import Output, joined_texts, texts_beyond, texts_in
 from llmnet.providers.responses_request import RULES, input_items, sendable
 from llmnet.providers.text_events import ResponsesText, reader
 from llmnet.providers.tool_rows import arguments_text
@@ -111,7 +111,7 @@ class Responses(Form):
         tools, draft.items = output.match_calls(items)
         draft.done = True
         draft.extra["stored"] = reply.get("store") is not False
-        texts = texts_beyond(texts_in(draft.items), draft)
+        texts = texts_beyond(joined_texts([*map(texts_in, draft.items)]), draft)
         if not (draft.content or any(texts.values())):
             texts |= output.opened_texts()
             texts["content"] = texts["content"] or text_of(reply.get("output_text"))

@@ -4,7 +4,9 @@ A stream sends an item in pieces and then complete, and some servers leave one o
 and a complete item only adds what goes beyond it. A blank line separates the parts of reasoning, and its items.
 """
 
-from collections.abc import Hashable, Iterable, Mapping
+from bisect import bisect
+from collections.abc import Hashable, Iterable, Mapping, Sequence
+from operator import itemgetter
 from typing import Any
 
 from llmnet.core.chat import ToolCallDelta
@@ -38,11 +40,11 @@ class Output:
         self._numbers: dict[Hashable, int] = {}
         self._shared: set[Hashable] = set()  # ids or places that several items were sent under
         self._last = self._count = 0
-        self._closed: list[Item] = []
+        self._closed: list[Item] = []  # in the order of their places
+        self._texts: list[dict[str, str]] = []  # what each of them says
         self._opened: dict[int, Object] = {}  # items that opened with their texts
         self._open_calls: set[int] = set()  # the numbers of calls whose item has opened and not closed
-        self._closed_texts = dict.fromkeys(FIELDS, "")
-        self._highest = -1  # the highest place of a closed item
+        self._closed_texts = dict.fromkeys(FIELDS, "")  # what all of them say
         self._begun_parts = 0
         self._place: tuple[Any, ...] = ()  # of the latest piece: nearly every piece has the same one
         self._with_delta: set[Hashable] = set()  # parts of which a delta has come
@@ -116,25 +118,28 @@ class Output:
         number = self.number(payload, opens=True)
         self.pending.add(number)
         check_count(len(self.pending), MAX_ITEMS, "open items")
-        if any(texts_in([item]).values()):
+        if any(texts_in(item).values()):
             self._opened[number] = item
             check_count(len(self._opened), MAX_ITEMS, "items")
         return {}
 
     def opened_texts(self) -> dict[str, str]:
         """The texts with which items opened; they count where a stream has no others."""
-        return texts_in([*self._opened.values()])
+        return joined_texts([*map(texts_in, self._opened.values())])
 
     def close(self, payload: Object) -> Object:
         """Keep a complete item; it adds what goes beyond its deltas."""
         item, number = dict_of(payload.get("item")), self.number(payload)
         self.pending.discard(number)
-        place = index_of(payload.get("output_index"))
-        self._closed.append((number if place is None else place, item))
+        index = index_of(payload.get("output_index"))
+        place = number if index is None else index
+        at = bisect(self._closed, place, key=itemgetter(0))
+        self._closed.insert(at, (place, item))
+        self._texts.insert(at, texts_in(item))
         check_count(len(self._closed), MAX_ITEMS, "items")
         if is_call(item):
             return self._close_call(payload, item)
-        return texts_beyond(self._texts_of_closed(), self.draft) if item.get("type") in _WITH_TEXT else {}
+        return texts_beyond(self._texts_of_closed(at), self.draft) if item.get("type") in _WITH_TEXT else {}
 
     def _close_call(self, payload: Object, item: Object) -> Object:
         """A complete call: the one that is open under its item, even where its `call_id` is a new one."""
@@ -148,22 +153,15 @@ class Output:
         self._open_calls.difference_update(numbers)
         return added
 
-    def _texts_of_closed(self) -> dict[str, str]:
-        """The texts of all closed items, in order of their places; nearly always the latest is also the highest."""
-        place, item = self._closed[-1]
-        more = texts_in([item])
-        if place >= self._highest:
-            separator = BLANK_LINE if self._closed_texts["reasoning"] and more["reasoning"] else ""
-            more["reasoning"] = separator + more["reasoning"]
-            self._closed_texts = {field: self._closed_texts[field] + more[field] for field in FIELDS}
-        else:
-            self._closed_texts = texts_in(item for _, item in self.items())
-        self._highest = max(place, self._highest)
+    def _texts_of_closed(self, at: int) -> dict[str, str]:
+        """The texts of all closed items, in order of their places; nearly always the latest one is the last."""
+        is_last = at == len(self._texts) - 1
+        self._closed_texts = joined_texts([self._closed_texts, self._texts[at]] if is_last else self._texts)
         return self._closed_texts
 
     def items(self) -> list[Item]:
         """The complete items of the stream, in order of their places."""
-        return sorted(self._closed, key=lambda row: row[0])
+        return self._closed
 
     def match_calls(self, items: Iterable[Item]) -> tuple[list[ToolCallDelta], list[Object]]:
         """What the calls of a complete output add to the draft, and its items, each call with its id of the draft."""
@@ -187,14 +185,15 @@ def names_of(payload: Object) -> tuple[Hashable, ...]:
     return tuple(name for name in (item_id or None, index_of(payload.get("output_index"))) if name is not None)
 
 
-def texts_in(items: Iterable[Object]) -> dict[str, str]:
-    """The texts of items, by their fields in the draft."""
-    rows = list(items)
-    return {
-        "content": "".join(map(content_in, rows)),
-        "refusal": "".join(map(refusal_in, rows)),
-        "reasoning": BLANK_LINE.join(filter(None, map(reasoning_in, rows))),
-    }
+def texts_in(item: Object) -> dict[str, str]:
+    """The texts of an item, by their fields in the draft."""
+    return {"content": content_in(item), "refusal": refusal_in(item), "reasoning": reasoning_in(item)}
+
+
+def joined_texts(texts: Sequence[Mapping[str, str]]) -> dict[str, str]:
+    """The texts of several items as one, a blank line between their reasonings."""
+    parts = {field: [text[field] for text in texts if text[field]] for field in FIELDS}
+    return {field: (BLANK_LINE if field == "reasoning" else "").join(parts[field]) for field in FIELDS}
 
 
 def texts_beyond(texts: Mapping[str, str], draft: Draft) -> Object:

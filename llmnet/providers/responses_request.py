@@ -31,8 +31,11 @@ def input_items(messages: Sequence[Mapping[str, Any]], *, stored: bool = True) -
         ConfigurationError: something in it has no counterpart; the message names the path.
     """
     items: list[dict[str, Any]] = []
+    custom = set[str]()
     for position, message in enumerate(messages):
-        items += _items(message, position, items, stored=stored)
+        new = _items(message, position, custom, stored=stored)
+        custom.update(text_of(item.get("call_id")) for item in new if item.get("type") == CUSTOM_CALL)
+        items += new
     return items
 
 
@@ -50,14 +53,13 @@ def sendable(items: Sequence[dict[str, Any]], *, stored: bool) -> list[dict[str,
     return kept
 
 
-def _items(
-    message: Mapping[str, Any], place: int, before: list[dict[str, Any]], *, stored: bool
-) -> list[dict[str, Any]]:
+def _items(message: Mapping[str, Any], place: int, custom: set[str], *, stored: bool) -> list[dict[str, Any]]:
+    """The items of a message; *custom*: the ids of the calls before it that are of custom tools."""
     role, path = message["role"], f"messages[{place}]"
     if role == "function":
         raise _refusal(path, "the role 'function'", "answer a tool call with the role 'tool'")
     if role == "tool":
-        return [_answer(message, path, before)]
+        return [_answer(message, path, custom)]
     if (own := items_in(message, RESPONSES)) is not None:
         return sendable(own, stored=stored)
     for name in sorted(_WITHOUT_COUNTERPART):
@@ -90,13 +92,12 @@ def _other_fields(message: Mapping[str, Any]) -> dict[str, Any]:
     return {name: value for name, value in message.items() if name not in known and value is not None}
 
 
-def _answer(message: Mapping[str, Any], path: str, before: list[dict[str, Any]]) -> dict[str, Any]:
+def _answer(message: Mapping[str, Any], path: str, custom: set[str]) -> dict[str, Any]:
     """The output of a tool; that of a custom tool is an item of another type."""
     call_id, content = message["tool_call_id"], message["content"]
-    custom = any(item.get("type") == CUSTOM_CALL and item.get("call_id") == call_id for item in before)
     output = content if isinstance(content, str) else _parts(content, "tool", path)
     return {
-        "type": f"{CUSTOM_CALL if custom else CALL}_output",
+        "type": f"{CUSTOM_CALL if call_id in custom else CALL}_output",
         "call_id": call_id,
         "output": output,
         **_other_fields(message),

@@ -27,6 +27,7 @@ class Calls:
     def __init__(self, draft: Draft, *, repeats: bool = False) -> None:
         self._draft, self._tools, self._repeats = draft, draft.tools, repeats
         self._numbers: set[int] = set()
+        self._next = 0  # higher than all of them
         self._ids: dict[str, int] = {}
         self.places: dict[Hashable, int] = {}
         self._shared: set[Hashable] = set()  # places that several calls were sent under
@@ -73,6 +74,7 @@ class Calls:
             name = name or (self._tools[at].name if at in self._name_repeated else "")
             number = self._free_number(names or places)
             self._numbers.add(number)
+            self._next = max(self._next, number + 1)
             check_count(len(self._numbers), MAX_CALLS, "tool calls")
             self._bind((*places, *(names or ())), number)
         else:
@@ -152,7 +154,9 @@ class Calls:
         index = next((place for place in places if isinstance(place, int) and place >= 0), None)
         if index is not None and index not in self._numbers and index not in self._tools:
             return index
-        return max(max(self._numbers, default=-1), max(self._tools, default=-1)) + 1
+        while self._next in self._tools:  # from a complete message, which numbers its calls by itself
+            self._next += 1
+        return self._next
 
 
 class RepeatedCalls(Calls):
