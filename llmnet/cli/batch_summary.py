@@ -17,9 +17,13 @@ from llmnet.cli.terminal import is_terminal, without_controls
 from llmnet.core.errors import LLMNetError
 from llmnet.core.http import Meta
 from llmnet.core.outcome import cause_of
+from llmnet.core.preview import cut
 
 _QUANTILES = (50, 95, 99)
-_MAX_CAUSES = 10  # listed one by one; all others only as a sum
+_MAX_CAUSES = 10  # listed one by one for people; all others only as a sum
+_MAX_COUNTED = 100  # counted one by one: a server may make up a code for each failure, and one of any length
+_LONGEST = 200
+OTHER = "other causes"
 
 
 class Summary:
@@ -35,7 +39,8 @@ class Summary:
     def add(self, result: BatchResult) -> None:
         """Count a result."""
         if result.error is not None:
-            self._causes[_cause(result.error)] += 1
+            cause = _cause(result.error)
+            self._causes[cause if cause in self._causes or len(self._causes) < _MAX_COUNTED else OTHER] += 1
             self._codes.add(code_of(result.error))
             self._count(getattr(result.error, "meta", None) or Meta())
         if result.response is not None:
@@ -83,7 +88,7 @@ class Summary:
 
 
 def _cause(error: Exception) -> str:
-    return cause_of(error) if isinstance(error, LLMNetError) else type(error).__name__
+    return cut(cause_of(error), _LONGEST) if isinstance(error, LLMNetError) else type(error).__name__
 
 
 def quantiles(values: "array[float]") -> dict[str, float] | None:
@@ -122,14 +127,14 @@ def _print_table(figures: dict[str, Any]) -> bool:
 
 def table(figures: dict[str, Any]) -> Iterator[tuple[str, str]]:
     """The figures for people: labels and values."""
-    causes = list(figures["failed_by_cause"].items())
+    causes = [(cause, n) for cause, n in figures["failed_by_cause"].items() if cause != OTHER]
     yield "requests", f"{figures['requests']:,}"
     yield "  ok", f"{figures['ok']:,}"
     yield "  failed", f"{figures['failed']:,}"
     for cause, n in causes[:_MAX_CAUSES]:
         yield f"    {cause}", f"{n:,}"
-    if more := sum(n for _, n in causes[_MAX_CAUSES:]):
-        yield "    other causes", f"{more:,}"
+    if more := figures["failed"] - sum(n for _, n in causes[:_MAX_CAUSES]):
+        yield f"    {OTHER}", f"{more:,}"
     if figures["not_finished"]:
         yield "  not finished", f"{figures['not_finished']:,}"
     yield "retries", f"{figures['retries']:,}"

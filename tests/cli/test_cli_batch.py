@@ -11,10 +11,12 @@ import pytest
 from support.batches import answer_of, bytes_in, results, started, to, written
 from support.live import eventually
 
-from llmnet import ConfigurationError, LLMNetError
+from llmnet import BadRequestError, ConfigurationError, LLMNetError
+from llmnet.batch.rows import BatchResult
 from llmnet.cli import batch_input, file_lock, main
 from llmnet.cli.batch_input import Rows, open_input
 from llmnet.cli.batch_output import Output
+from llmnet.cli.batch_summary import Summary, table
 from llmnet.testing import Reply
 
 BOM = b"\xef\xbb\xbf"
@@ -327,6 +329,21 @@ def test_failed_rows(server, tmp_path, capfd, monkeypatch):
     summary = json.loads(err)
     assert summary["failed_by_cause"] == {"400 context_length_exceeded": 1, "InvalidResponseError": 1}
     assert (summary["requests"], summary["ok"], summary["failed"], summary["not_finished"]) == (4, 2, 2, 0)
+
+
+def test_a_server_that_makes_up_a_code_for_each_failure():
+    summary = Summary(1000)
+    for n in range(1000):
+        code = "known" if n % 2 else f"made-up-{n}-{'x' * 10_000}"
+        summary.add(BatchResult(index=n, error=BadRequestError("no", status=400, code=code)))
+    figures = summary.figures()
+    assert len(json.dumps(figures)) < 30_000
+    assert figures["failed"] == sum(figures["failed_by_cause"].values()) == 1000
+    assert figures["failed_by_cause"]["400 known"] == 500
+    shown = dict(table(figures))
+    assert shown["    400 known"] == "500"
+    assert shown["    other causes"] == "491"
+    assert sum(label.startswith("    400") for label in shown) == 10
 
 
 # -- paid work --------------------------------------------------------------------------------------------------------
