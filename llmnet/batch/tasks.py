@@ -58,6 +58,7 @@ class AsyncEngine(Generic[C]):
         self._rows, self.state = _aiterator(rows), state
         self._make, self._run = make, run
         self._turn, self._progress = AsyncWakeup(), AsyncWakeup()
+        self._turn.set()
         self._loop: asyncio.AbstractEventLoop | None = None
         self._workers: set[asyncio.Task[None]] = set()
         self._asking: asyncio.Task[None] | None = None
@@ -125,8 +126,10 @@ class AsyncEngine(Generic[C]):
 
     async def _begin(self) -> int | None:
         """Wait for the turn to take a row; its index, or `None` where no more are taken."""
-        while (index := self.state.reserve_row()) is None and not self.state.closing:
+        index = None
+        while index is None and not self.state.closing:
             await self._turn.wait()
+            index = self.state.reserve_row()
         if index is None:
             self._turn.set()  # the others leave, too
         return index
@@ -145,13 +148,14 @@ class AsyncEngine(Generic[C]):
         self._wake()
 
     async def _drive(self, index: int, row: Any) -> None:
-        if not self.state.confirm_row():
+        wanted = self.state.confirm_row()
+        self._turn.set()
+        if not wanted:
             return
         call = name = None
         outer = id(sys.exception())
         try:
             self._grow()
-            self._turn.set()
             name = custom_id_of(row)
             call = self._make(row)
             self.state.add_call(call)

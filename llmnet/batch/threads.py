@@ -24,8 +24,11 @@ class Engine(Generic[C]):
     """The workers of one batch: *make* makes a call of a row, *run* drives it to its reply.
 
     They share the state, which has a lock, the latches, and the source of rows, which only the worker that has reserved
-    a row may ask. Who is woken looks for what there is to do, and wakes the next one where more may be left. `_driving`
-    has the threads that drive a call just now: each adds and discards itself, in one step of the interpreter.
+    a row may ask. Who is woken looks for what there is to do, and wakes the next one where more may be left. A row is
+    taken by who has the turn alone, though the state would give it to anybody: hundreds of threads that are quicker
+    done than the interpreter can serve them wait for one lock then, and not for the interpreter, which wakes each that
+    waits for it 200 times a second. `_driving` has the threads that drive a call just now: each adds and discards
+    itself, in one step of the interpreter.
 
     Raises:
         ConfigurationError: the rows cannot be iterated over.
@@ -38,6 +41,7 @@ class Engine(Generic[C]):
         self._make, self._run = make, run
         self._turn, self._progress, self._idle = Latch(), Latch(), Latch()
         self._driving: set[int] = set()
+        self._turn.set()
 
     def next(self) -> BatchResult | None:
         """Wait for the next result; `None` after the last one.
@@ -96,8 +100,10 @@ class Engine(Generic[C]):
 
     def _begin(self) -> int | None:
         """Wait for the turn to take a row; its index, or `None` where no more are taken."""
-        while (index := self.state.reserve_row()) is None and not self.state.closing:
+        index = None
+        while index is None and not self.state.closing:
             _wait_for(self._turn)
+            index = self.state.reserve_row()
         if index is None:
             self._turn.set()  # the others leave, too
         return index
@@ -108,14 +114,15 @@ class Engine(Generic[C]):
         self._wake()
 
     def _drive(self, index: int, row: Any) -> None:
-        if not self.state.confirm_row():
+        wanted = self.state.confirm_row()
+        self._turn.set()
+        if not wanted:
             return
         call = name = None
         outer = id(sys.exception())
         try:
             self._driving.add(threading.get_ident())
             self._grow()
-            self._turn.set()
             name = custom_id_of(row)
             call = self._make(row)
             self.state.add_call(call)

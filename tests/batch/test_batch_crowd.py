@@ -12,7 +12,7 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from support.fronts import FACTS, virtual
-from support.inside import state_of
+from support.inside import state_of, turn_is_free
 from support.live import Sync, Work, at, eventually, slots
 from support.scripted import SCRIPTED
 
@@ -74,6 +74,25 @@ def test_of_those_that_were_asked_first_others_may_come_before(front, server):
 def test_an_option_that_is_wrong(front, server, option, message):
     with front.client(**at(server)) as client, pytest.raises(llmnet.ConfigurationError, match=message):
         client.batch([], **option)
+
+
+def test_who_takes_a_row_has_the_turn_alone(front, server):
+    """The first row is held, and so are all results behind it: no consumer gives the turn to anybody meanwhile."""
+    server.handler = lambda request: Reply(hold=True) if request.fields["messages"][0]["content"] == "0" else None
+    free = []
+
+    def source():
+        for row in ROWS[:20]:
+            free.append(turn_is_free(batch))
+            yield row
+
+    with front.client(**at(server)) as client:
+        batch = client.batch(source(), max_concurrent=2, ordered=True)
+        waiting = Work(texts, batch)
+        eventually(lambda: state_of(batch).finished == 19)
+        server.release()
+        assert waiting.result() == ROWS[:20]
+    assert free == [False] * 20
 
 
 # -- one beside another ----------------------------------------------------------------------------------------------------

@@ -55,6 +55,14 @@ def state_of(batch):
     return batch._engine.state  # private: a batch has no public figures of it
 
 
+def turn_is_free(batch):
+    """Whether anybody may take a row of a batch just now."""
+    turn = batch._engine._turn  # private: who has it is seen from outside only by what it costs
+    if hasattr(turn, "_wakes"):
+        return not turn._wakes.empty()  # private: to wait for it would take it
+    return not turn._unset.locked()  # as above
+
+
 def connections_of(server):
     """The connections that a server has open."""
     return server._members  # private: its public figures are of requests, and of all connections ever
