@@ -68,7 +68,11 @@ class ChatStream:
 
     @property
     def partial(self) -> ChatResponse | None:
-        """The reply as far as it has arrived, or `None` where nothing of it has."""
+        """The reply as far as it has arrived, or `None` where nothing of it has.
+
+        It is put together anew each time: about 5 µs, 0.2 µs for each KB of text and 1 µs for each tool call. Asked
+        for at each chunk, that is quadratic: of 160 KB in 32,000 chunks 0.7 s, beside 0.1 s for the stream itself.
+        """
         return self._response or self._call.partial()
 
     @property
