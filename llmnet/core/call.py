@@ -3,10 +3,11 @@
 It lives as long as the caller's request. Time, chance and the key are handed in.
 """
 
-import dataclasses
 import sys
 from collections.abc import Callable
 from typing import Any
+
+import msgspec
 
 from llmnet.core.admission.admission import Admission
 from llmnet.core.bounds import Bounds, Clock
@@ -147,7 +148,7 @@ class Call:
         if self.stopped is not None or self.delivered:
             return Decision(False, reason="stopped" if self.stopped else "delivered")
         took = self._record.took if self.exchange is not None and self.exchange.sent else 0.0
-        decision = self._judge.verdict(dataclasses.replace(outcome, error=error), took=took)
+        decision = self._judge.verdict(msgspec.structs.replace(outcome, error=error), took=took)
         if decision.reason == "key refused":
             self._refused = (self._key, error)
         return decision

@@ -3,9 +3,10 @@
 What a call has used up so far is kept here: retries, throttles, the budget drawn, the key refused.
 """
 
-import dataclasses
 import random
 from collections.abc import Mapping
+
+import msgspec
 
 from llmnet.core.admission.bucket import Bucket
 from llmnet.core.admission.gate import Gate, Refusal
@@ -20,8 +21,7 @@ from llmnet.core.retry_after import hint_in_body, parse_retry_after
 LONGEST_SHUT = 3600.0
 
 
-@dataclasses.dataclass(slots=True)
-class Judge:
+class Judge(msgspec.Struct):
     """The judge of one call.
 
     Attributes:

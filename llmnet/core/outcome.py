@@ -1,13 +1,12 @@
 """What one failed attempt produced, not yet judged."""
 
-import dataclasses
+import msgspec
 
 from llmnet.core.errors import APIConnectionError, APIStatusError, LLMNetError
 from llmnet.core.retry import Decision
 
 
-@dataclasses.dataclass(frozen=True, slots=True)
-class Outcome:
+class Outcome(msgspec.Struct, frozen=True):
     """The facts of a failed attempt that `Call.decide` judges.
 
     Attributes:

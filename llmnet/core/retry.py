@@ -9,6 +9,8 @@ import random
 from collections.abc import Collection, Mapping
 from typing import Any
 
+import msgspec
+
 from llmnet.core.bounds import check_field, positive, written
 from llmnet.core.errors import (
     APIStatusError,
@@ -45,8 +47,7 @@ class RetryBudget:
             check_field(self, field.name, f"RetryBudget.{field.name}", positive)
 
 
-@dataclasses.dataclass(frozen=True, slots=True)
-class Decision:
+class Decision(msgspec.Struct, frozen=True):
     """The verdict on a failed attempt: whether to send again, after how many seconds, and why (not)."""
 
     retry: bool

@@ -11,7 +11,6 @@ import ssl
 import threading
 import warnings
 from collections.abc import Mapping
-from dataclasses import dataclass
 from typing import Literal, NamedTuple, TypeAlias
 
 from llmnet.core.errors import APIConnectionError, ConfigurationError
@@ -37,8 +36,7 @@ class Place(NamedTuple):
     source: str
 
 
-@dataclass(frozen=True, slots=True)
-class Trust:
+class Trust(NamedTuple):
     """A resolved setting: what alone is trusted; without file and folder, the roots of the system and of certifi.
 
     Attributes:

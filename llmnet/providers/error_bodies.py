@@ -3,10 +3,11 @@
 The class comes from the status, corrected by the vendor's code; inside a success the body itself gives the status.
 """
 
-import dataclasses
 import re
 from collections.abc import Iterator, Mapping
 from typing import Any
+
+import msgspec
 
 from llmnet.core.errors import APIStatusError
 from llmnet.core.json import decode, encode
@@ -14,7 +15,6 @@ from llmnet.core.preview import SHOWN, cut, kept, shown
 from llmnet.core.resets import reset_in_body
 from llmnet.core.retry_after import hint_in_body, parse_retry_after
 from llmnet.providers.error_codes import CATEGORIES, PERMANENT, STATUSES, Codes, class_of, lookup
-from llmnet.providers.error_phrases import category_of
 from llmnet.providers.reading import dict_of, dicts_of
 
 # An error inside a success may be as large as a reply: this much of its message is kept.
@@ -30,8 +30,7 @@ _CODES = ("code", "error_code", "status_code", "statusCode")
 _MESSAGES = ("message", "msg", "error_msg", "status_msg", "error_description", "detail")
 
 
-@dataclasses.dataclass(frozen=True, slots=True, kw_only=True)
-class Detail:
+class Detail(msgspec.Struct, frozen=True, kw_only=True):
     """What an error body says, whatever its shape.
 
     Attributes:
@@ -93,6 +92,8 @@ def status_error(
     codes: Codes, http_status: int, headers: Mapping[str, str], payload: Any, stream_status: int | None = None
 ) -> APIStatusError:
     """The typed error of an error body; *stream_status* is that inside a stream, as in DashScope's comment lines."""
+    from llmnet.providers.error_phrases import category_of  # noqa: PLC0415 - on use: its patterns are many
+
     detail = detail_of(payload, headers)
     status = stream_status or (http_status if not 200 <= http_status < 300 else None)
     by_name = codes.category(detail.names, detail.message)
@@ -210,7 +211,7 @@ def _nested(message: str) -> dict[str, Any] | None:
 
 
 def _merged(outer: Detail, inner: Detail) -> Detail:
-    return dataclasses.replace(
+    return msgspec.structs.replace(
         outer,
         message=inner.message,
         code=outer.code or inner.code,

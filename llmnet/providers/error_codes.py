@@ -1,9 +1,10 @@
 """What the vendors' error codes, types and phrases mean: one table for all, and one that each service may add."""
 
-import dataclasses
 from collections.abc import Iterable, Mapping
 from fnmatch import fnmatchcase
 from typing import TypeVar
+
+import msgspec
 
 from llmnet.core import errors
 from llmnet.core.errors import APIStatusError, ServerError
@@ -87,8 +88,7 @@ STATUSES: dict[str, int] = {
 }  # fmt: skip
 
 
-@dataclasses.dataclass(frozen=True, slots=True, kw_only=True)
-class Codes:
+class Codes(msgspec.Struct, frozen=True, kw_only=True):
     """What one service's codes and messages mean beyond the common tables.
 
     Attributes:
@@ -96,8 +96,8 @@ class Codes:
         messages: a piece of the message to a key of `CATEGORIES`, for vendors whose codes are too vague.
     """
 
-    corrections: Mapping[str, str] = dataclasses.field(default_factory=dict)
-    messages: Mapping[str, str] = dataclasses.field(default_factory=dict)
+    corrections: Mapping[str, str] = {}
+    messages: Mapping[str, str] = {}
 
     def category(self, names: Iterable[str], message: str) -> str | None:
         """The category of a message or of names; for each name the service's own table comes first."""

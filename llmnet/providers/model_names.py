@@ -4,8 +4,9 @@ Without a provider and an address, an unknown prefix and a model of another vend
 string, which may be a key in the wrong place: the messages hold names of our own tables.
 """
 
-import dataclasses
 from collections.abc import Mapping
+
+import msgspec
 
 from llmnet.core.errors import ConfigurationError
 from llmnet.providers.service_type import Service
@@ -39,8 +40,7 @@ def _cut(model: str) -> tuple[str, str]:
     return (prefix.strip(), rest.strip()) if colon else ("", model)
 
 
-@dataclasses.dataclass(frozen=True, slots=True, kw_only=True)
-class ModelNames:
+class ModelNames(msgspec.Struct, frozen=True, kw_only=True):
     """How a client reads the names of models.
 
     Attributes:

@@ -1,14 +1,14 @@
 """What a row of `services.py` can say: the type `Service`, its APIs, and its variables."""
 
-import dataclasses
 from collections.abc import Mapping
+
+import msgspec
 
 from llmnet.providers.error_codes import Codes
 from llmnet.providers.wire_forms import CHAT
 
 
-@dataclasses.dataclass(frozen=True, slots=True, kw_only=True)
-class Api:
+class Api(msgspec.Struct, frozen=True, kw_only=True):
     """One of a service's APIs: a wire form at a path.
 
     Attributes:
@@ -20,8 +20,7 @@ class Api:
     path: str = ""
 
 
-@dataclasses.dataclass(frozen=True, slots=True, kw_only=True)
-class BaseVariable:
+class BaseVariable(msgspec.Struct, frozen=True, kw_only=True):
     """An environment variable that holds an address; `suffix` is appended, `apis` limits it to those APIs."""
 
     name: str
@@ -29,8 +28,7 @@ class BaseVariable:
     apis: tuple[str, ...] = ()
 
 
-@dataclasses.dataclass(frozen=True, slots=True, kw_only=True)
-class Service:
+class Service(msgspec.Struct, frozen=True, kw_only=True):
     """One service.
 
     Attributes:
@@ -59,19 +57,19 @@ class Service:
     families: tuple[str, ...] = ()
     tagged: bool = False
     base_url: str = ""
-    apis: Mapping[str, Api] = dataclasses.field(default_factory=lambda: {CHAT: Api()})
+    apis: Mapping[str, Api] = msgspec.field(default_factory=lambda: {CHAT: Api()})
     key_vars: tuple[tuple[str, str], ...] = ()
     base_vars: tuple[BaseVariable, ...] = ()
     keyless: bool = False
-    env_headers: Mapping[str, str] = dataclasses.field(default_factory=dict)
+    env_headers: Mapping[str, str] = {}
     bare_host: bool = False
     usage_in_streams: bool = True
     base64_vectors: bool = False
     lacks: tuple[str, ...] = ()
     returns_reasoning: bool = False
-    renames: Mapping[str, str] = dataclasses.field(default_factory=dict)
-    embed_limits: Mapping[str, int] = dataclasses.field(default_factory=lambda: {"": 2048})
-    codes: Codes = dataclasses.field(default_factory=Codes)
+    renames: Mapping[str, str] = {}
+    embed_limits: Mapping[str, int] = msgspec.field(default_factory=lambda: {"": 2048})
+    codes: Codes = msgspec.field(default_factory=Codes)
 
     def embed_limit(self, model: str) -> int:
         """How many inputs one request for this model may hold."""

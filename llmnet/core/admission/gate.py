@@ -1,10 +1,11 @@
 """What a throttle shuts for all calls of one lane: who comes back when, answered in seconds; nobody waits here."""
 
-import dataclasses
 import math
 import random
 import threading
 from typing import Self
+
+import msgspec
 
 from llmnet.core.errors import APIStatusError, RateLimitError
 
@@ -12,8 +13,7 @@ from llmnet.core.errors import APIStatusError, RateLimitError
 NEVER = -math.inf
 
 
-@dataclasses.dataclass(frozen=True, slots=True)
-class Refusal:
+class Refusal(msgspec.Struct, frozen=True):
     """What a throttle said, for those whom it holds back: facts alone, for an error keeps its frames alive.
 
     Attributes:

@@ -19,7 +19,6 @@ from llmnet.transports.aio.body import Body
 from llmnet.transports.aio.by_route import ByRoute, in_use
 from llmnet.transports.aio.fast import BODY, HEADLESS, WATCH, FastTransport
 from llmnet.transports.aio.per_loop import PerLoop
-from llmnet.transports.aio.pool import transport_of
 from llmnet.transports.aio.reply import FOREIGN, HttpxBody, OpenReply
 from llmnet.transports.aio.wait import Scope
 from llmnet.transports.aio.watch import Watch
@@ -111,6 +110,8 @@ class Transport:
         def make() -> Client:
             if is_fast:
                 return Client(FastTransport(proxy, self._verify, kept, secure=secure))
+            from llmnet.transports.aio.pool import transport_of  # noqa: PLC0415 - on use: it loads httpcore
+
             return Client(transport_of(proxy, self._verify, kept, secure=secure, http2=self._http2))
 
         return await clients.get((proxy.full_url if proxy else "", secure, fresh, is_fast), make)
