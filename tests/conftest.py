@@ -10,6 +10,7 @@ from support.live import ENGINE, Async, Sync
 from llmnet.providers.services import SERVICES
 from llmnet.testing import FakeServer
 from llmnet.transports.aio import transport
+from llmnet.transports.sync import transport as sync_transport
 
 # No test is about how long an example takes: that is the machine's business.
 settings.register_profile("llmnet", deadline=None)
@@ -51,6 +52,7 @@ def _bare_environment(monkeypatch):
 def _engine(request, monkeypatch):
     """One engine for all async tests: respx, which pytest itself loads, would keep `auto` from the fast one."""
     if request.node.get_closest_marker("mocks") is None:
+        monkeypatch.setattr(sync_transport, "MOCKS", ())
         monkeypatch.setattr(transport, "MOCKS", ("sys",) if ENGINE == "httpx" else ())
 
 

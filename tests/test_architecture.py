@@ -44,7 +44,8 @@ LIBRARIES = {
         f"transports/sync/{part}.py" for part in ("transport", "prepared", "reply", "retry", "pool", "factory")
     },
     "urllib3": {
-        f"transports/sync/{part}.py" for part in ("connection", "reader", "upload", "reply", "retry", "pool", "factory")
+        f"transports/sync/{part}.py"
+        for part in ("connection", "reader", "upload", "reply", "retry", "lending", "pool", "factory")
     },
     "httpx": {
         f"transports/aio/{part}.py"

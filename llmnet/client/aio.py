@@ -4,11 +4,12 @@ from collections.abc import AsyncIterable, Iterable, Mapping, Sequence
 from types import TracebackType
 from typing import TYPE_CHECKING, Any, Self, Unpack
 
-from llmnet.client.aio_driver import Driver
+from llmnet.client.aio_driver import Driver, Warmer
 from llmnet.client.aio_stream import AsyncChatStream
 from llmnet.client.base import BaseClient, checked_callbacks
 from llmnet.client.multi_request import Embeddings, ModelList, MultiRequest, T
 from llmnet.client.shared import given_transport
+from llmnet.client.warming import warm_call
 from llmnet.config.fields import ClientConfig, ClientFields
 from llmnet.core.bounds import Timeout
 from llmnet.core.call import Call
@@ -188,6 +189,17 @@ class AsyncClient(BaseClient):
         child = self._child(type(self).__new__(type(self)), fields)
         child._transport, child._waits = self._transport, self._waits
         return child
+
+    async def warm(self) -> None:
+        """Open one more connection to where the calls go, and keep it idle for a minute at most; no request is sent.
+
+        Nothing is done where a connection is made for a request alone: by httpx's own engine (`http2=True`,
+        `transport="httpx"`), beside libraries that mock requests, and by a transport of your own without `warm`.
+
+        Raises:
+            LLMNetError: the one attempt failed, as that of a call does.
+        """
+        await Warmer(self._transport, self._waits, warm_call(self)).run()
 
     async def aclose(self) -> None:
         """End all calls in flight with `APIConnectionError`, and close all connections.

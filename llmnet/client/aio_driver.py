@@ -121,3 +121,14 @@ class Driver:
     def _drop(self) -> None:
         self.call.leave()
         self.call.end(late=True)
+
+
+class Warmer(Driver):
+    """Drives a call that only connects: nothing is sent; a transport without `warm` is left as it is."""
+
+    async def _send(self) -> None:
+        warm = getattr(self._transport, "warm", None)
+        if warm is not None:
+            await warm(self.call.begin(), self.call.bounds)
+        self.over = True
+        await self.leave()

@@ -33,6 +33,11 @@ repeats nothing itself: one `send` is one request. Where its library asks inside
 may ask `Exchange.decide` there, and raise the answer with the outcome: the driver then asks for no second verdict. The
 sync transport does so, for urllib3 asks its `Retry` about each error that it
 catches and each status that is not 2xx.
+
+A transport may have one method more, `warm(exchange, bounds)`, which `client.warm()` calls: it connects as for a
+request, tells `connecting`, and keeps the connection for the next one; `exchange.request` has the address of the
+client, and is not sent. It fails as `send` does. A connection that was kept counts as reused even if it has served
+nobody: where it turns out dead, the request is replayed at once.
 """
 
 from collections.abc import AsyncIterator, Awaitable, Iterator, Mapping

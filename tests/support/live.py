@@ -119,6 +119,9 @@ class BlockingClient:
     def list_models(self):
         return self._front.run(self._client.list_models())
 
+    def warm(self):
+        return self._front.run(self._client.warm())
+
     def stream_chat(self, *args, **params):
         return BlockingStream(self._front, self._client.stream_chat(*args, **params))
 

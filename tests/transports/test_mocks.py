@@ -231,3 +231,9 @@ class TestRespx:
 async def test_the_guard_guards():
     with pytest.raises(AssertionError, match="network"):
         requests.get("http://127.0.0.1:9/", timeout=1)
+
+
+async def test_a_mocked_client_is_not_warmed(mock, amock, client, aclient):
+    """It would go to the network; the fixture `no_socket` refuses that."""
+    client.warm()
+    await aclient.warm()

@@ -2,7 +2,7 @@
 
 Nothing is awaited in here. A connection belongs to one exchange at a time; between two of them nothing is to come, and
 what comes then ends it: it would be taken for the next reply. What comes before the first one is its reply: there are
-servers that turn a client away at once.
+servers that turn a client away at once; but one that has waited for its first exchange is not used after that.
 """
 
 import asyncio
@@ -136,7 +136,7 @@ class Connection(asyncio.Protocol):
     @property
     def usable(self) -> bool:
         """Whether it may serve one more exchange."""
-        return not (self.lost or self.is_full or self._age.over or self.transport.is_closing())
+        return not (self.lost or self.is_full or self._early or self._age.over or self.transport.is_closing())
 
     @property
     def is_followed(self) -> bool:

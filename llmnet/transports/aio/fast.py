@@ -50,10 +50,12 @@ class FastTransport(httpx.AsyncBaseTransport):
         watch: Watch = request.extensions[WATCH]
         origin = origin_of(request.url)
         head = head_of(request, self._forwards)
-        connection = await self._connection(watch, origin)
+        idle = self._youngest(origin)
+        connection = idle or await self._connected(watch, origin)
+        self._used.add(connection)
         reader = Http1Reader(request.method)
         try:
-            watch.exchange.connected(reused=connection.served)
+            watch.exchange.connected(reused=idle is not None)
             connection.begin(watch, reader)
             await exchange(connection, watch, reader, head, request)
         except BaseException:
@@ -69,33 +71,49 @@ class FastTransport(httpx.AsyncBaseTransport):
             extensions={BODY: body, "http_version": b"HTTP/" + reader.version.encode(), "reason_phrase": reader.reason},
         )
 
-    async def _connection(self, watch: Watch, origin: Origin) -> Connection:
+    async def warm(self, watch: Watch, origin: Origin) -> None:
+        """Add a connection to the idle ones.
+
+        Raises:
+            httpx.TransportError: it failed.
+            AttemptError: a bound has expired, or the call was stopped.
+        """
+        self._keep(origin, await self._connected(watch, origin))
+
+    def _youngest(self, origin: Origin) -> Connection | None:
+        """The last idle connection to come that will do."""
         idle = self._idle.at(origin)
         while idle:
             connection = idle.pop()
-            if connection.usable and not (connection.is_tired or connection.is_followed):
-                break
+            # What has come before the first exchange may be TLS's own, as its tickets are.
+            if connection.usable and not (connection.is_tired or (connection.served and connection.is_followed)):
+                return connection
             connection.abort()
-        else:
-            watch.exchange.raise_if_stopped()  # a client may have been closed under its request
-            watch.exchange.connecting()
-            self._connecting += 1
-            try:
-                connection = await Scope(watch.exchange).run(self._connector.connect(watch, origin))
-            finally:
-                self._connecting -= 1
-        self._used.add(connection)
+        return None
+
+    async def _connected(self, watch: Watch, origin: Origin) -> Connection:
+        watch.exchange.raise_if_stopped()  # a client may have been closed under its request
+        watch.exchange.connecting()
+        self._connecting += 1
+        try:
+            connection = await Scope(watch.exchange).run(self._connector.connect(watch, origin))
+        finally:
+            self._connecting -= 1
         if self._closed:
-            self._end(connection)
+            connection.abort()
             raise httpx.ConnectError("the client was closed")
         return connection
 
     def _back(self, origin: Origin, connection: Connection, reader: Http1Reader) -> None:
-        """Keep a connection whose exchange has ended, if it will do for another one, and none for too long."""
         connection.served = True
-        idle = self._idle.at(origin)
-        keeps = reader.done and reader.reusable and not self._closed and len(idle) < self._kept and connection.usable
-        if not keeps:
+        if reader.done and reader.reusable:
+            self._keep(origin, connection)
+        else:
+            self._end(connection)
+
+    def _keep(self, origin: Origin, connection: Connection) -> None:
+        """Keep a connection for the next exchange, if it will do for one, and none for too long."""
+        if self._closed or len(self._idle.at(origin)) >= self._kept or not connection.usable:
             self._end(connection)
             return
         self._used.discard(connection)

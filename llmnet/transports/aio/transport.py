@@ -5,7 +5,7 @@ import os
 import ssl
 import sys
 from collections.abc import Callable, Coroutine
-from typing import Any, TypeAlias
+from typing import Any, TypeAlias, cast
 
 import httpx
 
@@ -17,7 +17,7 @@ from llmnet.net.proxy import Proxy
 from llmnet.net.proxy_route import check_route, need, proxy_route
 from llmnet.transports.aio.body import Body
 from llmnet.transports.aio.by_route import ByRoute, in_use
-from llmnet.transports.aio.fast import BODY, HEADLESS, WATCH, FastTransport
+from llmnet.transports.aio.fast import BODY, HEADLESS, WATCH, FastTransport, origin_of
 from llmnet.transports.aio.per_loop import PerLoop
 from llmnet.transports.aio.reply import FOREIGN, HttpxBody, OpenReply
 from llmnet.transports.aio.wait import Scope
@@ -96,10 +96,23 @@ class Transport:
         Raises:
             AttemptError: it failed; its cause is what the library has raised.
         """
-        is_fast = self._engine == "fast" or (self._engine == "auto" and sys.modules.keys().isdisjoint(MOCKS))
+        is_fast = self._is_fast
         client = await self._client(exchange, is_fast=is_fast)
         hide_in_logs(exchange.secrets)
         return await (carry_fast if is_fast else carry_slow)(exchange, client, sent)
+
+    async def warm(self, exchange: Exchange, bounds: Bounds) -> None:
+        """Connect for a request to come (`core.transport`); httpx's own engine connects for none but one that is sent.
+
+        Raises:
+            AttemptError: it failed.
+        """
+        if self._is_fast:
+            await warm_fast(exchange, await self._client(exchange, is_fast=True))
+
+    @property
+    def _is_fast(self) -> bool:
+        return self._engine == "fast" or (self._engine == "auto" and sys.modules.keys().isdisjoint(MOCKS))
 
     async def _client(self, exchange: Exchange, *, is_fast: bool) -> Client:
         """The client of the running loop for the route of an exchange."""
@@ -132,10 +145,25 @@ async def carry_fast(exchange: Exchange, client: Client, sent: Sent) -> OpenRepl
     except BaseException as error:
         watch.close()
         if isinstance(error, FOREIGN):
-            raise AttemptError(outcome_of(error, exchange, proxied=isinstance(error, httpx.ProxyError))) from error
+            raise _failed(error, exchange) from error
         raise
     body: Body = response.extensions[BODY]
     return OpenReply(exchange, response, body.headers(), body)
+
+
+async def warm_fast(exchange: Exchange, client: Client) -> None:
+    """Add a connection of our own to the idle ones."""
+    watch, transport = Watch(exchange), cast("FastTransport", client.transport)
+    try:
+        await transport.warm(watch, origin_of(_url(exchange.request.url)))
+    except FOREIGN as error:
+        raise _failed(error, exchange) from error
+    finally:
+        watch.close()
+
+
+def _failed(error: BaseException, exchange: Exchange) -> AttemptError:
+    return AttemptError(outcome_of(error, exchange, proxied=isinstance(error, httpx.ProxyError)))
 
 
 async def carry_slow(exchange: Exchange, client: Client, sent: Sent) -> OpenReply:

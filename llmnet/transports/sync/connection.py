@@ -20,7 +20,7 @@ from llmnet.net.socks import Talk, ended, talk
 from llmnet.transports.request_head import authority, request_head
 from llmnet.transports.sync.race import first_of
 from llmnet.transports.sync.reader import Reply, Response, arm
-from llmnet.transports.sync.tls import Armed, check, lowest
+from llmnet.transports.sync.tls import Armed, check, is_silent, lowest
 from llmnet.transports.sync.upload import fields_of, upload, written
 from llmnet.transports.sync.wait import wait_for
 
@@ -47,6 +47,13 @@ class Bounded:
     def too_old(self) -> bool:
         """Whether it is connected, and has been for so long that it must not serve again."""
         return self.sock is not None and self.age.over
+
+    @property
+    def is_connected(self) -> bool:
+        """Whether it may serve: nothing has come that nobody has asked for."""
+        if self.served or self.sock is None:
+            return bool(super().is_connected)  # type: ignore[misc]
+        return is_silent(self.sock)
 
     def rest(self) -> None:
         """Serve no exchange: one that has ended must not touch a connection that moved on, nor be kept alive by it."""

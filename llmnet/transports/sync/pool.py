@@ -1,4 +1,4 @@
-"""Pools that lend a connection to an exchange, and the adapters of a `requests.Session` that send through them."""
+"""The adapters of a `requests.Session`: each send is on behalf of an exchange, over pools of ours."""
 
 import contextlib
 import threading
@@ -16,51 +16,9 @@ from llmnet.core.forks import abandon, register_after_fork
 from llmnet.net.proxy import Proxy
 from llmnet.net.proxy_route import proxy_on_way
 from llmnet.net.sockets import HOSTS, PATIENCE, WAYS
-from llmnet.transports.sync.connection import PlainConnection, SecureConnection
 from llmnet.transports.sync.idle import Idle, tidy
+from llmnet.transports.sync.lending import PlainPool, SecurePool
 from llmnet.transports.sync.retry import PolicyRetry
-
-
-class Lending:
-    """What both kinds of pool add to urllib3's: each request is the exchange's own, and so is its connection."""
-
-    closed: Callable[[], bool]
-    here: threading.local
-    through: Proxy | None = None
-
-    def urlopen(self, method: str, url: str, body: Any = None, headers: Any = None, *args: Any, **kwargs: Any) -> Any:
-        """Send a request with the headers of its exchange."""
-        return super().urlopen(method, url, body, {**self.here.exchange.request.headers}, *args, **kwargs)  # type: ignore[misc]
-
-    def _get_conn(self, timeout: float | None = None) -> Any:
-        """Lend a connection to the exchange in hand, which it must know before a proxy is told where to connect."""
-        conn = super()._get_conn(timeout)  # type: ignore[misc]
-        exchange = conn.exchange = self.here.exchange
-        conn.through = self.through
-        if exchange.fresh or conn.too_old:
-            conn.close()
-        exchange.connected(reused=conn.served and conn.sock is not None)
-        return conn
-
-    def _put_conn(self, conn: Any) -> None:
-        """Take a connection back from its exchange; it is closed where the client is."""
-        if conn is not None:
-            conn.rest()
-        super()._put_conn(conn)  # type: ignore[misc]
-        if conn is not None and self.closed():  # perhaps just now, before it was back
-            conn.close()
-
-
-class PlainPool(Lending, urllib3.HTTPConnectionPool):
-    """Plain connections to one host."""
-
-    ConnectionCls = PlainConnection
-
-
-class SecurePool(Lending, urllib3.HTTPSConnectionPool):
-    """TLS connections to one host."""
-
-    ConnectionCls = SecureConnection
 
 
 class PoolAdapter(HTTPAdapter):
@@ -200,6 +158,11 @@ class CallAdapter(PoolAdapter):
             tls = self._tls()
             kwargs.update(proxy_ssl_context=tls, ssl_context=tls)
         return super().proxy_manager_for(proxy, **kwargs)
+
+    def warm(self, request: Any) -> None:
+        """Add a connection to the idle ones that serve such a request."""
+        pool = self.get_connection_with_tls_context(request, None)
+        pool.warm(request.exchange, secure=request.place.origin["scheme"] == "https")
 
     def close(self) -> None:
         """Close all idle connections now, and those that come back, when they do."""

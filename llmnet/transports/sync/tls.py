@@ -89,6 +89,20 @@ def lowest(sock: Any) -> socket.socket:
     return sock
 
 
+def is_silent(sock: Any) -> bool:
+    """Whether nothing has come, nor the end; what is TLS's own, as its tickets, does not count, and is read here."""
+    if not isinstance(sock, socket.socket):
+        return True  # where TLS is spoken within TLS, there is no receive that does not wait
+    sock.settimeout(0.0)
+    try:
+        sock.recv(1)
+    except (BlockingIOError, ssl.SSLWantReadError):
+        return True
+    except OSError:
+        return False
+    return False
+
+
 def check(sock: Any) -> None:
     """Check what a handshake has chosen, and close the socket where it cannot be spoken.
 

@@ -2,6 +2,9 @@
 
 import os
 import ssl
+import sys
+from collections.abc import Callable
+from typing import TypeVar
 
 import requests
 
@@ -18,6 +21,10 @@ from llmnet.transports.sync.prepared import Prepared
 from llmnet.transports.sync.reply import FOREIGN, OpenReply
 from llmnet.transports.sync.retry import failure
 from llmnet.transports.sync.tls import Lent
+
+T = TypeVar("T")
+# Libraries that answer in the place of the session's adapter, or of the connections below it.
+MOCKS = ("responses", "requests_mock", "vcr")
 
 
 class _NoCookies(requests.cookies.RequestsCookieJar):
@@ -77,18 +84,27 @@ class Transport:
 
     def send(self, exchange: Exchange, bounds: Bounds) -> OpenReply:
         """Send a request, and give the reply once its head is there (`core.transport`)."""
+        return OpenReply(exchange, self._carry(exchange, self._sent).raw)
+
+    def _sent(self, request: Prepared) -> requests.Response:
+        proxies = {"all": request.proxy} if request.proxy else {}
+        return self._session.send(request, stream=True, allow_redirects=False, proxies=proxies)
+
+    def warm(self, exchange: Exchange, bounds: Bounds) -> None:
+        """Connect for a request to come (`core.transport`); beside libraries that answer in its place, do nothing."""
+        if sys.modules.keys().isdisjoint(MOCKS):
+            self._carry(exchange, self._adapter.warm)
+
+    def _carry(self, exchange: Exchange, step: Callable[[Prepared], T]) -> T:
         try:
             proxy = proxy_route(exchange, self._proxy, os.environ)
             hide_in_logs(exchange.secrets)
-            request = Prepared(exchange, proxy)
-            proxies = {"all": request.proxy} if proxy else {}
-            response = self._session.send(request, stream=True, allow_redirects=False, proxies=proxies)
+            return step(Prepared(exchange, proxy))
         except FOREIGN as error:
             raise AttemptError(failure(error, exchange)) from error
         except Exception:
             exchange.raise_if_stopped()  # connections that are closed under a stopped call may fail in any way
             raise
-        return OpenReply(exchange, response.raw)
 
     def close(self) -> None:
         """Close all idle connections."""
