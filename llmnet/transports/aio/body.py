@@ -19,6 +19,9 @@ class Body(httpx.AsyncByteStream):
         reader: takes it apart.
         watch: the waits of its attempt.
         ended: called when it is closed.
+
+    Attributes:
+        headers: those of the reply; its reader keeps them no longer.
     """
 
     def __init__(
@@ -30,10 +33,7 @@ class Body(httpx.AsyncByteStream):
     ) -> None:
         self._connection, self._reader, self._watch, self._ended = connection, reader, watch, ended
         self._closed = False
-
-    def headers(self) -> Headers:
-        """The headers of the reply."""
-        return Headers(self._reader.headers)
+        self.headers, reader.headers = Headers(reader.headers), []
 
     @property
     def has_come(self) -> bool:

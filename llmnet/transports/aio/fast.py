@@ -63,10 +63,11 @@ class FastTransport(httpx.AsyncBaseTransport):
             raise
         finally:
             watch.exchange.received |= reader.begun
+        headers = None if HEADLESS in request.extensions else httpx.Headers(reader.headers, "latin-1")
         body = Body(connection, reader, watch, functools.partial(self._back, origin))
         return httpx.Response(
             reader.status or 0,
-            headers=None if HEADLESS in request.extensions else httpx.Headers(reader.headers, "latin-1"),
+            headers=headers,
             stream=body,
             extensions={BODY: body, "http_version": b"HTTP/" + reader.version.encode(), "reason_phrase": reader.reason},
         )

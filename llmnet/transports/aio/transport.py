@@ -148,7 +148,7 @@ async def carry_fast(exchange: Exchange, client: Client, sent: Sent) -> OpenRepl
             raise _failed(error, exchange) from error
         raise
     body: Body = response.extensions[BODY]
-    return OpenReply(exchange, response, body.headers(), body)
+    return OpenReply(exchange, response, body.headers, body)
 
 
 async def warm_fast(exchange: Exchange, client: Client) -> None:
