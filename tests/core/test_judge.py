@@ -9,9 +9,19 @@ from llmnet import RetryBudget, RetryPolicy, Timeout
 from llmnet.core.admission.bucket import Bucket
 from llmnet.core.admission.gate import Gate
 from llmnet.core.bounds import Bounds
-from llmnet.core.judge import LONGEST_SHUT, Judge
+from llmnet.core.http import Headers
+from llmnet.core.judge import Judge, read_hint
 from llmnet.core.outcome import Outcome
-from llmnet.core.retry import Decision, after_hint, equal_jitter, full_jitter, return_step
+from llmnet.core.retry import (
+    Decision,
+    after_hint,
+    count,
+    equal_jitter,
+    full_jitter,
+    not_negative,
+    return_step,
+    should_retry,
+)
 
 
 class Chance:
@@ -54,8 +64,10 @@ def test_backoff_doubles_no_more_than_floats_allow():
         (lambda rng: equal_jitter(4.0, rng), 2.0, 4.0),
         (lambda rng: after_hint(7.0, rng), 7.0, 8.7),
         (lambda rng: after_hint(100.0, rng), 100.0, 105.0),
+        (lambda rng: after_hint(7.0, rng, 8.0), 7.0, 7.5),
+        (lambda rng: after_hint(7.0, rng, 5.0), 7.0, 7.0),
     ],
-    ids=["full", "equal", "hint", "long hint"],
+    ids=["full", "equal", "hint", "long hint", "little time", "too little time"],
 )
 def test_waits_lie_between(wait, least, most):
     assert (wait(LEAST), wait(MOST)) == pytest.approx((least, most))
@@ -69,25 +81,31 @@ def test_the_step_in_which_callers_return(shut, took, step):
     assert return_step(shut, took) == pytest.approx(step)
 
 
-def test_numbers_at_a_gate_double_in_each_step():
-    gate = Gate()
-    gate.shut(until=10.0, step=2.0)
-    assert [gate.next_turn(1.0) for _ in range(4)] == pytest.approx([10 + 2 * math.log2(1 + 2 * n) for n in range(4)])
-    gate.shut(until=20.0, step=2.0)
-    assert [gate.next_turn(0.0) for _ in range(4)] == pytest.approx([20 + 2 * math.log2(1 + n) for n in range(4)])
-
-
-def test_the_last_token_may_be_drawn():
-    bucket = Bucket(28.0)
-    assert [bucket.take(14.0) for _ in range(3)] == [True, True, False]
-    bucket.give(100.0)
-    assert bucket.tokens == 28.0
-
-
 @pytest.mark.parametrize("name", ["max_retries", "base_delay", "max_delay", "max_retry_after", "max_throttle_wait"])
 def test_a_wrong_figure_is_named(name):
     with pytest.raises(llmnet.ConfigurationError, match=f"^{name} must be"):
         RetryPolicy(**{name: -1})
+
+
+@pytest.mark.parametrize("value", [True, 1.0, "1", None, math.nan])
+def test_a_count_is_a_whole_number(value):
+    with pytest.raises(llmnet.ConfigurationError, match=r"^n must be a whole number that is at least 0, not "):
+        count(value, "n")
+
+
+@pytest.mark.parametrize("least", [0, 1])
+def test_a_count_has_a_least_value(least):
+    options = {"least": least} if least else {}
+    assert [count(value, "n", **options) for value in (least, least + 7)] == [least, least + 7]
+    with pytest.raises(llmnet.ConfigurationError, match=f"^n must be at least {least}, not {least - 1}"):
+        count(least - 1, "n", **options)
+
+
+def test_a_number_that_is_not_negative_may_be_zero_and_infinite():
+    assert [not_negative(value, "x") for value in (0, -0.0, 0.25, 1, math.inf)] == [0.0, 0.0, 0.25, 1.0, math.inf]
+    for value in (-0.25, False, True, "0", None, math.nan):
+        with pytest.raises(llmnet.ConfigurationError, match=r"^x must be a positive number"):
+            not_negative(value, "x")
 
 
 # -- reasons ------------------------------------------------------------------------------------------------------------
@@ -120,6 +138,51 @@ def late(phase):
 
 
 LATE = late("response")
+STATUSES = range(100, 600)
+
+
+def test_which_statuses_are_repeated():
+    repeated = {408, 409, 425, 429, 500, 502, 503, 504, *range(520, 525), 529}
+    assert {n for n in STATUSES if RetryPolicy().repeats(status(n))} == repeated
+    assert {n for n in STATUSES if RetryPolicy(retry_statuses={418}).repeats(status(n))} == {418}
+
+
+@pytest.mark.parametrize(
+    ("policy", "facts", "throttles"),
+    [
+        ({}, {}, {429, 529}),
+        ({}, {"retry_after": 0.0}, {429, 529}),
+        ({}, {"retry_after": 0.5}, {429, 503, 529}),
+        ({}, {"throttled": True}, set(STATUSES)),
+        ({"max_throttle_wait": 0.5}, {}, {429, 529}),
+        ({"max_throttle_wait": 0}, {"throttled": True}, set()),
+    ],
+)
+def test_which_statuses_are_throttles(policy, facts, throttles):
+    assert {n for n in STATUSES if RetryPolicy(**policy).throttles(status(n, **facts))} == throttles
+    for error in (None, LATE, status(429, llmnet.QuotaExceededError, **facts)):
+        assert RetryPolicy(**policy).throttles(error) is False
+
+
+@pytest.mark.parametrize(
+    ("said", "advice"), [(" TRUE ", True), ("false", False), ("perhaps", None), ("", None), (None, None)]
+)
+def test_the_servers_advice_counts_before_the_status_but_not_before_what_is_final(said, advice):
+    meta = llmnet.Meta(headers=Headers({} if said is None else {"X-Should-Retry": said}))
+    policy, wrong, busy = RetryPolicy(), status(400, meta=meta), status(503, meta=meta)
+    assert should_retry(wrong) is should_retry(busy) is advice
+    assert (policy.repeats(wrong), policy.repeats(busy)) == ((False, True) if advice is None else (advice, advice))
+    for final in (
+        status(503, meta=meta, final=True),
+        status(400, meta=meta, final=True),
+        status(429, llmnet.QuotaExceededError, meta=meta),
+        status(429, llmnet.ContextLengthError, meta=meta),
+    ):
+        assert policy.repeats(final) is False
+
+
+def test_advice_before_any_reply_is_none():
+    assert should_retry(status(503)) is None
 
 
 @pytest.mark.parametrize(
@@ -163,6 +226,11 @@ LATE = late("response")
         ({}, status(500, retry_after=7.0), {}, Decision(True, 7.0, "transient")),
         ({"total": 0.9}, status(500), {}, Decision(True, 0.0, "transient")),
         ({"max_retry_after": 0, "max_throttle_wait": 0}, status(500), {}, Decision(True, 0.0, "transient")),
+        ({}, status(500, retry_after=120.0), {}, Decision(True, 120.0, "transient")),
+        ({}, status(500, retry_after=120.5), {}, Decision(False, reason="retry_after")),
+        ({"total": 10.0}, status(500), {"took": 60.0}, Decision(True, 0.0, "transient")),
+        ({}, None, {"not_admitted": True}, Decision(False, reason="not admitted")),
+        ({}, status(500), {"once": True}, Decision(True, 0.0, "transient")),
     ],
 )
 def test_the_first_verdict(options, error, facts, decision):
@@ -224,7 +292,7 @@ def test_a_refusal_that_ends_the_call_shuts_the_gate_for_others():
     assert case.gate.until == 7.0
 
 
-@pytest.mark.parametrize(("hint", "until"), [(121.0, 121.0), (3600.0, 3600.0), (1e9, LONGEST_SHUT)])
+@pytest.mark.parametrize(("hint", "until"), [(121.0, 121.0), (3600.0, 3600.0), (1e9, 3600.0)])
 def test_a_wait_that_no_call_obeys_shuts_the_gate_too_but_not_for_ever(hint, until):
     case = Case()
     assert case.verdict(throttle(retry_after=hint)) == Decision(False, reason="retry_after")
@@ -265,13 +333,6 @@ def test_a_hint_that_does_not_fit_is_not_waited_for():
     assert not Case(rng=LEAST, max_throttle_wait=6.9).verdict(throttle(retry_after=7.0)).retry
 
 
-def test_chance_at_a_gate_does_not_carry_a_turn_past_the_end():
-    gate = Gate()
-    gate.shut(until=10.0, step=2.0)
-    gate.next_turn(1.0)
-    assert [gate.next_turn(1.0, end=12.5) for _ in range(2)] == pytest.approx([12.0, 10 + 2 * math.log2(3)])
-
-
 def test_a_success_gives_back_what_its_retries_drew_or_adds_its_credit():
     case = Case(capacity=500.0)
     case.verdict(status(500))
@@ -284,3 +345,36 @@ def test_a_success_gives_back_what_its_retries_drew_or_adds_its_credit():
     easy.judge.succeed()
     assert easy.bucket.tokens == 403.0
     Case(budget=None).judge.succeed()
+
+
+# -- what the server asked to wait --------------------------------------------------------------------------------------
+
+TOLD = {"retry-after": "7"}
+IN_BODY = {"error": {"message": "Please try again in 9s."}}
+
+
+@pytest.mark.parametrize(
+    ("error", "headers", "seconds"),
+    [
+        (status(503), TOLD, 7.0),
+        (status(400), TOLD, 7.0),
+        (status(503), {}, None),
+        (status(503, body=IN_BODY), TOLD, 7.0),
+        (status(503, body=IN_BODY), {"retry-after": "soon"}, 9.0),
+        (status(503, body={"error": {"resets_in_seconds": 11}}), {}, 11.0),
+        (status(503, body={"error": {"message": "Please try again in 0s.", "resets_in_seconds": 11}}), {}, 0.0),
+        (status(503, retry_after=0.0), TOLD, 0.0),
+        (llmnet.RateLimitError("", http_status=200), TOLD, None),
+        (llmnet.RateLimitError("", http_status=399), TOLD, None),
+        (llmnet.RateLimitError("", http_status=200, body=IN_BODY), TOLD, 9.0),
+    ],
+)
+def test_the_first_hint_counts(error, headers, seconds):
+    read_hint(error, headers, 0.0)
+    assert error.retry_after == seconds
+
+
+def test_only_the_error_of_a_reply_has_a_hint():
+    error = llmnet.APIConnectionError("")
+    read_hint(error, TOLD, 0.0)
+    assert not hasattr(error, "retry_after")

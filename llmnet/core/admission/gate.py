@@ -24,7 +24,7 @@ class Refusal(msgspec.Struct, frozen=True):
         code: the vendor's code.
         type: the vendor's type of error.
         throttled: the vendor's code says that it is a throttle.
-        until: the moment until which the server asked to wait, or `None` where it named none.
+        until: the moment until which the server asked to wait, by which the gate opens; `None` where it named none.
     """
 
     cls: type[APIStatusError] = RateLimitError
@@ -82,7 +82,7 @@ class Gate:
 
     def hint(self, now: float) -> float:
         """Seconds that the server asks to wait, as far as it named a moment and the gate is still shut for it."""
-        return max(0.0, self.refusal.until - now) if self.refusal.until is not None and self.shut_for(now) else 0.0
+        return self.refusal.until - now if self.refusal.until is not None and self.shut_for(now) else 0.0
 
     def idle(self, now: float) -> bool:
         """Whether a new one would do as well."""
