@@ -38,6 +38,14 @@ def test_slots_are_given_at_once_while_there_are_some():
     assert a.woken == b.woken == 0
 
 
+def test_it_says_how_full_it_is_and_what_helps():
+    queue = FairQueue(1)
+    for _ in range(3):
+        Waiter(queue)
+    words = "1 calls are under way and 2 wait; raise max_concurrent (now 1), or give many requests to batch(), "
+    assert str(queue) == words + "which takes each when there is room for it"
+
+
 def test_a_slot_passes_to_whoever_waits_longest():
     queue = FairQueue(1)
     first, *others = [Waiter(queue) for _ in range(4)]

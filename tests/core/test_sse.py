@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 from support.paths import SHARED
 
 from llmnet.core.errors import InvalidResponseError
-from llmnet.core.sse import KEPT_COMMENT_CHARS, KEPT_COMMENTS, ServerSentEvent, SSEDecoder
+from llmnet.core.sse import KEPT_COMMENT_CHARS, KEPT_COMMENTS, ServerSentEvent, SSEDecoder, begins_stream, is_stream
 
 CASES = pathlib.Path(os.environ.get("LLMNET_CASES") or SHARED / "cases")
 TOO_LONG = "too long"
@@ -240,6 +240,21 @@ def test_an_event_may_have_the_limit_and_no_more():
     assert run([b"data: 1\ndata: 2\n\n"], 9) == [Event("1\n2"), ("end", None), ()]
 
 
+def test_an_event_has_eight_mebibytes_at_most_where_nothing_else_is_said():
+    longest = b"data: " + b"x" * (8 * 1024 * 1024 - 6) + b"\n"
+    assert len(events(longest, b"\n")[0].data) == 8 * 1024 * 1024 - 6
+    with pytest.raises(InvalidResponseError, match="8388608 bytes"):
+        events(b"data: x" + longest[6:])
+
+
+def test_an_event_has_32768_lines_at_most():
+    lines = b"data\n" * 32768
+    assert events(lines, b"\n") == [Event("\n" * 32767)]
+    for pieces in ([lines, b"data\n"], [lines + b"data\n\ndata: after it\n\n"]):
+        with pytest.raises(InvalidResponseError, match="longer than 32768 lines"):
+            events(*pieces)
+
+
 @pytest.mark.parametrize("together", [True, False])
 def test_many_lines_of_one_event_count_together(together):
     lines, decoder = [b"data: 12345\n"] * 9, SSEDecoder(max_event_bytes=50)
@@ -282,6 +297,7 @@ def test_many_events_are_together_longer_than_the_limit():
 
 
 def test_comments_without_end_are_no_event_and_take_no_memory():
+    assert (KEPT_COMMENTS, KEPT_COMMENT_CHARS) == (16, 65536)
     decoder = SSEDecoder(max_event_bytes=KEPT_COMMENT_CHARS * 2)
     assert [decoder.feed(b":" + b"x" * (KEPT_COMMENT_CHARS + 9) + b"\n") for _ in range(100)] == [[]] * 100
     assert [len(comment) for comment in decoder.comments] == [KEPT_COMMENT_CHARS] * KEPT_COMMENTS
@@ -327,6 +343,42 @@ def test_what_vendors_send_takes_the_short_way(monkeypatch):
     monkeypatch.setattr(SSEDecoder, "_field", None)  # private: the long way would now fail
     document = b'event: message_start\ndata: {"a": 1}\n\n' * 3 + b"data: {}\n\n" * 3 + b"data:[DONE]\r\n\r\n"
     assert len(events(document)) == 7
+
+
+# -- what is a stream ---------------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("blanks", [b"", b"\n\r\n "])
+@pytest.mark.parametrize(
+    ("body", "begins", "asked_for"),
+    [
+        (b"data: x", True, True),
+        (b"data:", True, True),
+        (b"event: x", True, True),
+        (b"id: 1", True, True),
+        (b"retry: 1", True, True),
+        (b": comment", True, True),
+        (b"data", False, True),
+        (b"Data: x", False, False),
+        (b'{"data": 1}', False, False),
+        (b'"data: x"', False, False),
+        (b"[1]", False, False),
+        (b"null", False, False),
+        (b"<html>", False, False),
+        (b"x data: x", False, False),
+    ],
+)
+def test_what_has_not_the_label_of_a_stream_is_one_by_its_beginning(blanks, body, begins, asked_for):
+    assert begins_stream(blanks + body) is is_stream(False, blanks + body, asked=False) is begins
+    assert is_stream(False, blanks + body, asked=True) is asked_for
+
+
+@pytest.mark.parametrize(
+    ("body", "asked", "expected"),
+    [(b"data: x", True, True), (b"x", True, True), (b" {", True, False), (b" {", False, True), (b"x", False, True)],
+)
+def test_what_has_the_label_of_a_stream_is_one_but_for_json_in_its_place(body, asked, expected):
+    assert is_stream(True, body, asked=asked) is expected
 
 
 # -- cases of other projects --------------------------------------------------------------------------------------------
