@@ -96,6 +96,20 @@ def test_the_slot_of_a_closed_loop_is_free_where_nobody_waits():
     assert (queue.active, queue.waiting) == (0, 0)
 
 
+def test_an_interrupt_is_raised_once_the_work_is_done():
+    queue, woken = FairQueue(1), []
+
+    def wake():
+        woken.append("now")
+        if len(woken) == 1:
+            raise KeyboardInterrupt
+
+    holder, heir = Waiter(queue), queue.enter(wake)
+    with pytest.raises(KeyboardInterrupt):
+        queue.leave(holder.ticket)
+    assert (heir.granted, woken, queue.active, queue.waiting) == (True, ["now"] * 2, 1, 0)
+
+
 def test_wake_may_itself_enter_the_queue():
     queue = FairQueue(1)
     holder, seen = Waiter(queue), []

@@ -3,8 +3,8 @@
 Who gets no slot at once hands in `wake` and waits in its own way. There is no lock: joins and departures are noted, and
 whoever has the turn works them off, one step after another, each of which does no harm when it is done twice. So a
 finalizer or a signal handler may come in here on a thread that is in here already, and is served there and then; and a
-Ctrl-C between two steps loses neither a slot nor a wake-up. Where nothing is noted and nobody waits, a slot is taken
-and given back without the turn: each is one step of a set, and what came in between is looked at after it.
+Ctrl-C between two steps loses neither a slot nor a wake-up. A slot is given back without the turn, and taken without it
+where nothing is noted and nobody waits: each is one step of a set, and what came in between is looked at after it.
 """
 
 import threading
@@ -124,11 +124,11 @@ class FairQueue:
 
     def leave(self, ticket: Ticket) -> None:
         """Give the slot back, or stop waiting for one; at any moment, from any thread, any number of times."""
-        if ticket.granted and not (self._noted or self._waiting or self._heirs):
+        if ticket.granted:
             self._holders.discard(ticket)
             if not self._has_work:
                 return
-        self._note(ticket, joins=False, mine=Visit())  # somebody waits, or has come just now
+        self._note(ticket, joins=False, mine=Visit())  # it waits itself, or somebody waits for its slot
 
     def work_off(self, ticket: Ticket) -> None:
         """Work off what is left over, if anything is: for who waits, should all others have been interrupted."""
