@@ -99,7 +99,8 @@ def _short(value: object) -> str:
 
 
 def _plausible(seconds: float) -> float | None:
-    return seconds if 0.0 <= seconds <= LONGEST else None
+    """Seconds that a server can mean; no reader gives any below zero, and NaN is none."""
+    return seconds if seconds <= LONGEST else None
 
 
 def _seconds(text: str, unit: float = 1.0) -> float | None:
@@ -153,9 +154,8 @@ def _number_of(digits: str, least: int, most: int) -> int:
 
 def _year(digits: str) -> int:
     """A year; of two digits, those from 70 on are of the last century."""
-    if len(digits) == 2:
-        return _number_of(digits, 2, 2) + (1900 if digits >= "70" else 2000)
-    return _number_of(digits, 4, 4)
+    century = ("19" if digits >= "70" else "20") if len(digits) == 2 else ""
+    return _number_of(century + digits, 4, 4)
 
 
 def _offset(zone: str) -> int:

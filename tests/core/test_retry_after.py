@@ -23,13 +23,17 @@ DATE = "Fri, 29 Sep 2023 16:26:37 GMT"
 
 SECONDS = {
     "20": 20.0, " 20\t": 20.0, "1.5": 1.5, ".5": 0.5, "5.": 5.0, "+5": 5.0, "1e1": 10.0, "1E1": 10.0, "007": 7.0, "0": 0.0,
-    "0.0": 0.0, "2147483648": LONGEST,
+    "0.0": 0.0, "2147483648": LONGEST, "20".rjust(128, "0"): 20.0,
 }  # fmt: skip
 UNUSABLE = [
     "", " ", "-1", "-0", "-0.5", "nan", "inf", "-inf", "infinity", "1e400", "1e-", "9" * 40, "9" * 5000, "abc",
     "1_000", "1,5", "5s", "²", "٣", "１", "0x10", "--1", "+", ".", "e5", "20 GMT", "2023-09-29T16:26:57Z", "REDACTED",
     "Fri, 31 Feb 2023 16:26:57 GMT", "Fri, 29 Sep 2023 25:26:57 GMT", "Fri, 29 Sep 2023 16:26:61 GMT", "Fri, 29 Sep 2023", ",", "a, b c d e:f:g h",
     "Fri, 29 Foo 2023 16:26:57 GMT", "Fri, 29 Sep 0000 16:26:57 GMT", "Fri, 29 Sep 2023 16:26:57 +02", "Fri, 29 Sep 99999999999999999999 16:26:57 GMT", "Fri, 31 Dec 9999 23:59:59 GMT",
+    "20".rjust(129, "0"), "Fri Sep 29 16:26:57", "Fri, 029 Sep 2023 16:26:57 GMT", "Fri, 29 Sep 2023 6:26:57 GMT",
+    "Fri, 29 Sep 2023 016:26:57 GMT", "Fri, 29 Sep 023 16:26:57 GMT", "Fri, 29 Sep 02023 16:26:57 GMT",
+    "Fri, 29 Sep 2023 16:26:57 x0200", "Fri, 29 Sep 2023 16:26:57 +020", "Fri, 29 Sep 2023 16:26:57 +02000",
+    "Fri, 29 Sep 2023 16:26:57 PST", "Fri, 29-Sep 2023 16:26:57 GMT", "-29 Sep 2023 16:26:57 GMT",
 ]  # fmt: skip
 DATES = {
     "Fri, 29 Sep 2023 16:26:57 GMT": 20.0,
@@ -47,6 +51,9 @@ DATES = {
     "Fri, 29 Sep 2023 11:56:57 -0430": 20.0,
     "Fri, 29 Sep 2023 16:26:60 GMT": 22.0,
     "Sunday, 06-Nov-94 08:49:37 GMT": 0.0,
+    "Thursday, 01-Jan-70 00:00:00 GMT": 0.0,
+    "Tuesday, 31-Dec-69 23:59:59 GMT": 3155759999 - NOW,
+    "Fri Sep 29 18:26:57 2023 +0200": 20.0,
 }
 
 
@@ -147,6 +154,12 @@ BODIES = [
     ({"error": {"message": "Please try again in ١s, in 5ſ"}}, None),
     ({"error": {"details": {"retryDelay": "34s"}, "message": None}}, None),
     ({"error": {"details": ["34s", None]}}, None),
+    ({"error": "Retry after 0s, or retry after 9s"}, 0.0),
+    ("Please retry in " + "20s".rjust(127, "0"), 20.0),
+    ("Please retry in " + "20s".rjust(128, "0"), None),  # it may go on where no one looks
+    ("try again in 5s".rjust(16 * 1024), 5.0),
+    ("try again in 5s".rjust(16 * 1024 + 1), None),
+    ([{"error": "Retry after 3s"}, {"error": "Retry after 9s"}], 3.0),
     ({"error": None}, None),
     ([], None),
     ([[]], None),
@@ -167,13 +180,37 @@ RESETS = {
     "2023-09-29T16:26:17Z": 0.0, "1696004817000": 20.0, "1696004817": 20.0, "1696004790000": 0.0, "-1": None, "-5s": None,
     "": None, "s": None, "1x": None, "1.s": None, "REDACTED": None, "2023-09-29T…-XXX": None, "nan": None, "inf": None,
     "9" * 400: None, "9" * 400 + "s": None, "1e400": None, "2023-13-29T16:26:57Z": None, "9999-12-31T23:59:59Z": None,
-    "0001-01-01T00:00:00+23:59": 0.0, "5ſ": None, "٣s": None,
+    "0001-01-01T00:00:00+23:59": 0.0, "5ſ": None, "٣s": None, ".5s": None, "0.5s": 0.5, "5 s": 5.0, "5  s": None,
+}  # fmt: skip
+UNITS = {
+    "ns": 1e-9, "us": 1e-6, "µs": 1e-6, "μs": 1e-6, "ms": 1e-3, "millisecond": 1e-3, "s": 1, "sec": 1, "second": 1,
+    "m": 60, "min": 60, "minute": 60, "h": 3600, "hr": 3600, "hour": 3600, "d": 86400, "day": 86400,
 }  # fmt: skip
 
 
 @pytest.mark.parametrize(("value", "seconds"), RESETS.items())
 def test_reset_headers(value, seconds):
     assert parse_reset(value, NOW) == (None if seconds is None else pytest.approx(seconds))
+
+
+@pytest.mark.parametrize("unit", UNITS)
+def test_every_unit(unit):
+    for value in (f"3{unit}", f"3 {unit.upper()}", f"1{unit} 2{unit}"):
+        assert parse_reset(value, NOW) == pytest.approx(3 * UNITS[unit])
+    assert hint_in_body(f"Please retry in 3 {unit}.") == pytest.approx(3 * UNITS[unit])
+
+
+@pytest.mark.parametrize(
+    ("value", "now", "seconds"),
+    [
+        ("999999999", 0.0, 999999999.0),
+        ("1000000000", 1e9 - 5, 5.0),
+        ("999999999999", 1e12 - 6, 5.0),
+        ("1000000000000", 1e9 - 5, 5.0),
+    ],
+)
+def test_a_number_from_a_thousand_million_is_a_moment_and_from_a_thousand_times_that_in_ms(value, now, seconds):
+    assert parse_reset(value, now) == seconds
 
 
 # -- totality -----------------------------------------------------------------------------------------------------------
