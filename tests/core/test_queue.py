@@ -118,6 +118,20 @@ def test_wake_may_itself_enter_the_queue():
     assert [ticket.granted for ticket in seen] == [False]
 
 
+def test_who_comes_in_on_the_thread_at_work_gets_the_slot_of_one_that_has_left_meanwhile():
+    class Heirs(collections.deque):
+        def __getitem__(self, place):
+            queue.leave(heir)
+            return super().__getitem__(place)
+
+    queue, seen = FairQueue(1), []
+    holder, heir = Waiter(queue), queue.enter(lambda: seen.append(queue.enter(lambda: None).granted))
+    queue._heirs = Heirs()  # private: the heir gives up just before the slot becomes its own
+    queue.leave(holder.ticket)
+    assert seen == [True]
+    assert (queue.active, queue.waiting) == (1, 0)
+
+
 def test_those_who_gave_up_take_no_memory():
     queue = FairQueue(1)
     queue.enter(lambda: None)
