@@ -6,15 +6,28 @@ from typing import NamedTuple, TypeAlias
 
 
 class Cost(NamedTuple):
-    """Seconds of wall and of CPU time, and the peak of memory in MB."""
+    """What was measured; `None` is what there was not.
 
-    wall: float
-    cpu: float
-    memory: float
+    Attributes:
+        wall: seconds.
+        cpu: seconds of all threads.
+        memory: the peak, in MB.
+        grown: by how many KiB the memory grew for each call in flight.
+        late: seconds after its sending by which 99 of 100 paced deltas had been handed out.
+        size: MiB on the disk.
+    """
+
+    wall: float | None = None
+    cpu: float | None = None
+    memory: float | None = None
+    grown: float | None = None
+    late: float | None = None
+    size: float | None = None
 
     def over(self, parts: int) -> "Cost":
-        """The cost of one of *parts* equal parts."""
-        return Cost(self.wall / parts, self.cpu / parts, self.memory)
+        """The cost of one of *parts* equal parts: times are shared, and nothing else."""
+        times = {name: value / parts for name, value in (("wall", self.wall), ("cpu", self.cpu)) if value is not None}
+        return self._replace(**times)
 
 
 Sample: TypeAlias = Mapping[str, Cost]  # what a library needed in one round, by step

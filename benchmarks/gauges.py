@@ -33,6 +33,15 @@ def peak_memory() -> float:
         return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / unit
 
 
+def resident() -> float:
+    """The memory that is resident now, in MB; 0 where the system does not say."""
+    try:
+        with open(_STATUS) as status:
+            return next(int(line.split()[1]) / 1024 for line in status if line.startswith("VmRSS"))
+    except OSError:
+        return 0.0
+
+
 def forget_peak() -> None:
     """Reset the peak to the memory resident now, where the system supports it."""
     try:

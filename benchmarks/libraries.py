@@ -16,7 +16,7 @@ class Library:
 
     Attributes:
         name: its name here; its module in `benchmarks.peers` has the same name with an underscore before it.
-        package: what is installed and imported.
+        package: what is imported, of the package that is installed.
         classes: the client of each front that it has.
         against: the entry of llmnet that it is compared with, which uses the same API.
         environ: variables that keep it from using the network otherwise.
@@ -34,17 +34,22 @@ class Library:
         return f"benchmarks.peers._{self.name.replace('-', '_')}"
 
     @property
+    def installed(self) -> str:
+        """What is installed."""
+        return self.package.partition(".")[0]
+
+    @property
     def present(self) -> bool:
         """Whether it can be imported."""
-        return find_spec(self.package) is not None
+        return find_spec(self.installed) is not None
 
     @property
     def version(self) -> str:
         """The version that is measured."""
         try:
-            return version(self.package)
+            return version(self.installed)
         except PackageNotFoundError:  # a checkout of llmnet
-            return import_module(self.package).__version__
+            return import_module(self.installed).__version__
 
 
 def _both(sync: str, asynchronous: str) -> dict[str, str]:
@@ -55,8 +60,11 @@ _OWN = _both("Client", "AsyncClient")
 LIBRARIES = [
     Library("llmnet", "llmnet", _OWN),
     Library("requests", "requests", {"sync": "Session"}),
+    Library("urllib3", "urllib3", {"sync": "PoolManager"}),
     Library("httpx", "httpx", _both("Client", "AsyncClient")),
+    Library("httpx2", "httpx2", _both("Client", "AsyncClient")),
     Library("aiohttp", "aiohttp", {"async": "ClientSession"}),
+    Library("pyreqwest", "pyreqwest.client", _both("SyncClientBuilder", "ClientBuilder")),
     Library("openai", "openai", _both("OpenAI", "AsyncOpenAI")),
     Library(
         "litellm",

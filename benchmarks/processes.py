@@ -1,6 +1,6 @@
 """The processes of a run: the server, a worker for each library and front, and those that make one call and end.
 
-Their costs are measured by `resource`, which Windows does not have.
+The server has a core of its own, where there are two. Costs are measured by `resource`, which Windows does not have.
 """
 
 import contextlib
@@ -21,9 +21,10 @@ from typing import Any
 from benchmarks.content import chat_text
 from benchmarks.figures import Cost, Sample
 from benchmarks.libraries import Library
+from benchmarks.worker import Job
 
 TIMEOUT = 60.0  # seconds for each command to a library
-_FILES = 8192
+_FILES = 20000
 _NOTHING: Mapping[str, str] = MappingProxyType({})
 _ROOT = Path(__file__).parent.parent
 
@@ -43,10 +44,21 @@ def plain(environ: Mapping[str, str]) -> dict[str, str]:
     return {name: environ[name] for name in kept if name in paths or not name.startswith("PYTHON")}
 
 
-def _started(*arguments: str, environ: Mapping[str, str] = _NOTHING, **more: Any) -> "subprocess.Popen[str]":
+def cores() -> tuple[set[int], set[int]]:
+    """The cores of the server and those of the clients, where the system has two and lets them be chosen."""
+    first, *others = sorted(os.sched_getaffinity(0)) if hasattr(os, "sched_setaffinity") else [0]
+    return ({first}, {others[-1]}) if others else (set(), set())
+
+
+def _started(
+    *arguments: str, core: set[int], environ: Mapping[str, str] = _NOTHING, **more: Any
+) -> "subprocess.Popen[str]":
     more |= {"cwd": _ROOT, "env": {**plain(os.environ), **environ}, "stdout": subprocess.PIPE, "text": True}
     more["start_new_session"] = True  # Ctrl-C goes to the parent only
-    return subprocess.Popen([sys.executable, *arguments], **more)
+    process = subprocess.Popen([sys.executable, *arguments], **more)
+    if core:
+        os.sched_setaffinity(process.pid, core)
+    return process
 
 
 def allow_many_files() -> None:
@@ -60,7 +72,7 @@ def allow_many_files() -> None:
 @contextlib.contextmanager
 def server() -> Iterator[str]:
     """Run the server as a child process and give its address."""
-    with _started("-m", "benchmarks.server", stdin=subprocess.PIPE) as process:
+    with _started("-m", "benchmarks.server", core=cores()[0], stdin=subprocess.PIPE) as process:
         assert process.stdout is not None
         yield f"http://127.0.0.1:{int(process.stdout.readline())}"
 
@@ -77,24 +89,17 @@ class Worker:
     def __init__(self, library: Library, front: str, url: str) -> None:
         arguments = ("-m", "benchmarks.worker", library.module, front, url)
         pipes = {"stdin": subprocess.PIPE, "stderr": subprocess.DEVNULL}
-        self._process = _started(*arguments, environ=library.environ, **pipes)
+        self._process = _started(*arguments, core=cores()[1], environ=library.environ, **pipes)
 
-    def open(self, ask: str, at_once: int) -> None:
-        """Begin another kind of work, with a new client."""
-        self._command(TIMEOUT, open=ask, at_once=at_once)
-
-    def run(self, calls: int, timeout: float) -> Cost:
-        """Make so many calls, in so many seconds."""
-        return Cost(*self._command(timeout, calls=calls)["cost"])
-
-    def _command(self, timeout: float, **command: Any) -> dict[str, Any]:
+    def run(self, job: Job, timeout: float) -> Cost:
+        """Do a job in so many seconds."""
         process = self._process
         assert process.stdin is not None
         assert process.stdout is not None
         alarm = Timer(timeout, process.kill)
         alarm.start()
         try:
-            print(json.dumps(command), file=process.stdin, flush=True)
+            print(json.dumps(job._asdict()), file=process.stdin, flush=True)
             answer = process.stdout.readline()
         except BrokenPipeError:
             answer = ""
@@ -103,10 +108,10 @@ class Worker:
         if not answer:
             late = process.wait() == -signal.SIGKILL
             raise LibraryError(f"gave up after {timeout:g} s" if late else "its process has ended")
-        done: dict[str, Any] = json.loads(answer)
+        done = json.loads(answer)
         if "failed" in done:
             raise LibraryError(done["failed"])
-        return done
+        return Cost(*done["cost"])
 
     def end(self) -> None:
         """Kill the process."""
@@ -119,7 +124,7 @@ def cold_start(library: Library, front: str, url: str) -> Sample:
     arguments = (library.module, library.package, library.classes[front], front, url)
     program = f"from benchmarks.cold import main; main{arguments!r}"
     before = time.perf_counter(), _used_by_children()
-    with _started("-c", program, environ=library.environ, stderr=subprocess.PIPE) as process:
+    with _started("-c", program, core=cores()[1], environ=library.environ, stderr=subprocess.PIPE) as process:
         alarm = Timer(TIMEOUT, process.kill)
         alarm.start()
         output, errors = process.communicate()

@@ -1,12 +1,14 @@
 """Replies as OpenAI and Anthropic send them, made once as bytes; the number of a call is put in when it comes."""
 
 import json
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Sequence
 from typing import Any, NamedTuple
 
-from benchmarks.content import CHAT_TAIL, DIGITS, pieces
+from benchmarks.content import CHAT_TAIL, DIGITS, STAMP, pieces
 
-_NUMBER = "#" * DIGITS  # where the number of the call goes: as long as one, so that all lengths are right
+# Where the number of the call or the time goes: as long as one, so that all lengths are right.
+_NUMBER = "#" * DIGITS
+_TIME = "#" * STAMP
 _BURST = 16  # events that a write has: what a server flushes at once
 _MODEL = "gpt-5.4-mini"
 _CHAT_ID = "chatcmpl-CXv5PSNDvh7tQ2mHnHgXwQ8pTzVbK"
@@ -23,22 +25,63 @@ class Reply(NamedTuple):
     more: tuple[bytes, ...] = ()
 
 
-def _plain(value: Any) -> Reply:
+class Paced(NamedTuple):
+    """The bytes of a stream of any length, whose deltas are the time between `before` and `after`."""
+
+    opening: bytes
+    before: bytes
+    after: bytes
+    closing: bytes
+
+
+class Form(NamedTuple):
+    """What one kind of request is answered with: at once, and with a pace."""
+
+    reply: Reply
+    paced: Paced | None = None
+
+
+class _Events(NamedTuple):
+    """A stream: what comes before the deltas, how one is written, and what comes after them."""
+
+    opening: Sequence[bytes]
+    delta: Callable[[str], bytes]
+    closing: Sequence[bytes]
+
+
+def _plain(value: Any) -> Form:
     body = _dumped(value)
-    return _reply([_head("application/json", f"content-length: {len(body)}") + body])
+    return Form(_reply([_head("application/json", f"content-length: {len(body)}") + body]))
 
 
-def _stream(events: Iterable[bytes]) -> Reply:
-    """Each event is a chunk of the transfer coding, as a server that flushes writes it."""
-    head = _head("text/event-stream; charset=utf-8", "transfer-encoding: chunked")
-    chunks = [b"%x\r\n%b\r\n" % (len(event), event) for event in events]
+def _stream(events: _Events) -> Form:
+    return Form(_burst(events), _paced(events))
+
+
+def _burst(events: _Events) -> Reply:
+    deltas = map(events.delta, pieces(_NUMBER))
+    chunks = [_chunk(event) for event in (*events.opening, *deltas, *events.closing)]
     bursts = [b"".join(chunks[start : start + _BURST]) for start in range(0, len(chunks), _BURST)]
-    return _reply([head + bursts[0], *bursts[1:], b"0\r\n\r\n"])
+    return _reply([_STREAM_HEAD + bursts[0], *bursts[1:], _END])
+
+
+def _paced(events: _Events) -> Paced:
+    opening, closing = (b"".join(map(_chunk, some)) for some in (events.opening, events.closing))
+    before, after = _chunk(events.delta(_TIME)).split(_TIME.encode())
+    return Paced(_STREAM_HEAD + opening, before, after, closing + _END)
+
+
+def _chunk(event: bytes) -> bytes:
+    """Each event is a chunk of the transfer coding, as a server that flushes writes it."""
+    return b"%x\r\n%b\r\n" % (len(event), event)
 
 
 def _head(kind: str, framing: str) -> bytes:
     lines = ("HTTP/1.1 200 OK", f"content-type: {kind}", framing, "x-request-id: req_0123456789abcdef", "\r\n")
     return "\r\n".join(lines).encode()
+
+
+_STREAM_HEAD, _END = _head("text/event-stream; charset=utf-8", "transfer-encoding: chunked"), b"0\r\n\r\n"
 
 
 def _reply(writes: list[bytes]) -> Reply:
@@ -64,7 +107,7 @@ def _completion() -> dict[str, Any]:
     return _openai("chat.completion", [choice], usage=_OPENAI_USAGE)
 
 
-def _chunks(*, counted: bool) -> Iterator[bytes]:
+def _chunks(*, counted: bool) -> _Events:
     def data(choices: list[Any], **usage: Any) -> bytes:
         return b"data: %b\n\n" % _dumped(_openai("chat.completion.chunk", choices, **usage))
 
@@ -72,13 +115,10 @@ def _chunks(*, counted: bool) -> Iterator[bytes]:
         usage = {"usage": None} if counted else {}
         return data([{"index": 0, "delta": delta, "logprobs": None, "finish_reason": finish}], **usage)
 
-    yield choice({"role": "assistant", "content": "", "refusal": None})
-    for piece in pieces(_NUMBER):
-        yield choice({"content": piece})
-    yield choice({}, "stop")
-    if counted:
-        yield data([], usage=_OPENAI_USAGE)
-    yield b"data: [DONE]\n\n"
+    opening = [choice({"role": "assistant", "content": "", "refusal": None})]
+    usage = [data([], usage=_OPENAI_USAGE)] if counted else []
+    closing = [choice({}, "stop"), *usage, b"data: [DONE]\n\n"]
+    return _Events(opening, lambda text: choice({"content": text}), closing)
 
 
 # -- Anthropic --------------------------------------------------------------------------------------------------------
@@ -89,19 +129,25 @@ def _message(content: list[Any], stop: str | None) -> dict[str, Any]:
     return {**made, "content": content, "stop_reason": stop, "stop_sequence": None, "usage": _ANTHROPIC_USAGE}
 
 
-def _events() -> Iterator[bytes]:
+def _events() -> _Events:
     def event(name: str, **more: Any) -> bytes:
         return b"event: %b\ndata: %b\n\n" % (name.encode(), _dumped({"type": name, **more}))
 
-    yield event("message_start", message=_message([], None))
-    yield event("content_block_start", index=0, content_block={"type": "text", "text": ""})
-    yield event("ping")
-    for piece in pieces(_NUMBER):
-        yield event("content_block_delta", index=0, delta={"type": "text_delta", "text": piece})
-    yield event("content_block_stop", index=0)
+    def delta(text: str) -> bytes:
+        return event("content_block_delta", index=0, delta={"type": "text_delta", "text": text})
+
+    opening = [
+        event("message_start", message=_message([], None)),
+        event("content_block_start", index=0, content_block={"type": "text", "text": ""}),
+        event("ping"),
+    ]
     ended = {"stop_reason": "end_turn", "stop_sequence": None}
-    yield event("message_delta", delta=ended, usage={"output_tokens": 2000})
-    yield event("message_stop")
+    closing = [
+        event("content_block_stop", index=0),
+        event("message_delta", delta=ended, usage={"output_tokens": 2000}),
+        event("message_stop"),
+    ]
+    return _Events(opening, delta, closing)
 
 
 CHAT, STREAM, COUNTED_STREAM = _plain(_completion()), _stream(_chunks(counted=False)), _stream(_chunks(counted=True))

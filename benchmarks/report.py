@@ -14,8 +14,12 @@ from benchmarks.scenarios import Scenario
 from benchmarks.show import show
 
 _TITLE = "What others cost; × is how many times what llmnet costs over the same API: the median, and half of all rounds"
-_MS, _US = ("ms", 1e3), ("µs", 1e6)
-UNITS = {"import": _MS, "client": _MS, "reply": _MS, "stream": _MS, "call": _US, "delta": _US, "count": _US}
+_COLUMNS = {"CPU": "cpu", "wall": "wall", "MB": "memory", "KiB a call": "grown", "ms late": "late", "MiB": "size"}
+UNITS = {
+    "installed": ("MiB", 1.0),
+    **dict.fromkeys(("import", "client", "reply", "stream"), ("ms", 1e3)),
+    **dict.fromkeys(("call", "delta", "count"), ("µs", 1e6)),
+}
 
 
 def rows(scenario: Scenario, libraries: Sequence[Library], tracks: Mapping[str, Track]) -> Iterator[dict[str, Any]]:
@@ -28,7 +32,8 @@ def rows(scenario: Scenario, libraries: Sequence[Library], tracks: Mapping[str, 
 def _row(scenario: Scenario, step: str, library: Library, tracks: Mapping[str, Track]) -> dict[str, Any]:
     own, base = tracks[library.name], tracks[library.against]
     unit, factor = UNITS[step]
-    gauges = {"cpu": factor, "wall": factor, "memory": 1.0}
+    factors = {"cpu": factor, "wall": factor, "late": 1e3}
+    gauges = {gauge: factors.get(gauge, 1.0) for gauge in _COLUMNS.values()}
     return {
         "scenario": scenario.name,
         "step": step,
@@ -59,12 +64,18 @@ def condensed(row: Mapping[str, Any]) -> dict[str, Any]:
     """A row as the table shows it; ratios are left out where there is nothing to compare with."""
     step = f"{row['step']}, {row['unit']}"
     line: dict[str, Any] = {"scenario": row["scenario"], "step": step, "library": row["library"]}
-    for name, measure in (("CPU", "cpu"), ("wall", "wall"), ("MB", "memory")):
+    for name, measure in _COLUMNS.items():
         found = row[measure]
         line |= {name: _median(found["absolute"]), f"×{name}": _median(found["ratio"])}
-        if measure != "memory":
+        if measure in ("cpu", "wall"):
             line[f"×{name} q1–q3"] = "" if row["library"] == row["against"] else _quartiles(found["ratio"])
     return line
+
+
+def _filled(lines: Sequence[Mapping[str, Any]]) -> list[dict[str, Any]]:
+    """The lines without the columns that none of them has a figure for."""
+    empty = {name for name in lines[0] if all(line[name] is None for line in lines)}
+    return [{name: value for name, value in line.items() if name not in empty} for line in lines]
 
 
 def _median(found: Mapping[str, float] | None) -> float | None:
@@ -97,13 +108,20 @@ def processor() -> str:
 
 
 def printed(rows: Sequence[Mapping[str, Any]], notes: Mapping[str, Any], *, as_json: bool) -> None:
-    """Print all rows, and below a table who has failed and why."""
+    """Print all rows, and below a table who has failed and why.
+
+    Args:
+        rows: what `rows` gives.
+        notes: what `conditions` gives, and more.
+        as_json: print an object, which `benchmarks.publish` takes.
+    """
     if as_json:
         show(_TITLE, rows, as_json=True, notes=notes)
         return
-    ratios = dict.fromkeys(("×CPU", "×wall", "×MB"), 2)
+    ratios = {f"×{name}": 2 for name in _COLUMNS}
     shown = {name: value for name, value in notes.items() if name not in ("versions", "skipped", "quick")}
-    show(_TITLE, [condensed(row) for row in rows], as_json=False, notes=shown | notes["versions"], digits=ratios)
+    lines = _filled([condensed(row) for row in rows])
+    show(_TITLE, lines, as_json=False, notes=shown | notes["versions"], digits=ratios)
     failed = {f"{row['scenario']}: {row['library']} failed, {row['failed']}": None for row in rows if row["failed"]}
     for line in (*failed, *notes["skipped"]):
         print(line)

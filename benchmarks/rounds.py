@@ -6,15 +6,15 @@ from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from os import cpu_count
-from typing import Protocol, Self
+from typing import Protocol
 
-from benchmarks.figures import Sample
+from benchmarks.figures import Cost, Sample
 from benchmarks.libraries import Library
 from benchmarks.processes import TIMEOUT, LibraryError, Worker, cold_start
 from benchmarks.scenarios import Scenario
 from benchmarks.show import Tick
 
-_WARMUP = 100  # calls before those that are measured
+_WARMUP = 10  # calls that load all that is loaded on use
 
 
 @dataclass
@@ -36,6 +36,9 @@ class Track:
 class Bench(Protocol):
     """How samples of one scenario are taken."""
 
+    def at(self, scenario: Scenario) -> None:
+        """Go on with another scenario."""
+
     def ready(self, library: Library) -> None:
         """Prepare, by work that is not measured."""
 
@@ -51,23 +54,25 @@ class Workers:
         self._workers: dict[str, Worker] = {}
         self._scenario: Scenario
 
-    def at(self, scenario: Scenario) -> Self:
+    def at(self, scenario: Scenario) -> None:
         """Go on with another scenario."""
         self._scenario = scenario
-        return self
 
     def ready(self, library: Library) -> None:
-        """Open the scenario, and do a part of it."""
+        """Do a part of the scenario."""
         if library.name not in self._workers:
             self._workers[library.name] = Worker(library, self._front, self._url)
+        job = self._scenario.job()
         with self._kept(library) as worker:
-            worker.open(self._scenario.ask, self._scenario.at_once)
-            worker.run(min(self._scenario.calls, _WARMUP), TIMEOUT)
+            worker.run(job._replace(calls=min(job.calls, _WARMUP), warm=0), TIMEOUT)
 
     def sample(self, library: Library) -> Sample:
-        """Do the scenario once."""
+        """Do the scenario once, in a new process if its memory is what is measured."""
+        if self._scenario.fresh:
+            self._workers.pop(library.name).end()
+            self.ready(library)
         with self._kept(library) as worker:
-            cost = worker.run(self._scenario.calls, self._timeout)
+            cost = worker.run(self._scenario.job(), self._timeout)
         return {step: cost.over(self._scenario.calls * parts) for step, parts in self._scenario.per.items()}
 
     @contextmanager
@@ -90,10 +95,9 @@ class ColdStarts:
     def __init__(self, url: str) -> None:
         self._url, self._front = url, ""
 
-    def at(self, scenario: Scenario) -> Self:
+    def at(self, scenario: Scenario) -> None:
         """Go on with another scenario."""
         self._front = scenario.front
-        return self
 
     def ready(self, library: Library) -> None:
         """Start once, so that everything is compiled and read from disk."""
@@ -102,6 +106,25 @@ class ColdStarts:
     def sample(self, library: Library) -> Sample:
         """Start once."""
         return cold_start(library, self._front, self._url)
+
+
+class Sizes:
+    """A look at the disk."""
+
+    def at(self, scenario: Scenario) -> None:
+        """One scenario is as another."""
+
+    def ready(self, library: Library) -> None:
+        """There is nothing to prepare."""
+
+    def sample(self, library: Library) -> Sample:
+        """Look once."""
+        try:
+            from benchmarks.sizes import installed
+
+            return {"installed": Cost(size=installed(library.installed))}
+        except ImportError as error:
+            raise LibraryError(f"{error.name} is not installed") from error
 
 
 def measure(

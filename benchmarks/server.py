@@ -8,19 +8,27 @@ import gc
 import re
 import sys
 from collections.abc import Iterator
+from time import monotonic_ns
 
-from benchmarks.content import DIGITS, MARK
-from benchmarks.replies import CHAT, COUNTED_STREAM, MESSAGE, MESSAGE_STREAM, STREAM, Reply
+from benchmarks.content import DIGITS, MARK, Pace, stamp
+from benchmarks.replies import CHAT, COUNTED_STREAM, MESSAGE, MESSAGE_STREAM, STREAM, Form, Paced
 
-_BACKLOG = 2048  # a thousand clients connect at once
+_BACKLOG = 4096  # thousands of clients connect at once
 _LENGTH = re.compile(rb"\r\ncontent-length: *(\d+)", re.IGNORECASE)
 NUMBER = re.compile(MARK.encode() + rb"(\d{%d})" % DIGITS)
 _STREAMED = re.compile(rb'"stream": ?true')
 _MESSAGES = re.compile(rb"POST \S*/messages[ ?]")
+_PACE = re.compile(rb"POST /(\d+)-(\d+)-(\d+)/")
 _MISSING = b"HTTP/1.1 400 Bad Request\r\ncontent-length: 0\r\n\r\n"
 
 
-def chosen(request: bytes) -> Reply:
+def asked(request: bytes) -> Pace:
+    """How the reply is to be sent: the beginning of the path."""
+    found = _PACE.match(request)
+    return Pace(*map(int, found.groups())) if found else Pace()
+
+
+def chosen(request: bytes) -> Form:
     """The reply to a request, by its path and its body."""
     streamed = _STREAMED.search(request) is not None
     if _MESSAGES.match(request):
@@ -31,7 +39,7 @@ def chosen(request: bytes) -> Reply:
 
 
 class _Connection(asyncio.Protocol):
-    """Sends a stream one write per turn of the loop, and not faster than the client reads."""
+    """Sends a stream one write per turn of the loop, not faster than the client reads; or one by one, by the clock."""
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
         assert isinstance(transport, asyncio.Transport)
@@ -54,10 +62,30 @@ class _Connection(asyncio.Protocol):
         if number is None:
             self._transport.write(_MISSING)
             return
-        reply = chosen(request)
-        self._transport.write(b"".join((reply.before, number[1], reply.after)))
+        pace, form = asked(request), chosen(request)
+        if pace.wait:
+            self._loop.call_later(pace.wait / 1000, self._begin, form, pace, number[1])
+        else:
+            self._begin(form, pace, number[1])
+
+    def _begin(self, form: Form, pace: Pace, number: bytes) -> None:
+        if form.paced is not None and pace.deltas:
+            self._transport.write(form.paced.opening)
+            self._step(form.paced, pace.deltas, pace.every / 1000, self._loop.time())
+            return
+        reply = form.reply
+        self._transport.write(b"".join((reply.before, number, reply.after)))
         self._left = iter(reply.more)
         self._soon()
+
+    def _step(self, paced: Paced, left: int, every: float, due: float) -> None:
+        """Send a delta, and the next one so long after this one was due."""
+        if self._transport.is_closing():
+            return
+        ends = paced.closing if left == 1 else b""
+        self._transport.write(b"".join((paced.before, stamp(monotonic_ns()).encode(), paced.after, ends)))
+        if left > 1:
+            self._loop.call_at(due + every, self._step, paced, left - 1, every, due + every)
 
     def _soon(self) -> None:
         if not self._paused:

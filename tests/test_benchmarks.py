@@ -4,6 +4,7 @@ import json
 import pathlib
 import random
 import sys
+import time
 from dataclasses import replace
 from types import SimpleNamespace
 
@@ -17,21 +18,40 @@ sys.path.append(str(ROOT))  # a test run does not begin in the checkout's root; 
 pytest.importorskip("resource")  # how much a process has used
 
 from benchmarks import __main__ as command  # noqa: E402
-from benchmarks import libraries, processes, report, rounds, server, worker  # noqa: E402
-from benchmarks.content import DELTAS, chat_text, prompt, stream_text  # noqa: E402
+from benchmarks import (  # noqa: E402
+    libraries,
+    processes,
+    report,
+    rounds,
+    server,
+    sizes,
+    worker,
+)
+from benchmarks.content import DELTAS, STAMP, Pace, chat_text, prompt, stamp, stream_text  # noqa: E402
 from benchmarks.figures import Cost, Spread, ratios, spread  # noqa: E402
 from benchmarks.libraries import BY_NAME, LIBRARIES, PEERS, chosen  # noqa: E402
 from benchmarks.scenarios import SCENARIOS  # noqa: E402
 
 PRESENT = [name for name in PEERS if BY_NAME[name].present]
-LIGHT = [name for name in PRESENT if name in ("requests", "httpx", "aiohttp")]
+LIGHT = [name for name in PRESENT if name not in ("openai", "anthropic", "litellm")]
 HEAVY = [name for name in PRESENT if name not in LIGHT]  # to import one is seconds of work
 
 
 @pytest.fixture
 def small(monkeypatch):
     """Every scenario with as little work as there can be."""
-    table = [replace(one, calls=min(one.calls, 4), rounds=1, at_once=min(one.at_once, 4)) for one in SCENARIOS]
+    table = [
+        replace(
+            one,
+            calls=min(one.calls, 4),
+            warm=min(one.warm, 1),
+            rounds=1,
+            at_once=min(one.at_once, 4),
+            pace=Pace(min(one.pace.wait, 1), min(one.pace.deltas, 3), 1),
+            fresh=False,
+        )
+        for one in SCENARIOS
+    ]
     monkeypatch.setattr(command, "SCENARIOS", table)
     monkeypatch.setattr(rounds.ColdStarts, "ready", lambda bench, library: None)
 
@@ -58,6 +78,7 @@ def run(capsys, *arguments):
 def test_every_scenario_runs_with_every_library(small, capsys, front, peers):
     peers = peers or PEERS
     live = [one for one in SCENARIOS if one.ask and one.front == front]
+    paced = {one.name for one in live if one.pace.deltas}
     code, result = run(capsys, "--only", *(one.name for one in live), "--against", *peers)
     assert (code, len(result["skipped"])) == (0, len(set(peers) - set(PRESENT)))
     expected = {
@@ -72,6 +93,7 @@ def test_every_scenario_runs_with_every_library(small, capsys, front, peers):
         assert row["rounds"] == 1
         assert all(row[gauge]["absolute"]["median"] > 0 for gauge in ("cpu", "wall", "memory"))
         assert all(row[gauge]["ratio"]["median"] == 1 for gauge in ("cpu", "wall") if row["library"] == row["against"])
+        assert (row["late"]["absolute"] is not None) == (row["scenario"] in paced)
     assert result["versions"]["llmnet"] == llmnet.__version__
     assert {"date", "processor", "cores", "system", "python"} <= set(result)
 
@@ -94,6 +116,15 @@ def test_a_library_that_is_missing_is_skipped_by_name(small, capsys, monkeypatch
     assert [row["library"] for row in result["rows"]] == ["llmnet"]
 
 
+def test_a_size_is_that_of_all_that_is_required(small, capsys):
+    code, result = run(capsys, "--only", "size", "--against", "requests", "urllib3")
+    found = {row["library"]: row["size"]["absolute"]["median"] for row in result["rows"]}
+    assert code == 0
+    assert found["llmnet"] > found["requests"] > found["urllib3"] > 0.1
+    assert sizes._checkout()[0] > 500_000
+    assert {"requests", "httpx", "msgspec"} <= set(sizes._checkout()[1])
+
+
 def test_the_table_names_who_failed_and_leaves_out_what_there_is_not(small, capsys, monkeypatch):
     monkeypatch.setattr(processes, "chat_text", lambda number: "another")
     assert command.main(["--only", "start-sync", "--against", "requests"]) == 1
@@ -101,8 +132,8 @@ def test_the_table_names_who_failed_and_leaves_out_what_there_is_not(small, caps
     assert "start-sync: llmnet failed, a wrong reply" in output.splitlines()
     assert "start-sync: requests failed, a wrong reply" in output.splitlines()
     assert [line.split()[3:6] for line in output.splitlines() if line.startswith("start-sync  import")] == [
-        ["llmnet", "–", "–"],
-        ["requests", "–", "–"],
+        ["llmnet"],
+        ["requests"],
     ]
     assert not errors
 
@@ -123,14 +154,22 @@ def test_the_bounds_can_still_be_measured(capsys):
 # -- workers ----------------------------------------------------------------------------------------------------------
 
 
+def job(ask="chat", pace=None, calls=1, at_once=1):
+    return worker.Job(ask, pace or Pace(), calls, 0, at_once)
+
+
 class Liar:
-    """A library that gives what it was made with."""
+    """A library that gives what it was made with, in so many deltas."""
 
     def __init__(self, url, at_once):
-        self.reply = url
+        self.reply, _, self.deltas = url.rpartition("/")[0].partition("*")
 
     def chat(self, prompt):
         return self.reply
+
+    def stream(self, prompt, add):
+        for _ in range(int(self.deltas or 1)):
+            add(self.reply)
 
     def close(self):
         pass
@@ -140,33 +179,47 @@ class AsyncLiar(Liar):
     async def chat(self, prompt):
         return self.reply
 
+    async def stream(self, prompt, add):
+        super().stream(prompt, add)
+
     async def close(self):
         pass
 
 
-@pytest.mark.parametrize("bench", worker.FRONTS.values())
-def test_no_figure_without_a_right_reply(bench):
-    def cost(reply):
-        made = bench(SimpleNamespace(Sync=Liar, Async=AsyncLiar), reply)
-        made.open("chat", 2)
+@pytest.fixture(params=worker.FRONTS.values(), ids=worker.FRONTS)
+def cost(request):
+    """What a job costs with a library that gives a reply, or what is said of it."""
+    bench = request.param(SimpleNamespace(Sync=Liar, Async=AsyncLiar))
+
+    def cost(reply, job):
         try:
-            return worker.measured(made, iter([7]))
+            return worker.done(bench, reply, job, iter(range(7, 20)))
         except Exception as error:
             return worker.described(error)
-        finally:
-            made.close()
-            if bench is worker.FRONTS["async"]:
-                made._runner.close()
 
-    assert len(cost(chat_text(7))["cost"]) == 3
-    assert cost(chat_text(8)).startswith("WrongReplyError: chat 7 gave '00000008")
+    yield cost
+    if request.param is worker.FRONTS["async"]:
+        bench._runner.close()
+
+
+def test_no_figure_without_a_right_reply(cost):
+    assert cost(chat_text(7), job()).late is None
+    assert cost(chat_text(8), job()).startswith("WrongReplyError: chat 7 gave '00000008")
+    assert cost(stream_text(7), job("stream")).wall > 0
+    assert cost(stream_text(8), job("stream")).startswith("WrongReplyError: stream 7 gave")
+
+
+def test_no_figure_without_all_the_deltas_of_a_paced_stream(cost):
+    sent = stamp(time.monotonic_ns())
+    assert 0 < cost(f"{sent}*3", job("stream", Pace(0, 3, 1))).late < 60
+    assert cost(f"{sent}*2", job("stream", Pace(0, 3, 1))).startswith("WrongReplyError: paced stream")
 
 
 def test_a_worker_has_only_so_much_time():
     slow = processes.Worker(BY_NAME["llmnet"], "sync", "http://127.0.0.1:9")
     try:
         with pytest.raises(processes.LibraryError, match="gave up after"):
-            slow.run(1, timeout=0.001)
+            slow.run(job(), timeout=0.001)
     finally:
         slow.end()
 
@@ -175,7 +228,7 @@ def test_a_library_that_fails_says_how():
     lost = processes.Worker(BY_NAME["llmnet"], "sync", "http://127.0.0.1:x")
     try:
         with pytest.raises(processes.LibraryError, match="ConfigurationError"):
-            lost.open("chat", 1)
+            lost.run(job(), timeout=60)
     finally:
         lost.end()
 
@@ -260,6 +313,14 @@ def test_who_takes_part():
     quick = [one.sized(quick=True) for one in SCENARIOS]
     assert [one.at_once for one in quick] == [one.at_once for one in SCENARIOS]
     assert all(one.calls >= one.at_once and one.rounds >= 1 for one in quick)
+    assert "httpx" not in able["chat-async-1000"], "it would take minutes"
+    assert able["size"] >= {"requests", "aiohttp"}
+
+
+def test_the_server_has_a_core_of_its_own():
+    served, asked = processes.cores()
+    assert len(served) == len(asked) <= 1
+    assert not served & asked
 
 
 # -- the server -------------------------------------------------------------------------------------------------------
@@ -268,13 +329,26 @@ def test_who_takes_part():
 @pytest.mark.parametrize("path", ["/v1/chat/completions", "/v1/messages"])
 def test_replies_have_the_lengths_that_they_say(path):
     for fields in ('{"stream":true,"stream_options":{"include_usage":true}}', '{"stream": true}', "{}"):
-        reply = server.chosen(f"POST {path} HTTP/1.1\r\n\r\n{fields}".encode())
+        reply = server.chosen(f"POST {path} HTTP/1.1\r\n\r\n{fields}".encode()).reply
         head, _, body = b"".join((reply.before, b"00000007", reply.after, *reply.more)).partition(b"\r\n\r\n")
         assert (b'"chat.completion' in body) == path.endswith("completions")
         if fields == "{}":
             assert f"content-length: {len(body)}".encode() in head.splitlines()
         else:
             assert unchunked(body).count(b"data: ") >= DELTAS
+
+
+@pytest.mark.parametrize("path", ["/v1/chat/completions", "/v1/messages"])
+def test_a_paced_delta_is_the_time_that_it_is_sent_at(path):
+    paced = server.chosen(f'POST {path} HTTP/1.1\r\n\r\n{{"stream":true}}'.encode()).paced
+    stamps = b"".join(paced.before + stamp(number).encode() + paced.after for number in (5, 6))
+    body = unchunked(b"".join((paced.opening.partition(b"\r\n\r\n")[2], stamps, paced.closing)))
+    assert [body.count(b"0" * (STAMP - 1) + digit) for digit in (b"5", b"6")] == [1, 1]
+
+
+def test_a_path_says_how_to_answer():
+    assert server.asked(f"POST {Pace(20, 50, 40).path}/v1/messages HTTP/1.1".encode()) == Pace(20, 50, 40)
+    assert server.asked(b"POST /v1/messages HTTP/1.1") == Pace()
 
 
 def unchunked(body):

@@ -1,8 +1,8 @@
-"""aiohttp: a session, whose pool is large enough, and the rest by hand."""
+"""aiohttp: a session, whose pool is large enough, and the rest by hand; of a stream its bytes, as quickly as may be."""
 
 import aiohttp
 
-from benchmarks.peers._by_hand import HEADERS, content, delta, fields
+from benchmarks.peers._by_hand import HEADERS, Add, Events, content, fields
 
 
 class Async:
@@ -15,9 +15,11 @@ class Async:
         async with self.session.post(self.url, json=fields(prompt)) as response:
             return content(await response.json())
 
-    async def stream(self, prompt: str) -> str:
+    async def stream(self, prompt: str, add: Add) -> None:
+        feed = Events(add).feed
         async with self.session.post(self.url, json=fields(prompt, stream=True)) as response:
-            return "".join([delta(line.decode().rstrip()) async for line in response.content])
+            async for data in response.content.iter_any():
+                feed(data)
 
     async def close(self) -> None:
         await self.session.close()

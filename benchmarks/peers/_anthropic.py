@@ -4,7 +4,7 @@ from typing import Any
 
 import anthropic
 
-from benchmarks.peers._by_hand import fields
+from benchmarks.peers._by_hand import Add, fields
 
 
 def _options(url: str) -> dict[str, Any]:
@@ -15,10 +15,6 @@ def _fields(prompt: str, **more: Any) -> dict[str, Any]:
     return fields(prompt, max_tokens=4096, **more)
 
 
-def _text(event: Any) -> str:
-    return event.delta.text if event.type == "content_block_delta" else ""
-
-
 class Sync:
     def __init__(self, url: str, at_once: int) -> None:
         self.client = anthropic.Anthropic(**_options(url))
@@ -26,8 +22,10 @@ class Sync:
     def chat(self, prompt: str) -> str:
         return self.client.messages.create(**_fields(prompt)).content[0].text
 
-    def stream(self, prompt: str) -> str:
-        return "".join(_text(event) for event in self.client.messages.create(**_fields(prompt, stream=True)))
+    def stream(self, prompt: str, add: Add) -> None:
+        for event in self.client.messages.create(**_fields(prompt, stream=True)):
+            if event.type == "content_block_delta":
+                add(event.delta.text)
 
     def close(self) -> None:
         self.client.close()
@@ -40,9 +38,10 @@ class Async:
     async def chat(self, prompt: str) -> str:
         return (await self.client.messages.create(**_fields(prompt))).content[0].text
 
-    async def stream(self, prompt: str) -> str:
-        stream = await self.client.messages.create(**_fields(prompt, stream=True))
-        return "".join([_text(event) async for event in stream])
+    async def stream(self, prompt: str, add: Add) -> None:
+        async for event in await self.client.messages.create(**_fields(prompt, stream=True)):
+            if event.type == "content_block_delta":
+                add(event.delta.text)
 
     async def close(self) -> None:
         await self.client.close()

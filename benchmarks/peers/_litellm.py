@@ -4,7 +4,12 @@ from typing import Any
 
 import litellm
 
-from benchmarks.peers._by_hand import fields
+from benchmarks.peers._by_hand import Add, fields
+
+
+def _hand(chunk: Any, add: Add) -> None:
+    if text := chunk.choices[0].delta.content:
+        add(text)
 
 
 class _Common:
@@ -19,9 +24,9 @@ class Sync(_Common):
     def chat(self, prompt: str) -> str:
         return litellm.completion(**self.fields(prompt)).choices[0].message.content
 
-    def stream(self, prompt: str) -> str:
-        chunks = litellm.completion(**self.fields(prompt, stream=True))
-        return "".join(chunk.choices[0].delta.content or "" for chunk in chunks)
+    def stream(self, prompt: str, add: Add) -> None:
+        for chunk in litellm.completion(**self.fields(prompt, stream=True)):
+            _hand(chunk, add)
 
     def close(self) -> None: ...
 
@@ -30,8 +35,8 @@ class Async(_Common):
     async def chat(self, prompt: str) -> str:
         return (await litellm.acompletion(**self.fields(prompt))).choices[0].message.content
 
-    async def stream(self, prompt: str) -> str:
-        chunks = await litellm.acompletion(**self.fields(prompt, stream=True))
-        return "".join([chunk.choices[0].delta.content or "" async for chunk in chunks])
+    async def stream(self, prompt: str, add: Add) -> None:
+        async for chunk in await litellm.acompletion(**self.fields(prompt, stream=True)):
+            _hand(chunk, add)
 
     async def close(self) -> None: ...

@@ -3,7 +3,7 @@
 from typing import Any
 
 import llmnet
-from benchmarks.content import COUNTS
+from benchmarks.content import COUNTS, Add
 
 
 def config(url: str, at_once: int) -> dict[str, Any]:
@@ -19,9 +19,11 @@ class Sync:
     def chat(self, prompt: str) -> str:
         return self.client.chat(prompt).content
 
-    def stream(self, prompt: str) -> str:
+    def stream(self, prompt: str, add: Add) -> None:
         with self.client.stream_chat(prompt) as stream:
-            return "".join(chunk.content for chunk in stream)
+            for chunk in stream:
+                if chunk.content:
+                    add(chunk.content)
 
     def count(self, prompt: str) -> str:
         """Count so many finished calls, as `client.stats` does; gives how many it has counted."""
@@ -53,9 +55,11 @@ class Async:
     async def chat(self, prompt: str) -> str:
         return (await self.client.chat(prompt)).content
 
-    async def stream(self, prompt: str) -> str:
+    async def stream(self, prompt: str, add: Add) -> None:
         async with self.client.stream_chat(prompt) as stream:
-            return "".join([chunk.content async for chunk in stream])
+            async for chunk in stream:
+                if chunk.content:
+                    add(chunk.content)
 
     async def close(self) -> None:
         await self.client.aclose()

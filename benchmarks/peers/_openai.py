@@ -4,15 +4,16 @@ from typing import Any
 
 import openai
 
-from benchmarks.peers._by_hand import fields
+from benchmarks.peers._by_hand import Add, fields
 
 
 def _options(url: str) -> dict[str, Any]:
     return {"base_url": f"{url}/v1", "api_key": "sk-test"}
 
 
-def _text(chunk: Any) -> str:
-    return chunk.choices[0].delta.content or "" if chunk.choices else ""
+def _hand(chunk: Any, add: Add) -> None:
+    if chunk.choices and (text := chunk.choices[0].delta.content):
+        add(text)
 
 
 class Sync:
@@ -22,9 +23,9 @@ class Sync:
     def chat(self, prompt: str) -> str:
         return self.client.chat.completions.create(**fields(prompt)).choices[0].message.content
 
-    def stream(self, prompt: str) -> str:
-        stream = self.client.chat.completions.create(**fields(prompt), stream=True)
-        return "".join(_text(chunk) for chunk in stream)
+    def stream(self, prompt: str, add: Add) -> None:
+        for chunk in self.client.chat.completions.create(**fields(prompt), stream=True):
+            _hand(chunk, add)
 
     def close(self) -> None:
         self.client.close()
@@ -37,9 +38,9 @@ class Async:
     async def chat(self, prompt: str) -> str:
         return (await self.client.chat.completions.create(**fields(prompt))).choices[0].message.content
 
-    async def stream(self, prompt: str) -> str:
-        stream = await self.client.chat.completions.create(**fields(prompt), stream=True)
-        return "".join([_text(chunk) async for chunk in stream])
+    async def stream(self, prompt: str, add: Add) -> None:
+        async for chunk in await self.client.chat.completions.create(**fields(prompt), stream=True):
+            _hand(chunk, add)
 
     async def close(self) -> None:
         await self.client.close()

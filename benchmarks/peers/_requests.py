@@ -2,7 +2,7 @@
 
 import requests
 
-from benchmarks.peers._by_hand import HEADERS, content, delta, fields
+from benchmarks.peers._by_hand import HEADERS, Add, content, fields, hand
 
 
 class Sync:
@@ -16,10 +16,11 @@ class Sync:
         response.raise_for_status()
         return content(response.json())
 
-    def stream(self, prompt: str) -> str:
+    def stream(self, prompt: str, add: Add) -> None:
         with self.session.post(self.url, json=fields(prompt, stream=True), stream=True) as response:
             response.raise_for_status()
-            return "".join(delta(line.decode()) for line in response.iter_lines())
+            for line in response.iter_lines():
+                hand(line.decode(), add)
 
     def close(self) -> None:
         self.session.close()
