@@ -12,6 +12,7 @@ from llmnet.testing.connection import Connection
 from llmnet.testing.server_state import FakeServerState
 
 _BACKLOG = 1024  # benchmarks open hundreds of connections at once
+_LOOP = getattr(asyncio, "ProactorEventLoop", asyncio.SelectorEventLoop)  # what asyncio itself takes, on Windows or not
 
 
 class FakeServer(FakeServerState):
@@ -53,11 +54,16 @@ class FakeServer(FakeServerState):
         if self._thread is None:
             listener, ready = self._listen(), threading.Event()
             self._thread = threading.Thread(
-                target=lambda: asyncio.run(self._serve(listener, ready)), name="llmnet-fake-server", daemon=True
+                target=self._main, args=(listener, ready), name="llmnet-fake-server", daemon=True
             )
             self._thread.start()
             ready.wait()
         return self
+
+    def _main(self, listener: socket.socket, ready: threading.Event) -> None:
+        """Serve on asyncio's loop, whatever the program's is: uvloop's waits at its end for handshakes under way."""
+        with asyncio.Runner(loop_factory=_LOOP) as runner:
+            runner.run(self._serve(listener, ready))
 
     def stop(self) -> None:
         """End the thread and all connections, whatever they wait for; does nothing if it does not run."""

@@ -72,10 +72,17 @@ class Connection(asyncio.Protocol):
                 self.abort()
             return
         reader.feed(data)
-        if reader.buffered > _MOST and not self._paused:
+        if reader.buffered > _MOST:
             self._paused = True
             self.transport.pause_reading()
+        elif len(data) > AT_ONCE:  # uvloop would read on, megabytes in one turn of the loop, and no timer would fire
+            self.transport.pause_reading()
+            asyncio.get_running_loop().call_soon(self._read_on)
         self._tell()
+
+    def _read_on(self) -> None:
+        if not (self._paused or self.lost or self.transport.is_closing()):
+            self.transport.resume_reading()
 
     def eof_received(self) -> None:
         """The other side sends no more; what is still to be sent has nobody to answer it."""
@@ -120,7 +127,7 @@ class Connection(asyncio.Protocol):
         """The reader has room again."""
         if self._paused:
             self._paused = False
-            self.transport.resume_reading()
+            self._read_on()
 
     def rest(self) -> None:
         """Serve nobody, from now on."""
