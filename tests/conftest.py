@@ -1,7 +1,9 @@
 """What all tests share: a fake server, and an environment without the keys and proxies of whoever runs them."""
 
+import asyncio
 import os
 import sys
+import warnings
 
 import pytest
 from hypothesis import settings
@@ -19,6 +21,14 @@ settings.load_profile("llmnet")
 # Threads take turns so often that a step between look and act is met by another: LLMNET_SWITCH_INTERVAL=1e-6.
 if os.environ.get("LLMNET_SWITCH_INTERVAL"):
     sys.setswitchinterval(float(os.environ["LLMNET_SWITCH_INTERVAL"]))
+
+# Every loop of the process is uvloop's, also those of `asyncio.run`: LLMNET_LOOP=uvloop.
+if os.environ.get("LLMNET_LOOP") == "uvloop":
+    import uvloop
+
+    with warnings.catch_warnings(action="ignore", category=DeprecationWarning):  # Python 3.14 has no other switch yet
+        asyncio.set_event_loop_policy(uvloop.EventLoopPolicy())
+    asyncio.run(asyncio.sleep(0))  # libuv keeps a pipe from the first loop on, which is no leak
 
 _EXTRA = (
     "OPENAI_API_VERSION",

@@ -4,12 +4,12 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from support.fronts import run_async, run_sync
-from support.live import at
+from support.live import ENGINE, at
 from support.scripted import SCRIPTED, THROTTLE
 from support.wire_forms import FORMS
 
 import llmnet
-from llmnet.testing import Reply
+from llmnet.testing import Reply, fault
 
 TOOLS = [
     {"id": "call_1", "name": "look", "arguments": '{"at": "the sky"}'},
@@ -128,11 +128,15 @@ def test_both_fronts_do_the_same(server, name, form, stream):
 # may be met while the client connects, sends or reads.
 
 
+# h11, in httpx's own engine, takes a length beside chunks: a row of tests/matrix/rows_pool.py.
+SAME = [reply for reply in SCRIPTED if ENGINE == "fast" or reply != fault("both-lengths")]
+
+
 @pytest.mark.parametrize("examples", [50, pytest.param(500, marks=pytest.mark.slow)])
 def test_both_fronts_do_the_same_whatever_happens(server, examples):
     @settings(max_examples=examples)
     @given(
-        script=st.lists(st.sampled_from(SCRIPTED), max_size=7),
+        script=st.lists(st.sampled_from(SAME), max_size=7),
         form=st.sampled_from(sorted(FORMS)),
         stream=st.booleans(),
         retries=st.integers(0, 4),

@@ -3,6 +3,7 @@
 import httpx
 import pytest
 import requests
+from support.live import ENGINE
 
 import llmnet
 from llmnet.testing import Reply
@@ -73,6 +74,7 @@ CONTRADICTIONS = {
 }
 
 
+@pytest.mark.skipif(ENGINE != "fast", reason="of a body's length h11 complains, and httpx lets its error out as it is")
 @pytest.mark.parametrize("fields", CONTRADICTIONS.values(), ids=CONTRADICTIONS)
 def test_what_would_say_something_else_is_not_sent(ask, server, fields):
     content = fields.get("content")
