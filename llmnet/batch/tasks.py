@@ -96,8 +96,10 @@ class AsyncEngine(Generic[C]):
             self._asking = None
 
     async def close(self) -> None:
-        """Stop, and wait until no call is in flight, nor any task left."""
+        """Stop, and wait until no call is in flight, nor any task left; not in a task that would wait for itself."""
         self.stop()
+        if asyncio.current_task() in {self._asking, *self._workers}:
+            return
         await asyncio.gather(*self._workers, return_exceptions=True)
 
     # -- in the workers' tasks ----------------------------------------------------------------------------------------
@@ -212,7 +214,10 @@ class AsyncBatch:
         self._engine.stop()
 
     async def aclose(self) -> None:
-        """Stop, and wait until no call is in flight; idempotent."""
+        """Stop, and wait until no call is in flight; idempotent.
+
+        Its source of rows and a callable `api_key` of its calls do not wait: the batch would wait for them.
+        """
         await self._engine.close()
         self._report.close()
 

@@ -147,4 +147,7 @@ def _resolve(key: _Key) -> None:
     except BaseException as error:  # noqa: BLE001 - it is raised by `wait`
         _IN_FLIGHT.remove(key).set_exception(error)
     else:
-        _IN_FLIGHT.remove(key).set_result([*{row[-1]: row for row in found}.values()])
+        each = dict[tuple[Any, ...], AddrInfo]()
+        for row in found:
+            each.setdefault(row[-1], row)
+        _IN_FLIGHT.remove(key).set_result([*each.values()])

@@ -71,6 +71,8 @@ class ChatCompletions(Form):
         """Azure's classic form has the deployment in the path."""
         if self.target.api != "deployments" or "/deployments/" in urlsplit(self.target.base_url).path:
             return self.url(path)
+        if model in (".", ".."):
+            raise ConfigurationError(f"the model {model!r} leads to another address; give the name of the deployment")
         return self.url(f"/deployments/{quote(model, safe='')}{path}")
 
     def embed_request(self, inputs: list[Any], model: str, params: Any) -> Request:

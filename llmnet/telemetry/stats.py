@@ -22,6 +22,7 @@ from llmnet.telemetry.prometheus import Family, exposition, labelled
 
 # As Prometheus text an entry is about 4 KB.
 MAX_ROWS = 1000
+LONGEST_NAME = 200
 OTHER = "other"
 DURATIONS = (0.01, 0.02, 0.04, 0.08, 0.16, 0.32, 0.64, 1.28, 2.56, 5.12, 10.24, 20.48, 40.96, 81.92)
 FIRST_TOKENS = (
@@ -96,7 +97,8 @@ class Stats(tuple[CallStats, ...]):
     """What a client had done at one moment: an entry for each provider, model and outcome.
 
     Once there are a thousand entries, calls that would need a new one are counted as those of a model `other`, which
-    has an entry for each provider and outcome. So no call is left out of the sums.
+    has an entry for each provider and outcome; so are those of a name of more than 200 characters. So no call is left
+    out of the sums.
     """
 
     __slots__ = ()
@@ -132,8 +134,9 @@ class Counters:
         """The entry of a provider, a model and an outcome; where there are too many, the one that the rest share."""
         found = self._series.get(key)
         if found is None:
-            provider, _, outcome = key
-            known = key if len(self._series) < MAX_ROWS else (provider, OTHER, outcome)
+            provider, model, outcome = key
+            is_named = len(self._series) < MAX_ROWS and len(model) <= LONGEST_NAME
+            known = key if is_named else (provider, OTHER, outcome)
             found = self._series.setdefault(known, _Series())
         return found
 

@@ -49,15 +49,18 @@ def request_head(method: bytes, target: bytes, fields: Fields) -> Head:
     Raises:
         ValueError: HTTP cannot carry a part of it, which the message does not show, or its fields contradict.
     """
-    lengths, codings, others = set[bytes](), list[bytes](), Fields()
+    lengths, codings, others, hosts = set[bytes](), list[bytes](), Fields(), 0
     for field in fields:
         name, value = field
+        hosts += len(name) == 4 and name.lower() == b"host"
         if len(name) == 14 and name.lower() == b"content-length":
             lengths.add(value)
         elif len(name) == 17 and name.lower() == b"transfer-encoding":
             codings.append(value.lower())
         else:
             others.append(field)
+    if hosts != 1:
+        raise ValueError("give the header Host once (RFC 9112, 3.2)")
     framing, length = _framing(lengths, codings)
     return Head(b"%b%b\r\n" % (_lines(method, target, tuple(others)), framing), length)
 

@@ -142,6 +142,29 @@ def test_a_close_from_a_hook_of_the_calls(server):
         assert {one.index for one in Work(list, batch).result()} <= {0, 1}
 
 
+@pytest.mark.parametrize("place", ["rows", "key"])
+def test_a_close_from_the_tasks_of_a_batch_waits_for_none_of_them(server, awaited, place):
+    async def closed():
+        async def rows():
+            yield "a"
+            if place == "rows":
+                await batch.aclose()
+            yield "b"
+
+        async def key():
+            if place == "key":
+                await batch.aclose()
+            return "k"
+
+        async with llmnet.AsyncClient("openai:m", base_url=server.url + "/v1", api_key=key) as client:
+            batch = client.batch(rows(), max_concurrent=1)
+            found = [one.index async for one in batch]
+            await batch.aclose()
+            return found
+
+    assert set(awaited.run(closed())) <= {0}
+
+
 def test_a_closed_client_takes_no_batch(front, server):
     with front.client(**at(server)) as client:
         child = client.with_options()

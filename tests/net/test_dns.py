@@ -90,8 +90,8 @@ def test_the_answer_for_an_address_is_the_systems(host):
 
 
 def test_an_address_is_tried_once_however_often_it_is_found(resolver, monkeypatch):
-    second = (*FOUND[0][:4], ("192.0.2.8", 443))
-    monkeypatch.setattr(socket, "getaddrinfo", lambda *args, **kwargs: [*FOUND, second, *FOUND, second])
+    second, other = (*FOUND[0][:4], ("192.0.2.8", 443)), (*FOUND[0][:2], 132, "", FOUND[0][4])
+    monkeypatch.setattr(socket, "getaddrinfo", lambda *args, **kwargs: [*FOUND, second, other, second])
     assert lookup("twice.example", 443).wait(LONG) == [*FOUND, second]
 
 

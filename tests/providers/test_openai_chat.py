@@ -177,6 +177,12 @@ def test_a_deployment_is_quoted_in_the_path():
     assert "/deployments/a%2Fb%3Fc/chat/" in request("azure", facts=CLASSIC, model="a/b?c").url
 
 
+@pytest.mark.parametrize("model", [".", ".."])
+def test_no_deployment_leads_to_another_address(model):
+    with pytest.raises(ConfigurationError, match="leads to another address"):
+        request("azure", facts=CLASSIC, model=model)
+
+
 @pytest.mark.parametrize("facts", [CLASSIC, BELOW])
 def test_azure_lists_models_next_to_its_deployments(facts):
     assert (

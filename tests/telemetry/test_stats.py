@@ -145,6 +145,15 @@ def counted(events):
     return counters.snapshot()
 
 
+def test_a_name_of_any_length_is_no_label():
+    counters = Counters()
+    for model in ("m" * 200, "m" * 201, "m" * 10_000_000):
+        counters.count(finished(model))
+    stats = counters.snapshot()
+    assert [(entry.model, entry.calls) for entry in stats] == [("m" * 200, 1), (OTHER, 2)]
+    assert len(stats.prometheus()) < 100_000
+
+
 def test_models_beyond_a_thousand_entries_have_one_in_common():
     many = [finished(f"m{n:04}") for n in range(MAX_ROWS)]
     more = [finished(f"x{n}", outcome="error" if n % 2 else "ok", attempts=2) for n in range(4 * MAX_ROWS)]

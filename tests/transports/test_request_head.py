@@ -7,6 +7,8 @@ from hypothesis import strategies as st
 from llmnet.transports.http1_reader import Http1Reader
 from llmnet.transports.request_head import authority, request_head
 
+HOST = (b"Host", b"h")
+
 
 def test_a_head_is_what_it_was_given():
     fields = [(b"Host", b"h"), (b"x-empty", b""), (b"x-tab", b"a\tb"), (b"x-latin", b"\xe9")]
@@ -34,7 +36,7 @@ def test_a_head_is_what_it_was_given():
 )
 def test_what_would_change_its_meaning_is_refused(method, target, fields):
     with pytest.raises(ValueError, match="HTTP cannot carry"):
-        request_head(method, target, fields)
+        request_head(method, target, [HOST, *fields])
 
 
 CHUNKED, THREE = (b"Transfer-Encoding", b"Chunked"), (b"content-length", b"3")
@@ -43,14 +45,14 @@ CHUNKED, THREE = (b"Transfer-Encoding", b"Chunked"), (b"content-length", b"3")
 @pytest.mark.parametrize(
     ("fields", "length", "data"),
     [
-        ([], 0, b"GET / HTTP/1.1\r\n\r\n"),
-        ([THREE], 3, b"GET / HTTP/1.1\r\nContent-Length: 3\r\n\r\n"),
-        ([CHUNKED], None, b"GET / HTTP/1.1\r\nTransfer-Encoding: chunked\r\n\r\n"),
-        ([THREE, CHUNKED], None, b"GET / HTTP/1.1\r\nTransfer-Encoding: chunked\r\n\r\n"),
+        ([], 0, b"GET / HTTP/1.1\r\nHost: h\r\n\r\n"),
+        ([THREE], 3, b"GET / HTTP/1.1\r\nHost: h\r\nContent-Length: 3\r\n\r\n"),
+        ([CHUNKED], None, b"GET / HTTP/1.1\r\nHost: h\r\nTransfer-Encoding: chunked\r\n\r\n"),
+        ([THREE, CHUNKED], None, b"GET / HTTP/1.1\r\nHost: h\r\nTransfer-Encoding: chunked\r\n\r\n"),
     ],
 )
 def test_one_thing_is_said_of_the_body(fields, length, data):
-    assert request_head(b"GET", b"/", fields) == (data, length)
+    assert request_head(b"GET", b"/", [HOST, *fields]) == (data, length)
 
 
 @pytest.mark.parametrize(
@@ -66,13 +68,19 @@ def test_one_thing_is_said_of_the_body(fields, length, data):
 )
 def test_what_says_two_things_of_the_body_is_refused(fields):
     with pytest.raises(ValueError, match="Content-Length as one number"):
+        request_head(b"GET", b"/", [HOST, *fields])
+
+
+@pytest.mark.parametrize("fields", [[], [HOST, HOST], [HOST, (b"host", b"other")]])
+def test_the_host_is_named_once(fields):
+    with pytest.raises(ValueError, match="Host once"):
         request_head(b"GET", b"/", fields)
 
 
 @given(pieces=st.lists(st.binary(max_size=40)), is_chunked=st.booleans())
 def test_a_body_goes_out_as_its_head_says(pieces, is_chunked):
     size = len(b"".join(pieces))
-    head = request_head(b"POST", b"/", [CHUNKED] if is_chunked else [(b"Content-Length", b"%d" % size)])
+    head = request_head(b"POST", b"/", [HOST, CHUNKED] if is_chunked else [HOST, (b"Content-Length", b"%d" % size)])
     sent = b"".join([*map(head.framed, pieces), head.end])
     if not is_chunked:
         assert sent == b"".join(pieces)

@@ -106,9 +106,12 @@ def test_nor_by_a_session(server, fields):
         assert session.post(server.url, data=b"next").status_code == 200
 
 
-def test_two_lengths_are_not_sent(ask):
+@pytest.mark.parametrize(
+    "headers", [[("Content-Length", "3"), ("Content-Length", "4")], [("Host", "a"), ("Host", "b")]]
+)
+def test_two_lengths_and_two_hosts_are_not_sent(ask, headers):
     with pytest.raises(httpx.LocalProtocolError):
-        ask(content=b"one", headers=[("Content-Length", "3"), ("Content-Length", "4")])
+        ask(content=b"one", headers=headers)
 
 
 def test_an_address_that_is_no_http(awaited):

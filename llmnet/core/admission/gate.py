@@ -82,7 +82,8 @@ class Gate:
 
     def hint(self, now: float) -> float:
         """Seconds that the server asks to wait, as far as it named a moment and the gate is still shut for it."""
-        return self.refusal.until - now if self.refusal.until is not None and self.shut_for(now) else 0.0
+        until = self.refusal.until  # read once: another thread may put another refusal there
+        return until - now if until is not None and self.shut_for(now) else 0.0
 
     def idle(self, now: float) -> bool:
         """Whether a new one would do as well."""
