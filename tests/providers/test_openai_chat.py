@@ -179,7 +179,7 @@ def test_a_deployment_is_quoted_in_the_path():
 
 @pytest.mark.parametrize("model", [".", ".."])
 def test_no_deployment_leads_to_another_address(model):
-    with pytest.raises(ConfigurationError, match="leads to another address"):
+    with pytest.raises(errors.ConfigurationError, match="leads to another address"):
         request("azure", facts=CLASSIC, model=model)
 
 
