@@ -78,7 +78,8 @@ class Reply:
         body: sent unchanged; a dict or list as JSON.
         text: what the model says; by default the last user text of the request, unless it refuses or calls tools.
         reasoning: the model's reasoning, before the text.
-        tool_calls: dicts with "id", "name" and "arguments" (JSON text).
+        tool_calls: dicts with "name", and with "id" and "arguments" where they matter; arguments that are no text are
+            sent as JSON.
         refusal: why the model refuses.
         finish: "stop", "length", "tool_calls" or "content_filter", translated; any other value is sent unchanged.
         usage: token counts, by unified names or the wire form's own; `{}` sends none.
@@ -113,7 +114,7 @@ class Reply:
     body: bytes | str | Mapping[str, Any] | Sequence[Any] | None = None
     text: str | None = None
     reasoning: str | None = None
-    tool_calls: Sequence[Mapping[str, str]] | None = None
+    tool_calls: Sequence[Mapping[str, Any]] | None = None
     refusal: str | None = None
     finish: str | None = None
     usage: Mapping[str, Any] | None = None
@@ -140,6 +141,11 @@ class Reply:
     drop: bool = False
     drop_idle: bool = False
     at: Moment = "request"
+
+    def __post_init__(self) -> None:
+        for index, call in enumerate(self.tool_calls or ()):
+            if not isinstance(call, Mapping) or not isinstance(call.get("name"), str):
+                raise TypeError(f'tool_calls[{index}] must be a dict like {{"name": "f", "arguments": {{…}}}}')
 
     @classmethod
     def of(cls, item: "Reply | int | str") -> "Reply":

@@ -244,6 +244,20 @@ def test_a_reply_says_the_same_whole_and_streamed_in_every_form(server, path, re
     assert streamed(path, events(server, path)) == complete
 
 
+@pytest.mark.parametrize("path", PATHS)
+@pytest.mark.parametrize("arguments", [{"city": "Köln", "days": [1, 2]}, {}])
+def test_arguments_that_are_no_text_are_sent_as_json(server, path, arguments):
+    server.script(Reply(tool_calls=[{"name": "f", "arguments": arguments}]))
+    ((_, name, said),) = facts(path, ask(server, path)[2])[2]
+    assert (name, json.loads(said)) == ("f", arguments)
+
+
+@pytest.mark.parametrize("call", [{"arguments": {}}, {"name": 1}, "f"])
+def test_a_tool_call_without_a_name_is_refused_where_it_is_written(call):
+    with pytest.raises(TypeError, match=r"tool_calls\[1\] must be a dict like"):
+        Reply(tool_calls=[{"name": "f"}, call])
+
+
 @pytest.mark.parametrize(
     ("path", "body"),
     [

@@ -80,7 +80,7 @@ def _answer(reply: Reply, request: Received, request_id: str) -> Answer:
     prompt = last_user_text(request.fields)
     name, choices = request_id.removeprefix("req_"), requested.choices(request)
     calls = [
-        Call(call.get("id", f"call_{name}_{index}"), call["name"], call.get("arguments", ""))
+        Call(call.get("id", f"call_{name}_{index}"), call["name"], _encode(call.get("arguments", "")).decode())
         for index, call in enumerate(reply.tool_calls or ())
     ]
     text, stop = reply.text, None
