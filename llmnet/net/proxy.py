@@ -81,15 +81,17 @@ class ProxyRefusedError(OSError):
         self.retryable = retryable
 
 
-def check_tunnel(status: int | None, reason: bytes) -> None:
-    """Check the answer to CONNECT.
+def check_tunnel(status: int | None, reason: bytes, *, exceeded: bool) -> None:
+    """Check the answer to CONNECT, and whether more has come with it: no server speaks before its client in TLS.
 
     Raises:
-        ProxyRefusedError: there is no tunnel.
+        ProxyRefusedError: there is no tunnel, or it begins with what is not the server's.
     """
     if status is None or not 200 <= status < 300:
         said = f"{status} {reason.decode('latin-1')}".rstrip()
         raise ProxyRefusedError(f"it answered {said}", retryable=status in _PASSING)
+    if exceeded:
+        raise ProxyRefusedError("bytes that no server can have sent came with its answer to CONNECT", retryable=False)
 
 
 def proxy_for(url: str, *, explicit: str | None, environ: Mapping[str, str]) -> Proxy | None:

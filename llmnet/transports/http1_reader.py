@@ -16,6 +16,10 @@ CONTROL = re.compile(rb"[\x00-\x08\x0a-\x1f\x7f]")
 """What no part of a head may hold: a value with a line end would be a header more (RFC 9110, 5.5)."""
 _CONTROL_BUT_LF = re.compile(rb"[\x00-\x08\x0b-\x1f\x7f]")
 
+# The last one lets a final head follow an informational one that speaks of the end of the connection.
+_LENIENCIES = dict.fromkeys(
+    ("lenient_headers", "lenient_optional_cr_before_lf", "lenient_spaces_after_chunk_size", "lenient_keep_alive"), True
+)
 _SHOWN = 500  # bytes of what is no head
 _VERSIONS = frozenset({"1.0", "1.1"})
 _SWITCHING, _FINAL = 101, 200
@@ -57,17 +61,18 @@ class Http1Reader:
         done: whether the reply has come to its end.
         error: what is wrong with it; what had come before is still to be taken.
         reusable: whether the connection may serve again, once the reply is done.
+        exceeded: whether bytes have followed the end of the reply.
         buffered: bytes of the body that nobody has taken yet.
     """
 
     __slots__ = (
         "_between", "_bodiless", "_first", "_goes_on", "_lines", "_parser", "_parts", "_until_close",
-        "begun", "buffered", "done", "error", "headers", "reason", "reusable", "status", "version",
+        "begun", "buffered", "done", "error", "exceeded", "headers", "reason", "reusable", "status", "version",
     )  # fmt: skip
 
     def __init__(self, method: str = "POST") -> None:
         self._bodiless = method in ("HEAD", "CONNECT")
-        self.begun = self.done = self.reusable = self._until_close = self._goes_on = False
+        self.begun = self.done = self.exceeded = self.reusable = self._until_close = self._goes_on = False
         self.error: Http1Error | None = None
         self.status: int | None = None
         self.headers: list[tuple[str, str]] = []
@@ -75,14 +80,12 @@ class Http1Reader:
         self._first, self._parts, self._lines = b"", list[bytes](), list[bytes]()
         self._between = self.buffered = 0
         self._parser: httptools.HttpResponseParser | None = httptools.HttpResponseParser(self)
-        self._parser.set_dangerous_leniencies(
-            lenient_headers=True, lenient_optional_cr_before_lf=True, lenient_spaces_after_chunk_size=True
-        )
+        self._parser.set_dangerous_leniencies(**_LENIENCIES)
 
     def feed(self, data: bytes) -> None:
         """Take what has come."""
-        if self._parser is None:  # what follows the reply belongs to nobody
-            self.reusable = False
+        if self._parser is None:
+            self._exceed()
             return
         self.begun = True
         if self.status is None and len(self._first) < _SHOWN:
@@ -124,9 +127,13 @@ class Http1Reader:
 
     def _fail(self, why: str) -> None:
         if self.done:
-            self.reusable = False
+            self._exceed()
         elif self.error is None:
             self.error = self._refused(why) if self.status is None else GarbledBodyError(why)
+
+    def _exceed(self) -> None:
+        """What follows the reply belongs to nobody."""
+        self.reusable, self.exceeded = False, True
 
     def _refused(self, why: str) -> RefusedHeadError:
         return RefusedHeadError(f"{why}; it begins with {self._first!r}")
@@ -138,7 +145,7 @@ class Http1Reader:
         if self.status is None:
             self._lines, self.reason = [], b""
         elif self.done:
-            self.reusable = False
+            self._exceed()
 
     def on_status(self, reason: bytes) -> None:
         """Words beside the status, or a part of them."""
@@ -190,7 +197,7 @@ class Http1Reader:
             self._parts.append(piece)
             self.buffered += len(piece)
         elif self.done:  # what has no body has one, and who knows how much of it is still to come
-            self.reusable = False
+            self._exceed()
 
     def on_message_complete(self) -> None:
         """The end of the reply, or of an informational head."""

@@ -3,6 +3,7 @@
 import datetime as dt
 import hashlib
 import os
+import socket
 import ssl
 import subprocess
 import sys
@@ -12,7 +13,7 @@ import typing
 import pytest
 import trustme
 from cryptography import x509
-from support.live import WORDS, Work, at, content, eventually, slots
+from support.live import PROMPT, WORDS, Work, at, at_port, content, eventually, slots
 from support.proxy import TLSProxy
 from support.tls import serving
 
@@ -423,3 +424,22 @@ def test_cancel_and_bounds_hold_within_tls_within_tls(front, private, ca):
             with pytest.raises(llmnet.APITimeoutError) as caught:
                 client.chat("hi", timeout=llmnet.Timeout(response=0.2))
             assert (caught.value.phase, slots(client)) == ("response", 0)
+
+
+@pytest.mark.parametrize("glued", [b"Hello", b"\x15\x03\x03\x00\x02\x02\x28", b"HTTP/1.1 200 OK\r\n\r\n"])
+@pytest.mark.parametrize("fields", [b"", b"content-length: 0\r\n"], ids=["no length", "a length"])
+def test_no_bytes_of_a_proxy_become_those_of_the_server(front, glued, fields):
+    def serve():
+        with listener.accept()[0] as accepted:
+            accepted.recv(65536)
+            accepted.sendall(b"HTTP/1.1 200 Connection established\r\n" + fields + b"\r\n" + glued)
+            accepted.settimeout(PROMPT)
+            assert accepted.recv(65536) == b"", "it has left, without a handshake"
+
+    with socket.create_server(("127.0.0.1", 0)) as listener:
+        work, address = Work(serve), f"http://127.0.0.1:{listener.getsockname()[1]}"
+        client = front.client(**at_port(9, "https", proxy=address, max_retries=3))
+        with client, pytest.raises(llmnet.APIConnectionError, match="came with its answer to CONNECT") as caught:
+            client.chat("hi")
+        assert (caught.value.phase, len(caught.value.meta.attempts)) == ("proxy", 1)
+        work.result()

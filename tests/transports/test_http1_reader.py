@@ -47,6 +47,10 @@ TAKEN = {
     "a folded line": (OK + b"x: a\r\n b\r\nContent-Length: 2\r\n\r\nhi", b"hi", True),
     "no reason": (b"HTTP/1.1 200\r\nContent-Length: 2\r\n\r\nhi", b"hi", True),
     "informational heads before it": (b"HTTP/1.1 100 Continue\r\n\r\n" * 3 + OK + b"Content-Length: 2\r\n\r\nhi", b"hi", True),
+    "an informational head that ends the connection": (
+        b"HTTP/1.1 103 X\r\nConnection: close\r\n\r\n" + OK + b"Content-Length: 2\r\n\r\nhi", b"hi", True,
+    ),
+    "an informational head of HTTP/1.0": (b"HTTP/1.0 100 X\r\n\r\n" + OK + b"Content-Length: 2\r\n\r\nhi", b"hi", True),
     "an offer to upgrade": (OK + b"Upgrade: h2c\r\nConnection: upgrade\r\nContent-Length: 2\r\n\r\nhi", b"hi", True),
     "no body": (b"HTTP/1.1 204 No Content\r\n\r\n", b"", True),
     "the end of the connection after it": (OK + b"Connection: close\r\nContent-Length: 2\r\n\r\nhi", b"hi", False),

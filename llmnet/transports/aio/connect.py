@@ -164,7 +164,7 @@ async def _tunnel(connection: Connection, watch: Watch, proxy: Proxy, origin: Or
         if reader.error is not None:
             raise httpx.ProxyError(f"the proxy made no tunnel: {reader.error}") from reader.error
         await watch.news()
-    check_tunnel(reader.status, reader.reason)
+    check_tunnel(reader.status, reader.reason, exceeded=reader.exceeded)
     connection.rest()
 
 

@@ -192,7 +192,7 @@ class Bounded:
             upload(self.sock, head.data, self.exchange, self._keep)
             reply = Reply(self, "CONNECT")
             reply.begin()
-            check_tunnel(reply.reader.status, reply.reader.reason)
+            check_tunnel(reply.reader.status, reply.reader.reason, exceeded=reply.reader.exceeded)
         except (OSError, ProtocolError) as error:
             raise ProxyError("the proxy made no tunnel", error) from error
 
