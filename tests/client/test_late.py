@@ -15,6 +15,7 @@ import pytest
 import trustme
 from support.inside import replace_parts
 from support.live import PROMPT, Work, at, at_port, eventually
+from support.proxy import TLSProxy
 from support.short_bounds import BOUND, LATE, timeout
 from support.tls import serving
 
@@ -249,9 +250,7 @@ def test_an_early_reply_ends_the_upload(front, before):
         sock.sendall(before + TOO_BIG)
         peer.over.wait(PROMPT)
 
-    # Behind an informational head the reply is seen at the bound.
-    bounds = {"response": BOUND if before else 60}
-    with Peer(act) as peer, front.client(**at_port(peer.port, timeout=timeout(**bounds))) as client:
+    with Peer(act) as peer, front.client(**at_port(peer.port, timeout=timeout(response=60))) as client:
         for count in (1, 2):
             error = big(client)
             assert isinstance(error, llmnet.BadRequestError)
@@ -261,29 +260,42 @@ def test_an_early_reply_ends_the_upload(front, before):
 
 INFORMATIONAL = b"HTTP/1.1 103 X\r\n\r\n"
 EARLY = {
-    "whole": ([TOO_BIG], 60),
-    "in pieces": ([TOO_BIG[:5], TOO_BIG[5:]], BOUND),
-    "after": ([INFORMATIONAL + TOO_BIG], BOUND),
+    "whole": [TOO_BIG],
+    "in pieces": [TOO_BIG[:5], TOO_BIG[5:]],
+    "after": [INFORMATIONAL + TOO_BIG],
+    "after, in pieces": [INFORMATIONAL[:5], INFORMATIONAL[5:], INFORMATIONAL, TOO_BIG[:20], TOO_BIG[20:]],
 }
 
 
-@pytest.mark.parametrize(("records", "response"), EARLY.values(), ids=EARLY)
-def test_over_tls_an_early_reply_ends_the_upload_of_a_thread(certified, trusting, records, response):
-    """At once, where its first bytes are those of a reply; else at the bound."""
-
+def replying(records):
     def act(peer, sock):
         head_of(sock)
         for record in records:
             sock.sendall(record)
         peer.over.wait(PROMPT)
 
-    fields = {"timeout": timeout(response=response), "verify": trusting}
+    return act
+
+
+@pytest.mark.parametrize("records", EARLY.values(), ids=EARLY)
+def test_over_tls_an_early_reply_ends_the_upload_of_a_thread(certified, trusting, records):
+    act, fields = replying(records), {"timeout": timeout(response=60), "verify": trusting}
     with Peer(act, certified) as peer, llmnet.Client(**at_port(peer.port, "https", **fields)) as client:
         for count in (1, 2):
             error = big(client)
             assert isinstance(error, llmnet.BadRequestError)
             assert [attempt.status for attempt in error.meta.attempts] == [413]
             assert peer.connections == count
+
+
+@pytest.mark.parametrize("records", EARLY.values(), ids=EARLY)
+def test_within_tls_in_tls_an_early_reply_ends_the_upload(front, certified, trusting, records):
+    with Peer(replying(records), certified) as peer, TLSProxy(certified) as proxy:
+        fields = {"timeout": timeout(response=60), "verify": trusting, "proxy": f"https://127.0.0.1:{proxy.port}"}
+        with front.client(**at_port(peer.port, "https", **fields)) as client:
+            error = big(client)
+    assert isinstance(error, llmnet.BadRequestError)
+    assert [attempt.status for attempt in error.meta.attempts] == [413]
 
 
 def test_over_tls_an_early_reply_is_seen_at_the_bound(front, certified, trusting):

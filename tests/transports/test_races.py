@@ -55,7 +55,7 @@ def test_a_proxys_pools_are_ours_before_another_thread_sees_them(proxy):
                 others[0].join(0.1)
             return super()._classes(through)  # private: in the midst of making them
 
-    adapter = Watched(lambda call: None, 1)
+    adapter = Watched(1)
     adapter.watched = True
     manager = adapter.proxy_manager_for(proxy)
     assert issubclass(others[0].result(), PlainPool)
@@ -65,12 +65,12 @@ def test_a_proxys_pools_are_ours_before_another_thread_sees_them(proxy):
 
 def test_all_threads_get_the_same_pools(hasty):
     for port in range(1, 30):
-        adapter = PoolAdapter(lambda call: None, 1)
+        adapter = PoolAdapter(1)
         assert len({id(one) for one in together(lambda _: adapter.proxy_manager_for(f"http://h:{port}"), 6)}) == 1
 
 
 def test_close_while_others_make_pools(hasty):
-    adapter, over = PoolAdapter(lambda call: None, 1), threading.Event()
+    adapter, over = PoolAdapter(1), threading.Event()
 
     def make(number):
         for port in range(1, 60):
@@ -89,7 +89,7 @@ def test_close_while_others_make_pools(hasty):
 
 
 def test_close_does_not_mind_a_pool_that_is_gone_by_then():
-    adapter = PoolAdapter(lambda call: None, 1)
+    adapter = PoolAdapter(1)
     pools = adapter.poolmanager.pools
 
     class Evicting(type(pools)):

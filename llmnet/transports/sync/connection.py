@@ -18,10 +18,11 @@ from llmnet.net.proxy import Proxy, check_tunnel
 from llmnet.net.sockets import Age, close_after_fork, shutdown
 from llmnet.net.socks import Talk, ended, talk
 from llmnet.transports.request_head import authority, request_head
+from llmnet.transports.sync.channel import Channel, arm, lowest
 from llmnet.transports.sync.race import first_of
-from llmnet.transports.sync.reader import Reply, Response, arm
-from llmnet.transports.sync.tls import Armed, check, is_silent, lowest
-from llmnet.transports.sync.upload import fields_of, upload, written
+from llmnet.transports.sync.reader import Reply
+from llmnet.transports.sync.tls import Armed, check
+from llmnet.transports.sync.upload import fields_of, written
 from llmnet.transports.sync.wait import wait_for
 
 
@@ -35,32 +36,27 @@ class Bounded:
     exchange: Exchange
     age: Age
     through: Proxy | None = None
+    channel: Channel
     served = _cut = False
-    early = b""  # of the reply, read while the request was still being sent
     sock: socket.socket | None
     _tunnel_host: str | None
     _tunnel_port: int | None
     _tunnel_headers: dict[str, str]
     _handle: socket.socket | None = None
+    _reply: Reply
 
     @property
     def too_old(self) -> bool:
         """Whether it is connected, and has been for so long that it must not serve again."""
         return self.sock is not None and self.age.over
 
-    @property
-    def is_connected(self) -> bool:
-        """Whether it may serve: nothing has come that nobody has asked for."""
-        if self.served or self.sock is None:
-            return bool(super().is_connected)  # type: ignore[misc]
-        return is_silent(self.sock)
-
     def rest(self) -> None:
         """Serve no exchange: one that has ended must not touch a connection that moved on, nor be kept alive by it."""
         self._let_be()
         if self._cut:  # the rest of a request that was answered early would be taken for the next one
             self.close()
-        vars(self).pop("exchange", None)
+        for name in ("exchange", "_reply"):
+            vars(self).pop(name, None)
 
     def _new_conn(self) -> socket.socket:
         """Connect to the host, if need be through a SOCKS proxy."""
@@ -88,16 +84,16 @@ class Bounded:
 
     def _say(self, sock: socket.socket, what: Talk) -> None:
         """Speak with a SOCKS proxy."""
+        channel, exchange = Channel(sock), self.exchange
         answer: Any = None
         with contextlib.suppress(StopIteration):
             while True:
                 message, size = what.send(answer)
-                sock.sendall(message)
+                channel.send(message, exchange)
                 answer = b""
                 while len(answer) < size:
-                    arm(sock, self.exchange.remaining())
-                    answer += sock.recv(size - len(answer)) or ended()
-        arm(sock, self.exchange.remaining())
+                    answer += channel.receive(exchange, size - len(answer)) or ended()
+        arm(sock, exchange.remaining())
 
     def _dialled(self, host: str, port: int) -> socket.socket:
         """Resolve and connect."""
@@ -137,23 +133,35 @@ class Bounded:
         finally:
             self._drop_handle()
         assert self.sock is not None  # noqa: S101 - that is what connecting means
-        self.age = Age()
+        self.age, self.channel = Age(), Channel(self.sock)
         close_after_fork(lowest(self.sock))
 
+    @property
+    def is_connected(self) -> bool:
+        """Whether it may serve: nothing has come that nobody has asked for."""
+        return self.sock is not None and self.channel.is_silent
+
     def request(
-        self, method: str, url: str, body: Any = None, headers: Any = None, *, chunked: bool = False, **options: Any
+        self, method: str, url: str, body: Any = None, headers: Any = None, *, chunked: bool = False, **_: Any
     ) -> None:
-        """Send a request, with no headers beside these but for the host and how its end is known."""
-        self._asked = {"request_method": method, "request_url": url, **options}
+        """Send a request, with no headers beside these but for the host and how its end is known.
+
+        A server may answer, as by 413, while it takes no more of it: whoever only sent would wait for the bound.
+        """
         if self.sock is None:
             self.connect()
-        self._cut = True
+        exchange, reply = self.exchange, Reply(self, method, url)
+        self._reply, self._cut = reply, True
+        exchange.on_stop(self.channel.stop)
         for piece in written(method, url, self._host_of(url), headers, body, chunked=chunked):
-            self._wakeable(self.sock)
-            self.exchange.sending()
-            upload(self.sock, piece, self.exchange, self._keep)
-            self.exchange.uploaded()
+            exchange.sending()
+            self.channel.send(piece, exchange, reply.is_answered)
+            exchange.uploaded()
         self._cut = False
+
+    def wait_for_room(self) -> None:
+        """Wait until more of the request can be sent, or raise what ends it (`Channel.wait_for_room`)."""
+        self.channel.wait_for_room(self.exchange, self._reply.is_answered)
 
     def _host_of(self, url: str) -> str:
         """What the `Host` header says; of a proxy that forwards, a whole address is requested."""
@@ -163,36 +171,35 @@ class Bounded:
         host, port = (self._tunnel_host, self._tunnel_port) if self._tunnel_host else (here.host, here.port)
         return authority(host, None if port == here.default_port else port)
 
-    def getresponse(self) -> Response:
+    def getresponse(self) -> Any:
         """The reply; from now on the connection has served, and may be found stale."""
-        reply = Reply(self, self._asked["request_method"])
+        reply = self._reply
         try:
             reply.begin()
         finally:
             if reply.reader.begun:
                 self.exchange.receiving()
         self.served = True
-        return reply.response(**self._asked)
-
-    def _keep(self, early: bytes) -> None:
-        self.early = early
+        return reply
 
     def close(self) -> None:
-        """Close the connection, which nobody is blocked on any more."""
+        """Close the connection, which nobody waits on any more."""
         self._let_be()
-        self.early = b""
         super().close()  # type: ignore[misc]
 
     def _tunnel(self) -> None:
         """Have an HTTP proxy connect to the server (RFC 9110, 9.3.6)."""
+        here: Any = self.sock
         where = authority(str(self._tunnel_host), self._tunnel_port)
         try:
             self._wakeable(self._handle)
+            self.channel = Channel(here)
             head = request_head(b"CONNECT", where.encode("ascii"), fields_of({"Host": where, **self._tunnel_headers}))
-            upload(self.sock, head.data, self.exchange, self._keep)
-            reply = Reply(self, "CONNECT")
+            self.channel.send(head.data, self.exchange)
+            reply = Reply(self, "CONNECT", where)
             reply.begin()
             check_tunnel(reply.reader.status, reply.reader.reason, exceeded=reply.reader.exceeded)
+            arm(here, self.exchange.remaining())
         except (OSError, ProtocolError) as error:
             raise ProxyError("the proxy made no tunnel", error) from error
 
@@ -214,11 +221,11 @@ class Bounded:
             self._handle = None
 
 
-class PlainConnection(Bounded, HTTPConnection):  # type: ignore[misc]
+class PlainConnection(Bounded, HTTPConnection):
     """TCP."""
 
 
-class SecureConnection(Bounded, HTTPSConnection):  # type: ignore[misc]
+class SecureConnection(Bounded, HTTPSConnection):
     """TLS."""
 
     def connect(self) -> None:

@@ -14,6 +14,7 @@ from llmnet.core.http import Headers, Request
 from llmnet.core.outcome import AttemptError, Outcome
 from llmnet.transports.generic import Calls, GenericCall, spread
 from llmnet.transports.sync.pool import PoolAdapter
+from llmnet.transports.sync.reader import Reply
 from llmnet.transports.sync.reply import ERROR_BODY, OpenReply, last_bytes
 from llmnet.transports.sync.retry import PolicyRetry, failure
 from llmnet.transports.sync.wait import SyncWait
@@ -61,7 +62,7 @@ class ApiRetry(PolicyRetry):
         _stacktrace: Any = None,
     ) -> NoReturn:
         """Have a failed attempt judged; an error body is read only when it is not the caller's."""
-        exchange = self.exchange
+        exchange = self._here.exchange
         if response is not None:
             exchange.head(response.status, Headers(response.headers.items()))
         outcome = failure(error, exchange) if error else Outcome(exchange.reply.fail(b""))
@@ -100,13 +101,16 @@ class ApiAdapter(PoolAdapter):
         while True:
             exchange = self._begin(call, request)
             try:
-                with self.carrying(exchange):
-                    response = super().send(request, stream, None, *args, **kwargs)
+                response = self.serve(exchange, request, stream, *args, **kwargs)
             except AttemptError:
                 _rewind(request)
             else:
                 exchange.head(response.status_code, Headers(response.headers.items()))
                 return response
+
+    def build_response(self, req: Any, resp: Any) -> requests.Response:
+        """Make a response of one that is as urllib3 has it, which decodes its body."""
+        return super().build_response(req, resp.wrapped() if isinstance(resp, Reply) else resp)
 
     def _begin(self, call: GenericCall, request: requests.PreparedRequest) -> Exchange:
         call.enter()

@@ -1,6 +1,5 @@
 """Pools that lend a connection to an exchange, or make one for an exchange to come."""
 
-import threading
 from collections.abc import Callable
 from typing import Any
 
@@ -10,6 +9,7 @@ from urllib3.exceptions import HTTPError, ProxyError
 from llmnet.core.exchange import Exchange
 from llmnet.net.proxy import Proxy
 from llmnet.transports.sync.connection import PlainConnection, SecureConnection
+from llmnet.transports.sync.retry import Here
 
 # What urllib3 blames a proxy for that was not connected to yet.
 WIRE = (HTTPError, OSError)
@@ -19,7 +19,7 @@ class Lending:
     """What both kinds of pool add to urllib3's: each request is the exchange's own, and so is its connection."""
 
     closed: Callable[[], bool]
-    here: threading.local
+    here: Here
     through: Proxy | None = None
 
     def urlopen(self, method: str, url: str, body: Any = None, headers: Any = None, *args: Any, **kwargs: Any) -> Any:

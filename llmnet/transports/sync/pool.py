@@ -1,10 +1,9 @@
 """The adapters of a `requests.Session`: each send is on behalf of an exchange, over pools of ours."""
 
-import contextlib
 import threading
 import time
-from collections.abc import Callable, Iterator
-from typing import Any
+from collections.abc import Callable
+from typing import Any, Self
 
 import requests
 import urllib3
@@ -18,7 +17,25 @@ from llmnet.net.proxy_route import proxy_on_way
 from llmnet.net.sockets import HOSTS, PATIENCE, WAYS
 from llmnet.transports.sync.idle import Idle, tidy
 from llmnet.transports.sync.lending import PlainPool, SecurePool
-from llmnet.transports.sync.retry import PolicyRetry
+from llmnet.transports.sync.prepared import Origin
+from llmnet.transports.sync.retry import Here, PolicyRetry
+
+_NO_RETRY = urllib3.Retry(0, read=False)
+
+
+class _Unbounded(urllib3.Timeout):
+    """No timeout of urllib3's: the bounds are those of the exchange."""
+
+    def clone(self) -> Self:
+        """The same: nothing is measured here."""
+        return self
+
+    def start_connect(self) -> float:
+        """Nothing."""
+        return 0.0
+
+
+_UNBOUNDED: Any = _Unbounded()
 
 
 class PoolAdapter(HTTPAdapter):
@@ -30,8 +47,9 @@ class PoolAdapter(HTTPAdapter):
 
     closed = False
 
-    def __init__(self, pool_size: int, retry: Callable[[Any], urllib3.Retry] = PolicyRetry) -> None:
-        self._here, self._retry = threading.local(), retry
+    def __init__(self, pool_size: int, retry: type[PolicyRetry] = PolicyRetry) -> None:
+        self._here = Here()
+        self._retry = retry(self._here)
         self._pool_size, self._tidy_at = pool_size, 0.0
         self._set_up()
         register_after_fork(self)
@@ -109,21 +127,20 @@ class PoolAdapter(HTTPAdapter):
         with self._making:
             return [self.poolmanager, *self.proxy_manager.values()]
 
-    @contextlib.contextmanager
-    def carrying(self, exchange: Exchange) -> Iterator[None]:
-        """Have this thread's sends serve an exchange; a send within a send, as mocks make them, gives it back."""
+    def serve(self, exchange: Exchange, request: Any, stream: bool, *args: Any, **kwargs: Any) -> requests.Response:
+        """Send on behalf of an exchange; a send within a send, as mocks make them, gives the thread back."""
         self._tidy()
-        before, self._here.exchange = getattr(self._here, "exchange", None), exchange
+        here = self._here
+        before, here.exchange = here.exchange, exchange
         try:
-            yield
+            return super().send(request, stream, _UNBOUNDED, *args, **kwargs)
         finally:
-            self._here.exchange = before
+            here.exchange = before
 
     @property
     def max_retries(self) -> Any:
-        """A `Retry` for the exchange in hand; requests reads this once for every send."""
-        exchange = getattr(self._here, "exchange", None)
-        return urllib3.Retry(0, read=False) if exchange is None else self._retry(exchange)
+        """What urllib3 asks about a failure; requests reads this once for every send."""
+        return _NO_RETRY if self._here.exchange is None else self._retry
 
     @max_retries.setter
     def max_retries(self, value: object) -> None:
@@ -147,10 +164,11 @@ class CallAdapter(PoolAdapter):
         self._tls = tls
         super().__init__(pool_size)
 
-    def send(self, request: Any, *args: Any, **kwargs: Any) -> requests.Response:
+    def send(
+        self, request: Any, stream: bool = False, timeout: Any = None, *args: Any, **kwargs: Any
+    ) -> requests.Response:
         """Send on behalf of the exchange that the request belongs to."""
-        with self.carrying(request.exchange):
-            return super().send(request, *args, **kwargs)
+        return self.serve(request.exchange, request, stream, *args, **kwargs)
 
     def proxy_manager_for(self, proxy: str, **kwargs: Any) -> Any:
         """TLS with a proxy, too, is as the client was told."""
@@ -162,7 +180,7 @@ class CallAdapter(PoolAdapter):
     def warm(self, request: Any) -> None:
         """Add a connection to the idle ones that serve such a request."""
         pool = self.get_connection_with_tls_context(request, None)
-        pool.warm(request.exchange, secure=request.place.origin["scheme"] == "https")
+        pool.warm(request.exchange, secure=request.place.origin.scheme == "https")
 
     def close(self) -> None:
         """Close all idle connections now, and those that come back, when they do."""
@@ -171,7 +189,7 @@ class CallAdapter(PoolAdapter):
 
     def build_response(self, req: Any, resp: Any) -> requests.Response:
         """Make a response without cookies, and without a guess at its encoding: nobody asks for them."""
-        response = requests.Response()
+        response = _Response()
         response.status_code, response.reason, response.headers = resp.status, resp.reason, resp.headers
         response.raw, response.url, response.request = resp, req.url, req
         return response
@@ -187,5 +205,19 @@ class CallAdapter(PoolAdapter):
         """The pool of a request; our context stands in for requests' own settings."""
         manager = self.proxy_manager_for(request.proxy) if request.proxy else self.poolmanager
         origin = request.place.origin
-        tls = {"ssl_context": self._tls()} if origin["scheme"] == "https" else {}
-        return manager.connection_from_host(**origin, pool_kwargs=tls)
+        if origin.scheme == "http" and manager.proxy is not None:  # which is sent to the proxy
+            origin = Origin(manager.proxy.scheme, manager.proxy.host, manager.proxy.port)
+        tls = self._tls() if origin.scheme == "https" else None
+        return manager.connection_from_pool_key(
+            (origin, tls), {**manager.connection_pool_kw, **origin._asdict(), "ssl_context": tls}
+        )
+
+
+class _Response(requests.Response):
+    """A response that nobody sees but `Session.send`: its raw one is read; requests' would come with a jar."""
+
+    history: Any = ()
+    cookies: Any = None
+
+    def __init__(self) -> None:
+        """Nothing: what it has is set."""

@@ -1,7 +1,7 @@
 """Requests of a client as requests takes them, made without what it does to find out what is known here."""
 
 import functools
-from typing import Any, NamedTuple
+from typing import NamedTuple
 from urllib.parse import urlsplit
 
 import requests
@@ -10,7 +10,16 @@ from llmnet.core.exchange import Exchange
 from llmnet.net.proxy import Proxy
 
 # As everybody writes them: the matchers of `responses` tell cases apart.
+_PORTS = {"http": 80, "https": 443}
 _CUSTOMARY = {name.lower(): name for name in ("Accept", "Authorization", "Content-Type", "User-Agent")}
+
+
+class Origin(NamedTuple):
+    """Whom an address belongs to."""
+
+    scheme: str
+    host: str
+    port: int
 
 
 class Place(NamedTuple):
@@ -19,12 +28,12 @@ class Place(NamedTuple):
     Attributes:
         url: the address, percent-encoded.
         target: what its server is asked for.
-        origin: `scheme`, `host` and `port`.
+        origin: whom it belongs to.
     """
 
     url: str
     target: str
-    origin: dict[str, Any]
+    origin: Origin
 
 
 class Prepared(requests.PreparedRequest):
@@ -45,7 +54,7 @@ class Prepared(requests.PreparedRequest):
         request = exchange.request
         self.exchange, self.place, self.proxy = exchange, place_of(request.url), proxy.full_url if proxy else ""
         self.method, self.url, self.body = request.method, self.place.url, request.body
-        forwards = proxy is not None and not proxy.speaks_socks and self.place.origin["scheme"] == "http"
+        forwards = proxy is not None and not proxy.speaks_socks and self.place.origin.scheme == "http"
         self.target = self.url if forwards else self.place.target
         headers = {_CUSTOMARY.get(name, name): value for name, value in request.headers.items()}
         if request.body is not None:
@@ -63,5 +72,5 @@ def place_of(url: str) -> Place:
     request = requests.PreparedRequest()
     request.prepare_url(url, None)
     parts = urlsplit(str(request.url))
-    origin = {"scheme": parts.scheme, "host": parts.hostname, "port": parts.port}
+    origin = Origin(parts.scheme, str(parts.hostname), parts.port or _PORTS[parts.scheme])
     return Place(requests.utils.urldefragauth(str(request.url)), request.path_url, origin)

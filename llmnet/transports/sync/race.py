@@ -10,8 +10,10 @@ from collections.abc import Iterable
 from llmnet.core.exchange import Exchange
 from llmnet.net.dns import AddrInfo
 from llmnet.net.sockets import TCP_OPTIONS, shutdown
-from llmnet.transports.sync.reader import LOOK, Selector
+from llmnet.transports.sync.channel import LOOK
 
+# It needs no descriptor of its own, and `select` takes none from 1024 on; Windows has that alone.
+_Selector = getattr(selectors, "PollSelector", selectors.SelectSelector)
 # RFC 8305, 5: the head start of an address over the next one; one that fails gives it up.
 _HEAD_START = 0.25
 _UNDER_WAY = (0, errno.EINPROGRESS, errno.EWOULDBLOCK)
@@ -28,7 +30,7 @@ def first_of(addresses: Iterable[AddrInfo], exchange: Exchange) -> socket.socket
     tried, winner = list[socket.socket](), None
     try:
         exchange.on_stop(lambda: deque(map(shutdown, [*tried]), 0))
-        with Selector() as selector:
+        with _Selector() as selector:
             winner = _race(deque(addresses), exchange, tried, selector)
         return winner
     finally:

@@ -1,14 +1,9 @@
-"""Replies of the sync front: every receive runs under the nearest bound of its call, and stays within one reply.
+"""Replies of the sync front, which urllib3 and requests take for responses: each reads from its connection, bounded.
 
-urllib3 knows only timeouts of single socket operations. Here the exchange is asked how long to wait before each
-receive, so that no way of dripping bytes outlives a bound, and no thread watches.
+urllib3 knows only timeouts of single socket operations, and `http.client` does what nobody here asks for. A reply lets
+go of its connection at its end by itself, and gives it back to the pool that lent it.
 """
 
-import contextlib
-import math
-import selectors
-import socket
-import ssl
 import sys
 from collections.abc import Generator
 from typing import Any
@@ -16,36 +11,45 @@ from typing import Any
 import urllib3
 from urllib3.exceptions import ProtocolError
 
+from llmnet.core.http import Headers
 from llmnet.transports.http1_reader import Http1Reader
-
-BUFFER = 65536
-# On Windows Ctrl-C does not end a receive: it is cut into slices.
-SLICE = 1.0 if socket.__dict__.get("SIO_RCVALL") else math.inf
-LOOK = min(SLICE, 3600.0)
-"""Seconds after which one who watches sockets looks up: no selector takes any number."""
-# It needs no descriptor of its own, and `select` takes none from 1024 on; Windows has that alone.
-Selector = getattr(selectors, "PollSelector", selectors.SelectSelector)
-_FOREVER = 1e9
 
 
 class Reply:
-    """What urllib3 takes for `http.client`'s response: it keeps its connection until it has ended.
+    """The reply to one request, from before it comes.
 
     Args:
-        connection: has the socket, the exchange, and what has come `early`.
+        connection: has the channel and the exchange.
         method: of the request.
+        url: what was asked for.
 
     Attributes:
         reader: takes apart what comes.
+        status: of the head, once it is there, as are `reason`, `headers` and `version_string`.
+        closed: whether it needs its connection no more.
     """
 
-    def __init__(self, connection: Any, method: str) -> None:
-        self._connection, self._sock, self._exchange = connection, connection.sock, connection.exchange
+    # What urllib3 sets, or logs.
+    retries: Any = None
+    length_remaining = None
+    _pool: Any = None
+    status: int | None = None
+    reason = version_string = ""
+    headers: Headers
+
+    def __init__(self, connection: Any, method: str, url: str) -> None:
+        self._connection, self._channel, self._exchange = connection, connection.channel, connection.exchange
+        self._asked = method, url
         self.reader = Http1Reader(method)
-        self._left, self._closed = memoryview(b""), False
-        if connection.early:
-            self.reader.feed(connection.early)
-            connection.early = b""
+        self._left, self.closed = b"", False
+
+    def is_answered(self) -> bool:
+        """Take in what has come while the request is sent; whether it is the reply, or the end of the connection."""
+        reader = self.reader
+        if self._channel.is_readable:
+            while not _is_over(reader) and (data := self._channel.arrived()) is not None:
+                self._take(data)
+        return _is_over(reader)
 
     def begin(self) -> None:
         """Read the head.
@@ -56,26 +60,29 @@ class Reply:
         """
         while self.reader.status is None:
             self._more()
+        reader = self.reader
+        self.status, self.reason, self.headers = reader.status, reader.reason.decode("latin-1"), Headers(reader.headers)
+        self.version_string = f"HTTP/{reader.version}"
 
-    def read1(self, size: int | None = -1) -> bytes:
-        """What one receive has brought, or so much of it; nothing at the end.
+    def read1(self, size: int | None = -1, decode_content: bool = False) -> bytes:
+        """What one receive has brought, or so much of it, as it is on the wire; nothing at the end.
 
         Raises:
             ProtocolError: it breaks off.
             TimeoutError: the bound expired.
         """
-        reader = self.reader
-        if self._closed:
+        reader, piece = self.reader, self._left
+        if self.closed:
             return b""
-        if not self._left:
+        if not piece:
             while not reader.buffered and not reader.done:
                 self._more()
-            self._left = memoryview(reader.take())
-        end = len(self._left) if size is None or size < 0 else size
-        piece, self._left = self._left[:end], self._left[end:]
+            piece = reader.take()
+        end = len(piece) if size is None or size < 0 else size
+        self._left = piece[end:]
         if reader.done and not self._left:
             self.close()
-        return bytes(piece)
+        return piece[:end]
 
     def read(self, size: int | None = None) -> bytes:
         """So many bytes, or all that are left; fewer at the end alone."""
@@ -87,16 +94,20 @@ class Reply:
 
     def isclosed(self) -> bool:
         """Whether it needs its connection no more."""
-        return self._closed
+        return self.closed
 
     def close(self) -> None:
-        """Let go of the connection, which nobody is blocked on any more; at the end of a reply it may serve again."""
-        if not self._closed:
-            self._closed = True
-            self._exchange.on_stop(None)
-            if not (self.reader.done and self.reader.reusable):
-                self.reader.eof()
-                self._connection.close()
+        """Let go of the connection, which nobody waits on any more; at the end of a reply it may serve again."""
+        if self.closed:
+            return
+        self._exchange.on_stop(None)
+        pool, self._pool = self._pool, None  # which goes once nobody asks it any more, with its idle connections
+        if not (self.reader.done and self.reader.reusable):
+            self.reader.eof()
+            self._connection.close()
+        elif pool is not None:
+            pool._put_conn(self._connection)
+        self.closed = True  # at the end: what a Ctrl-C has kept from being done is done the next time
 
     @property
     def msg(self) -> urllib3.HTTPHeaderDict:
@@ -104,59 +115,40 @@ class Reply:
         cookies = [pair for pair in self.reader.headers if pair[0].lower() == "set-cookie"]
         return urllib3.HTTPHeaderDict(cookies or None)
 
-    def response(self, **options: Any) -> "Response":
-        """The same, once its head is there, as urllib3 has it."""
+    def wrapped(self) -> "Response":
+        """The same, as urllib3 has it."""
         body: Any = self
-        version, headers = self.reader.version, urllib3.HTTPHeaderDict(self.reader.headers)
+        method, url = self._asked
         response = Response(
             body,
-            headers,
-            self.reader.status or 0,
-            10 if version == "1.0" else 11,
-            reason=self.reader.reason.decode("latin-1"),
+            urllib3.HTTPHeaderDict(self.reader.headers),
+            self.status or 0,
+            10 if self.reader.version == "1.0" else 11,
+            reason=self.reason,
+            preload_content=False,
+            decode_content=False,
             original_response=body,
-            **options,
+            request_method=method,
+            request_url=url,
+            retries=self.retries,
         )
-        response.version_string = f"HTTP/{version}"  # earlier releases of urllib3 take it from elsewhere
+        response.version_string = self.version_string  # earlier releases of urllib3 take it from elsewhere
         return response
 
     def _more(self) -> None:
         """Receive once, and have it read; what is wrong is raised once all before it has been taken."""
-        reader = self.reader
-        if reader.error is not None:
-            raise ProtocolError("Connection aborted.", reader.error) from reader.error  # as urllib3 says it
-        data = self._receive()
+        error = self.reader.error
+        if error is not None:
+            raise ProtocolError("Connection aborted.", error) from error  # as urllib3 says it
+        data = self._channel.receive(self._exchange)
         self._exchange.raise_if_stopped()
+        self._take(data)
+
+    def _take(self, data: bytes) -> None:
         if data:
-            reader.feed(data)
+            self.reader.feed(data)
         else:
-            reader.eof()
-
-    def _receive(self) -> bytes:
-        exchange = self._exchange
-        exchange.silence()
-        left = exchange.remaining()
-        while left > 0:
-            arm(self._sock, min(left, SLICE))
-            try:
-                return bytes(self._sock.recv(BUFFER))
-            except TimeoutError as error:
-                if error.errno is not None:
-                    raise  # the system's own: the connection is lost
-                left = exchange.bounds.remaining()[1]
-        return self._arrived()
-
-    def _arrived(self) -> bytes:
-        """Receive what has arrived already, and wait for nothing.
-
-        Raises:
-            TimeoutError: that is nothing, or the bound was seen to expire a while ago.
-        """
-        if self._exchange.bounds.may_look():
-            self._sock.settimeout(0.0)
-            with contextlib.suppress(BlockingIOError, ssl.SSLWantReadError, ssl.SSLWantWriteError):
-                return bytes(self._sock.recv(BUFFER))
-        raise TimeoutError("timed out")
+            self.reader.eof()
 
 
 class Response(urllib3.HTTPResponse):
@@ -170,12 +162,5 @@ class Response(urllib3.HTTPResponse):
             yield data
 
 
-def arm(sock: socket.socket, seconds: float) -> None:
-    """Let the next operation on a socket take so long at most.
-
-    Raises:
-        TimeoutError: there is no time left.
-    """
-    if seconds <= 0:
-        raise TimeoutError("timed out")
-    sock.settimeout(None if seconds > _FOREVER else seconds)
+def _is_over(reader: Http1Reader) -> bool:
+    return reader.status is not None or reader.error is not None

@@ -3,7 +3,7 @@
 import http.client
 from collections.abc import Iterable
 from types import TracebackType
-from typing import Self
+from typing import Any, Self
 
 import requests
 import urllib3
@@ -25,14 +25,19 @@ DRAIN = (0.25, 64 * 1024)
 class OpenReply:
     """A reply whose head has arrived: an iterator over the raw bytes of its body.
 
+    Args:
+        exchange: what it replies to.
+        raw: a `Reply`, or the response of urllib3's that a mock gives in its place.
+
     Attributes:
         ended: whether all of it has been given out.
     """
 
-    def __init__(self, exchange: Exchange, raw: urllib3.BaseHTTPResponse) -> None:
+    def __init__(self, exchange: Exchange, raw: Any) -> None:
         self._exchange, self._raw = exchange, raw
         self.ended = self._closed = False
-        self.status, self.headers = raw.status, Headers(raw.headers.items())
+        self.status, headers = raw.status, raw.headers
+        self.headers = headers if isinstance(headers, Headers) else Headers(headers.items())
 
     def __iter__(self) -> Self:
         return self
@@ -45,7 +50,7 @@ class OpenReply:
         exchange = self._exchange
         try:
             # `iter_content` would hold back what a server sends without chunking (psf/requests#5536).
-            data: bytes = self._raw.read1(READ_BYTES, decode_content=False)
+            data: bytes = self._raw.read1(READ_BYTES, False)
         except FOREIGN as error:
             outcome = outcome_of(error, exchange)
             if exchange.reply.survives(outcome):

@@ -1,5 +1,6 @@
 """The policy as urllib3 has a place for it: a `Retry` that has each failure judged, and hands the call back."""
 
+import threading
 from typing import Any, NoReturn, Self
 
 import requests
@@ -11,12 +12,22 @@ from llmnet.transports.classify import outcome_of
 from llmnet.transports.sync.reply import ERROR_BODY, OpenReply, last_bytes
 
 
+class Here(threading.local):
+    """What a thread carries.
+
+    Attributes:
+        exchange: that which it sends for.
+    """
+
+    exchange: Any = None
+
+
 class PolicyRetry(urllib3.Retry):
     """Asks the exchange what to do, and raises the answer: one `send` is one attempt, and the driver repeats it."""
 
-    def __init__(self, exchange: Exchange) -> None:
+    def __init__(self, here: Here) -> None:
         super().__init__(total=None, redirect=0, raise_on_status=False, respect_retry_after_header=False)
-        self.exchange = exchange
+        self._here = here
 
     def new(self, **_: Any) -> Self:
         """The same: nothing is counted here."""
@@ -34,15 +45,16 @@ class PolicyRetry(urllib3.Retry):
         Raises:
             AttemptError: always.
         """
-        outcome = failure(error, self.exchange) if error else refusal(response, self.exchange)
-        raise AttemptError(outcome, self.exchange.decide(outcome))
+        exchange = self._here.exchange
+        outcome = failure(error, exchange) if error else refusal(response, exchange)
+        raise AttemptError(outcome, exchange.decide(outcome))
 
     def is_exhausted(self) -> bool:
         """The judge says when to stop."""
         return False
 
 
-def refusal(response: urllib3.BaseHTTPResponse, exchange: Exchange) -> Outcome:
+def refusal(response: Any, exchange: Exchange) -> Outcome:
     """The outcome of an error reply; as much of its body as is worth reading is read."""
     with OpenReply(exchange, response) as reply:
         exchange.head(reply.status, reply.headers)

@@ -1,11 +1,10 @@
 """TLS of the sync front: urllib3 sets nothing on a context of ours or the caller's, and TLS within TLS is bounded."""
 
-import socket
 import ssl
 from typing import Any
 
 from llmnet.net.tls import check_protocol
-from llmnet.transports.sync.reader import SLICE, arm
+from llmnet.transports.sync.channel import LOOK, WOULD_WAIT, arm
 
 
 class Lent:
@@ -41,66 +40,43 @@ class Lent:
 class Armed:
     """A TLS socket below another TLS, which for one receive of its own makes many here: each is armed anew.
 
-    The bound does not begin anew with them: bytes of which nothing comes out above are a silence.
+    The bound does not begin anew with them: bytes of which nothing comes out above are a silence. Where the socket
+    never blocks, a receive does not wait either, but what TLS above has made is sent to its end.
     """
 
     def __init__(self, sock: ssl.SSLSocket, connection: Any) -> None:
-        self.socket, self._connection = sock, connection
+        self.socket, self._connection, self._unsent = sock, connection, bytearray()
 
     def __getattr__(self, name: str) -> Any:
         return getattr(self.socket, name)
 
-    @property
-    def _io_refs(self) -> int:
-        """How many files hold the socket open; urllib3 counts them from outside."""
-        return self.socket._io_refs  # type: ignore[attr-defined, no-any-return]
-
-    @_io_refs.setter
-    def _io_refs(self, count: int) -> None:
-        self.socket._io_refs = count  # type: ignore[attr-defined]
-
     def recv(self, size: int) -> bytes:
         """Receive once."""
         while True:
-            left = self._left()
-            arm(self.socket, min(left, SLICE))
+            left = self._arm()
             try:
                 return self.socket.recv(size)
             except TimeoutError as error:
-                if error.errno is not None or left <= SLICE:
+                if error.errno is not None or left <= LOOK:
                     raise
 
-    def sendall(self, data: Any) -> None:
-        """Send all, record by record."""
-        rest = memoryview(data)
-        while rest:
-            arm(self.socket, self._left())
-            rest = rest[self.socket.send(rest) :]
+    def sendall(self, data: bytes) -> None:
+        """Send all, record by record; a receive that is made meanwhile may add to it."""
+        self._unsent += data
+        while data and self._unsent:
+            self._arm()
+            try:
+                del self._unsent[: self.socket.send(self._unsent)]
+            except WOULD_WAIT:
+                self._connection.wait_for_room()
 
-    def _left(self) -> float:
+    def _arm(self) -> float:
+        """Seconds that an operation may wait: none where the socket never blocks, and perhaps serves no exchange."""
+        if self.socket.gettimeout() == 0:
+            return 0.0
         left: float = self._connection.exchange.remaining()
+        arm(self.socket, min(left, LOOK))
         return left
-
-
-def lowest(sock: Any) -> socket.socket:
-    """The plain socket below one or two layers of TLS."""
-    while not isinstance(sock, socket.socket):
-        sock = sock.socket
-    return sock
-
-
-def is_silent(sock: Any) -> bool:
-    """Whether nothing has come, nor the end; what is TLS's own, as its tickets, does not count, and is read here."""
-    if not isinstance(sock, socket.socket):
-        return True  # where TLS is spoken within TLS, there is no receive that does not wait
-    sock.settimeout(0.0)
-    try:
-        sock.recv(1)
-    except (BlockingIOError, ssl.SSLWantReadError):
-        return True
-    except OSError:
-        return False
-    return False
 
 
 def check(sock: Any) -> None:

@@ -3,8 +3,8 @@
 import os
 import ssl
 import sys
-from collections.abc import Callable
-from typing import TypeVar
+from collections.abc import Callable, Iterator
+from typing import Any, TypeVar
 
 import requests
 
@@ -27,11 +27,12 @@ T = TypeVar("T")
 MOCKS = ("responses", "requests_mock", "vcr")
 
 
-class _NoCookies(requests.cookies.RequestsCookieJar):
-    """Keeps nothing: what is never sent would only grow."""
+class _Session(requests.Session):
+    """Follows no redirect, and keeps no cookie: a `Reply` shows it none."""
 
-    def extract_cookies(self, response: object, request: object) -> None:
-        """Nothing is taken."""
+    def resolve_redirects(self, *_: Any, **__: Any) -> Iterator[Any]:
+        """Nothing follows."""
+        return iter(())
 
 
 class Transport:
@@ -66,10 +67,9 @@ class Transport:
         register_after_fork(self)
 
     def _new_session(self) -> requests.Session:
-        session = requests.Session()
+        session = _Session()
         # The environment is read by rules of our own; netrc would replace the key (psf/requests#3929).
         session.trust_env = False
-        session.cookies = _NoCookies()
         session.mount("https://", self._adapter)
         session.mount("http://", self._adapter)
         return session
