@@ -105,7 +105,7 @@ class Bounded:
         try:
             # A TLS handshake detaches the socket: what `stop` shuts down meanwhile is a second handle on it.
             self._handle = sock.dup()
-            self._wakeable(self._handle)
+            self.exchange.on_stop(functools.partial(shutdown, self._handle))
             arm(sock, self.exchange.remaining())
         except BaseException:
             self._drop_handle()
@@ -192,7 +192,6 @@ class Bounded:
         here: Any = self.sock
         where = authority(str(self._tunnel_host), self._tunnel_port)
         try:
-            self._wakeable(self._handle)
             self.channel = Channel(here)
             head = request_head(b"CONNECT", where.encode("ascii"), fields_of({"Host": where, **self._tunnel_headers}))
             self.channel.send(head.data, self.exchange)
@@ -202,11 +201,6 @@ class Bounded:
             arm(here, self.exchange.remaining())
         except (OSError, ProtocolError) as error:
             raise ProxyError("the proxy made no tunnel", error) from error
-
-    def _wakeable(self, sock: socket.socket | None) -> None:
-        """From now on a stop ends the connection under whoever is blocked on it."""
-        assert sock is not None  # noqa: S101 - there is a connection, or one is being made
-        self.exchange.on_stop(functools.partial(shutdown, lowest(sock)))
 
     def _let_be(self) -> None:
         """From now on a stop leaves the connection alone: once closed, its number may be another's."""
