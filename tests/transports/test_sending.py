@@ -1,9 +1,13 @@
 """What the fast transport sends for any HTTP API: heads that say what they mean, and bodies as long as their heads say."""
 
+import asyncio
+import socket
+import threading
+
 import httpx
 import pytest
 import requests
-from support.live import ENGINE
+from support.live import ENGINE, PROMPT
 
 import llmnet
 from llmnet.testing import Reply
@@ -135,3 +139,51 @@ def test_a_session_says_once_where_a_body_ends(server, given, body):
     for request in server.requests:
         assert request.body == b"one two"
         assert ("content-length" in request.headers) is not ("transfer-encoding" in request.headers)
+
+
+@pytest.mark.parametrize("body", [b"\x05\x04", [65, 66]], ids=["bytes", "numbers"])
+def test_pieces_that_are_numbers_are_not_sent(server, body):
+    with llmnet.create_session(max_retries=0) as session, pytest.raises(TypeError):
+        session.post(server.url, data=iter(body))
+    assert server.requests == []
+
+
+@pytest.mark.parametrize("kind", ["session", "client"])
+def test_no_piece_is_asked_for_once_there_is_an_answer(awaited, kind):
+    """The next piece comes as soon as the answer has arrived: by then the peer has nothing left to say."""
+    answered, given = threading.Event(), []
+
+    def answer():
+        with listener.accept()[0] as sock:
+            sock.settimeout(PROMPT)
+            sock.recv(65536)
+            sock.sendall(b"HTTP/1.1 413 Content Too Large\r\nContent-Length: 2\r\n\r\n{}")
+            answered.set()
+            over.wait(PROMPT)
+
+    def pieces():
+        for number in range(50):
+            given.append(number)
+            yield b"x" * 1000
+            assert answered.wait(PROMPT)
+
+    async def slowly():
+        for piece in pieces():
+            yield piece
+            await asyncio.sleep(0.01)  # a turn of the loop, in which what has come is read
+
+    async def sent(url):
+        async with llmnet.create_async_client(max_retries=0) as client:
+            return (await client.post(url, content=slowly())).status_code
+
+    over = threading.Event()
+    with socket.create_server(("127.0.0.1", 0)) as listener:
+        threading.Thread(target=answer, daemon=True).start()
+        url = f"http://127.0.0.1:{listener.getsockname()[1]}/"
+        if kind == "session":
+            with llmnet.create_session(max_retries=0) as session:
+                assert session.post(url, data=pieces()).status_code == 413
+        else:
+            assert awaited.run(sent(url)) == 413
+        over.set()
+    assert len(given) < 10

@@ -112,7 +112,7 @@ class Channel:
             if sent == len(rest):
                 return
             rest = memoryview(rest)[sent:]
-            _check(is_answered)
+            check_unanswered(is_answered)
 
     def wait_for_room(self, exchange: Exchange, is_answered: IsAnswered | None) -> None:
         """Wait until more can be sent, unless there is an answer.
@@ -125,10 +125,15 @@ class Channel:
         if left <= 0:
             raise TimeoutError("timed out")
         _waits(self._lowest, read=is_answered is not None, write=True)(min(left, LOOK))
-        _check(is_answered)
+        check_unanswered(is_answered)
 
 
-def _check(is_answered: IsAnswered | None) -> None:
+def check_unanswered(is_answered: IsAnswered | None) -> None:
+    """Go on sending, unless there is an answer.
+
+    Raises:
+        BrokenPipeError: there is.
+    """
     if is_answered is not None and is_answered():
         raise BrokenPipeError(errno.EPIPE, "the reply has come before all was sent")
 

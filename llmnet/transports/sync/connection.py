@@ -18,7 +18,7 @@ from llmnet.net.proxy import Proxy, check_tunnel
 from llmnet.net.sockets import Age, close_after_fork, shutdown
 from llmnet.net.socks import Talk, ended, talk
 from llmnet.transports.request_head import authority, request_head
-from llmnet.transports.sync.channel import Channel, arm, lowest
+from llmnet.transports.sync.channel import Channel, arm, check_unanswered, lowest
 from llmnet.transports.sync.race import first_of
 from llmnet.transports.sync.reader import Reply
 from llmnet.transports.sync.tls import Armed, check
@@ -55,8 +55,7 @@ class Bounded:
         self._let_be()
         if self._cut:  # the rest of a request that was answered early would be taken for the next one
             self.close()
-        for name in ("exchange", "_reply"):
-            vars(self).pop(name, None)
+        vars(self).pop("exchange", None)
 
     def _new_conn(self) -> socket.socket:
         """Connect to the host, if need be through a SOCKS proxy."""
@@ -153,7 +152,9 @@ class Bounded:
         exchange, reply = self.exchange, Reply(self, method, url)
         self._reply, self._cut = reply, True
         exchange.on_stop(self.channel.stop)
-        for piece in written(method, url, self._host_of(url), headers, body, chunked=chunked):
+        for number, piece in enumerate(written(method, url, self._host_of(url), headers, body, chunked=chunked)):
+            if number:
+                check_unanswered(reply.is_answered)
             exchange.sending()
             self.channel.send(piece, exchange, reply.is_answered)
             exchange.uploaded()
@@ -161,7 +162,8 @@ class Bounded:
 
     def wait_for_room(self) -> None:
         """Wait until more of the request can be sent, or raise what ends it (`Channel.wait_for_room`)."""
-        self.channel.wait_for_room(self.exchange, self._reply.is_answered)
+        reply = vars(self).get("_reply")  # none where TLS itself has something to send while a reply is read
+        self.channel.wait_for_room(self.exchange, reply and reply.is_answered)
 
     def _host_of(self, url: str) -> str:
         """What the `Host` header says; of a proxy that forwards, a whole address is requested."""
@@ -173,7 +175,7 @@ class Bounded:
 
     def getresponse(self) -> Any:
         """The reply; from now on the connection has served, and may be found stale."""
-        reply = self._reply
+        reply: Reply = vars(self).pop("_reply")  # which has the connection
         try:
             reply.begin()
         finally:
@@ -185,6 +187,7 @@ class Bounded:
     def close(self) -> None:
         """Close the connection, which nobody waits on any more."""
         self._let_be()
+        vars(self).pop("_reply", None)
         super().close()  # type: ignore[misc]
 
     def _tunnel(self) -> None:

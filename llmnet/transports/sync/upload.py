@@ -33,7 +33,7 @@ def written(
     head = request_head(method.encode("ascii"), target.encode("ascii"), fields_of(headers))
     size, held = 0, head.data
     for chunk in filter(None, framed.chunks or ()):
-        piece = chunk.encode() if isinstance(chunk, str) else bytes(chunk)
+        piece = chunk.encode() if isinstance(chunk, str) else bytes(memoryview(chunk))  # no number is so many zeros
         size += len(piece)
         head.check(size, is_over=False)
         if held and len(piece) > AT_ONCE:
