@@ -153,9 +153,9 @@ class Bounded:
         self._reply, self._cut = reply, True
         exchange.on_stop(self.channel.stop)
         for number, piece in enumerate(written(method, url, self._host_of(url), headers, body, chunked=chunked)):
+            exchange.sending()
             if number:
                 check_unanswered(reply.is_answered)
-            exchange.sending()
             self.channel.send(piece, exchange, reply.is_answered)
             exchange.uploaded()
         self._cut = False
