@@ -371,6 +371,7 @@ READERS = {
 }
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("name", READERS)
 def test_a_reader_takes_as_long_as_its_input_is(name):
     check_linear(*READERS[name])

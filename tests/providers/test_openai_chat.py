@@ -758,6 +758,7 @@ def test_recorded_replies(row):
     assert not row["stream"] or "".join(map(str, chunks)) == value.content
 
 
+@pytest.mark.slow
 @recorded.needs_recordings
 @pytest.mark.parametrize("row", STREAMS, ids=recorded.name)
 def test_recorded_streams_do_not_depend_on_how_they_are_cut(row):

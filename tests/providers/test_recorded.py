@@ -64,6 +64,7 @@ async def replay_async(row, server):
 FRONTS = {"sync": replay_sync, "async": lambda row, server: asyncio.run(replay_async(row, server))}
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("front", FRONTS)
 @pytest.mark.parametrize("row", CASES, ids=name)
 def test_recorded_traffic(row, front, server):

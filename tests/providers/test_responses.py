@@ -916,6 +916,7 @@ def test_recorded_replies(row):
     assert len(items(user(TEXT), value.message)) == 1 + len(kept)
 
 
+@pytest.mark.slow
 @recorded.needs_recordings
 @pytest.mark.parametrize("row", STREAMS, ids=recorded.name)
 def test_recorded_streams_do_not_depend_on_how_they_are_cut(row):
