@@ -8,6 +8,7 @@ import threading
 import time
 import traceback
 
+import pytest
 from support.inside import connections_of, queue_of
 from support.wire_forms import path_of
 
@@ -32,6 +33,12 @@ def at_port(port, scheme="http", **more):
 
 def content(chunks):
     return "".join(chunk.content for chunk in chunks)
+
+
+def needs_our_engine(front_name, why):
+    """Leave a case out on httpx's own engine, where what comes below httpx is h11's and httpcore's affair."""
+    if front_name == "async" and ENGINE == "httpx":
+        pytest.skip(f"httpx's own engine {why}")
 
 
 def eventually(condition, seconds=PROMPT):
