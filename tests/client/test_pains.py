@@ -72,8 +72,9 @@ def options_towards(port):
     """What each socket that is connected to a port was told."""
     found = []
     for name in os.listdir("/proc/self/fd"):
-        if not os.path.realpath(f"/proc/self/fd/{name}").rpartition("/")[2].startswith("socket:"):
-            continue  # a copy that is made into no socket would stay open
+        with contextlib.suppress(OSError):
+            if not os.readlink(f"/proc/self/fd/{name}").startswith("socket:"):
+                continue  # a copy that is made into no socket would stay open
         with contextlib.suppress(OSError), socket.socket(fileno=os.dup(int(name))) as one:
             if one.family == socket.AF_INET and one.getpeername()[1] == port:
                 found.append([one.getsockopt(level, option) for level, option, _ in TCP_OPTIONS])
