@@ -2,12 +2,16 @@
 
 import functools
 import re
+from collections.abc import Callable
 from typing import NamedTuple
 
 from llmnet.transports.http1_reader import CONTROL
 
 Fields = list[tuple[bytes, bytes]]
 """Header fields: names and values."""
+
+Lines = Callable[[bytes, bytes, tuple[tuple[bytes, bytes], ...]], bytes]
+"""Writes the lines of a head from its method, target and fields."""
 
 # A value with a line end in it would be a header more (RFC 9110, 5.5), a target with a blank another version.
 _TOKEN = re.compile(rb"[!#$%&'*+\-.^_`|~0-9A-Za-z]+")
@@ -43,8 +47,14 @@ class Head(NamedTuple):
             raise ValueError(f"the body is not as long as its Content-Length of {self.length} says")
 
 
-def request_head(method: bytes, target: bytes, fields: Fields) -> Head:
+def request_head(method: bytes, target: bytes, fields: Fields, lines: Lines | None = None) -> Head:
     """The head, with the empty line that ends it.
+
+    Args:
+        method: its method.
+        target: what the server is asked for.
+        fields: its header fields.
+        lines: writes its lines; that of `cached_lines`, where others like it have been written.
 
     Raises:
         ValueError: HTTP cannot carry a part of it, which the message does not show, or its fields contradict.
@@ -62,7 +72,7 @@ def request_head(method: bytes, target: bytes, fields: Fields) -> Head:
     if hosts != 1:
         raise ValueError("give the header Host once (RFC 9112, 3.2)")
     framing, length = _framing(lengths, codings)
-    return Head(b"%b%b\r\n" % (_lines(method, target, tuple(others)), framing), length)
+    return Head(b"%b%b\r\n" % ((lines or _lines)(method, target, tuple(others)), framing), length)
 
 
 def _framing(lengths: set[bytes], codings: list[bytes]) -> tuple[bytes, int | None]:
@@ -81,7 +91,14 @@ def _framing(lengths: set[bytes], codings: list[bytes]) -> tuple[bytes, int | No
     return b"Content-Length: %b\r\n" % length, int(length)
 
 
-@functools.lru_cache(64)  # but for the length, the heads of a client's calls are few
+def cached_lines() -> Lines:
+    """Writes the lines of heads, and keeps the latest: but for the length, the heads of a client's calls are few.
+
+    They hold credentials: whoever sends has a cache of its own, which goes with it.
+    """
+    return functools.lru_cache(16)(_lines)
+
+
 def _lines(method: bytes, target: bytes, fields: tuple[tuple[bytes, bytes], ...]) -> bytes:
     has_control = CONTROL.search(b"".join([value for _, value in fields])) is not None
     is_token = all(map(_TOKEN.fullmatch, [method, *[name for name, _ in fields]]))

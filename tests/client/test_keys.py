@@ -11,6 +11,7 @@ import threading
 import warnings
 import weakref
 
+import httpx
 import pytest
 from support.inside import common_of
 from support.live import PROMPT, BlockingClient, Work, at, content, eventually, slots
@@ -341,3 +342,28 @@ def test_many_tenants_are_not_kept_for_ever(front, server, monkeypatch):
         del key, keys
         gc.collect()
         eventually(lambda: sum(ref() is not None for ref in kept) <= 20)
+
+
+def kept_by(cache):
+    """The texts and bytes that a cache of functions keeps."""
+    seen, left = set(), [cache]
+    while left:
+        one = left.pop()
+        if isinstance(one, str | bytes):
+            yield one.encode() if isinstance(one, str) else one
+        elif id(one) not in seen and isinstance(
+            one, tuple | list | dict | httpx.Headers | functools._lru_cache_wrapper
+        ):
+            seen.add(id(one))
+            left += gc.get_referents(one)
+
+
+def test_no_cache_keeps_a_key_longer_than_its_client(front, server):
+    key = "sk-in-no-cache-0123456789"
+    with front.client(**{**at(server), "api_key": key}) as client:
+        client.chat("hi")
+    del client
+    gc.collect()
+    caches = [one for one in gc.get_objects() if isinstance(one, functools._lru_cache_wrapper)]
+    assert len(caches) > 10
+    assert [cache for cache in caches for text in kept_by(cache) if key.encode() in text] == []

@@ -14,6 +14,7 @@ from llmnet.transports.aio.sending import exchange, head_of
 from llmnet.transports.aio.wait import Scope
 from llmnet.transports.aio.watch import Watch
 from llmnet.transports.http1_reader import Http1Reader
+from llmnet.transports.request_head import cached_lines
 
 WATCH, BODY, HEADLESS = "llmnet.watch", "llmnet.body", "llmnet.headless"
 """Extensions: of a request, the waits of its attempt; of a response, its body; of a request whose response needs no
@@ -39,6 +40,7 @@ class FastTransport(httpx.AsyncBaseTransport):
         self._idle: Idle[Connection] = Idle()
         self._used: set[Connection] = set()
         self._connecting, self._closed = 0, False
+        self._lines = cached_lines()
 
     async def handle_async_request(self, request: httpx.Request) -> httpx.Response:
         """Send a request on an idle connection or a new one; closing the response gives the connection back.
@@ -49,7 +51,7 @@ class FastTransport(httpx.AsyncBaseTransport):
         """
         watch: Watch = request.extensions[WATCH]
         origin = origin_of(request.url)
-        head = head_of(request, self._forwards)
+        head = head_of(request, self._forwards, self._lines)
         idle = self._youngest(origin)
         connection = idle or await self._connected(watch, origin)
         self._used.add(connection)

@@ -13,15 +13,16 @@ from llmnet.transports.aio.salvage import Salvage
 from llmnet.transports.aio.wait import Scope
 from llmnet.transports.aio.watch import Watch
 from llmnet.transports.http1_reader import DisconnectedError, Http1Reader
-from llmnet.transports.request_head import Head, request_head
+from llmnet.transports.request_head import Head, Lines, request_head
 
 
-def head_of(request: httpx.Request, proxy: Proxy | None) -> Head:
+def head_of(request: httpx.Request, proxy: Proxy | None, lines: Lines) -> Head:
     """The head of a request.
 
     Args:
         request: the request.
         proxy: the HTTP proxy that is asked to forward it, if one is.
+        lines: writes its lines.
 
     Raises:
         httpx.LocalProtocolError: a part of it would change what the head says.
@@ -31,7 +32,7 @@ def head_of(request: httpx.Request, proxy: Proxy | None) -> Head:
         target = request.url.raw_scheme + b"://" + request.url.netloc + target
         fields = [*fields, *proxy_headers(proxy)]
     try:
-        return request_head(request.method.encode("ascii", "replace"), target, fields)
+        return request_head(request.method.encode("ascii", "replace"), target, fields, lines)
     except ValueError as error:
         raise httpx.LocalProtocolError(str(error)) from error
 

@@ -49,6 +49,8 @@ class Client(httpx.AsyncClient):
     def __init__(self, transport: httpx.AsyncBaseTransport) -> None:
         super().__init__(transport=transport, trust_env=False, timeout=None)
         self.transport = transport
+        # But for the length, those of a client's calls are few; they hold credentials, and go with it.
+        self.headers_of = functools.lru_cache(16)(_headers)
 
 
 class ClientsByRoute(ByRoute[Client]):
@@ -183,7 +185,6 @@ async def carry_slow(exchange: Exchange, client: Client, sent: Sent) -> OpenRepl
 _url = functools.lru_cache(256)(httpx.URL)
 
 
-@functools.lru_cache(64)  # but for the length, those of a client's calls are few
 def _headers(host: bytes, headers: tuple[tuple[str, str], ...]) -> httpx.Headers:
     # As bytes: of texts httpx takes only ASCII.
     given = [(name.encode(), value.encode("latin-1")) for name, value in headers]
@@ -192,7 +193,7 @@ def _headers(host: bytes, headers: tuple[tuple[str, str], ...]) -> httpx.Headers
 
 def _sent(request: Request, client: Client, extensions: dict[str, Any]) -> Coroutine[Any, Any, httpx.Response]:
     url, body = _url(request.url), request.body
-    headers, stream = _headers(url.netloc, tuple(request.headers.items())), httpx.ByteStream(body or b"")
+    headers, stream = client.headers_of(url.netloc, tuple(request.headers.items())), httpx.ByteStream(body or b"")
     theirs = httpx.Request(
         request.method, url, headers=headers, stream=stream, extensions=extensions | {HEADLESS: True}
     )

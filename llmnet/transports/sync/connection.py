@@ -17,7 +17,7 @@ from llmnet.net.dns import AddrInfo, lookup
 from llmnet.net.proxy import Proxy, check_tunnel
 from llmnet.net.sockets import Age, close_after_fork, shutdown
 from llmnet.net.socks import Talk, ended, talk
-from llmnet.transports.request_head import authority, request_head
+from llmnet.transports.request_head import authority, cached_lines, request_head
 from llmnet.transports.sync.channel import Channel, arm, check_unanswered, lowest
 from llmnet.transports.sync.race import first_of
 from llmnet.transports.sync.reader import Reply
@@ -132,7 +132,7 @@ class Bounded:
         finally:
             self._drop_handle()
         assert self.sock is not None  # noqa: S101 - that is what connecting means
-        self.age, self.channel = Age(), Channel(self.sock)
+        self.age, self.channel, self._lines = Age(), Channel(self.sock), cached_lines()
         close_after_fork(lowest(self.sock))
 
     @property
@@ -152,7 +152,8 @@ class Bounded:
         exchange, reply = self.exchange, Reply(self, method, url)
         self._reply, self._cut = reply, True
         exchange.on_stop(self.channel.stop)
-        for number, piece in enumerate(written(method, url, self._host_of(url), headers, body, chunked=chunked)):
+        pieces = written(method, url, self._host_of(url), headers, body, self._lines, chunked=chunked)
+        for number, piece in enumerate(pieces):
             exchange.sending()
             if number:
                 check_unanswered(reply.is_answered)

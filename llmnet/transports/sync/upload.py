@@ -6,7 +6,7 @@ from typing import Any
 from urllib3.util.request import body_to_chunks
 
 from llmnet.net.sockets import AT_ONCE
-from llmnet.transports.request_head import Fields, request_head
+from llmnet.transports.request_head import Fields, Lines, request_head
 
 _PIECE = 16384  # bytes that a file is read in
 
@@ -21,7 +21,7 @@ def fields_of(headers: Mapping[str, str]) -> Fields:
 
 
 def written(
-    method: str, target: str, host: str, headers: Mapping[str, str], body: Any, *, chunked: bool
+    method: str, target: str, host: str, headers: Mapping[str, str], body: Any, lines: Lines, *, chunked: bool
 ) -> Iterator[bytes]:
     """A request in the pieces that its body comes in; the head goes with the first of them, unless that is large.
 
@@ -30,7 +30,7 @@ def written(
     """
     framed = body_to_chunks(body, method, _PIECE)
     headers = _completed(headers, host, framed.content_length, chunked=chunked or framed.chunks is not None)
-    head = request_head(method.encode("ascii"), target.encode("ascii"), fields_of(headers))
+    head = request_head(method.encode("ascii"), target.encode("ascii"), fields_of(headers), lines)
     size, held = 0, head.data
     for chunk in filter(None, framed.chunks or ()):
         piece = chunk.encode() if isinstance(chunk, str) else bytes(memoryview(chunk))  # no number is so many zeros
