@@ -4,28 +4,22 @@ from collections.abc import Iterable, Mapping, Sequence
 from types import TracebackType
 from typing import TYPE_CHECKING, Any, Self, Unpack
 
-from llmnet.client.base import BaseClient, checked_callbacks
 from llmnet.client.multi_request import Embeddings, ModelList, MultiRequest, T
 from llmnet.client.shared import given_transport
-from llmnet.client.sync_driver import Driver, Warmer
-from llmnet.client.sync_stream import ChatStream
+from llmnet.client.sync_chat import ChatMethods
+from llmnet.client.sync_driver import Warmer
 from llmnet.client.warming import warm_call
 from llmnet.config.fields import ClientConfig, ClientFields
 from llmnet.core.bounds import Timeout
-from llmnet.core.call import Call
-from llmnet.core.chat import ChatResponse, EmbeddingResponse, ModelInfo, StreamCallbacks, StreamChunk
-from llmnet.core.errors import LLMNetError
-from llmnet.core.transport import Transport
+from llmnet.core.chat import EmbeddingResponse, ModelInfo
 from llmnet.transports.sync import transport, wait
 
 if TYPE_CHECKING:
     from llmnet.batch.progress import Progress
     from llmnet.batch.threads import Batch
 
-Messages = str | Sequence[Mapping[str, Any]]
 
-
-class Client(BaseClient):
+class Client(ChatMethods):
     """Talks to one provider; safe to share between threads.
 
     Args:
@@ -36,81 +30,16 @@ class Client(BaseClient):
         ConfigurationError: a field is wrong, or a key or address is missing.
     """
 
-    _check_plain = staticmethod(wait.check_plain)
-
     def __init__(self, model_or_config: str | ClientConfig | None = None, /, **fields: Unpack[ClientFields]) -> None:
         super().__init__(model_or_config, **fields)
         self._waits, config = wait.SyncWait(), self.config
-        self._transport: Transport = given_transport(config, "close") or transport.Transport(
+        self._transport = given_transport(config, "close") or transport.Transport(
             proxy=config.proxy,
             verify=config.verify,
             pool_size=config.max_concurrent,
             http2=config.http2,
             engine=str(config.transport),
         )
-
-    def chat(
-        self,
-        messages: Messages,
-        *,
-        model: str | None = None,
-        temperature: float | None = None,
-        max_tokens: int | None = None,
-        tools: Sequence[Mapping[str, Any]] | None = None,
-        tool_choice: str | Mapping[str, Any] | None = None,
-        callbacks: StreamCallbacks | None = None,
-        timeout: float | Timeout | None = None,
-        extra_headers: Mapping[str, str | None] | None = None,
-        **params: Any,
-    ) -> ChatResponse:
-        """Ask, and wait for the whole reply.
-
-        Args:
-            messages: a text, or messages in the form of OpenAI's chat API.
-            model: the model, if not the client's.
-            temperature: sampling temperature; sent only if given.
-            max_tokens: limit of the reply in tokens.
-            tools: tools in OpenAI's form.
-            tool_choice: `"auto"`, `"required"`, `"none"` or a dict that names a tool.
-            callbacks: functions to call as the reply arrives; it is then streamed.
-            timeout: seconds or a `Timeout` for this call.
-            extra_headers: headers for this call; they replace ours, `None` removes one.
-            **params: more, in OpenAI's words or the vendor's; the dicts `extra_body` and `extra_query` go over all.
-
-        Raises:
-            ConfigurationError: an argument is wrong; nothing was sent.
-            LLMNetError: the call failed; the class says how, `.partial` holds what had arrived.
-        """
-        params |= {"model": model, "tools": tools, "tool_choice": tool_choice, "timeout": timeout}
-        params |= {"temperature": temperature, "max_tokens": max_tokens, "extra_headers": extra_headers}
-        if callbacks is None:
-            reply: ChatResponse = self._run(self._chat_call(messages, params, stream=False))
-            return reply
-        checked_callbacks(callbacks, self._check_plain)
-        call = self._chat_call(messages, params, stream=True, whole=True)
-        return self._notify(ChatStream(self._driver(call)), callbacks)
-
-    def stream_chat(
-        self,
-        messages: Messages,
-        *,
-        model: str | None = None,
-        temperature: float | None = None,
-        max_tokens: int | None = None,
-        tools: Sequence[Mapping[str, Any]] | None = None,
-        tool_choice: str | Mapping[str, Any] | None = None,
-        timeout: float | Timeout | None = None,
-        extra_headers: Mapping[str, str | None] | None = None,
-        **params: Any,
-    ) -> ChatStream:
-        """Ask, and hear the reply as it is made; arguments as in `chat`. Nothing is sent before the first iteration.
-
-        Raises:
-            ConfigurationError: an argument is wrong.
-        """
-        params |= {"model": model, "tools": tools, "tool_choice": tool_choice, "timeout": timeout}
-        params |= {"temperature": temperature, "max_tokens": max_tokens, "extra_headers": extra_headers}
-        return ChatStream(self._driver(self._chat_call(messages, params, stream=True)))
 
     def embed(
         self,
@@ -223,27 +152,3 @@ class Client(BaseClient):
             for call in requests.calls():
                 self._run(call)
         return requests.result()
-
-    def _driver(self, call: Call) -> Driver:
-        return Driver(self._transport, self._waits, call)
-
-    def _run(self, call: Call) -> Any:
-        return self._driver(call).run()
-
-    def _notify(self, stream: ChatStream, callbacks: StreamCallbacks) -> ChatResponse:
-        try:
-            while (chunk := self._next_chunk(stream, callbacks)) is not None:
-                wait.notify(callbacks.on_chunk, chunk)
-            wait.notify(callbacks.on_complete, stream.response)
-        except BaseException as error:
-            stream._break_off(error)
-            raise
-        return stream.response
-
-    def _next_chunk(self, stream: ChatStream, callbacks: StreamCallbacks) -> StreamChunk | None:
-        """The next chunk; `on_error` is for an error of the call itself, not one that a callback has raised."""
-        try:
-            return next(stream, None)
-        except LLMNetError as error:
-            wait.notify(callbacks.on_error, error)
-            raise

@@ -1,0 +1,111 @@
+"""Asking for a chat, async; `sync_chat.py` is the same text without `await`, and a test holds the two to that."""
+
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+from llmnet.client.aio_driver import Driver
+from llmnet.client.aio_stream import AsyncChatStream
+from llmnet.client.base import BaseClient, checked_callbacks
+from llmnet.core.bounds import Timeout
+from llmnet.core.call import Call
+from llmnet.core.chat import ChatResponse, StreamCallbacks, StreamChunk
+from llmnet.core.errors import LLMNetError
+from llmnet.core.transport import AsyncTransport
+from llmnet.transports.aio import wait
+
+Messages = str | Sequence[Mapping[str, Any]]
+
+
+class AsyncChatMethods(BaseClient):
+    """What asks for a chat, whole or as a stream, and drives its call."""
+
+    _check_plain = staticmethod(wait.check_plain)
+    _transport: AsyncTransport
+    _waits: wait.AsyncWait
+
+    async def chat(
+        self,
+        messages: Messages,
+        *,
+        model: str | None = None,
+        temperature: float | None = None,
+        max_tokens: int | None = None,
+        tools: Sequence[Mapping[str, Any]] | None = None,
+        tool_choice: str | Mapping[str, Any] | None = None,
+        callbacks: StreamCallbacks | None = None,
+        timeout: float | Timeout | None = None,
+        extra_headers: Mapping[str, str | None] | None = None,
+        **params: Any,
+    ) -> ChatResponse:
+        """Ask, and wait for the whole reply.
+
+        Args:
+            messages: a text, or messages in the form of OpenAI's chat API.
+            model: the model, if not the client's.
+            temperature: sampling temperature; sent only if given.
+            max_tokens: limit of the reply in tokens.
+            tools: tools in OpenAI's form.
+            tool_choice: `"auto"`, `"required"`, `"none"` or a dict that names a tool.
+            callbacks: functions to call as the reply arrives; it is then streamed.
+            timeout: seconds or a `Timeout` for this call.
+            extra_headers: headers for this call; they replace ours, `None` removes one.
+            **params: more, in OpenAI's words or the vendor's; the dicts `extra_body` and `extra_query` go over all.
+
+        Raises:
+            ConfigurationError: an argument is wrong; nothing was sent.
+            LLMNetError: the call failed; the class says how, `.partial` holds what had arrived.
+        """
+        params |= {"model": model, "tools": tools, "tool_choice": tool_choice, "timeout": timeout}
+        params |= {"temperature": temperature, "max_tokens": max_tokens, "extra_headers": extra_headers}
+        if callbacks is None:
+            reply: ChatResponse = await self._run(self._chat_call(messages, params, stream=False))
+            return reply
+        checked_callbacks(callbacks, self._check_plain)
+        call = self._chat_call(messages, params, stream=True, whole=True)
+        return await self._notify(AsyncChatStream(self._driver(call)), callbacks)
+
+    def stream_chat(
+        self,
+        messages: Messages,
+        *,
+        model: str | None = None,
+        temperature: float | None = None,
+        max_tokens: int | None = None,
+        tools: Sequence[Mapping[str, Any]] | None = None,
+        tool_choice: str | Mapping[str, Any] | None = None,
+        timeout: float | Timeout | None = None,
+        extra_headers: Mapping[str, str | None] | None = None,
+        **params: Any,
+    ) -> AsyncChatStream:
+        """Ask, and hear the reply as it is made; arguments as in `chat`. Nothing is sent before the first iteration.
+
+        Raises:
+            ConfigurationError: an argument is wrong.
+        """
+        params |= {"model": model, "tools": tools, "tool_choice": tool_choice, "timeout": timeout}
+        params |= {"temperature": temperature, "max_tokens": max_tokens, "extra_headers": extra_headers}
+        return AsyncChatStream(self._driver(self._chat_call(messages, params, stream=True)))
+
+    def _driver(self, call: Call) -> Driver:
+        return Driver(self._transport, self._waits, call)
+
+    def _run(self, call: Call) -> Any:
+        return self._driver(call).run()
+
+    async def _notify(self, stream: AsyncChatStream, callbacks: StreamCallbacks) -> ChatResponse:
+        try:
+            while (chunk := await self._next_chunk(stream, callbacks)) is not None:
+                await wait.notify(callbacks.on_chunk, chunk)
+            await wait.notify(callbacks.on_complete, stream.response)
+        except BaseException as error:
+            await stream._break_off(error)
+            raise
+        return stream.response
+
+    async def _next_chunk(self, stream: AsyncChatStream, callbacks: StreamCallbacks) -> StreamChunk | None:
+        """The next chunk; `on_error` is for an error of the call itself, not one that a callback has raised."""
+        try:
+            return await anext(stream, None)
+        except LLMNetError as error:
+            await wait.notify(callbacks.on_error, error)
+            raise
