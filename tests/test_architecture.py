@@ -49,7 +49,7 @@ LIBRARIES = {
     },
     "httpx": {
         f"transports/aio/{part}.py"
-        for part in ("transport", "reply", "factory", "pool", "fast", "connect", "sending", "body")
+        for part in ("transport", "client", "reply", "factory", "pool", "fast", "connect", "sending", "body")
     },
     "httptools": {"transports/http1_reader.py"},
     "httpcore": {f"transports/aio/{part}.py" for part in ("dial", "pool", "goaway")},

@@ -2,7 +2,7 @@
 
 from collections.abc import Callable
 from enum import StrEnum
-from typing import Any, Required, TypedDict, TypeVar
+from typing import Any, Required, TypedDict, TypeVar, cast
 
 import msgspec
 
@@ -97,11 +97,7 @@ class StreamChunk(_Chunk, frozen=True, gc=False):  # noqa: PLW1641 - it holds li
     @property  # type: ignore[misc]  # in the place of the field
     def raw(self) -> dict[str, Any] | None:
         """The vendor's JSON, decoded when it is asked for."""
-        raw = super().raw
-        value: dict[str, Any] | None = decode(raw) if isinstance(raw, str) else raw
-        if value is not raw:
-            _Chunk.raw.__set__(self, value)
-        return value
+        return _raw_of(self, _Chunk.raw)
 
     def __str__(self) -> str:
         return self.content
@@ -116,14 +112,41 @@ class StreamChunk(_Chunk, frozen=True, gc=False):  # noqa: PLW1641 - it holds li
         return _Chunk.__ne__(_decoded(self), _decoded(other))
 
 
+def _raw_of(value: Any, field: Any) -> dict[str, Any] | None:
+    """The vendor's JSON in a field of a value, which holds its text until it is asked for."""
+    held: Any = field.__get__(value)
+    if isinstance(held, str | bytes):
+        held = decode(held)
+        field.__set__(value, held)
+    return cast("dict[str, Any] | None", held)
+
+
 def _decoded(value: T) -> T:
-    """A chunk whose JSON is decoded, as its fields are compared and shown; any other value as it is."""
-    if isinstance(value, StreamChunk):
+    """A chunk or reply whose JSON is decoded, as its fields are compared and shown; any other value as it is."""
+    if isinstance(value, StreamChunk | ChatResponse):
         _ = value.raw
     return value
 
 
-class ChatResponse(msgspec.Struct, frozen=True, kw_only=True):
+class _Reply(msgspec.Struct, frozen=True, kw_only=True):
+    """What a reply holds; `raw` may be the text of the vendor's JSON."""
+
+    id: str = ""
+    model: str = ""
+    content: str = ""
+    reasoning: str | None = None
+    refusal: str | None = None
+    tool_calls: list[ToolCall] = msgspec.field(default_factory=list)
+    finish_reason: FinishReason | None = None
+    native_finish_reason: str | None = None
+    usage: Usage = msgspec.field(default_factory=Usage)
+    provider: str = ""
+    meta: Meta = msgspec.field(default_factory=Meta)
+    raw: Any = None
+    message: dict[str, Any] = msgspec.field(default_factory=dict)
+
+
+class ChatResponse(_Reply, frozen=True):  # noqa: PLW1641 - it holds lists
     """A whole reply; `str(reply)` is its text, `len(reply)` the length of that text.
 
     Attributes:
@@ -142,22 +165,22 @@ class ChatResponse(msgspec.Struct, frozen=True, kw_only=True):
         message: the assistant message to append to `messages` for the next turn.
     """
 
-    id: str = ""
-    model: str = ""
-    content: str = ""
-    reasoning: str | None = None
-    refusal: str | None = None
-    tool_calls: list[ToolCall] = msgspec.field(default_factory=list)
-    finish_reason: FinishReason | None = None
-    native_finish_reason: str | None = None
-    usage: Usage = msgspec.field(default_factory=Usage)
-    provider: str = ""
-    meta: Meta = msgspec.field(default_factory=Meta)
-    raw: dict[str, Any] | None = None
-    message: dict[str, Any] = msgspec.field(default_factory=dict)
+    @property  # type: ignore[misc]  # in the place of the field
+    def raw(self) -> dict[str, Any] | None:
+        """The vendor's JSON, decoded when it is asked for."""
+        return _raw_of(self, _Reply.raw)
 
     def __str__(self) -> str:
         return self.content
+
+    def __repr__(self) -> str:
+        return _Reply.__repr__(_decoded(self))
+
+    def __eq__(self, other: object) -> bool:
+        return _Reply.__eq__(_decoded(self), _decoded(other))
+
+    def __ne__(self, other: object) -> bool:
+        return _Reply.__ne__(_decoded(self), _decoded(other))
 
     def __len__(self) -> int:
         return len(self.content)

@@ -201,8 +201,8 @@ class Draft:
         """The tool calls in the order of their indexes."""
         return [self.tools[index].whole() for index in sorted(self.tools)]
 
-    def response(self, *, provider: str, message: dict[str, Any], raw: dict[str, Any] | None) -> ChatResponse:
-        """The reply as far as it is known."""
+    def response(self, *, provider: str, message: dict[str, Any], raw: dict[str, Any] | bytes | None) -> ChatResponse:
+        """The reply as far as it is known; `raw` may be the text of its JSON."""
         return ChatResponse(
             id=self.id,
             model=self.model,

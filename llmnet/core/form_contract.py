@@ -23,6 +23,9 @@ class WireForm(Protocol):
     def authorise(self, request: Request, key: str | None) -> Request:
         """The request with its credential."""
 
+    def read_body(self, body: bytearray, draft: Draft) -> bool:
+        """Read a whole reply that is a text alone into the draft; false, and nothing has changed, for any other."""
+
     def parse(self, payload: Any, draft: Draft) -> StreamChunk | None:
         """Read a whole reply into the draft."""
 

@@ -44,8 +44,7 @@ class ReplyReader:
     ) -> None:
         self.form, self.stream = form, stream
         self.status: int | None = None
-        self.headers = NO_HEADERS
-        self.draft = Draft(asked)
+        self.headers, self.draft = NO_HEADERS, Draft(asked)
         self.kind: Kind | None = None
         self.value: Any = None
         self.arrived, self._read, self._shown = 0, read, False
@@ -149,9 +148,8 @@ class ReplyReader:
             self._end_events(chunks) if self.kind == "events" else self._end_json(chunks)
         except LLMNetError as error:
             # Its frames hold the body, which would live for as long as somebody keeps the error.
-            raise AttemptError(
-                Outcome(error.with_traceback(None), once=isinstance(error, InvalidResponseError))
-            ) from error
+            outcome = Outcome(error.with_traceback(None), once=isinstance(error, InvalidResponseError))
+            raise AttemptError(outcome) from error
         return chunks
 
     def forget(self) -> None:
@@ -214,9 +212,11 @@ class ReplyReader:
             raise APIConnectionError(f"the body ended early, after {self.arrived} bytes", phase="body")
         if not body or body.isspace():
             raise InvalidResponseError(f"HTTP {self.status} with an empty body", retryable=True)
-        why = None
+        if self._read is None and not self.stream and self.form.read_body(body, self.draft):
+            self._end_chat(bytes(body))
+            return
         try:
-            payload = decode(body, arrived=self.arrived)
+            payload, why = decode(body, arrived=self.arrived), None
         except ValueError as error:
             why = str(error)
         if why is not None:  # not where it was caught: the frames of what was caught hold the body
@@ -224,13 +224,16 @@ class ReplyReader:
             return
         if self.form.find_error(payload):
             raise self.form.parse_error(self.status or 0, self.headers, payload)
-        if self._read is not None:
+        if self._read is None:
+            chunk = self.form.parse(payload, self.draft)
+            self._end_chat(payload)
+            chunks += [chunk] if chunk and self.stream else []
+        else:
             self.value = self._read(payload)
-            return
-        chunk = self.form.parse(payload, self.draft)
+
+    def _end_chat(self, raw: dict[str, Any] | bytes) -> None:
         self.draft.done = True
-        self.value = self._response(payload)
-        chunks += [chunk] if chunk and self.stream else []
+        self.value = self._response(raw)
 
     def _end_no_json(self, body: bytearray, why: str, chunks: list[StreamChunk]) -> None:
         """A body that is no JSON may be an event stream after all, asked for or not."""
@@ -243,5 +246,5 @@ class ReplyReader:
         snippet = cut(body[: 4 * SNIPPET].decode("utf-8", "replace"), SNIPPET)
         raise InvalidResponseError(f"HTTP {self.status} is no JSON ({kind}, {why}): {snippet!r}")
 
-    def _response(self, raw: dict[str, Any] | None) -> ChatResponse:
+    def _response(self, raw: dict[str, Any] | bytes | None) -> ChatResponse:
         return self.draft.response(provider=self.form.provider, message=self.form.message(self.draft), raw=raw)

@@ -101,6 +101,10 @@ class Form:
 
     # -- replies ------------------------------------------------------------------------------------------------------
 
+    def read_body(self, body: bytearray, draft: Draft) -> bool:
+        """Read a complete reply that is a text alone; false, and nothing has changed, for any other."""
+        return False
+
     def parse_event(self, event: ServerSentEvent, draft: Draft) -> StreamChunk | None:
         """Read one event: `[DONE]` ends the stream, an error is raised, a heartbeat gives no chunk."""
         for line in event.comments:

@@ -17,9 +17,9 @@ from llmnet.providers import openai_chat_reply as reply
 from llmnet.providers.form import Form
 from llmnet.providers.increments import Increments, increment_of
 from llmnet.providers.openai_chat_reply import Object
-from llmnet.providers.reading import dict_of, joined, remainder
+from llmnet.providers.reading import CHAT_USAGE, dict_of, joined, remainder, usage_of
 from llmnet.providers.reply_extras import collect, outgoing, with_extras
-from llmnet.providers.text_events import ChatText, reader
+from llmnet.providers.text_events import ChatReply, ChatText, reader
 from llmnet.providers.tool_calls import Calls, RepeatedCalls, complete_calls
 from llmnet.providers.tool_rows import rows_of
 from llmnet.providers.wire_forms import CHAT
@@ -28,7 +28,7 @@ from llmnet.providers.writing import Rule, is_neutral, params_of, translated, wi
 # Hosts that refuse a history without its reasoning, whatever provider names them (docs/vendors.md, Services).
 _WANT_REASONING = (".deepseek.com", ".moonshot.ai", ".moonshot.cn")
 _DEPLOYMENT = re.compile(r"/deployments/[^/?]*")
-_text_event = reader(ChatText)
+_text_event, _text_reply = reader(ChatText), reader(ChatReply)
 # In `Draft.extra`: whether a delta has come with anything but a role.
 _FILLED = "filled"
 
@@ -95,6 +95,22 @@ class ChatCompletions(Form):
         chunk = self._add(body, choice, message, fields, draft)
         self.check(payload, draft, "choices")
         return chunk
+
+    def read_body(self, body: bytearray, draft: Draft) -> bool:
+        """The text of the one choice, with its reasoning, its finish and the usage."""
+        found = _text_reply(body)
+        if found is None:
+            return False
+        choice = found.choices[0]
+        message, finish = choice.message, reply.finish_of({"finish_reason": choice.finish_reason})
+        if not message.content or finish is None:
+            return False
+        draft.name(id=found.id, model=found.model)
+        usage = usage_of(found.usage, CHAT_USAGE)
+        draft.text(message.content, message.reasoning_content or message.reasoning or "", "", usage)
+        draft.finish(*finish)
+        draft.may_end = True
+        return True
 
     def read_text(self, data: str, draft: Draft) -> StreamChunk | None:
         """The text or reasoning of choice 0."""

@@ -1,6 +1,6 @@
-"""Events that say a piece of text and nothing else, as nearly all of a stream do, each read in one step.
+"""Events and replies that say a text and nothing else, as nearly all do, each read in one step.
 
-A type here admits such an event and no other: what has any further field, or a field of another type, is not decoded
+A type here admits such JSON and no other: what has any further field, or a field of another type, is not decoded
 and goes by the general rules of its form. The fields listed beside the text mean nothing to those rules.
 """
 
@@ -74,6 +74,56 @@ class ChatText(_Fields):
     prompt_token_ids: None = None
 
 
+class _ChatMessage(_Fields):
+    content: str
+    role: str | None = None
+    reasoning_content: str | None = None
+    reasoning: str | None = None
+    refusal: _NoText = None
+    tool_calls: _Empty = None
+    annotations: _Empty = None
+    images: _Empty = None
+    reasoning_details: _Empty = None
+    thinking_blocks: _Empty = None
+    function_call: None = None
+    audio: None = None
+    provider_specific_fields: None = None
+
+
+class _ChatAnswer(_Fields):
+    message: _ChatMessage
+    finish_reason: str
+    index: Literal[0] | None = None
+    native_finish_reason: str | None = None
+    matched_stop: int | str | None = None
+    stop_reason: int | str | None = None
+    logprobs: None = None
+    token_ids: None = None
+    seed: int | None = None
+    content_filter_results: dict[str, dict[str, bool | str]] | None = None
+
+
+class ChatReply(_Fields):
+    """A complete reply of the chat form; its usage is read by the rules of all forms."""
+
+    choices: tuple[_ChatAnswer]
+    id: str | None = None
+    model: str | None = None
+    object: Literal["chat.completion", ""] | None = None
+    created: int | float | None = None
+    system_fingerprint: str | None = None
+    service_tier: str | None = None
+    usage: dict[str, int | float | str | dict[str, int | float | str | None] | None] | None = None
+    error: None = None
+    x_groq: None = None
+    provider: str | None = None
+    request_id: str | None = None
+    citations: list[str] | None = None
+    prompt_token_ids: None = None
+    prompt_logprobs: None = None
+    kv_transfer_params: None = None
+
+
 class ResponsesText(_Fields):
     """A text of the Responses form."""
 
@@ -121,11 +171,11 @@ class NativeText(_Fields):
     request_id: str | None = None
 
 
-def reader(kind: type[T]) -> Callable[[str], T | None]:
-    """What reads the data of an event: as this type, or `None` where it says anything else."""
+def reader(kind: type[T]) -> Callable[[str | bytes | bytearray], T | None]:
+    """What reads the data of an event, or a body: as this type, or `None` where it says anything else."""
     decode = msgspec.json.Decoder(kind).decode
 
-    def read(data: str) -> T | None:
+    def read(data: str | bytes | bytearray) -> T | None:
         if len(data) > LONGEST:
             return None
         try:

@@ -52,6 +52,10 @@ class GenericForm:
         """The request as it is: its credentials are the caller's."""
         return request
 
+    def read_body(self, body: bytearray, draft: Draft) -> bool:
+        """Nothing is read."""
+        return False
+
     def parse(self, payload: Any, draft: Draft) -> StreamChunk | None:
         """Nothing is read."""
 

@@ -10,12 +10,16 @@ from llmnet.transports.http1_reader import CONTROL
 Fields = list[tuple[bytes, bytes]]
 """Header fields: names and values."""
 
-Lines = Callable[[bytes, bytes, tuple[tuple[bytes, bytes], ...]], bytes]
-"""Writes the lines of a head from its method, target and fields."""
+Written = tuple[bytes, list[bytes]]
+"""The lines of a head, and the transfer codings that it names, in the place of their lines."""
+
+Lines = Callable[[bytes, bytes, tuple[tuple[bytes, bytes], ...]], Written]
+"""Writes the lines of a head from its method, target and fields, all but the length."""
 
 # A value with a line end in it would be a header more (RFC 9110, 5.5), a target with a blank another version.
 _TOKEN = re.compile(rb"[!#$%&'*+\-.^_`|~0-9A-Za-z]+")
 _TARGET = re.compile(rb"[\x21-\x7e]+")
+_CODING = b"transfer-encoding"
 
 
 class Head(NamedTuple):
@@ -59,20 +63,12 @@ def request_head(method: bytes, target: bytes, fields: Fields, lines: Lines | No
     Raises:
         ValueError: HTTP cannot carry a part of it, which the message does not show, or its fields contradict.
     """
-    lengths, codings, others, hosts = set[bytes](), list[bytes](), Fields(), 0
-    for field in fields:
-        name, value = field
-        hosts += len(name) == 4 and name.lower() == b"host"
-        if len(name) == 14 and name.lower() == b"content-length":
-            lengths.add(value)
-        elif len(name) == 17 and name.lower() == b"transfer-encoding":
-            codings.append(value.lower())
-        else:
-            others.append(field)
-    if hosts != 1:
-        raise ValueError("give the header Host once (RFC 9112, 3.2)")
+    # All but the length are as in the request before.
+    others = tuple([field for field in fields if len(field[0]) != 14 or field[0].lower() != b"content-length"])
+    lengths = {field[1] for field in fields if field not in others} if len(others) < len(fields) else set()
+    start, codings = (lines or _lines)(method, target, others)
     framing, length = _framing(lengths, codings)
-    return Head(b"%b%b\r\n" % ((lines or _lines)(method, target, tuple(others)), framing), length)
+    return Head(b"%b%b\r\n" % (start, framing), length)
 
 
 def _framing(lengths: set[bytes], codings: list[bytes]) -> tuple[bytes, int | None]:
@@ -99,12 +95,17 @@ def cached_lines() -> Lines:
     return functools.lru_cache(16)(_lines)
 
 
-def _lines(method: bytes, target: bytes, fields: tuple[tuple[bytes, bytes], ...]) -> bytes:
+def _lines(method: bytes, target: bytes, fields: tuple[tuple[bytes, bytes], ...]) -> Written:
     has_control = CONTROL.search(b"".join([value for _, value in fields])) is not None
     is_token = all(map(_TOKEN.fullmatch, [method, *[name for name, _ in fields]]))
     if has_control or not is_token or not _TARGET.fullmatch(target):
         raise ValueError("the request has a method, an address or a header that HTTP cannot carry")
-    return b"\r\n".join([b"%b %b HTTP/1.1" % (method, target), *[b"%b: %b" % field for field in fields], b""])
+    names = [name.lower() for name, _ in fields]
+    if names.count(b"host") != 1:
+        raise ValueError("give the header Host once (RFC 9112, 3.2)")
+    codings = [value.lower() for name, (_, value) in zip(names, fields, strict=True) if name == _CODING]
+    lines = [b"%b: %b" % field for name, field in zip(names, fields, strict=True) if name != _CODING]
+    return b"\r\n".join([b"%b %b HTTP/1.1" % (method, target), *lines, b""]), codings
 
 
 def authority(host: str, port: int | None = None) -> str:

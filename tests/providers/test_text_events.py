@@ -1,4 +1,4 @@
-"""An event that is a piece of text alone is read in one step: with the same result as by the general rules."""
+"""An event or a reply that is a text alone is read in one step: with the same result as by the general rules."""
 
 import copy
 import json
@@ -8,7 +8,7 @@ import msgspec
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from support.replies import form
+from support.replies import form, receive
 from support.wire_forms import FORMS
 
 from llmnet.core.chat import StreamChunk
@@ -179,6 +179,53 @@ def test_a_very_long_event_is_left_to_the_general_rules():
     event = {"choices": [{"delta": {"content": "a" * LONGEST}}]}
     assert form().read_text(json.dumps(event), Draft()) is None
     assert form().parse_event(ServerSentEvent(data=json.dumps(event)), Draft()).raw == event
+
+
+# -- complete replies -------------------------------------------------------------------------------------------------
+
+DETAILS = {"cached_tokens": 1, "audio_tokens": 0}
+COUNTS = {"prompt_tokens": 3, "completion_tokens": 2, "total_tokens": 5, "prompt_tokens_details": DETAILS}
+ANSWER = {"role": "assistant", "content": "a", "refusal": None, "annotations": [], "reasoning_content": "b"}
+REPLY = {
+    **CHAT,
+    "object": "chat.completion",
+    "choices": [{"index": 0, "message": ANSWER, "logprobs": None, "finish_reason": "stop"}],
+    "usage": COUNTS,
+}
+
+
+def reply_of(own, text):
+    return receive(own, text.encode("utf-8", "surrogatepass"), stream=False, kind="application/json")[1]
+
+
+def fact(outcome):
+    """What can be compared of a reply or an error."""
+    return (type(outcome), str(outcome)) if isinstance(outcome, LLMNetError) else outcome
+
+
+@settings(max_examples=300)
+@given(altered(REPLY))
+def test_a_reply_says_what_it_says_by_the_general_rules(text):
+    general = form()
+    general.read_body = lambda body, draft: False
+    assert fact(reply_of(form(), text)) == fact(reply_of(general, text))
+
+
+def test_an_ordinary_reply_is_read_in_one_step():
+    own, draft = form(), Draft("asked")
+    assert own.read_body(bytearray(json.dumps(REPLY).encode()), draft)
+    assert (str(draft.content), str(draft.reasoning), draft.finish_reason) == ("a", "b", "stop")
+    assert (draft.usage.total_tokens, draft.usage.cached_tokens, draft.id, draft.model) == (5, 1, "c", "m")
+
+
+@pytest.mark.parametrize("again", [copy.copy, copy.deepcopy, lambda r: pickle.loads(pickle.dumps(r))])
+def test_replies_are_equal_whether_their_json_is_decoded_or_not(again):
+    reply, other = reply_of(form(), json.dumps(REPLY)), reply_of(form(), json.dumps(REPLY))
+    assert reply.raw == REPLY
+    assert reply.raw is reply.raw
+    assert again(reply) == reply == again(other)
+    assert repr(other) == repr(reply)
+    assert other != reply_of(form(), json.dumps(REPLY | {"service_tier": "y"}))
 
 
 # -- the chunk, whose `raw` is decoded when it is asked for ---------------------------------------------------------------

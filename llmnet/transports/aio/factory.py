@@ -13,8 +13,9 @@ from llmnet.core.http import Request
 from llmnet.core.outcome import AttemptError, Outcome
 from llmnet.net.proxy import Proxy
 from llmnet.net.proxy_route import proxy_on_way
+from llmnet.transports.aio.client import Client
 from llmnet.transports.aio.reply import ERROR_BODY, OpenReply, last_bytes
-from llmnet.transports.aio.transport import Client, Transport
+from llmnet.transports.aio.transport import Transport
 from llmnet.transports.aio.wait import AsyncWait
 from llmnet.transports.generic import Calls, GenericCall, Seconds, spread
 

@@ -16,9 +16,9 @@ from llmnet.transports.aio.watch import Watch
 from llmnet.transports.http1_reader import Http1Reader
 from llmnet.transports.request_head import cached_lines
 
-WATCH, BODY, HEADLESS = "llmnet.watch", "llmnet.body", "llmnet.headless"
-"""Extensions: of a request, the waits of its attempt; of a response, its body; of a request whose response needs no
-headers, for they are asked of that body."""
+WATCH, ORIGIN, HEADLESS, BODY = "llmnet.watch", "llmnet.origin", "llmnet.headless", "llmnet.body"
+"""Extensions: of a request, the waits of its attempt; where its address is, if that is known; that its response needs
+no headers, for they are asked of its body; of a response, its body."""
 
 _PORTS = {"http": 80, "https": 443}
 
@@ -50,7 +50,7 @@ class FastTransport(httpx.AsyncBaseTransport):
             AttemptError: a bound has expired, or the call was stopped.
         """
         watch: Watch = request.extensions[WATCH]
-        origin = origin_of(request.url)
+        origin = request.extensions.get(ORIGIN) or origin_of(request.url)
         head = head_of(request, self._forwards, self._lines)
         idle = self._youngest(origin)
         connection = idle or await self._connected(watch, origin)

@@ -11,13 +11,13 @@ import httpx
 
 from llmnet.core.bounds import Bounds
 from llmnet.core.exchange import Exchange
-from llmnet.core.http import Headers, Request
+from llmnet.core.http import Headers
 from llmnet.core.outcome import AttemptError
 from llmnet.net.proxy import Proxy
 from llmnet.net.proxy_route import check_route, need, proxy_route
 from llmnet.transports.aio.body import Body
-from llmnet.transports.aio.by_route import ByRoute, in_use
-from llmnet.transports.aio.fast import BODY, HEADLESS, WATCH, FastTransport, origin_of
+from llmnet.transports.aio.client import Client, ClientsByRoute, address, send_request
+from llmnet.transports.aio.fast import BODY, WATCH, FastTransport
 from llmnet.transports.aio.per_loop import PerLoop
 from llmnet.transports.aio.reply import FOREIGN, HttpxBody, OpenReply
 from llmnet.transports.aio.wait import Scope
@@ -29,35 +29,6 @@ from llmnet.transports.logs import hide_in_logs
 Sent: TypeAlias = "Callable[[Client, dict[str, Any]], Coroutine[Any, Any, httpx.Response]]"
 # Libraries that answer in the place of httpx's own transport, and know no other one.
 MOCKS = ("respx", "pytest_httpx", "vcr")
-
-
-class _NoCookies(httpx.Cookies):
-    """Keeps nothing: what is never sent would only grow."""
-
-    def extract_cookies(self, response: httpx.Response) -> None:
-        """Nothing is taken."""
-
-
-_NONE = _NoCookies()
-
-
-class Client(httpx.AsyncClient):
-    """A client of httpx's around a transport, without a cookie jar."""
-
-    cookies = property(lambda _: _NONE, lambda *_: None)
-
-    def __init__(self, transport: httpx.AsyncBaseTransport) -> None:
-        super().__init__(transport=transport, trust_env=False, timeout=None)
-        self.transport = transport
-        # But for the length, those of a client's calls are few; they hold credentials, and go with it.
-        self.headers_of = functools.lru_cache(16)(_headers)
-
-
-class ClientsByRoute(ByRoute[Client]):
-    """The clients of one event loop, by the way that a request goes: that loop's alone."""
-
-    def __init__(self) -> None:
-        super().__init__(lambda client: in_use(client.transport))
 
 
 class Transport:
@@ -90,7 +61,7 @@ class Transport:
 
     def send(self, exchange: Exchange, bounds: Bounds) -> Coroutine[Any, Any, OpenReply]:
         """Send a request, and give the reply once its head is there (`core.transport`)."""
-        return self.carry(exchange, functools.partial(_sent, exchange.request))
+        return self.carry(exchange, functools.partial(send_request, exchange.request))
 
     async def carry(self, exchange: Exchange, sent: Sent) -> OpenReply:
         """Have a request sent by the client of its route, with the extensions that follow its steps.
@@ -157,7 +128,7 @@ async def warm_fast(exchange: Exchange, client: Client) -> None:
     """Add a connection of our own to the idle ones."""
     watch, transport = Watch(exchange), cast("FastTransport", client.transport)
     try:
-        await transport.warm(watch, origin_of(_url(exchange.request.url)))
+        await transport.warm(watch, address(exchange.request.url)[2])
     except FOREIGN as error:
         raise _failed(error, exchange) from error
     finally:
@@ -180,26 +151,6 @@ async def carry_slow(exchange: Exchange, client: Client, sent: Sent) -> OpenRepl
         exchange.raise_if_stopped()  # connections that are closed under a stopped call may fail in any way
         raise
     return OpenReply(exchange, response, Headers(response.headers.multi_items()), HttpxBody(exchange, response))
-
-
-_url = functools.lru_cache(256)(httpx.URL)
-
-
-def _headers(host: bytes, headers: tuple[tuple[str, str], ...]) -> httpx.Headers:
-    # As bytes: of texts httpx takes only ASCII.
-    given = [(name.encode(), value.encode("latin-1")) for name, value in headers]
-    return httpx.Headers(given if any(name == b"host" for name, _ in given) else [(b"host", host), *given])
-
-
-def _sent(request: Request, client: Client, extensions: dict[str, Any]) -> Coroutine[Any, Any, httpx.Response]:
-    url, body = _url(request.url), request.body
-    headers, stream = client.headers_of(url.netloc, tuple(request.headers.items())), httpx.ByteStream(body or b"")
-    theirs = httpx.Request(
-        request.method, url, headers=headers, stream=stream, extensions=extensions | {HEADLESS: True}
-    )
-    if body is not None:
-        theirs.headers["content-length"] = str(len(body))
-    return client.send(theirs, stream=True)
 
 
 def _server(exchange: Exchange) -> tuple[str, int]:

@@ -1,0 +1,73 @@
+"""The client of httpx's that requests are sent by: each is built once, and goes out as it is."""
+
+import functools
+from collections.abc import AsyncGenerator, Coroutine
+from typing import Any
+
+import httpx
+
+from llmnet.core.http import Request
+from llmnet.transports.aio.by_route import ByRoute, in_use
+from llmnet.transports.aio.connect import Origin
+from llmnet.transports.aio.fast import HEADLESS, ORIGIN, origin_of
+
+
+class _NoCookies(httpx.Cookies):
+    """Keeps nothing: what is never sent would only grow."""
+
+    def extract_cookies(self, response: httpx.Response) -> None:
+        """Nothing is taken."""
+
+
+class _AsItIs(httpx.Auth):
+    """Sends a request with the credential that it has."""
+
+    async def async_auth_flow(self, request: httpx.Request) -> AsyncGenerator[httpx.Request, httpx.Response]:
+        """The request, once."""
+        yield request
+
+
+_NONE, _AS_IT_IS = _NoCookies(), _AsItIs()
+
+
+class Client(httpx.AsyncClient):
+    """A client of httpx's around a transport, without a cookie jar."""
+
+    cookies = property(lambda _: _NONE, lambda *_: None)
+
+    def __init__(self, transport: httpx.AsyncBaseTransport) -> None:
+        super().__init__(transport=transport, trust_env=False, timeout=None)
+        self.transport = transport
+        # But for the length, those of a client's calls are few; they hold credentials, and go with it.
+        self.headers_of = functools.lru_cache(16)(_headers)
+
+
+class ClientsByRoute(ByRoute[Client]):
+    """The clients of one event loop, by the way that a request goes: that loop's alone."""
+
+    def __init__(self) -> None:
+        super().__init__(lambda client: in_use(client.transport))
+
+
+@functools.lru_cache(256)
+def address(url: str) -> tuple[httpx.URL, bytes, Origin]:
+    """An address as httpx reads it, its authority, and where it is."""
+    parsed = httpx.URL(url)
+    return parsed, parsed.netloc, origin_of(parsed)
+
+
+def _headers(host: bytes, headers: tuple[tuple[str, str], ...]) -> httpx.Headers:
+    # As bytes: of texts httpx takes only ASCII.
+    given = [(name.encode(), value.encode("latin-1")) for name, value in headers]
+    return httpx.Headers(given if any(name == b"host" for name, _ in given) else [(b"host", host), *given])
+
+
+def send_request(request: Request, client: Client, extensions: dict[str, Any]) -> Coroutine[Any, Any, httpx.Response]:
+    """Send a request by a client, with more extensions."""
+    (url, authority, origin), body = address(request.url), request.body
+    headers, stream = client.headers_of(authority, tuple(request.headers.items())), httpx.ByteStream(body or b"")
+    extensions |= {HEADLESS: True, ORIGIN: origin}
+    theirs = httpx.Request(request.method, url, headers=headers, stream=stream, extensions=extensions)
+    if body is not None:
+        theirs.headers["content-length"] = str(len(body))
+    return client.send(theirs, stream=True, auth=_AS_IT_IS)
