@@ -541,8 +541,8 @@ def test_the_timeout_of_a_request_takes_the_place_of_the_default(make, things):
 
 
 def test_a_pair_bounds_single_waits_alone(make, things):
-    things.script(Reply(body=b"x" * 10, drip=0.06))
-    assert make(timeout=0.2).request("GET", things.url, timeout=make().pair(PAIR)).content == b"x" * 10
+    things.script(Reply(body=b"x" * 12, drip=0.06))
+    assert make(timeout=0.5).request("GET", things.url, timeout=make().pair((2, 0.5))).content == b"x" * 12
 
 
 def test_no_timeout_at_all_can_be_asked_for(make, things):
