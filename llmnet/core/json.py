@@ -50,7 +50,7 @@ def decode(data: bytes | bytearray | str, *, arrived: int = 0) -> Any:
         ValueError: it is no JSON (NaN, Infinity and a number beyond all floats are none), is nested more than 100
             deep, or holds more values than a reply of its size does.
     """
-    _check(data, arrived)
+    check_size(data, arrived)
     try:
         return _decoder.decode(data)
     except (msgspec.DecodeError, UnicodeError, RecursionError) as error:
@@ -75,8 +75,12 @@ def readable(body: bytes | str) -> Any:
         return body.decode("utf-8", "replace") if isinstance(body, bytes) else body
 
 
-def _check(data: bytes | bytearray | str, arrived: int) -> None:
-    """Refuse what would become too many objects, or too deep; a short text can be neither."""
+def check_size(data: bytes | bytearray | str, arrived: int = 0) -> None:
+    """Refuse a text that would become too many objects, or too deep; a short one can be neither.
+
+    Raises:
+        ValueError: it would, see `decode`.
+    """
     opened = _opened(data) if len(data) > 2 * MAX_DEPTH else 0
     if 2 * len(data) > MAX_NODES and (opened > MAX_NODES or nodes(data) > MAX_NODES + arrived // BYTES_PER_NODE):
         raise ValueError(f"the JSON holds too many values, up to {nodes(data)} in {len(data)} bytes")

@@ -1,0 +1,259 @@
+"""Schemas of types, and values of them: msgspec and pydantic do the work, we say in one way what is wrong."""
+
+import dataclasses
+import subprocess
+import sys
+from typing import Annotated, Any, Generic, Literal, NotRequired, TypedDict, TypeVar
+
+import msgspec
+import pydantic
+import pytest
+import typing_extensions
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from llmnet import ConfigurationError
+from llmnet.core.json_schema import schema_of, value_of
+from llmnet.testing.schema import instance
+
+T = TypeVar("T")
+
+
+class City(msgspec.Struct):
+    """A city."""
+
+    name: str
+    people: Annotated[int, msgspec.Meta(ge=0, description="how many live there")] = 0
+
+
+class Row(TypedDict):
+    city: City
+    note: NotRequired[str]
+
+
+class LaterRow(typing_extensions.TypedDict):
+    name: str
+
+
+@dataclasses.dataclass
+class Node:
+    value: int
+    below: "list[Node]" = dataclasses.field(default_factory=list)
+
+
+class Page(msgspec.Struct, Generic[T]):
+    items: list[T]
+
+
+class Model(pydantic.BaseModel):
+    name: str
+    size: Literal["s", "l"] = "s"
+    parts: list["Model"] = []
+
+
+@pydantic.dataclasses.dataclass
+class Checked:
+    at: Annotated[int, pydantic.Field(gt=0)]
+
+
+class Mixed(msgspec.Struct):
+    model: Model
+    more: list[Model]
+
+
+class Same(pydantic.RootModel[dict[str, int]]):
+    pass
+
+
+CITY = {
+    "title": "City",
+    "description": "A city.",
+    "type": "object",
+    "properties": {
+        "name": {"type": "string"},
+        "people": {"type": "integer", "minimum": 0, "description": "how many live there", "default": 0},
+    },
+    "required": ["name"],
+}
+
+
+def test_a_schema_is_an_object_with_the_others_beside_it():
+    assert schema_of(City) == CITY
+    assert schema_of(Row)["properties"]["city"] == {"$ref": "#/$defs/City"}
+    assert schema_of(Row)["$defs"] == {"City": CITY}
+    assert schema_of(Row)["required"] == ["city"]
+
+
+def test_a_type_within_itself_stays_among_the_definitions():
+    schema = schema_of(Node)
+    assert schema["properties"]["below"]["items"] == {"$ref": "#/$defs/Node"}
+    assert schema["$defs"]["Node"]["properties"] == schema["properties"]
+
+
+def test_definitions_of_pydantic_are_found_within_a_type_of_msgspec():
+    schema = schema_of(Mixed)
+    assert set(schema["$defs"]) == {"Model"}
+    assert schema["properties"]["model"] == {"$ref": "#/$defs/Model"}
+
+
+VALUES = [
+    (City, '{"name": "Rome", "people": 3}', City("Rome", 3)),
+    (Row, '{"city": {"name": "Rome"}}', {"city": City("Rome")}),
+    (LaterRow, '{"name": "Rome"}', {"name": "Rome"}),
+    (Node, '{"value": 1, "below": [{"value": 2}]}', Node(1, [Node(2)])),
+    (Page[City], '{"items": [{"name": "Rome"}]}', Page([City("Rome")])),
+    (Model, '{"name": "a", "parts": [{"name": "b"}]}', Model(name="a", parts=[Model(name="b")])),
+    (Checked, '{"at": 1}', Checked(1)),
+    (Mixed, '{"model": {"name": "a"}, "more": []}', Mixed(Model(name="a"), [])),
+    (Same, '{"a": 1}', Same({"a": 1})),
+    (City, '```json\n{"name": "Rome"}\n```', City("Rome")),
+    (City, ' \n```\n{"name": "```"}```\n', City("```")),
+]
+
+
+@pytest.mark.parametrize(("kind", "text", "value"), VALUES)
+def test_values_are_of_the_type(kind, text, value):
+    assert value_of(kind, text) == value
+    assert type(value_of(kind, text)) is type(value)
+
+
+@pytest.mark.parametrize("kind", [kind for kind, _, _ in VALUES])
+def test_what_fits_the_schema_fits_the_type(kind):
+    made = instance(schema_of(kind), "text 7")
+    value_of(kind, msgspec.json.encode(made).decode())
+
+
+MISMATCHES = [
+    (City, '{"name": 3}', "Expected `str`, got `int` - at `$.name`"),
+    (City, "{}", "missing required field `name`"),
+    (City, '{"name": "Rome", "people": -1}', "at `$.people`"),
+    (Node, '{"value": 1, "below": [{"value": "x"}]}', "at `$.below[0].value`"),
+    (Row, '{"city": {}}', "at `$.city`"),
+    (Model, '{"name": "a", "parts": [{"size": "m"}]}', "at `$.parts[0].name`"),
+    (Mixed, '{"model": {"name": 3}, "more": []}', "at `$.name` - at `$.model`"),
+    (Checked, '{"at": 0}', "at `$.at`"),
+    (City, "Sure! Here it is:", "JSON"),
+    (Model, "", "Invalid JSON"),
+    (City, '{"name": "R', "truncated"),
+    (Node, '{"value":1,"below":[' * 200, "nested too deeply"),
+]
+
+
+@pytest.mark.parametrize(("kind", "text", "said"), MISMATCHES)
+def test_a_mismatch_names_the_path_of_the_field(kind, text, said):
+    with pytest.raises(ValueError) as caught:
+        value_of(kind, text)
+    assert said in str(caught.value)
+    assert "pydantic.dev" not in str(caught.value)
+
+
+def test_what_pydantic_was_given_is_not_shown():
+    with pytest.raises(ValueError) as caught:
+        value_of(Model, '{"name": ["sk-secret"], "size": {}, "parts": [1, 2]}')
+    assert "sk-secret" not in str(caught.value)
+    assert str(caught.value).endswith("; and 1 more")
+    assert caught.value.__cause__ is None
+    assert caught.value.__suppress_context__
+
+
+class Method(msgspec.Struct):
+    run: "type[int]"
+
+
+class Listed(msgspec.Struct, array_like=True):
+    name: str
+
+
+class Unknown(msgspec.Struct):
+    field: "Nowhere"  # noqa: F821 - that is the point
+
+
+def twice():
+    class Model(pydantic.BaseModel):
+        others: list["Model"]
+
+    return msgspec.defstruct("Twice", [("one", Model), ("two", globals()["Model"])])
+
+
+REFUSED = [
+    (str, "pydantic model, a dataclass, a TypedDict or a msgspec.Struct, not str"),
+    (list[City], "not list["),
+    (dict, "not dict"),
+    (City | None, "not "),
+    (Any, "not Any"),
+    (City("Rome"), "a value of the type City"),
+    ("sk-secret", "a value of the type str"),
+    (Method, "Method has no JSON schema: a field has the type "),
+    (Unknown, "Unknown has no JSON schema: name 'Nowhere'"),
+    (Listed, "Listed is no object in JSON"),
+    (pydantic.RootModel[list[int]], "is no object in JSON"),
+    (twice(), "two types of the name 'Model'"),
+]
+
+
+@pytest.mark.parametrize(("kind", "said"), REFUSED)
+def test_other_types_are_refused_by_their_name(kind, said):
+    with pytest.raises(ConfigurationError) as caught:
+        schema_of(kind, "output_type")
+    assert said in str(caught.value)
+    assert str(caught.value).startswith("output_type")
+    assert "sk-secret" not in str(caught.value)
+
+
+def test_pydantic_is_not_imported_for_other_types():
+    code = (
+        "import sys, msgspec\nfrom llmnet.core.json_schema import schema_of, value_of\n"
+        "class S(msgspec.Struct): a: int\n"
+        "schema_of(S), value_of(S, '{\"a\": 1}')\nassert 'pydantic' not in sys.modules"
+    )
+    subprocess.run([sys.executable, "-c", code], check=True, timeout=60)
+
+
+LEAVES = st.sampled_from([int, float, bool, str, int | None, Literal["a", "b"], str | int])
+
+
+def structs(inner):
+    """Types with fields of the types that *inner* gives."""
+    fields = st.lists(inner, min_size=1, max_size=4)
+    return st.builds(
+        lambda kinds: msgspec.defstruct("Made", [(f"field_{i}", kind) for i, kind in enumerate(kinds)]), fields
+    )
+
+
+TYPES = structs(st.recursive(LEAVES, lambda inner: inner.map(lambda kind: list[kind]) | structs(inner), max_leaves=5))
+
+
+def values(kind):
+    """Values of a type."""
+    if isinstance(kind, type) and issubclass(kind, msgspec.Struct):
+        return st.builds(kind, *(values(field.type) for field in msgspec.structs.fields(kind)))
+    if getattr(kind, "__origin__", None) is list:
+        return st.lists(values(kind.__args__[0]), max_size=3)
+    simple = {
+        int: st.integers(-(2**53), 2**53),
+        float: st.floats(allow_nan=False, allow_infinity=False),
+        bool: st.booleans(),
+        str: st.text(st.characters(codec="utf-8"), max_size=20),
+        type(None): st.none(),
+        "a": st.just("a"),
+        "b": st.just("b"),
+    }
+    return simple[kind] if kind in simple else st.one_of([values(one) for one in kind.__args__])
+
+
+@settings(max_examples=40)
+@given(st.data())
+def test_what_is_written_as_json_is_read_again(data):
+    kind = data.draw(TYPES)
+    value = data.draw(values(kind))
+    assert value_of(kind, msgspec.json.encode(value).decode()) == value
+    value_of(kind, msgspec.json.encode(instance(schema_of(kind))).decode())
+
+
+@given(st.text(max_size=60) | st.text('{}[]":,`\n a1', max_size=60))
+def test_any_text_is_a_value_or_a_value_error(text):
+    for kind in (City, Model, Mixed):
+        try:
+            value_of(kind, text)
+        except ValueError:
+            continue
