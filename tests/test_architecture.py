@@ -31,6 +31,7 @@ MAY = {
     "retrying": {"core"},
     "testing": {"core", "providers"},
     "cli": {"core", "batch", "providers", "config", "client", ""},
+    "__main__": {"cli"},
 }
 ON_USE = {
     "client": {"batch", "testing"},

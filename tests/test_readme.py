@@ -90,7 +90,7 @@ def test_every_error_is_named():
 
 def test_the_first_command_works_on_a_fresh_machine():
     done = subprocess.run(
-        [sys.executable, "-m", "llmnet.cli", "chat", "Hello!"], capture_output=True, text=True, timeout=60, check=False
+        [sys.executable, "-m", "llmnet", "chat", "Hello!"], capture_output=True, text=True, timeout=60, check=False
     )
     assert (done.returncode, done.stdout) == (0, "Hello!\n")
     assert "no key is configured" in done.stderr

@@ -14,7 +14,7 @@ from llmnet.cli.connect import default_model
 from llmnet.providers.services import SERVICES
 from llmnet.testing import Reply
 
-CLI = [sys.executable, "-m", "llmnet.cli"]
+CLI = [sys.executable, "-m", "llmnet"]
 EMOJI = "Hi \N{GRINNING FACE}, caf\N{LATIN SMALL LETTER E WITH ACUTE}!"
 FULL = pytest.mark.skipif(not os.path.exists("/dev/full"), reason="no /dev/full here")
 

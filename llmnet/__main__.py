@@ -1,4 +1,4 @@
-"""`python -m llmnet.cli`."""
+"""`python -m llmnet` is the command line."""
 
 import sys
 
