@@ -31,6 +31,7 @@ if os.environ.get("LLMNET_LOOP") == "uvloop":
     asyncio.run(asyncio.sleep(0))  # libuv keeps a pipe from the first loop on, which is no leak
 
 _EXTRA = (
+    "LLMNET_MODEL",
     "OPENAI_API_VERSION",
     "OPENAI_ORG_ID",
     "OPENAI_PROJECT_ID",
@@ -56,6 +57,7 @@ def _bare_environment(monkeypatch):
     names |= {name for name in os.environ if name.lower().endswith("_proxy")} | set(_EXTRA)
     for name in names:
         monkeypatch.delenv(name, raising=False)
+    monkeypatch.setenv("LLMNET_CONFIG", os.devnull)
 
 
 @pytest.fixture(autouse=True)

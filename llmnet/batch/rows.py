@@ -91,9 +91,15 @@ def read_row(item: Any, common: Mapping[str, Any]) -> Row:
         inputs = [name for name in ("prompt", "messages") if name in fields]
     if len(inputs) != 1:
         raise ConfigurationError(f"a row needs either prompt or messages, it has {', '.join(fields) or 'nothing'}")
-    if not _LIMITS.isdisjoint(fields):
+    messages = fields.pop(inputs[0])
+    return Row(messages=messages, custom_id=custom_id, params=over(common, fields))
+
+
+def over(common: Mapping[str, Any], own: Mapping[str, Any]) -> dict[str, Any]:
+    """Parameters that are common to many calls, replaced by a call's own."""
+    if not _LIMITS.isdisjoint(own):
         common = {name: value for name, value in common.items() if name not in _LIMITS}
-    return Row(messages=fields.pop(inputs[0]), custom_id=custom_id, params={**common, **fields})
+    return {**common, **own}
 
 
 def _body(line: dict[str, Any]) -> dict[str, Any]:

@@ -13,14 +13,14 @@ from llmnet.cli.batch_output import Output, check_not_input, line_of
 from llmnet.cli.batch_summary import Summary, show
 from llmnet.cli.connect import connect
 from llmnet.cli.first_rows import FirstRows
+from llmnet.cli.settings import parameters
 from llmnet.cli.signals import Signals
 from llmnet.client.base import check_row
 
 
 def batch(options: argparse.Namespace) -> int:
     """Run the command and give its exit code."""
-    limits = {"max_tokens": options.max_tokens, "temperature": options.temperature}
-    common = {name: value for name, value in limits.items() if value is not None}
+    common = parameters(options)
     if options.output == "-":
         printing.check_output()
     with ExitStack() as stack:

@@ -8,6 +8,7 @@ from typing import Any
 from llmnet.cli import printing
 from llmnet.cli.batch import batch
 from llmnet.cli.connect import connect
+from llmnet.cli.settings import parameters
 from llmnet.cli.stdin import read_prompt
 from llmnet.cli.terminal import ControlFilter, is_terminal
 from llmnet.client.sync import Client
@@ -21,11 +22,11 @@ def chat(options: argparse.Namespace) -> None:
     prompt = read_prompt(options.prompt)
     system = [{"role": "system", "content": options.system}] if options.system else []
     messages = [*system, {"role": "user", "content": prompt}]
-    limits = {"max_tokens": options.max_tokens, "temperature": options.temperature}
+    params = parameters(options)
     seconds = options.timeout and resolve_timeout(options.timeout, None, stream=False, flex=False)
     with connect(options, timeout=seconds) as client:
         at_once = options.no_stream or options.json
-        reply = client.chat(messages, **limits) if at_once else _streamed(client, messages, limits)
+        reply = client.chat(messages, **params) if at_once else _streamed(client, messages, params)
     if options.json:
         printing.write_json(as_dict(reply))
     elif options.no_stream:
@@ -48,10 +49,10 @@ def _remark(reply: ChatResponse) -> str | None:
     return _REMARKS.get(reply.finish_reason or "") or (None if reply.content else "the reply has no text")
 
 
-def _streamed(client: Client, messages: list[dict[str, Any]], limits: dict[str, Any]) -> ChatResponse:
+def _streamed(client: Client, messages: list[dict[str, Any]], params: dict[str, Any]) -> ChatResponse:
     filtered = ControlFilter() if is_terminal(sys.stdout) else str
     started = False
-    with client.stream_chat(messages, **limits) as stream:
+    with client.stream_chat(messages, **params) as stream:
         try:
             for chunk in stream:
                 started = True

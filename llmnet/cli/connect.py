@@ -6,17 +6,11 @@ from collections.abc import Mapping
 from typing import Any
 
 from llmnet.cli import printing
+from llmnet.cli.grammar import MODELS
 from llmnet.client.sync import Client
 from llmnet.core.errors import ConfigurationError
 from llmnet.providers.services import NAMED, SERVICES
 
-# The model where none is named, by provider; the first one with a key is used.
-_MODELS = {
-    "openai": "gpt-5.4-mini",
-    "anthropic": "claude-haiku-5-5",
-    "dashscope": "qwen-plus",
-    "deepseek": "deepseek-chat",
-}
 _NO_KEY = "no key is configured (OPENAI_API_KEY, …)"
 
 
@@ -25,8 +19,13 @@ def connect(options: argparse.Namespace, **more: Any) -> Client:
     model = options.model or default_model(os.environ, options.command, has_base=options.base_url is not None)
     if options.command == "models" and model.strip().lower() in NAMED:
         model += ":"
-    fields = {"base_url": options.base_url, "timeout": options.timeout, **more}
-    return Client(model, **{name: value for name, value in fields.items() if value is not None})
+    fields = {"base_url": options.base_url, "api": options.api, "timeout": options.timeout, **more}
+    try:
+        return Client(model, **{name: value for name, value in fields.items() if value is not None})
+    except ConfigurationError as error:
+        if options.model_from is None:
+            raise
+        raise ConfigurationError(f"{error} (the model is that of {options.model_from})") from None
 
 
 def default_model(environ: Mapping[str, str], command: str, *, has_base: bool) -> str:
@@ -39,7 +38,7 @@ def default_model(environ: Mapping[str, str], command: str, *, has_base: bool) -
     if has_base:
         raise ConfigurationError("--base-url needs --model, to say what is spoken there")
     keys = _set(environ, {name: [key for key, _ in service.key_vars] for name, service in SERVICES.items()})
-    if known := next((f"{provider}:{model}" for provider, model in _MODELS.items() if provider in keys), None):
+    if known := next((f"{provider}:{model}" for provider, model in MODELS.items() if provider in keys), None):
         return known
     bases = {name: [base.name for base in service.base_vars] for name, service in SERVICES.items()}
     named = keys or _set(environ, bases)

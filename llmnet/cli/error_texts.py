@@ -18,6 +18,7 @@ _REPLACEMENTS = tuple(
         (r"^base_url |check base_url,|base_url=", lambda found: found[0].replace("base_url", "--base-url").rstrip("=")),
         (r"give (?:it as )?api_(?:key|version)= or set ", "set "),
         (r"give the key as api_key=", "set the variable of the provider's key"),
+        (r"^api must be", "--api must be"),
         (r"as verify= or in the", "in the"),
     )
 )

@@ -8,6 +8,9 @@ from collections.abc import Callable
 from typing import Any
 
 from llmnet import __version__
+from llmnet.core.json import decode
+
+_Formatter = argparse.RawDescriptionHelpFormatter
 
 _BATCH = """\
 Ask a model once for each line of INPUT, many at once, and write a line for each answer as soon as it is there.
@@ -19,7 +22,7 @@ with an error. Throttles are waited out for up to an hour. An OUTPUT that is not
 --overwrite. Where the first 20 rows are all refused for the key or a spent quota, no more are sent. A summary goes to
 standard error at the end, and a progress bar while it runs, if that is a terminal.
 """
-_BATCH_END = """\
+_BATCH_END = """
 Ctrl-C ends the requests under way, and what had finished is in the output; once more, and nothing is waited for.
 
 exit codes: 0 all rows are ok, 1 some failed, 2 usage or wrong input (nothing was sent);
@@ -31,10 +34,29 @@ examples:
 """  # noqa: E501 - a command is one line
 
 
-_CODES = (
-    "exit codes: 0 ok, 1 failed, 2 usage (nothing was sent), 3 authentication, 4 quota or rate limit, 5 network; "
-    "129, 130, 143: ended by a signal"
-)
+# The model where none is named, by provider; the first one with a key is used.
+MODELS = {
+    "openai": "gpt-5.4-mini",
+    "anthropic": "claude-haiku-5-5",
+    "dashscope": "qwen-plus",
+    "deepseek": "deepseek-chat",
+}
+_ENVIRONMENT = f"""\
+default model: that of LLMNET_MODEL, else of the config file, else of the first of these that has a key:
+  {", ".join(f"{provider}:{model}" for provider, model in MODELS.items())}
+
+variables:
+  LLMNET_MODEL     the model where -m names none
+  LLMNET_CONFIG    the config file, if not ~/.config/llmnet/config.toml, with any of
+                   model, base_url, api, system, timeout, [defaults]
+  LLMNET_LOG       info or debug: log lines on standard error
+  OPENAI_API_KEY, ANTHROPIC_API_KEY, DASHSCOPE_API_KEY, …: the keys, each named after its provider
+"""
+_CODES = """\
+exit codes: 0 ok, 1 failed, 2 usage (nothing was sent), 3 authentication, 4 quota or rate limit, 5 network;
+  129, 130, 143: ended by a signal
+"""
+_END = f"{_ENVIRONMENT}\n{_CODES}"
 
 
 def _text(argument: str) -> str:
@@ -70,47 +92,79 @@ _SECONDS = _number(float, "a positive number of seconds", sys.float_info.min)
 _FINITE = _number(float, "a number", -sys.float_info.max, sys.float_info.max)
 
 
+def _parameter(argument: str) -> tuple[str, Any]:
+    """A parameter, as in `top_p=0.9`: the value is JSON where it is JSON, else text."""
+    name, mark, text = _text(argument).partition("=")
+    if not (mark and name.strip()):
+        raise argparse.ArgumentTypeError(f"must be NAME=VALUE, as in top_p=0.9, not {argument!r}")
+    try:
+        return name.strip(), decode(text)
+    except ValueError:
+        return name.strip(), text
+
+
 def parser() -> argparse.ArgumentParser:
     """The grammar of the command line."""
-    top = argparse.ArgumentParser(prog="llmnet", description="Talk to language models over HTTP.", epilog=_CODES)
+    top = argparse.ArgumentParser(
+        prog="llmnet", description="Talk to language models over HTTP.", epilog=_END, formatter_class=_Formatter
+    )
     top.add_argument("--version", action="version", version=f"llmnet {__version__}")
     commands = top.add_subparsers(dest="command", required=True, metavar="COMMAND")
-    chat = commands.add_parser("chat", help="ask, and stream the reply to the terminal", epilog=_CODES)
+    chat = commands.add_parser(
+        "chat", help="ask, and stream the reply to the terminal", epilog=_END, formatter_class=_Formatter
+    )
     chat.add_argument(
         "prompt",
         type=_text,
         help='what to say; text on standard input, unless that is a terminal, follows it; "-" is that alone',
     )
-    chat.add_argument("--system", type=_text, metavar="TEXT", help="a system message to go before it")
     chat.add_argument("--no-stream", action="store_true", help="wait for the whole reply")
     batch = commands.add_parser(
         "batch",
         help="ask once for each line of a file",
         description=_BATCH,
-        epilog=_BATCH_END,
-        formatter_class=argparse.RawDescriptionHelpFormatter,
+        epilog=f"{_ENVIRONMENT}{_BATCH_END}",
+        formatter_class=_Formatter,
     )
     batch.add_argument("input", metavar="INPUT", help='a file of JSON lines; "-" reads standard input')
     batch.add_argument("-o", "--output", metavar="OUTPUT", default="-", help='where results go; "-", standard output')
     batch.add_argument("--overwrite", action="store_true", help="write over an OUTPUT that is not empty")
-    batch.add_argument("--system", type=_text, metavar="TEXT", help="a system message for rows that have none")
     batch.add_argument("--max-concurrent", type=_COUNT, metavar="N", help="requests under way at once (100)")
     batch.add_argument("--ordered", action="store_true", help="write results in the order of the input")
     batch.add_argument("--stop-after-errors", type=_COUNT, metavar="N", help="send no more after so many failed rows")
     batch.add_argument("--no-progress", action="store_true", help="show no bar")
-    models = commands.add_parser("models", help="list the models of a provider", epilog=_CODES)
-    for command in (chat, batch):
-        command.add_argument("--max-tokens", type=_TOKENS, metavar="N", help="limit of a reply in tokens")
-        command.add_argument("--temperature", type=_FINITE, metavar="T", help="sampling temperature")
-    for command, call, json_help in (
-        (chat, "the whole call", "print JSON for machines"),
-        (batch, "each request, throttles included", "write the summary as JSON"),
-        (models, "the whole call", "print JSON for machines"),
-    ):
-        command.add_argument(
-            "-m", "--model", type=_text, metavar="PROVIDER:MODEL", help="which model, as in openai:gpt-5.4-mini"
-        )
-        command.add_argument("--base-url", metavar="URL", help="where to send, if not to the provider's own address")
-        command.add_argument("--timeout", type=_SECONDS, metavar="SECONDS", help=f"seconds for {call}")
-        command.add_argument("--json", action="store_true", help=json_help)
+    models = commands.add_parser(
+        "models", help="list the models of a provider", epilog=_END, formatter_class=_Formatter
+    )
+    _add_parameters(chat, "a system message to go before it")
+    _add_parameters(batch, "a system message for rows that have none")
+    _add_connection(chat, "the whole call", "print JSON for machines")
+    _add_connection(batch, "each request, throttles included", "write the summary as JSON")
+    _add_connection(models, "the whole call", "print JSON for machines")
     return top
+
+
+def _add_parameters(command: argparse.ArgumentParser, system_help: str) -> None:
+    """Add what every request of the command says."""
+    command.add_argument("-s", "--system", type=_text, metavar="TEXT", help=system_help)
+    command.add_argument(
+        "-p",
+        "--param",
+        type=_parameter,
+        action="append",
+        metavar="NAME=VALUE",
+        help="a parameter, as in top_p=0.9; VALUE is JSON where it is JSON, else text; may be repeated",
+    )
+    command.add_argument("--max-tokens", type=_TOKENS, metavar="N", help="limit of a reply in tokens")
+    command.add_argument("--temperature", type=_FINITE, metavar="T", help="sampling temperature")
+
+
+def _add_connection(command: argparse.ArgumentParser, call: str, json_help: str) -> None:
+    """Add where the requests of the command go, and how they are reported."""
+    command.add_argument(
+        "-m", "--model", type=_text, metavar="PROVIDER:MODEL", help="which model, as in openai:gpt-5.4-mini"
+    )
+    command.add_argument("--api", metavar="API", help="which of the provider's APIs, as responses for openai")
+    command.add_argument("--base-url", metavar="URL", help="where to send, if not to the provider's own address")
+    command.add_argument("--timeout", type=_SECONDS, metavar="SECONDS", help=f"seconds for {call}")
+    command.add_argument("--json", action="store_true", help=json_help)

@@ -2,6 +2,7 @@
 
 import contextlib
 import io
+import os
 from collections.abc import Sequence
 
 from llmnet.cli import printing
@@ -37,7 +38,8 @@ def _run(argv: Sequence[str] | None) -> int:
     except SystemExit:
         printing.write(help_text.getvalue(), end="")
         raise
-    from llmnet.cli import commands  # noqa: PLC0415 - `--help` needs no client
+    from llmnet.cli import commands, settings  # noqa: PLC0415 - `--help` needs no client
 
     with Signals():
+        settings.settle(options, os.environ)
         return commands.COMMANDS[options.command](options) or 0

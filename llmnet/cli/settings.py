@@ -1,0 +1,162 @@
+"""What the command line leaves open, the environment says, then the config file, then the built-in defaults.
+
+The file is TOML. `model`, `base_url`, `api`, `system` and `timeout` stand for the options of these names, and the table
+`[defaults]` holds parameters of every call. `base_url` and `api` belong to the file's `model`, and are left out where
+the model comes from elsewhere: a key must not go to an address that was meant for another provider. The file holds no
+keys: people show it, copy it and keep it in repositories.
+"""
+
+import argparse
+import os
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+from llmnet.batch.rows import over
+from llmnet.core.errors import ConfigurationError
+from llmnet.core.params import CLIENT_FIELDS, ELSEWHERE, NOT_HERE, TRANSLATED, check_names
+
+MODEL, FILE = "LLMNET_MODEL", "LLMNET_CONFIG"
+# Names that are no parameter of `-p` and `[defaults]`, since an option says it, or nothing may.
+_NO_PARAMETERS = {
+    **dict.fromkeys((*CLIENT_FIELDS, *ELSEWHERE, *NOT_HERE, "body", "custom_id", "extra_headers"), "none of a call"),
+    **dict.fromkeys(("messages", "prompt"), "the prompt"),
+    **{name: f"--{name}, or {name} of the config file" for name in ("model", "system", "timeout", "api")},
+}
+_MAX_BYTES = 2**20
+_KINDS: dict[str, tuple[Any, str]] = {
+    **dict.fromkeys(("model", "base_url", "api", "system"), (str, "a string")),
+    "timeout": (int | float, "a number of seconds"),
+    "defaults": (dict, "a table"),
+}
+
+
+def settle(options: argparse.Namespace, environ: Mapping[str, str]) -> None:
+    """Fill in the options that were not given, and name in `model_from` what named the model.
+
+    Raises:
+        ConfigurationError: the config file cannot be read, or holds what is wrong; the message names file and key.
+    """
+    path = config_path(environ)
+    found = read_file(path)
+    options.model_from, options.defaults = None, found.pop("defaults", {})
+    if options.model is None and (named := environ.get(MODEL, "").strip()):
+        options.model, options.model_from = named, MODEL
+    if options.model is None and "model" in found:
+        options.model_from = str(path)
+    else:
+        found = {name: value for name, value in found.items() if name not in ("model", "base_url", "api")}
+    for name, value in found.items():
+        if getattr(options, name, value) is None:
+            setattr(options, name, value)
+
+
+def config_path(environ: Mapping[str, str]) -> Path | None:
+    """Where the config file is; `None` where there is none.
+
+    Raises:
+        ConfigurationError: the environment names a file that is not there.
+    """
+    if named := environ.get(FILE, "").strip():
+        path = _expanded(named)
+        if not path.exists():
+            raise ConfigurationError(f"{FILE} names {path}, which is not there")
+        return path
+    home = Path(environ.get("XDG_CONFIG_HOME", ""))
+    # The specification of XDG has relative paths ignored.
+    path = (home if home.is_absolute() else _expanded("~/.config")) / "llmnet" / "config.toml"
+    return path if path.exists() else None
+
+
+def _expanded(path: str) -> Path:
+    return Path(os.path.expanduser(path))  # where there is no home, that of `Path` would raise
+
+
+def read_file(path: Path | None) -> dict[str, Any]:
+    """The settings in a config file, each of them checked.
+
+    Raises:
+        ConfigurationError: it cannot be read, or a key or value is wrong.
+    """
+    if path is None:
+        return {}
+    try:
+        found = _parsed(path)
+        for name, value in found.items():
+            _check(name, value)
+        _check_together(found)
+    except ConfigurationError as error:
+        raise ConfigurationError(f"{path}: {error}") from None
+    return found
+
+
+def _parsed(path: Path) -> dict[str, Any]:
+    import tomllib  # noqa: PLC0415 - most have no such file
+
+    try:
+        with open(path, "rb") as file:
+            return tomllib.loads(file.read(_MAX_BYTES).decode("utf-8-sig"))
+    except OSError as error:
+        raise ConfigurationError(f"it cannot be read: {error.strerror or error}") from None
+    except UnicodeDecodeError as error:
+        raise ConfigurationError(f"it is no UTF-8: byte {error.start + 1}") from None
+    except (tomllib.TOMLDecodeError, RecursionError) as error:
+        raise ConfigurationError(f"it is no TOML: {error}") from None
+
+
+def _check(name: str, value: Any) -> None:
+    """Check one key and the type of its value; a value that may be a key is not shown."""
+    if name not in _KINDS:
+        raise ConfigurationError(_unknown(name))
+    kind, expected = _KINDS[name]
+    if not isinstance(value, kind) or isinstance(value, bool):
+        raise ConfigurationError(f"{name} must be {expected}, not {type(value).__name__}")
+
+
+def _unknown(name: str) -> str:
+    if name.lower().endswith(("key", "token", "keys")):
+        return f"{name} does not belong here: keys are read from the environment alone, as OPENAI_API_KEY"
+    if name in TRANSLATED:
+        return f"{name} is a parameter of a call: it belongs below [defaults]"
+    return f"{name} is no setting; there are {', '.join(_KINDS)}"
+
+
+def _check_together(found: Mapping[str, Any]) -> None:
+    """Check the values as a client and a call do."""
+    from llmnet.config.fields import ClientConfig  # noqa: PLC0415 - as above
+    from llmnet.core.request import chat_request  # noqa: PLC0415
+
+    fields = {name: value for name, value in found.items() if name in ("model", "base_url", "api", "timeout")}
+    if "model" not in fields and (alone := fields.keys() & {"base_url", "api"}):
+        raise ConfigurationError(f"{min(alone)} needs model beside it, to say what is spoken there")
+    ClientConfig().over(fields)
+    defaults = found.get("defaults", {})
+    try:
+        check_parameters(defaults)
+        chat_request("", "m", defaults, stream=False).check_json()
+    except ConfigurationError as error:
+        raise ConfigurationError(f"defaults: {error}") from None
+
+
+def check_parameters(parameters: Mapping[str, Any]) -> None:
+    """Check the names of parameters of every call.
+
+    Raises:
+        ConfigurationError: one of them is misspelt, or no parameter.
+    """
+    for name in parameters:
+        if name in _NO_PARAMETERS:
+            raise ConfigurationError(f"{name} is no parameter, but {_NO_PARAMETERS[name]}")
+    check_names(parameters)
+
+
+def parameters(options: argparse.Namespace) -> dict[str, Any]:
+    """The parameters of all calls of a command: those of the config file, and over them those of the command line.
+
+    Raises:
+        ConfigurationError: one of them is misspelt, or no parameter.
+    """
+    given = dict(options.param or ())
+    check_parameters(given)
+    limits = {"max_tokens": options.max_tokens, "temperature": options.temperature}
+    return over(over(options.defaults, given), {name: value for name, value in limits.items() if value is not None})
