@@ -13,6 +13,7 @@ from llmnet.cli.batch_output import Output, check_not_input, line_of
 from llmnet.cli.batch_summary import Summary, show
 from llmnet.cli.connect import connect
 from llmnet.cli.first_rows import FirstRows
+from llmnet.cli.output_type import OutputType
 from llmnet.cli.settings import parameters
 from llmnet.cli.signals import Signals
 from llmnet.client.base import check_row
@@ -20,7 +21,8 @@ from llmnet.client.base import check_row
 
 def batch(options: argparse.Namespace) -> int:
     """Run the command and give its exit code."""
-    common = parameters(options)
+    output_type = OutputType(options.output_type) if options.output_type else None
+    common = parameters(options) | (output_type.parameters() if output_type else {})
     if options.output == "-":
         printing.check_output()
     with ExitStack() as stack:
@@ -36,17 +38,26 @@ def batch(options: argparse.Namespace) -> int:
         output, summary = Output(options.output, signals.uninterrupted, overwrite=options.overwrite), Summary(len(rows))
         stack.callback(output.close)
         signals.stop = running.stop
-        _write(running, output, summary, first_rows, as_json=options.json)
+        _write(running, output, summary, first_rows, output_type, as_json=options.json)
         signals.raise_if_signalled()
     if first_rows.refused:
         printing.notify(f"llmnet: {first_rows.reason}")
     return summary.exit_code
 
 
-def _write(results: Batch, output: Output, summary: Summary, first_rows: FirstRows, *, as_json: bool) -> None:
+def _write(
+    results: Batch,
+    output: Output,
+    summary: Summary,
+    first_rows: FirstRows,
+    output_type: OutputType | None,
+    *,
+    as_json: bool,
+) -> None:
     """Write the results, and a summary however that ends."""
     try:
-        for result in results:
+        for found in results:
+            result = output_type.checked(found) if output_type else found
             output.write(line_of(result))
             summary.add(result)
             first_rows.add(result)

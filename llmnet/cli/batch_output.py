@@ -17,7 +17,7 @@ from llmnet.batch.rows import BatchResult
 from llmnet.cli.file_lock import try_lock
 from llmnet.cli.terminal import without_controls
 from llmnet.core.chat import ChatResponse, Usage
-from llmnet.core.errors import APIStatusError, ConfigurationError, LLMNetError
+from llmnet.core.errors import APIStatusError, ConfigurationError, InvalidResponseError, LLMNetError
 from llmnet.providers.writing import VENDOR
 
 
@@ -25,15 +25,19 @@ def line_of(result: BatchResult) -> bytes:
     """The line of a result."""
     line: dict[str, Any] = {"id": f"batch_req_{uuid.uuid4().hex}", "custom_id": result.custom_id}
     line |= {"response": None, "error": None}
-    if result.response is not None:
-        reply = result.response
-        line["response"] = _response(reply.meta.status, reply.meta.request_id, completion(reply))
-    elif result.error is not None:
+    if result.error is not None:
         line |= failure(result.error)
+    if (reply := result.response or _misfit(result.error)) is not None:
+        line["response"] = _response(reply.meta.status, reply.meta.request_id, completion(reply))
     try:
         return msgspec.json.encode(line) + b"\n"
     except UnicodeEncodeError:  # a lone surrogate, which some vendors send, must be escaped
         return json.dumps(line).encode() + b"\n"
+
+
+def _misfit(error: Exception | None) -> ChatResponse | None:
+    """The whole reply that `--output-type` has refused; it was paid for."""
+    return error.partial if isinstance(error, InvalidResponseError) else None
 
 
 def _response(status: int | None, request_id: str | None, body: Any) -> dict[str, Any]:

@@ -1,13 +1,16 @@
 """What the commands do: results go to standard output, everything else to standard error."""
 
 import argparse
+import json
 import sys
 from collections.abc import Callable
 from typing import Any
 
 from llmnet.cli import printing
+from llmnet.cli.attachments import content_of, part_of
 from llmnet.cli.batch import batch
 from llmnet.cli.connect import connect
+from llmnet.cli.output_type import OutputType
 from llmnet.cli.settings import parameters
 from llmnet.cli.stdin import read_prompt
 from llmnet.cli.terminal import ControlFilter, is_terminal
@@ -19,20 +22,34 @@ from llmnet.core.chat import ChatResponse
 def chat(options: argparse.Namespace) -> None:
     """`llmnet chat`."""
     printing.check_output()
-    prompt = read_prompt(options.prompt)
+    output_type = OutputType(options.output_type) if options.output_type else None
+    params = parameters(options) | (output_type.parameters() if output_type else {})
+    attachments = [part_of(name) for name in options.attachment]
+    content = content_of(read_prompt(options.prompt), attachments)
     system = [{"role": "system", "content": options.system}] if options.system else []
-    messages = [*system, {"role": "user", "content": prompt}]
-    params = parameters(options)
+    messages = [*system, {"role": "user", "content": content}]
     seconds = options.timeout and resolve_timeout(options.timeout, None, stream=False, flex=False)
     with connect(options, timeout=seconds) as client:
-        at_once = options.no_stream or options.json
+        at_once = options.no_stream or options.json or output_type
         reply = client.chat(messages, **params) if at_once else _streamed(client, messages, params)
-    if options.json:
+    if output_type:
+        _show_parsed(reply, output_type.value_of(reply), as_json=options.json)
+    elif options.json:
         printing.write_json(as_dict(reply))
     elif options.no_stream:
         printing.write(reply.content)
     if not options.json and (remark := _remark(reply)):
         printing.notify(f"llmnet: {remark}")
+
+
+def _show_parsed(reply: ChatResponse, value: Any, *, as_json: bool) -> None:
+    """Print the value of a reply, for people with a line for each of its fields."""
+    if as_json:
+        printing.write_json(as_dict(reply) | {"parsed": value})
+    elif is_terminal(sys.stdout):
+        printing.write(json.dumps(value, indent=2, ensure_ascii=False))
+    else:
+        printing.write_json(value)
 
 
 _REMARKS = {

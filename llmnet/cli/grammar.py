@@ -118,6 +118,14 @@ def parser() -> argparse.ArgumentParser:
         type=_text,
         help='what to say; text on standard input, unless that is a terminal, follows it; "-" is that alone',
     )
+    chat.add_argument(
+        "-a",
+        "--attachment",
+        action="append",
+        default=[],
+        metavar="FILE",
+        help="a png, jpeg, gif, webp, pdf, wav or mp3, or the address of an image; may be repeated",
+    )
     chat.add_argument("--no-stream", action="store_true", help="wait for the whole reply")
     batch = commands.add_parser(
         "batch",
@@ -154,6 +162,9 @@ def _add_parameters(command: argparse.ArgumentParser, system_help: str) -> None:
         action="append",
         metavar="NAME=VALUE",
         help="a parameter, as in top_p=0.9; VALUE is JSON where it is JSON, else text; may be repeated",
+    )
+    command.add_argument(
+        "--output-type", metavar="SCHEMA", help="a file with the JSON schema that each reply is asked for, and fits"
     )
     command.add_argument("--max-tokens", type=_TOKENS, metavar="N", help="limit of a reply in tokens")
     command.add_argument("--temperature", type=_FINITE, metavar="T", help="sampling temperature")

@@ -19,7 +19,7 @@ from llmnet.core.params import CLIENT_FIELDS, ELSEWHERE, NOT_HERE, TRANSLATED, c
 MODEL, FILE = "LLMNET_MODEL", "LLMNET_CONFIG"
 # Names that are no parameter of `-p` and `[defaults]`, since an option says it, or nothing may.
 _NO_PARAMETERS = {
-    **dict.fromkeys((*CLIENT_FIELDS, *ELSEWHERE, *NOT_HERE, "body", "custom_id", "extra_headers"), "none of a call"),
+    **dict.fromkeys((*CLIENT_FIELDS, *ELSEWHERE, *NOT_HERE, "body", "custom_id"), "none of a call"),
     **dict.fromkeys(("messages", "prompt"), "the prompt"),
     **{name: f"--{name}, or {name} of the config file" for name in ("model", "system", "timeout", "api")},
 }

@@ -175,7 +175,7 @@ NO_PARAMETERS = [
     ("api_key=x", "api_key is no parameter, but none of a call"),
     ("timeout=3", "timeout is no parameter, but --timeout"),
     ("tempertaure=3", "tempertaure looks like a misspelt temperature"),
-    ("extra_headers={}", "extra_headers is no parameter, but none of a call"),
+    ("custom_id=x", "custom_id is no parameter, but none of a call"),
 ]
 
 

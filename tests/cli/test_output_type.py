@@ -1,0 +1,134 @@
+"""`--output-type`: what is asked for, what is printed, and which replies do not fit."""
+
+import json
+
+import pytest
+from support.batches import results, to, written
+
+from llmnet.cli import main, output_type
+from llmnet.testing import Reply
+
+CITY = {
+    "title": "A city!",
+    "type": "object",
+    "properties": {
+        "name": {"type": "string"},
+        "people": {"type": ["integer", "null"]},
+        "kind": {"enum": ["old", "new"]},
+        "near": {"type": "array", "items": {"$ref": "#/$defs/near"}},
+    },
+    "required": ["name", "people", "kind", "near"],
+    "additionalProperties": False,
+    "$defs": {"near": {"anyOf": [{"type": "string"}, {"type": "number"}]}},
+}
+HANGZHOU = {"name": "杭州", "people": 12, "kind": "old", "near": ["a", 1.5]}
+
+
+@pytest.fixture
+def schema(tmp_path):
+    path = tmp_path / "city.json"
+    path.write_text(json.dumps(CITY))
+    return str(path)
+
+
+def at(server, *arguments):
+    return ["chat", "Hi", "-m", "openai:m", "--base-url", f"{server.url}/v1", *arguments]
+
+
+def test_what_is_asked_for_and_printed(server, schema, capsys):
+    server.script(Reply(text=f"```json\n{json.dumps(HANGZHOU, indent=1)}\n```"))
+    assert main(at(server, "--output-type", schema)) == 0
+    assert capsys.readouterr() == (json.dumps(HANGZHOU, ensure_ascii=False, separators=(",", ":")) + "\n", "")
+    wanted = server.requests[0].json["response_format"]
+    assert wanted == {"type": "json_schema", "json_schema": {"name": "A_city_", "schema": CITY, "strict": True}}
+    assert "stream" not in server.requests[0].json
+
+
+def test_json_has_it_beside_the_reply(server, schema, capsys):
+    server.script(json.dumps(HANGZHOU))
+    assert main(at(server, "--output-type", schema, "--json")) == 0
+    shown = json.loads(capsys.readouterr().out)
+    assert (shown["parsed"], json.loads(shown["content"])) == (HANGZHOU, HANGZHOU)
+
+
+def test_anthropic_is_asked_in_its_own_words(server, schema):
+    server.script(json.dumps(HANGZHOU))
+    command = ["chat", "Hi", "-m", "anthropic:m", "--base-url", server.url, "--output-type", schema]
+    assert main(command) == 0
+    assert server.requests[0].json["output_config"]["format"]["schema"] == CITY
+
+
+@pytest.mark.parametrize("api", ["chat-completions", "responses", "messages", "native"])
+def test_in_every_wire_form(schema, capsys, api):
+    assert main(["chat", "Hi", "-m", "fake:m", "--api", api, "--output-type", schema]) == 0
+    assert output_type.problem_of(json.loads(capsys.readouterr().out), CITY) is None
+
+
+UNFIT = [
+    (Reply(text="Hangzhou"), "the reply is no JSON"),
+    (Reply(text='{"name"', finish="length"), "the reply ended at its limit of tokens"),
+    (Reply(refusal="I won't"), "the model refused: I won't"),
+    (Reply(text="[]"), "$ must be object"),
+    (Reply(text="{}"), "$.name is missing"),
+    (Reply(text=json.dumps(HANGZHOU | {"people": 1.5})), "$.people must be integer or null"),
+    (Reply(text=json.dumps(HANGZHOU | {"people": True})), "$.people must be integer or null"),
+    (Reply(text=json.dumps(HANGZHOU | {"kind": "odd"})), "$.kind must be one of 'old', 'new'"),
+    (Reply(text=json.dumps(HANGZHOU | {"near": ["a", None]})), "$.near[1] fits none of its alternatives"),
+    (Reply(text=json.dumps(HANGZHOU | {"more": 1})), "$.more must not be there"),
+]
+
+
+@pytest.mark.parametrize(("reply", "why"), UNFIT)
+def test_a_reply_that_does_not_fit_is_not_printed(server, schema, capsys, reply, why):
+    server.script(reply)
+    assert main(at(server, "--output-type", schema)) == 1
+    out, error = capsys.readouterr()
+    assert out == ""
+    assert why in error
+    assert error.startswith("llmnet: openai: the ")
+
+
+def test_a_row_that_does_not_fit_has_failed_but_is_kept(server, schema, tmp_path, capfd):
+    server.handler = lambda request: "odd" if request.json["messages"][0]["content"] == "b" else json.dumps(HANGZHOU)
+    rows = written(tmp_path / "in.jsonl", [{"custom_id": name, "prompt": name} for name in "ab"])
+    assert main(to(server, rows, "--output-type", schema, "--json")) == 1
+    out, summary = capfd.readouterr()
+    found = results(out)
+    assert json.loads(summary)["failed_by_cause"] == {"InvalidResponseError": 1}
+    assert found["a"]["error"] is None
+    assert found["b"]["error"]["message"].startswith("openai: the reply is no JSON")
+    assert found["b"]["response"]["body"]["choices"][0]["message"]["content"] == "odd"
+    assert all(request.json["response_format"]["type"] == "json_schema" for request in server.requests)
+
+
+WRONG = [
+    ("", "is no JSON: "),
+    ("[]", "is no JSON schema of an object"),
+    ('{"type": "string"}', "is no JSON schema of an object"),
+    (b"\xff", "is no JSON: "),
+    (None, "cannot read "),
+]
+
+
+@pytest.mark.parametrize(("text", "why"), WRONG)
+@pytest.mark.parametrize("command", ["chat", "batch"])
+def test_what_is_no_schema(server, tmp_path, capsys, text, why, command):
+    path = tmp_path / "schema.json"
+    if text is not None:
+        path.write_bytes(text if isinstance(text, bytes) else text.encode())
+    assert main([command, "Hi", "-m", "fake:m", "--output-type", str(path)]) == 2
+    assert why in capsys.readouterr().err
+
+
+LOOSE = [
+    {**CITY, "additionalProperties": True},
+    {**CITY, "required": ["name"]},
+    {**CITY, "$defs": {"near": {"type": "object"}}},
+]
+
+
+@pytest.mark.parametrize("loose", LOOSE)
+def test_strict_is_what_vendors_call_so(tmp_path, loose):
+    path = tmp_path / "loose.json"
+    path.write_text(json.dumps(loose))
+    assert output_type.OutputType(str(path)).parameters()["response_format"]["json_schema"]["strict"] is False
