@@ -241,7 +241,13 @@ def test_no_lock_is_one_that_a_signal_handler_would_wait_for(path):
 TESTS = pathlib.Path(__file__).parent
 
 
-ROOMS_OF_TESTS = {path.name for path in ROOT.iterdir() if path.is_dir()} | {"support", "matrix", "processes", "typing"}
+ROOMS_OF_TESTS = {path.name for path in ROOT.iterdir() if path.is_dir()} | {
+    "docs",
+    "support",
+    "matrix",
+    "processes",
+    "typing",
+}
 
 
 def test_the_tree_of_the_tests_is_that_of_the_package():

@@ -1,19 +1,14 @@
 """Type checkers take what users write, and find what users mistype: mypy and pyright, both at their strictest."""
 
-import importlib.util
-import json
 import os
 import pathlib
-import re
 import shutil
 import subprocess
 import sys
 
 import pytest
+from support.type_checkers import ROOT, mypy, pyright
 
-import llmnet
-
-ROOT = pathlib.Path(llmnet.__file__).parent.parent
 GOOD = pathlib.Path(__file__).parent / "typing" / "user_code.py"
 
 # What each checker must find, a line each.
@@ -59,48 +54,7 @@ def files(tmp_path_factory):
     folder = tmp_path_factory.mktemp("project")
     shutil.copy(GOOD, folder / "good.py")
     (folder / "bad.py").write_text(BAD)
-    settings = {"typeCheckingMode": "strict", "reportUnusedExpression": False, "extraPaths": [str(ROOT)]}
-    (folder / "pyrightconfig.json").write_text(json.dumps(settings))
     return folder
-
-
-def run(command, folder, timeout=60):
-    environ = {**os.environ, "PYRIGHT_PYTHON_IGNORE_WARNINGS": "1"}
-    if ROOT.name != "site-packages":  # mypy finds what is installed by itself, and refuses to be led there
-        environ["MYPYPATH"] = str(ROOT)
-    settings = {"cwd": folder, "env": environ, "timeout": timeout}
-    return subprocess.run(command, check=False, capture_output=True, text=True, **settings)
-
-
-def mypy(folder):
-    """The lines that mypy complains of, by file."""
-    if importlib.util.find_spec("mypy") is None:
-        pytest.skip("mypy is not installed")
-    # A cache of its own: one in the repository may belong to another mypy.
-    cache = ["--cache-dir", str(folder / ".mypy_cache")]
-    done = run([sys.executable, "-m", "mypy", "--strict", *cache, "good.py", "bad.py"], folder, timeout=110)
-    found = re.findall(r"^(\w+\.py):(\d+): error: (.*)", done.stdout, re.MULTILINE)
-    assert found, (done.returncode, done.stdout[-500:], done.stderr[-2000:])
-    return [(file, int(line), text) for file, line, text in found]
-
-
-def pyright(folder):
-    """The lines that pyright complains of, by file."""
-    if importlib.util.find_spec("pyright") is None:
-        pytest.skip("pyright is not installed")
-    command = [sys.executable, "-m", "pyright"]
-    try:
-        ready = run([*command, "--version"], folder, timeout=45)
-    except subprocess.TimeoutExpired:
-        pytest.skip("pyright did not start: it may be fetching node, or itself")
-    if ready.returncode:
-        pytest.skip(f"pyright does not start: {ready.stderr.strip()[-200:]}")
-    report = json.loads(run([*command, "--pythonpath", sys.executable, "--outputjson"], folder).stdout)
-    return [
-        (pathlib.Path(found["file"]).name, found["range"]["start"]["line"] + 1, found["message"])
-        for found in report["generalDiagnostics"]
-        if found["severity"] == "error"
-    ]
 
 
 @pytest.mark.slow

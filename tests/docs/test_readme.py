@@ -1,43 +1,21 @@
-"""The README is true: every block and every line of its table is run, its commands are those that exist."""
+"""README is true: every line of its table is run, its commands are those that exist."""
 
 import ast
 import asyncio
 import inspect
-import pathlib
 import re
 import subprocess
 import sys
 
 import pytest
+from support import pages
 
 import llmnet
 from llmnet.providers.services import SERVICES
-from llmnet.testing import FakeServer, Reply
+from llmnet.testing import FakeServer
 
-ROOT = pathlib.Path(__file__).parents[1]
-README = (ROOT / "README.md").read_text()
-BLOCKS = re.findall(r"```python\n(.*?)```", README, re.DOTALL)
+README = pages.README.read_text()
 ROWS = re.findall(r"^\| (S\d+|an? .*|streaming output|production) \| .*? \| `(.*)` \|$", README, re.MULTILINE)
-TOOL = [{"id": "call_1", "name": "weather", "arguments": '{"city": "杭州"}'}]
-
-
-@pytest.fixture
-def vendors(server, monkeypatch):
-    """Keys for all, and the addresses of all on the fake server."""
-    for name in ("openai", "anthropic", "dashscope", "qianfan"):
-        service = SERVICES[name]
-        monkeypatch.setenv(service.key_vars[0][0], "sk-test-0123456789")
-        monkeypatch.setenv(service.base_vars[0].name, server.url)
-    return server
-
-
-@pytest.mark.parametrize("block", BLOCKS, ids=[f"block {i + 1}" for i in range(len(BLOCKS))])
-@pytest.mark.filterwarnings("ignore::ResourceWarning")
-def test_blocks_run(block, vendors, capsys):
-    if "reply.tool_calls" in block:
-        vendors.script(Reply(text="", tool_calls=TOOL))
-    exec(compile(block, "README", "exec"), {"__name__": "readme"})
-    assert capsys.readouterr().out or "assert" in block
 
 
 def namespace(server):
@@ -98,7 +76,7 @@ def test_the_first_command_works_on_a_fresh_machine():
 
 def test_it_is_short_and_knows_its_version():
     assert README.count("\n") < 300
-    newest = re.search(r"^## \[(\d[^\]]*)\]", (ROOT / "CHANGELOG.md").read_text(), re.MULTILINE)
+    newest = re.search(r"^## \[(\d[^\]]*)\]", (pages.ROOT / "CHANGELOG.md").read_text(), re.MULTILINE)
     assert newest is not None
     assert newest.group(1) == llmnet.__version__
 

@@ -5,6 +5,7 @@ import pathlib
 import re
 
 import pytest
+from support.pages import DOCS, PAGES, ROOT, headings, rows, ticked
 
 from llmnet.core.bounds import Timeout
 from llmnet.core.retry import RetryBudget, RetryPolicy
@@ -13,26 +14,18 @@ from llmnet.providers import openai_chat_reply as chat
 from llmnet.providers.services import SERVICES
 
 HERE = pathlib.Path(__file__)
-ROOT = HERE.parents[1]
-DOCS = ROOT / "docs"
-PAGES = {path.relative_to(DOCS).as_posix(): path.read_text() for path in sorted(DOCS.rglob("*.md"))}
 CITING = [
     *(path for folder in ("llmnet", "tests", "benchmarks") for path in sorted((ROOT / folder).rglob("*.py"))),
     *(ROOT / name for name in ("README.md", "CHANGELOG.md", *(f"docs/{name}" for name in PAGES))),
 ]
 CITED = re.compile(r"\bdocs/([\w/-]+(?:\.zh)?\.md)(?=(?:, ([A-Z][\w -]*\w))?)")
-HEADING = re.compile(r"^#+ (.+)$", re.MULTILINE)
-
-
-def headings(page):
-    return set(HEADING.findall(re.sub(r"```.*?```", "", PAGES[page], flags=re.DOTALL)))
 
 
 def missing(text):
     """The citations of a text that nobody can look up; a heading may go on in the next line."""
     joined = re.sub(r"\n[# ]*", " ", text)
     for (page, heading), (_, full) in zip(CITED.findall(text), CITED.findall(joined), strict=True):
-        if page not in PAGES or not {heading, full} & {"", *headings(page)}:
+        if page not in PAGES or not {heading, full} & {"", *headings(PAGES[page])}:
             yield f"docs/{page}, {full}"
 
 
@@ -77,25 +70,14 @@ def test_links_lead_to_files(page):
 
 @pytest.mark.parametrize("page", PAGES)
 def test_links_within_a_page_lead_to_a_heading(page):
-    anchors = {heading.lower().replace(" ", "-") for heading in headings(page)}
+    anchors = {heading.lower().replace(" ", "-") for heading in headings(PAGES[page])}
     assert set(re.findall(r"\]\(#([^)]*)\)", PAGES[page])) <= anchors
-
-
-def rows(page, heading):
-    """The cells of the first table below a heading."""
-    below = PAGES[page].split(f" {heading}\n", 1)[1]
-    table = re.search(r"(?:^\|.*\n)+", below, re.MULTILINE)[0]
-    return [[cell.strip() for cell in line.strip("|\n").split("|")] for line in table.splitlines()[2:]]
-
-
-def ticked(cell):
-    return re.findall(r"`([^`]*)`", cell)
 
 
 def test_the_services_are_those_of_the_code():
     listed = {
         name: (*ticked(base), *([] if key == "none" else key.split(", ")))
-        for name, base, key, _ in rows("vendors.md", "Services")
+        for name, base, key, _ in rows(PAGES["vendors.md"], "Services")
     }
     five = ("openai", "anthropic", "azure", "dashscope", "qianfan", "fake")
     assert listed == {
@@ -107,11 +89,11 @@ def test_the_services_are_those_of_the_code():
 
 def test_apis_and_variables_are_those_of_the_code():
     provider, apis, keys = "", {}, {}
-    for name, api, form, *_ in rows("vendors.md", "Addresses and keys"):
+    for name, api, form, *_ in rows(PAGES["vendors.md"], "Addresses and keys"):
         provider = name or provider
         apis.setdefault(provider, []).append((*ticked(api), *ticked(form)))
     assert apis == {name: [(api, row.form) for api, row in SERVICES[name].apis.items()] for name in apis}
-    for name, key, base, _ in rows("vendors.md", "Variables")[:-1]:
+    for name, key, base, _ in rows(PAGES["vendors.md"], "Variables")[:-1]:
         keys[name] = re.findall(r"[A-Z_]{5,}", key), re.findall(r"[A-Z_]{5,}", base)
     assert keys == {
         name: ([key for key, _ in SERVICES[name].key_vars], [base.name for base in SERVICES[name].base_vars])
@@ -121,7 +103,7 @@ def test_apis_and_variables_are_those_of_the_code():
 
 
 def test_finish_reasons_are_those_of_the_code():
-    listed = rows("vendors.md", "Finish reasons")
+    listed = rows(PAGES["vendors.md"], "Finish reasons")
     for column, table in ((1, chat.FINISH), (2, responses.FINISH), (3, anthropic.FINISH)):
         for word, finish in table.items():
             assert word in next(ticked(row[column]) for row in listed if row[0] == f"`{finish.value}`"), word
