@@ -1,5 +1,12 @@
 """How Sphinx builds the pages of this folder: `sphinx-build -W -b html docs FOLDER`, without the network."""
 
+import re
+from typing import Any
+
+from pygments.lexers import TextLexer
+from sphinx.application import Sphinx
+from sphinx.domains.python import PyObject
+
 import llmnet
 
 project = "llmnet"
@@ -13,14 +20,34 @@ exclude_patterns = ["examples"]
 myst_heading_anchors = 4
 myst_enable_extensions = ["colon_fence"]
 
+autodoc_member_order = "bysource"
+autodoc_typehints = "description"
+autodoc_typehints_description_target = "documented_params"
+napoleon_use_ivar = True
+python_use_unqualified_type_names = True
+
 html_theme = "furo"
 html_title = f"llmnet {release}"
 html_copy_source = False
 html_show_copyright = False
 
+_TICKED = re.compile(r"`([^`]+)`")
 
-def setup(app: object) -> None:
-    """Show as it is written what GitHub draws: Pygments knows no `mermaid`."""
-    from pygments.lexers import TextLexer  # noqa: PLC0415 (of the extra `docs`)
 
-    app.add_lexer("mermaid", TextLexer)  # type: ignore[attr-defined]
+def _linked(found: re.Match[str]) -> str:
+    """What stands in ticks: a link where it is a public name, code otherwise."""
+    return f":py:obj:`~llmnet.{found[1]}`" if found[1] in llmnet.__all__ else f"``{found[1]}``"
+
+
+def _from_markdown(_app: Sphinx, _what: str, _name: str, _object: Any, _options: Any, lines: list[str]) -> None:
+    """Docstrings are written like the pages, with single ticks."""
+    lines[:] = [_TICKED.sub(_linked, line) for line in lines]
+
+
+def setup(app: Sphinx) -> None:
+    """Adapt what no setting does."""
+    app.connect("autodoc-process-docstring", _from_markdown)
+    app.add_lexer("mermaid", TextLexer)  # GitHub draws it; here it is shown as it is written
+    for field in PyObject.doc_field_types:
+        if field.name == "variable":
+            field.label = "Attributes"

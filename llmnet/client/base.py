@@ -90,7 +90,7 @@ class BaseClient:
 
     @property
     def stats(self) -> Stats:
-        """What this client and its children have done so far: a snapshot, and `.prometheus()` is its text.
+        """What this client and its children have done so far, as a snapshot; `.prometheus()` is its text.
 
         At most a thousand entries name their models; what comes with yet another one is counted as model `other`.
         """
