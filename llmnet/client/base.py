@@ -23,7 +23,7 @@ from llmnet.core.headers import checked_headers
 from llmnet.core.http import Request, merged
 from llmnet.core.identity import ByIdentity
 from llmnet.core.judge import Judge
-from llmnet.core.params import check_names
+from llmnet.core.params import check_names, given_params
 from llmnet.core.record import Record
 from llmnet.core.request import chat_request, checked_model, checked_timeout
 from llmnet.core.route import Route
@@ -119,7 +119,7 @@ class BaseClient:
         return self._known_form
 
     def _chat_call(self, messages: Any, params: Mapping[str, Any], *, stream: bool, whole: bool = False) -> Call:
-        given = dict(params)
+        given = given_params(params)
         timeout, extra = given.pop("timeout", None), given.pop("extra_headers", None)
         headers = checked_headers(extra, "extra_headers")
         checked_timeout(timeout)
@@ -164,6 +164,7 @@ class BaseClient:
             ConfigurationError: one of them is wrong for every row, or the client is closed.
         """
         self._common.check_open()
+        common = given_params(common)
         check_names(common)
         take_extras(dict(common))
         if common.get("model") is not None:

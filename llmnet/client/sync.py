@@ -12,6 +12,7 @@ from llmnet.client.warming import warm_call
 from llmnet.config.fields import ClientConfig, ClientFields
 from llmnet.core.bounds import Timeout
 from llmnet.core.chat import EmbeddingResponse, ModelInfo
+from llmnet.core.params import NOT_GIVEN
 from llmnet.transports.sync import transport, wait
 
 if TYPE_CHECKING:
@@ -67,7 +68,7 @@ class Client(ChatMethods):
         """
         return self._all(ModelList(self))
 
-    def batch(
+    def batch(  # noqa: D417 - the rest is in the docstring of `chat`
         self,
         requests: Iterable[Any],
         *,
@@ -75,6 +76,22 @@ class Client(ChatMethods):
         ordered: bool = False,
         stop_after_errors: int | None = None,
         progress: "Progress" = None,
+        model: str | None = None,
+        temperature: float | None = NOT_GIVEN,
+        max_tokens: int | None = NOT_GIVEN,
+        top_p: float | None = NOT_GIVEN,
+        stop: str | Sequence[str] | None = NOT_GIVEN,
+        seed: int | None = NOT_GIVEN,
+        n: int | None = NOT_GIVEN,
+        tools: Sequence[Mapping[str, Any]] | None = NOT_GIVEN,
+        tool_choice: str | Mapping[str, Any] | None = NOT_GIVEN,
+        parallel_tool_calls: bool | None = NOT_GIVEN,
+        response_format: Mapping[str, Any] | None = NOT_GIVEN,
+        reasoning_effort: str | None = NOT_GIVEN,
+        user: str | None = NOT_GIVEN,
+        metadata: Mapping[str, Any] | None = NOT_GIVEN,
+        timeout: float | Timeout | None = None,
+        extra_headers: Mapping[str, str | None] | None = None,
         **params: Any,
     ) -> "Batch":
         """Ask many times, with bounded concurrency and memory; a failure is a result like any other.
@@ -89,13 +106,19 @@ class Client(ChatMethods):
             ordered: give the results in the order of the rows, not as they come.
             stop_after_errors: after so many failed rows take no more; those in flight are finished.
             progress: `True` for a bar on the terminal, or a function that is given `BatchProgress`.
-            **params: arguments of `chat` for all rows; a row's own go before them.
+            model: this and all that follow are arguments of `chat` for all rows; a row's own go before them.
+            **params: more of them.
 
         Raises:
             ConfigurationError: an argument is wrong.
         """
         from llmnet.batch import options, threads  # noqa: PLC0415 - loaded on use
 
+        params |= {"model": model, "timeout": timeout, "extra_headers": extra_headers}
+        params |= {"temperature": temperature, "max_tokens": max_tokens, "top_p": top_p, "stop": stop, "seed": seed}
+        params |= {"tools": tools, "tool_choice": tool_choice, "parallel_tool_calls": parallel_tool_calls, "n": n}
+        params |= {"response_format": response_format, "reasoning_effort": reasoning_effort}
+        params |= {"user": user, "metadata": metadata}
         state, report = options.planned(
             requests,
             self.config.max_concurrent,

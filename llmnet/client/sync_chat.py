@@ -10,6 +10,7 @@ from llmnet.core.bounds import Timeout
 from llmnet.core.call import Call
 from llmnet.core.chat import ChatResponse, StreamCallbacks, StreamChunk
 from llmnet.core.errors import LLMNetError
+from llmnet.core.params import NOT_GIVEN
 from llmnet.core.transport import Transport
 from llmnet.transports.sync import wait
 
@@ -28,10 +29,19 @@ class ChatMethods(BaseClient):
         messages: Messages,
         *,
         model: str | None = None,
-        temperature: float | None = None,
-        max_tokens: int | None = None,
-        tools: Sequence[Mapping[str, Any]] | None = None,
-        tool_choice: str | Mapping[str, Any] | None = None,
+        temperature: float | None = NOT_GIVEN,
+        max_tokens: int | None = NOT_GIVEN,
+        top_p: float | None = NOT_GIVEN,
+        stop: str | Sequence[str] | None = NOT_GIVEN,
+        seed: int | None = NOT_GIVEN,
+        n: int | None = NOT_GIVEN,
+        tools: Sequence[Mapping[str, Any]] | None = NOT_GIVEN,
+        tool_choice: str | Mapping[str, Any] | None = NOT_GIVEN,
+        parallel_tool_calls: bool | None = NOT_GIVEN,
+        response_format: Mapping[str, Any] | None = NOT_GIVEN,
+        reasoning_effort: str | None = NOT_GIVEN,
+        user: str | None = NOT_GIVEN,
+        metadata: Mapping[str, Any] | None = NOT_GIVEN,
         callbacks: StreamCallbacks | None = None,
         timeout: float | Timeout | None = None,
         extra_headers: Mapping[str, str | None] | None = None,
@@ -44,8 +54,17 @@ class ChatMethods(BaseClient):
             model: the model, if not the client's.
             temperature: sampling temperature; sent only if given.
             max_tokens: limit of the reply in tokens.
+            top_p: sample from the likeliest tokens, whose probabilities add up to this.
+            stop: a text, or several, at which the reply ends, without it.
+            seed: for replies that can be repeated, as far as the vendor can.
+            n: how many replies; this one is the first, the others are in `raw`.
             tools: tools in OpenAI's form.
             tool_choice: `"auto"`, `"required"`, `"none"` or a dict that names a tool.
+            parallel_tool_calls: whether one reply may call several tools.
+            response_format: `{"type": "json_object"}`, or a JSON schema in OpenAI's form.
+            reasoning_effort: how long to think, like `"none"`, `"low"`, `"high"`.
+            user: your own id of whom the call is for.
+            metadata: names and values that the vendor keeps with the call.
             callbacks: functions to call as the reply arrives; it is then streamed.
             timeout: seconds or a `Timeout` for this call.
             extra_headers: headers for this call; they replace ours, `None` removes one.
@@ -55,8 +74,11 @@ class ChatMethods(BaseClient):
             ConfigurationError: an argument is wrong; nothing was sent.
             LLMNetError: the call failed; the class says how, `.partial` holds what had arrived.
         """
-        params |= {"model": model, "tools": tools, "tool_choice": tool_choice, "timeout": timeout}
-        params |= {"temperature": temperature, "max_tokens": max_tokens, "extra_headers": extra_headers}
+        params |= {"model": model, "timeout": timeout, "extra_headers": extra_headers}
+        params |= {"temperature": temperature, "max_tokens": max_tokens, "top_p": top_p, "stop": stop, "seed": seed}
+        params |= {"tools": tools, "tool_choice": tool_choice, "parallel_tool_calls": parallel_tool_calls, "n": n}
+        params |= {"response_format": response_format, "reasoning_effort": reasoning_effort}
+        params |= {"user": user, "metadata": metadata}
         if callbacks is None:
             reply: ChatResponse = self._run(self._chat_call(messages, params, stream=False))
             return reply
@@ -69,10 +91,19 @@ class ChatMethods(BaseClient):
         messages: Messages,
         *,
         model: str | None = None,
-        temperature: float | None = None,
-        max_tokens: int | None = None,
-        tools: Sequence[Mapping[str, Any]] | None = None,
-        tool_choice: str | Mapping[str, Any] | None = None,
+        temperature: float | None = NOT_GIVEN,
+        max_tokens: int | None = NOT_GIVEN,
+        top_p: float | None = NOT_GIVEN,
+        stop: str | Sequence[str] | None = NOT_GIVEN,
+        seed: int | None = NOT_GIVEN,
+        n: int | None = NOT_GIVEN,
+        tools: Sequence[Mapping[str, Any]] | None = NOT_GIVEN,
+        tool_choice: str | Mapping[str, Any] | None = NOT_GIVEN,
+        parallel_tool_calls: bool | None = NOT_GIVEN,
+        response_format: Mapping[str, Any] | None = NOT_GIVEN,
+        reasoning_effort: str | None = NOT_GIVEN,
+        user: str | None = NOT_GIVEN,
+        metadata: Mapping[str, Any] | None = NOT_GIVEN,
         timeout: float | Timeout | None = None,
         extra_headers: Mapping[str, str | None] | None = None,
         **params: Any,
@@ -82,8 +113,11 @@ class ChatMethods(BaseClient):
         Raises:
             ConfigurationError: an argument is wrong.
         """
-        params |= {"model": model, "tools": tools, "tool_choice": tool_choice, "timeout": timeout}
-        params |= {"temperature": temperature, "max_tokens": max_tokens, "extra_headers": extra_headers}
+        params |= {"model": model, "timeout": timeout, "extra_headers": extra_headers}
+        params |= {"temperature": temperature, "max_tokens": max_tokens, "top_p": top_p, "stop": stop, "seed": seed}
+        params |= {"tools": tools, "tool_choice": tool_choice, "parallel_tool_calls": parallel_tool_calls, "n": n}
+        params |= {"response_format": response_format, "reasoning_effort": reasoning_effort}
+        params |= {"user": user, "metadata": metadata}
         return ChatStream(self._driver(self._chat_call(messages, params, stream=True)))
 
     def _driver(self, call: Call) -> Driver:

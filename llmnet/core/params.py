@@ -4,7 +4,8 @@ A misspelt name would be sent all the same; a misspelt `api_key=` would send the
 """
 
 import functools
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
+from typing import Any
 
 from llmnet.core.errors import ConfigurationError
 
@@ -54,6 +55,20 @@ VENDORS = frozenset({
 _SHORTEST = 4  # everything of three letters is near to something
 _INTENDED = sorted(name for name in ARGUMENTS | TRANSLATED | CLIENT_FIELDS.keys() if len(name) >= _SHORTEST)
 _KNOWN = ARGUMENTS | TRANSLATED | VENDORS
+
+
+class _NotGiven:
+    def __repr__(self) -> str:
+        return "NOT_GIVEN"
+
+
+NOT_GIVEN: Any = _NotGiven()
+"""What an argument is that was left out, where `None` is a value that the caller may give."""
+
+
+def given_params(params: Mapping[str, Any]) -> dict[str, Any]:
+    """The parameters of a call but for those that were left out."""
+    return {name: value for name, value in params.items() if value is not NOT_GIVEN}
 
 
 def check_names(names: Iterable[str]) -> None:

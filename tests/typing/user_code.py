@@ -100,6 +100,21 @@ def tools() -> dict[str, Any]:
         return {call.name: call.json() for call in reply.tool_calls}
 
 
+def parameters() -> list[str]:
+    with Client(MODEL) as client:
+        common = client.chat(
+            "Hello!", temperature=0.5, max_tokens=100, top_p=0.9, stop=["END"], seed=7, n=1, user="u-1", metadata={"run": "7"},
+            response_format={"type": "json_object"}, reasoning_effort="low", tools=[WEATHER], parallel_tool_calls=False,
+        )  # fmt: skip
+        left_out: float | None = None
+        with client.stream_chat(
+            "Hello!", stop="END", top_p=left_out, seed=None, top_k=5, extra_body={"a": 1}
+        ) as stream:
+            said = [chunk.content for chunk in stream]
+        rows = client.batch(["Hello!"], temperature=0, seed=7, stop=("a", "b"), response_format=None, top_k=5)
+        return [common.content, *said, *(str(result.response) for result in rows)]
+
+
 def callbacks() -> list[str]:
     heard: list[str] = []
 
@@ -182,7 +197,9 @@ def sessions() -> requests.Session:
 
 async def service() -> list[str]:
     async with AsyncClient(MODEL, max_concurrent=50, api_key=key_later) as client:
-        replies = await asyncio.gather(*(client.chat(f"Question {i}", max_tokens=20) for i in range(3)))
+        replies = await asyncio.gather(
+            *(client.chat(f"Question {i}", max_tokens=20, seed=i, top_p=1) for i in range(3))
+        )
         said = [reply.content for reply in replies]
         async for chunk in client.stream_chat("Tell me a story"):
             said.append(chunk.content)
@@ -233,7 +250,17 @@ async def later() -> list[Any]:
 
 def main() -> list[Any]:
     """Do all of it."""
-    plain = [script(), conversation(), inferred_messages(), tools(), callbacks(), vectors(), models(), children()]
+    plain = [
+        script(),
+        conversation(),
+        inferred_messages(),
+        tools(),
+        parameters(),
+        callbacks(),
+        vectors(),
+        models(),
+        children(),
+    ]
     with sessions():
         return [*plain, addresses(), errors(), retried(), *asyncio.run(later())]
 
