@@ -18,7 +18,8 @@ if TYPE_CHECKING:
     from llmnet.client.aio_stream import AsyncChatStream
     from llmnet.client.sync import Client
     from llmnet.client.sync_stream import ChatStream
-    from llmnet.config.fields import ClientConfig, Provider
+    from llmnet.config.field_types import Provider
+    from llmnet.config.fields import ClientConfig
     from llmnet.core.bounds import Timeout
     from llmnet.core.chat import (
         ChatResponse,
@@ -81,7 +82,8 @@ _ROOMS = {
     "client.sync": ("Client",),
     "client.sync_stream": ("ChatStream",),
     "telemetry.stats": ("Stats",),
-    "config.fields": ("ClientConfig", "Provider"),
+    "config.field_types": ("Provider",),
+    "config.fields": ("ClientConfig",),
     "core.bounds": ("Timeout",),
     "core.chat": (
         "ChatResponse", "EmbeddingResponse", "FinishReason", "Message", "ModelInfo", "StreamCallbacks", "StreamChunk",

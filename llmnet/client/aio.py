@@ -9,7 +9,8 @@ from llmnet.client.aio_driver import Warmer
 from llmnet.client.multi_request import Embeddings, ModelList, MultiRequest, T
 from llmnet.client.shared import given_transport
 from llmnet.client.warming import warm_call
-from llmnet.config.fields import ClientConfig, ClientFields
+from llmnet.config.field_types import ClientFields
+from llmnet.config.fields import ClientConfig
 from llmnet.core.bounds import Timeout
 from llmnet.core.chat import EmbeddingResponse, ModelInfo
 from llmnet.core.params import NOT_GIVEN

@@ -1,14 +1,21 @@
 """Checks of a config's fields: each takes a value and the name of its field, and returns what to keep."""
 
+import functools
+import ssl
 from collections.abc import Callable
 from reprlib import repr as brief
 from typing import Any
 
+from llmnet.config.field_types import Provider
 from llmnet.core.bounds import Timeout
 from llmnet.core.errors import ConfigurationError
 from llmnet.core.events import Hook
-from llmnet.core.headers import checked_key
-from llmnet.core.request import checked_timeout, is_async_callable
+from llmnet.core.headers import checked_headers, checked_key
+from llmnet.core.request import checked_timeout, is_async_callable, model_text, plain_text
+from llmnet.core.retry import RetryPolicy, count
+from llmnet.providers.addresses import checked_url
+from llmnet.providers.model_names import nearest
+from llmnet.providers.services import NAMED, SERVICES
 
 
 def timeout(value: Any, name: str) -> float | Timeout:
@@ -54,3 +61,41 @@ def transport(value: Any, name: str) -> Any:
         )
         raise ConfigurationError(f"{name} must be {takes}; not {said}")
     return value
+
+
+def checked_provider(value: Any, name: str) -> Provider | str:
+    """Check the name of a provider, or of another service."""
+    service = NAMED.get(value.strip().lower()) if isinstance(value, str) else None
+    if service is None:
+        hint = nearest(value) if isinstance(value, str) else None
+        detail = f": {brief(value)} (did you mean {hint!r}?)" if hint else ""  # without a hint it may be a key
+        raise ConfigurationError(f"{name} is unknown{detail}; known are {', '.join(sorted(SERVICES))}")
+    return Provider(service.name) if service.name in Provider.__members__.values() else service.name
+
+
+def check_api(api: str | None, provider: str) -> None:
+    """Check that a provider has this API."""
+    apis = SERVICES[provider].apis
+    if api is not None and api not in apis:
+        raise ConfigurationError(f"api must be one of {', '.join(apis)} for {provider}, not {brief(api)}")
+
+
+CHECKS: dict[str, Callable[[Any, str], Any]] = {
+    "provider": checked_provider,
+    "api": plain_text,
+    "model": model_text,
+    "api_key": key,
+    "base_url": checked_url,
+    "timeout": timeout,
+    "max_retries": count,
+    "retry": one_of(RetryPolicy, expected="a RetryPolicy"),
+    "max_concurrent": functools.partial(count, least=1),
+    "headers": checked_headers,
+    "proxy": one_of(str, expected="an address like 'http://host:3128', or '' for none"),
+    "verify": one_of(bool, str, ssl.SSLContext, expected="the path of a CA file, an SSLContext or a bool"),
+    "http2": one_of(bool, expected="True or False"),
+    "api_version": plain_text,
+    "on_event": hook,
+    "transport": transport,
+}
+OPTIONAL = ("api", "model", "api_key", "base_url", "retry", "headers", "proxy", "api_version", "on_event")

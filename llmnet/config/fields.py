@@ -4,59 +4,20 @@ import dataclasses
 import functools
 import os
 import ssl
-from collections.abc import Awaitable, Callable, Mapping
-from enum import StrEnum
-from reprlib import repr as brief
-from typing import Any, Literal, TypedDict
+from collections.abc import Mapping
+from typing import Any
 
-from llmnet.config import checks
 from llmnet.config.address import address
+from llmnet.config.checks import CHECKS, OPTIONAL, check_api, checked_provider
+from llmnet.config.field_types import ApiKey, Engine, Provider
 from llmnet.core.bounds import Timeout
 from llmnet.core.credentials import in_headers
 from llmnet.core.errors import ConfigurationError
 from llmnet.core.events import Hook
-from llmnet.core.headers import checked_headers
-from llmnet.core.request import model_text, plain_text
-from llmnet.core.retry import RetryPolicy, count
-from llmnet.core.transport import AsyncTransport, Transport
-from llmnet.providers.addresses import checked_url
-from llmnet.providers.model_names import check_move, nearest, split
-from llmnet.providers.services import NAMED, SERVICES
-
-ApiKey = str | Callable[[], str] | Callable[[], Awaitable[str]]
-Engine = Literal["auto", "fast", "httpx"] | Transport | AsyncTransport
-
-
-class Provider(StrEnum):
-    """The providers that have a name of their own; other services are named by their string."""
-
-    OPENAI = "openai"
-    ANTHROPIC = "anthropic"
-    AZURE = "azure"
-    DASHSCOPE = "dashscope"
-    QIANFAN = "qianfan"
-    FAKE = "fake"
-
-
-class ClientFields(TypedDict, total=False):
-    """The fields of `ClientConfig`, as keyword arguments of a client."""
-
-    provider: Provider | str
-    api: str | None
-    model: str | None
-    api_key: ApiKey | None
-    base_url: str | None
-    timeout: float | Timeout
-    max_retries: int
-    retry: RetryPolicy | None
-    max_concurrent: int
-    headers: Mapping[str, str | None] | None
-    proxy: str | None
-    verify: bool | str | ssl.SSLContext
-    http2: bool
-    api_version: str | None
-    on_event: Hook | None
-    transport: Engine
+from llmnet.core.request import plain_text
+from llmnet.core.retry import RetryPolicy
+from llmnet.providers.model_names import check_move, split
+from llmnet.providers.services import SERVICES
 
 
 class _Default(int):
@@ -129,12 +90,12 @@ class ClientConfig(_Reading):
 
     def __post_init__(self) -> None:
         object.__setattr__(self, "is_named", not isinstance(self.provider, _Unnamed))
-        for name, check in _CHECKS.items():
+        for name, check in CHECKS.items():
             value = getattr(self, name)
-            if value is not None or name not in _OPTIONAL:
+            if value is not None or name not in OPTIONAL:
                 object.__setattr__(self, name, check(value, name))
         self._read_model()
-        _check_api(self.api, self.provider)
+        check_api(self.api, self.provider)
         if isinstance(self.max_retries, _Default):
             object.__setattr__(self, "max_retries", _Default((self.retry or RetryPolicy()).max_retries))
 
@@ -145,7 +106,7 @@ class ClientConfig(_Reading):
         object.__setattr__(self, "is_split", is_split)
         if service is not None and is_split:
             object.__setattr__(self, "is_named", True)
-            object.__setattr__(self, "provider", _provider(service.name, "provider"))
+            object.__setattr__(self, "provider", checked_provider(service.name, "provider"))
             object.__setattr__(self, "model", model or None)
 
     def __repr__(self) -> str:
@@ -209,42 +170,3 @@ def client_config(model_or_config: str | ClientConfig | None, fields: Mapping[st
     if "model" in fields:
         raise ConfigurationError("the model is given twice: as the first argument and as model=")
     return ClientConfig().over({"model": model, **fields})
-
-
-# -- the checks: each takes a value and the name of its field, and returns what to keep -------------------------------
-
-
-def _provider(value: Any, name: str) -> Provider | str:
-    service = NAMED.get(value.strip().lower()) if isinstance(value, str) else None
-    if service is None:
-        hint = nearest(value) if isinstance(value, str) else None
-        detail = f": {brief(value)} (did you mean {hint!r}?)" if hint else ""  # without a hint it may be a key
-        raise ConfigurationError(f"{name} is unknown{detail}; known are {', '.join(sorted(SERVICES))}")
-    return Provider(service.name) if service.name in Provider.__members__.values() else service.name
-
-
-def _check_api(api: str | None, provider: str) -> None:
-    apis = SERVICES[provider].apis
-    if api is not None and api not in apis:
-        raise ConfigurationError(f"api must be one of {', '.join(apis)} for {provider}, not {brief(api)}")
-
-
-_CHECKS: dict[str, Callable[[Any, str], Any]] = {
-    "provider": _provider,
-    "api": plain_text,
-    "model": model_text,
-    "api_key": checks.key,
-    "base_url": checked_url,
-    "timeout": checks.timeout,
-    "max_retries": count,
-    "retry": checks.one_of(RetryPolicy, expected="a RetryPolicy"),
-    "max_concurrent": functools.partial(count, least=1),
-    "headers": checked_headers,
-    "proxy": checks.one_of(str, expected="an address like 'http://host:3128', or '' for none"),
-    "verify": checks.one_of(bool, str, ssl.SSLContext, expected="the path of a CA file, an SSLContext or a bool"),
-    "http2": checks.one_of(bool, expected="True or False"),
-    "api_version": plain_text,
-    "on_event": checks.hook,
-    "transport": checks.transport,
-}
-_OPTIONAL = ("api", "model", "api_key", "base_url", "retry", "headers", "proxy", "api_version", "on_event")

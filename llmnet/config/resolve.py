@@ -4,7 +4,8 @@ import dataclasses
 from collections.abc import Mapping
 
 from llmnet.config.address import V1_IS_OFF, Address, address, model_names, read
-from llmnet.config.fields import ApiKey, ClientConfig
+from llmnet.config.field_types import ApiKey
+from llmnet.config.fields import ClientConfig
 from llmnet.core.credentials import in_headers, in_proxy, in_query
 from llmnet.core.errors import ConfigurationError
 from llmnet.core.headers import checked_headers, checked_key

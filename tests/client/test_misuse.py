@@ -15,7 +15,8 @@ from support.wire_forms import FORMS
 
 import llmnet
 from llmnet import ConfigurationError, RetryBudget, RetryPolicy, StreamCallbacks, Timeout
-from llmnet.config.fields import FIELDS, ClientFields
+from llmnet.config.field_types import ClientFields
+from llmnet.config.fields import FIELDS
 from llmnet.testing import Reply
 
 SECRET = "Zq8-sEcReT-4711"
