@@ -1,6 +1,7 @@
 """What goes out over HTTP and what is known of the way it went, as plain values; nothing here sends or waits."""
 
 import itertools
+import sys
 import time
 from collections.abc import Iterable, Iterator, Mapping
 
@@ -26,7 +27,8 @@ class Headers(Mapping[str, str]):
 
     def __init__(self, pairs: Pairs | Mapping[str, str] = ()) -> None:
         said = [*(pairs.items() if isinstance(pairs, Mapping) else pairs)]
-        self._items: dict[str, str] = {name.lower(): value for name, value in said}
+        # Of a thousand open replies, most headers have the same few names.
+        self._items: dict[str, str] = {sys.intern(name.lower()): value for name, value in said}
         if len(self._items) < len(said):
             self._items = _joined(said)
 

@@ -6,7 +6,6 @@ and what is held between two feeds is bounded by `max_event_bytes`.
 """
 
 import re
-from collections import deque
 from collections.abc import Iterable, Iterator
 
 import msgspec
@@ -66,7 +65,7 @@ class SSEDecoder:
         self._started = self._skip_lf = False
         self._id: str | None = None
         self._error: InvalidResponseError | None = None
-        self._comments: deque[str] = deque(maxlen=KEPT_COMMENTS)
+        self._comments: list[str] = []  # nearly always empty, where a deque would hold half a kilobyte
         self._begin()
 
     def _begin(self) -> None:
@@ -191,11 +190,12 @@ class SSEDecoder:
                 self._id = self._id if "\0" in value else value
             case "retry":
                 self._retry = int(value) if _is_small_number(value) else self._retry
-            case "":
-                self._comments.append(value[:KEPT_COMMENT_CHARS])
-            case _:
-                # No field of the grammar: some servers end with a line `{"error": …}` or `HTTP_STATUS/429`.
-                self._comments.append(line[:KEPT_COMMENT_CHARS])
+            case _:  # a comment, or no field of the grammar: some servers end with `{"error": …}` or `HTTP_STATUS/429`
+                self._keep(line if name else value)
+
+    def _keep(self, comment: str) -> None:
+        self._comments.append(comment[:KEPT_COMMENT_CHARS])
+        del self._comments[:-KEPT_COMMENTS]
 
     def _dispatch(self) -> ServerSentEvent:
         made = ServerSentEvent(self._event, "\n".join(self._data), self._id, self._retry, tuple(self._comments))

@@ -29,6 +29,10 @@ class Visit:
         self.thread = threading.get_ident()
 
 
+def _nobody() -> None:
+    """There is nobody to wake."""
+
+
 class Ticket(Visit):
     """A place in the queue, and then a slot.
 
@@ -40,8 +44,12 @@ class Ticket(Visit):
 
     def __init__(self, wake: Wake) -> None:
         self.thread = threading.get_ident()
-        self._wake = wake
+        self._wake: Wake = wake
         self.granted = False
+
+    def have(self) -> None:
+        """It has its slot from the beginning: nobody will wait, and what would wake them need not be kept."""
+        self.granted, self._wake = True, _nobody
 
     def _rouse(self) -> bool:
         """Tell the owner; false where nobody can hear it any more, for its event loop is closed."""
@@ -120,7 +128,7 @@ class FairQueue:
         if self._noted or self._waiting or self._heirs or not self._fits(ticket):
             self._note(ticket, joins=True, mine=ticket)
         else:  # nobody is before it, and whoever comes just now finds the slot taken
-            ticket.granted = True
+            ticket.have()
 
     def leave(self, ticket: Ticket) -> None:
         """Give the slot back, or stop waiting for one; at any moment, from any thread, any number of times."""
