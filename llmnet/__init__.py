@@ -11,7 +11,7 @@ from llmnet.core import forks
 
 if TYPE_CHECKING:
     from llmnet.batch.progress import BatchProgress
-    from llmnet.batch.rows import BatchResult
+    from llmnet.batch.rows import BatchFailure, BatchResult, BatchSuccess
     from llmnet.batch.tasks import AsyncBatch
     from llmnet.batch.threads import Batch
     from llmnet.client.aio import AsyncClient
@@ -46,6 +46,7 @@ if TYPE_CHECKING:
         InvalidResponseError,
         LLMNetError,
         NotFoundError,
+        OutputError,
         OverloadedError,
         PermissionDeniedError,
         QuotaExceededError,
@@ -75,7 +76,7 @@ __version__ = "0.1.0"
 _ROOMS = {
     "client.aio": ("AsyncClient",),
     "batch.progress": ("BatchProgress",),
-    "batch.rows": ("BatchResult",),
+    "batch.rows": ("BatchFailure", "BatchResult", "BatchSuccess"),
     "batch.tasks": ("AsyncBatch",),
     "batch.threads": ("Batch",),
     "client.aio_stream": ("AsyncChatStream",),
@@ -92,7 +93,7 @@ _ROOMS = {
     "core.errors": (
         "APIConnectionError", "APIStatusError", "APITimeoutError", "AuthenticationError", "BadRequestError",
         "ConfigurationError", "ConflictError", "ContextLengthError", "IncompleteStreamError", "InvalidResponseError",
-        "LLMNetError", "NotFoundError", "OverloadedError", "PermissionDeniedError", "QuotaExceededError",
+        "LLMNetError", "NotFoundError", "OutputError", "OverloadedError", "PermissionDeniedError", "QuotaExceededError",
         "RateLimitError", "ServerError", "StreamCancelledError", "StreamError",
     ),
     "core.events": (
@@ -108,14 +109,14 @@ _ROOM_OF = {name: room for room, names in _ROOMS.items() for name in names}
 
 __all__ = [
     "APIConnectionError", "APIStatusError", "APITimeoutError", "AsyncBatch", "AsyncChatStream", "AsyncClient",
-    "Attempt", "AttemptFailed", "AttemptStarted", "AuthenticationError", "BadRequestError", "Batch", "BatchProgress",
-    "BatchResult", "CallEvent", "CallFinished", "CallQueued", "ChatResponse", "ChatStream", "Client", "ClientConfig",
-    "ConfigurationError", "ConflictError", "ContextLengthError", "EmbeddingResponse", "FinishReason", "FirstToken",
-    "IncompleteStreamError", "InvalidResponseError", "LLMNetError", "Message", "Meta", "ModelInfo", "NotFoundError",
-    "OverloadedError", "PermissionDeniedError", "Provider", "QuotaExceededError", "RateLimitError", "RetryBudget",
-    "RetryPolicy", "ServerError", "Stats", "StreamCallbacks", "StreamCancelledError", "StreamChunk", "StreamError",
-    "Throttled", "Timeout", "ToolCall", "ToolCallDelta", "Usage", "create_async_client", "create_session",
-    "retry_with_backoff", "with_retry",
+    "Attempt", "AttemptFailed", "AttemptStarted", "AuthenticationError", "BadRequestError", "Batch", "BatchFailure",
+    "BatchProgress", "BatchResult", "BatchSuccess", "CallEvent", "CallFinished", "CallQueued", "ChatResponse",
+    "ChatStream", "Client", "ClientConfig", "ConfigurationError", "ConflictError", "ContextLengthError",
+    "EmbeddingResponse", "FinishReason", "FirstToken", "IncompleteStreamError", "InvalidResponseError", "LLMNetError",
+    "Message", "Meta", "ModelInfo", "NotFoundError", "OutputError", "OverloadedError", "PermissionDeniedError",
+    "Provider", "QuotaExceededError", "RateLimitError", "RetryBudget", "RetryPolicy", "ServerError", "Stats",
+    "StreamCallbacks", "StreamCancelledError", "StreamChunk", "StreamError", "Throttled", "Timeout", "ToolCall",
+    "ToolCallDelta", "Usage", "create_async_client", "create_session", "retry_with_backoff", "with_retry",
 ]  # fmt: skip
 
 

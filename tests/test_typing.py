@@ -13,7 +13,14 @@ GOOD = pathlib.Path(__file__).parent / "typing" / "user_code.py"
 
 # What each checker must find, a line each.
 BAD = """\
+import dataclasses
+
 import llmnet
+
+
+@dataclasses.dataclass
+class City:
+    name: str
 
 
 @llmnet.with_retry()
@@ -50,6 +57,13 @@ async def main() -> None:
     later.batch(["hi"], metadata=5)
     client.chat("hi").contents
     client.chat("hi").usage.total_tokens + 1
+    client.chat("hi").parsed.name
+    client.chat("hi", output_type=City).parsed.nam
+    client.chat("hi", output_type=City("Rome"))
+    (await later.chat("hi", output_type=City)).parsed.nam
+    client.stream_chat("hi", output_type=City).response.parsed.nam
+    next(client.batch(["hi"], output_type=City)).unwrap().parsed.nam
+    next(client.batch(["hi"], output_type=City)).response.parsed
     client.embed(5)
     later.chat("hi").content
     fetch(5)

@@ -15,7 +15,7 @@ from typing import Any, Self
 import msgspec
 
 from llmnet.batch.bar import bar
-from llmnet.batch.rows import BatchResult
+from llmnet.batch.rows import Result
 from llmnet.batch.state import BatchState
 from llmnet.core.bounds import Clock
 from llmnet.core.errors import ConfigurationError
@@ -149,7 +149,7 @@ class Reporter:
         if kind is not None and issubclass(kind, Exception | KeyboardInterrupt):
             self.close()
 
-    def __call__(self, result: BatchResult) -> None:
+    def __call__(self, result: Result) -> None:
         """A result is delivered."""
         if self._show is None:
             return

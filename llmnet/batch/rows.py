@@ -1,13 +1,14 @@
 """Rows of a batch and their results; a wrong row is refused with the reason before anything is sent."""
 
 from collections.abc import Iterator, Mapping
-from typing import Any
+from typing import Any, Generic, Literal, Never
 
 import msgspec
 
 from llmnet.core.chat import ChatResponse
 from llmnet.core.errors import ConfigurationError, LLMNetError
 from llmnet.core.exception_graph import drop_tracebacks
+from llmnet.core.parsed import X_co
 
 # The addresses in an OpenAI Batch file whose bodies are arguments of `chat`.
 _CHAT_URL = "/chat/completions"
@@ -15,8 +16,10 @@ _CHAT_URL = "/chat/completions"
 _LIMITS = {"max_tokens", "max_completion_tokens"}
 
 
-class BatchResult(msgspec.Struct, frozen=True, kw_only=True):
-    """What came of one row.
+class BatchResult(msgspec.Struct, Generic[X_co], frozen=True, kw_only=True):
+    """What came of one row: a `BatchSuccess` or a `BatchFailure`.
+
+    Type checkers tell them apart by `isinstance`, by `error is None` and by `ok is True`; mypy by `ok` alone, too.
 
     Attributes:
         index: its place among the rows, from 0.
@@ -27,13 +30,50 @@ class BatchResult(msgspec.Struct, frozen=True, kw_only=True):
 
     index: int
     custom_id: str | None = None
-    response: ChatResponse | None = None
+    response: ChatResponse[X_co] | None = None
     error: Exception | None = None
 
     @property
     def ok(self) -> bool:
         """Whether there is a reply."""
         return self.error is None
+
+    def unwrap(self) -> ChatResponse[X_co]:
+        """The reply.
+
+        Raises:
+            Exception: the error of a row that failed.
+        """
+        if self.response is None:
+            raise self.error or ValueError("the row has neither a reply nor an error")
+        return self.response
+
+
+class BatchSuccess(BatchResult[X_co], Generic[X_co], frozen=True, kw_only=True):
+    """A row with its reply."""
+
+    response: ChatResponse[X_co]
+    error: None = None
+
+    @property
+    def ok(self) -> Literal[True]:
+        """Whether there is a reply: there is."""
+        return True
+
+
+class BatchFailure(BatchResult[Never], frozen=True, kw_only=True):
+    """A row that failed, and why."""
+
+    error: Exception
+    response: None = None
+
+    @property
+    def ok(self) -> Literal[False]:
+        """Whether there is a reply: there is none."""
+        return False
+
+
+Result = BatchSuccess[Any] | BatchFailure
 
 
 def without_frames(error: Exception, outer: int) -> Exception:

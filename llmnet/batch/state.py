@@ -9,7 +9,7 @@ import math
 import threading
 from typing import Protocol
 
-from llmnet.batch.rows import BatchResult
+from llmnet.batch.rows import Result
 from llmnet.core.errors import APIConnectionError, LLMNetError
 from llmnet.core.forks import register_after_fork
 
@@ -48,7 +48,7 @@ class BatchState:
         self.abandoned = self._taking = self._ended = False
         self._ordered = ordered
         self._errors, self._most_errors = 0, stop_after_errors or math.inf
-        self._results: dict[int, BatchResult] = {}
+        self._results: dict[int, Result] = {}
         self._calls: set[Stoppable] = set()
         self._error: BaseException | None = None
         self._lock = threading.RLock()
@@ -127,7 +127,7 @@ class BatchState:
         for call in list(self._calls):
             _end(call)
 
-    def keep(self, result: BatchResult) -> None:
+    def keep(self, result: Result) -> None:
         """Keep the result of a row until it is delivered; none that failed once the batch was abandoned."""
         with self._lock:
             if result.error is None or not self.abandoned:
@@ -140,7 +140,7 @@ class BatchState:
         with self._lock:
             self.finished += 1
 
-    def next_result(self) -> BatchResult | None:
+    def next_result(self) -> Result | None:
         """Deliver the next result, if it is there."""
         with self._lock:
             result = self._results.pop(self._next_index(), None)

@@ -11,9 +11,10 @@ from collections.abc import AsyncIterable, AsyncIterator, Awaitable, Callable, I
 from typing import Any, Generic, Self, TypeVar
 
 from llmnet.batch.progress import Reporter
-from llmnet.batch.rows import BatchResult, custom_id_of, iterator, without_frames
+from llmnet.batch.rows import BatchFailure, BatchSuccess, Result, custom_id_of, iterator, without_frames
 from llmnet.batch.state import BatchState, Stoppable
 from llmnet.core.finalizer import surely
+from llmnet.core.parsed import X_co
 
 C = TypeVar("C", bound=Stoppable)
 
@@ -63,7 +64,7 @@ class AsyncEngine(Generic[C]):
         self._workers: set[asyncio.Task[None]] = set()
         self._asking: asyncio.Task[None] | None = None
 
-    async def next(self) -> BatchResult | None:
+    async def next(self) -> Result | None:
         """Wait for the next result; `None` after the last one.
 
         Raises:
@@ -161,9 +162,9 @@ class AsyncEngine(Generic[C]):
             name = custom_id_of(row)
             call = self._make(row)
             self.state.add_call(call)
-            self.state.keep(BatchResult(index=index, custom_id=name, response=await self._run(call)))
+            self.state.keep(BatchSuccess(index=index, custom_id=name, response=await self._run(call)))
         except Exception as error:  # noqa: BLE001 - one row's failure is a result like any other
-            self.state.keep(BatchResult(index=index, custom_id=name, error=without_frames(error, outer)))
+            self.state.keep(BatchFailure(index=index, custom_id=name, error=without_frames(error, outer)))
         finally:
             self.state.finish_row(call)
             self._progress.set()
@@ -186,7 +187,7 @@ class _AsyncRows(AsyncIterator[Any]):
             raise StopAsyncIteration from None
 
 
-class AsyncBatch:
+class AsyncBatch(Generic[X_co]):
     """The results of a batch, as they come: an async iterator, and a context manager that closes it.
 
     Nothing is sent before the first result is asked for. Who leaves the loop early ends the calls in flight.
@@ -198,7 +199,7 @@ class AsyncBatch:
     def __aiter__(self) -> Self:
         return self
 
-    async def __anext__(self) -> BatchResult:
+    async def __anext__(self) -> BatchSuccess[X_co] | BatchFailure:
         with self._report as report:
             result = await self._engine.next()
             if result is None:

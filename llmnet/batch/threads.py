@@ -12,10 +12,11 @@ from collections.abc import Callable, Iterable
 from typing import Any, Generic, Self, TypeVar
 
 from llmnet.batch.progress import Reporter
-from llmnet.batch.rows import BatchResult, custom_id_of, iterator, without_frames
+from llmnet.batch.rows import BatchFailure, BatchSuccess, Result, custom_id_of, iterator, without_frames
 from llmnet.batch.state import BatchState, Stoppable
 from llmnet.core.finalizer import surely
 from llmnet.core.latch import SLICE, Latch
+from llmnet.core.parsed import X_co
 
 C = TypeVar("C", bound=Stoppable)
 
@@ -43,7 +44,7 @@ class Engine(Generic[C]):
         self._driving: set[int] = set()
         self._turn.set()
 
-    def next(self) -> BatchResult | None:
+    def next(self) -> Result | None:
         """Wait for the next result; `None` after the last one.
 
         Raises:
@@ -126,9 +127,9 @@ class Engine(Generic[C]):
             name = custom_id_of(row)
             call = self._make(row)
             self.state.add_call(call)
-            self.state.keep(BatchResult(index=index, custom_id=name, response=self._run(call)))
+            self.state.keep(BatchSuccess(index=index, custom_id=name, response=self._run(call)))
         except Exception as error:  # noqa: BLE001 - one row's failure is a result like any other
-            self.state.keep(BatchResult(index=index, custom_id=name, error=without_frames(error, outer)))
+            self.state.keep(BatchFailure(index=index, custom_id=name, error=without_frames(error, outer)))
         finally:
             self._driving.discard(threading.get_ident())
             self.state.finish_row(call)
@@ -142,7 +143,7 @@ def _wait_for(wakeup: Latch) -> None:
     wakeup.wait(SLICE if is_main else None)
 
 
-class Batch:
+class Batch(Generic[X_co]):
     """The results of a batch, as they come: an iterator, and a context manager that closes it.
 
     Nothing is sent before the first result is asked for. Who leaves the loop early ends the calls in flight.
@@ -154,7 +155,7 @@ class Batch:
     def __iter__(self) -> Self:
         return self
 
-    def __next__(self) -> BatchResult:
+    def __next__(self) -> BatchSuccess[X_co] | BatchFailure:
         with self._report as report:
             try:
                 result = self._engine.next()

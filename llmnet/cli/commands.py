@@ -101,6 +101,6 @@ _META = ("status", "request_id", "attempts", "elapsed", "time_to_first_token")
 
 def as_dict(reply: ChatResponse) -> dict[str, Any]:
     """A reply for the JSON output, without the raw body."""
-    fields = {name: getattr(reply, name) for name in reply.__struct_fields__ if name not in ("raw", "meta")}
+    fields = {name: getattr(reply, name) for name in reply.__struct_fields__ if name not in ("raw", "meta", "parsed")}
     fields["meta"] = {name: getattr(reply.meta, name) for name in _META}
     return fields

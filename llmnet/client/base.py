@@ -25,7 +25,8 @@ from llmnet.core.identity import ByIdentity
 from llmnet.core.judge import Judge
 from llmnet.core.params import check_names, given_params
 from llmnet.core.record import Record
-from llmnet.core.request import chat_request, checked_model, checked_timeout
+from llmnet.core.reply_reader import ReplyReader
+from llmnet.core.request import chat_request, checked_model, checked_timeout, wanted_output
 from llmnet.core.route import Route
 from llmnet.core.secrets import Secrets
 from llmnet.providers.form import Form
@@ -129,13 +130,18 @@ class BaseClient:
         tier = chat.params.get("service_tier")
         bounds = resolve_timeout(timeout, self.config.timeout, stream=stream and not whole, flex=tier == "flex")
         form = self._form()
+        if chat.output is not None:
+            chat = form.wanting(chat, chat.output)
         gate = (chat.model, str(tier))
         try:
             request = extras.over(form.prepare(chat))
         except Exception:
             chat.check_json()  # whatever it was that JSON cannot carry: the caller knows it by its own path
             raise
-        return self._make_call(form, request, bounds, headers=headers, gate=gate, stream=stream, secrets=extras.secrets)
+        reader, secrets = ReplyReader if chat.output is None else chat.output.reader, extras.secrets
+        return self._make_call(
+            form, request, bounds, headers=headers, gate=gate, stream=stream, reader=reader, secrets=secrets
+        )
 
     def _model_of(self, model: Any) -> str:
         """The model of a call, by its own name: that which the call was given, or else the client's.
@@ -169,6 +175,7 @@ class BaseClient:
         take_extras(dict(common))
         if common.get("model") is not None:
             self._model_of(common["model"])
+        wanted_output(common)
         return lambda row: self._row_call(row, common)
 
     def _make_call(
@@ -181,7 +188,7 @@ class BaseClient:
         headers: Mapping[str, str | None],
         gate: tuple[Any, ...],
         stream: bool = False,
-        read: Callable[[Any], Any] | None = None,
+        reader: Callable[..., ReplyReader] = ReplyReader,
         secrets: Sequence[str] = (),
     ) -> Call:
         """One call to a host, under the policy, the gate and the budget that it shares with others.
@@ -214,7 +221,7 @@ class BaseClient:
             admission=Admission(common.queue, route.gate, bounds, policy.max_retry_after, common.rng),
             record=Record(bounds, self._listener, (form.provider, host, model, stream), common.count),
             wall=self._wall,
-            read=read,
+            reader=reader,
         )
         return self._common.watch(call)
 

@@ -1,5 +1,6 @@
 """Methods that take several requests, one after another, under one `total`: model lists and embeddings."""
 
+import functools
 from collections.abc import Callable, Iterator, Mapping
 from types import TracebackType
 from typing import Any, Generic, Self, TypeVar
@@ -17,6 +18,7 @@ from llmnet.core.headers import checked_headers
 from llmnet.core.http import Attempt, Meta, Request, billed
 from llmnet.core.json import encodable
 from llmnet.core.params import check_names
+from llmnet.core.reply_reader import ReplyReader
 from llmnet.core.request import checked_inputs, checked_timeout
 
 _LONGEST_CURSOR = 4096
@@ -67,7 +69,7 @@ class MultiRequest(Generic[T]):
                 since=since,
                 headers=self._headers,
                 gate=gate,
-                read=read,
+                reader=functools.partial(ReplyReader, read=read),
                 secrets=self._extras.secrets,
             )
             yield self._running

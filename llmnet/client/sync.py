@@ -14,6 +14,7 @@ from llmnet.config.fields import ClientConfig
 from llmnet.core.bounds import Timeout
 from llmnet.core.chat import EmbeddingResponse, ModelInfo
 from llmnet.core.params import NOT_GIVEN
+from llmnet.core.parsed import X
 from llmnet.transports.sync import transport, wait
 
 if TYPE_CHECKING:
@@ -91,10 +92,11 @@ class Client(ChatMethods):
         reasoning_effort: str | None = NOT_GIVEN,
         user: str | None = NOT_GIVEN,
         metadata: Mapping[str, Any] | None = NOT_GIVEN,
+        output_type: type[X] | None = NOT_GIVEN,
         timeout: float | Timeout | None = None,
         extra_headers: Mapping[str, str | None] | None = None,
         **params: Any,
-    ) -> "Batch":
+    ) -> "Batch[X]":
         """Ask many times, with bounded concurrency and memory; a failure is a result like any other.
 
         A row is what `chat` takes as `messages`, a dict of `chat`'s arguments (with `prompt` or `messages`, and a
@@ -119,7 +121,7 @@ class Client(ChatMethods):
         params |= {"temperature": temperature, "max_tokens": max_tokens, "top_p": top_p, "stop": stop, "seed": seed}
         params |= {"tools": tools, "tool_choice": tool_choice, "parallel_tool_calls": parallel_tool_calls, "n": n}
         params |= {"response_format": response_format, "reasoning_effort": reasoning_effort}
-        params |= {"user": user, "metadata": metadata}
+        params |= {"user": user, "metadata": metadata, "output_type": output_type}
         state, report = options.planned(
             requests,
             self.config.max_concurrent,

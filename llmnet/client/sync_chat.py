@@ -11,6 +11,7 @@ from llmnet.core.call import Call
 from llmnet.core.chat import ChatResponse, StreamCallbacks, StreamChunk
 from llmnet.core.errors import LLMNetError
 from llmnet.core.params import NOT_GIVEN
+from llmnet.core.parsed import X
 from llmnet.core.transport import Transport
 from llmnet.transports.sync import wait
 
@@ -42,11 +43,12 @@ class ChatMethods(BaseClient):
         reasoning_effort: str | None = NOT_GIVEN,
         user: str | None = NOT_GIVEN,
         metadata: Mapping[str, Any] | None = NOT_GIVEN,
+        output_type: type[X] | None = NOT_GIVEN,
         callbacks: StreamCallbacks | None = None,
         timeout: float | Timeout | None = None,
         extra_headers: Mapping[str, str | None] | None = None,
         **params: Any,
-    ) -> ChatResponse:
+    ) -> ChatResponse[X]:
         """Ask, and wait for the whole reply.
 
         Args:
@@ -65,6 +67,8 @@ class ChatMethods(BaseClient):
             reasoning_effort: how long to think, like `"none"`, `"low"`, `"high"`.
             user: your own id of whom the call is for.
             metadata: names and values that the vendor keeps with the call.
+            output_type: what the reply is to be: a pydantic model, a dataclass, a TypedDict or a `msgspec.Struct`; the
+                value is `.parsed` of the reply.
             callbacks: functions to call as the reply arrives; it is then streamed.
             timeout: seconds or a `Timeout` for this call.
             extra_headers: headers for this call; they replace ours, `None` removes one.
@@ -72,15 +76,16 @@ class ChatMethods(BaseClient):
 
         Raises:
             ConfigurationError: an argument is wrong; nothing was sent.
+            OutputError: the reply is no value of `output_type`: `.reason` says why, `.partial` is the reply.
             LLMNetError: the call failed; the class says how, `.partial` holds what had arrived.
         """
         params |= {"model": model, "timeout": timeout, "extra_headers": extra_headers}
         params |= {"temperature": temperature, "max_tokens": max_tokens, "top_p": top_p, "stop": stop, "seed": seed}
         params |= {"tools": tools, "tool_choice": tool_choice, "parallel_tool_calls": parallel_tool_calls, "n": n}
         params |= {"response_format": response_format, "reasoning_effort": reasoning_effort}
-        params |= {"user": user, "metadata": metadata}
+        params |= {"user": user, "metadata": metadata, "output_type": output_type}
         if callbacks is None:
-            reply: ChatResponse = self._run(self._chat_call(messages, params, stream=False))
+            reply: ChatResponse[X] = self._run(self._chat_call(messages, params, stream=False))
             return reply
         checked_callbacks(callbacks, self._check_plain)
         call = self._chat_call(messages, params, stream=True, whole=True)
@@ -104,10 +109,11 @@ class ChatMethods(BaseClient):
         reasoning_effort: str | None = NOT_GIVEN,
         user: str | None = NOT_GIVEN,
         metadata: Mapping[str, Any] | None = NOT_GIVEN,
+        output_type: type[X] | None = NOT_GIVEN,
         timeout: float | Timeout | None = None,
         extra_headers: Mapping[str, str | None] | None = None,
         **params: Any,
-    ) -> ChatStream:
+    ) -> ChatStream[X]:
         """Ask, and hear the reply as it is made; arguments as in `chat`. Nothing is sent before the first iteration.
 
         Raises:
@@ -117,7 +123,7 @@ class ChatMethods(BaseClient):
         params |= {"temperature": temperature, "max_tokens": max_tokens, "top_p": top_p, "stop": stop, "seed": seed}
         params |= {"tools": tools, "tool_choice": tool_choice, "parallel_tool_calls": parallel_tool_calls, "n": n}
         params |= {"response_format": response_format, "reasoning_effort": reasoning_effort}
-        params |= {"user": user, "metadata": metadata}
+        params |= {"user": user, "metadata": metadata, "output_type": output_type}
         return ChatStream(self._driver(self._chat_call(messages, params, stream=True)))
 
     def _driver(self, call: Call) -> Driver:
@@ -126,7 +132,7 @@ class ChatMethods(BaseClient):
     def _run(self, call: Call) -> Any:
         return self._driver(call).run()
 
-    def _notify(self, stream: ChatStream, callbacks: StreamCallbacks) -> ChatResponse:
+    def _notify(self, stream: ChatStream[X], callbacks: StreamCallbacks) -> ChatResponse[X]:
         try:
             while (chunk := self._next_chunk(stream, callbacks)) is not None:
                 wait.notify(callbacks.on_chunk, chunk)
@@ -136,7 +142,7 @@ class ChatMethods(BaseClient):
             raise
         return stream.response
 
-    def _next_chunk(self, stream: ChatStream, callbacks: StreamCallbacks) -> StreamChunk | None:
+    def _next_chunk(self, stream: ChatStream[X], callbacks: StreamCallbacks) -> StreamChunk | None:
         """The next chunk; `on_error` is for an error of the call itself, not one that a callback has raised."""
         try:
             return next(stream, None)

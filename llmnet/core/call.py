@@ -37,7 +37,7 @@ class Call:
         admission: when it may be sent.
         record: notes what happens, and notifies a listener.
         wall: the Unix time.
-        read: reads the JSON of a reply that is no chat.
+        reader: makes what reads the reply to an attempt.
 
     Attributes:
         interruption: ends the waits of the call.
@@ -56,13 +56,13 @@ class Call:
         admission: Admission,
         record: Record,
         wall: Clock,
-        read: Callable[[Any], Any] | None = None,
+        reader: Callable[..., ReplyReader] = ReplyReader,
     ) -> None:
         self.route, self.request, self.bounds, self.admission = route, request, bounds, admission
         self.interruption, self.meta = Stop(bounds), record.meta
         self.exchange: Exchange | None = None
         self.delivered = False
-        self._judge, self._record, self._wall, self._read = judge, record, wall, read
+        self._judge, self._record, self._wall, self._make_reader = judge, record, wall, reader
         self._outer = 0
         self._key: str | None = None
         self._refused: tuple[str | None, LLMNetError] | None = None
@@ -107,7 +107,7 @@ class Call:
 
     def _reader(self) -> ReplyReader:
         record = self._record
-        return ReplyReader(self.route.form, stream=record.stream, read=self._read, asked=record.model)
+        return self._make_reader(self.route.form, stream=record.stream, asked=record.model)
 
     @property
     def current(self) -> Exchange:
@@ -196,7 +196,7 @@ class Call:
         self._record.finished("ok", getattr(value, "usage", Usage()))
         return value
 
-    def partial(self) -> ChatResponse | None:
+    def partial(self) -> ChatResponse[Any] | None:
         """The reply as far as it has arrived, with the meta of the call so far."""
         so_far = self.exchange.reply.partial() if self.exchange is not None else None
         return replace_meta(so_far, self.meta) if so_far is not None else None

@@ -2,13 +2,14 @@
 
 from collections.abc import Callable
 from enum import StrEnum
-from typing import Any, Required, TypedDict, TypeVar, cast
+from typing import Any, Generic, Required, TypedDict, TypeVar, cast
 
 import msgspec
 
-from llmnet.core.errors import InvalidResponseError
+from llmnet.core.errors import InvalidResponseError, OutputError
 from llmnet.core.http import Meta
 from llmnet.core.json import decode
+from llmnet.core.parsed import NoValue, X, X_co
 
 T = TypeVar("T")
 
@@ -129,7 +130,7 @@ def _decoded(value: T) -> T:
 
 
 class _Reply(msgspec.Struct, frozen=True, kw_only=True):
-    """What a reply holds; `raw` may be the text of the vendor's JSON."""
+    """What a reply holds; `raw` may be the text of the vendor's JSON, and `parsed` a `NoValue`."""
 
     id: str = ""
     model: str = ""
@@ -144,9 +145,10 @@ class _Reply(msgspec.Struct, frozen=True, kw_only=True):
     meta: Meta = msgspec.field(default_factory=Meta)
     raw: Any = None
     message: dict[str, Any] = msgspec.field(default_factory=dict)
+    parsed: Any = None
 
 
-class ChatResponse(_Reply, frozen=True):  # noqa: PLW1641 - it holds lists
+class ChatResponse(_Reply, Generic[X_co], frozen=True):  # noqa: PLW1641 - it holds lists
     """A whole reply; `str(reply)` is its text, `len(reply)` the length of that text.
 
     Attributes:
@@ -169,6 +171,18 @@ class ChatResponse(_Reply, frozen=True):  # noqa: PLW1641 - it holds lists
     def raw(self) -> dict[str, Any] | None:
         """The vendor's JSON, decoded when it is asked for."""
         return _raw_of(self, _Reply.raw)
+
+    @property  # type: ignore[misc]  # in the place of the field
+    def parsed(self) -> X_co:
+        """The value that `output_type` asked for; without it `None`.
+
+        Raises:
+            OutputError: the reply calls tools, and is no such value.
+        """
+        value: X_co | NoValue = super().parsed
+        if isinstance(value, NoValue):
+            raise OutputError(value.why, partial=self, meta=self.meta, provider=self.provider or None)
+        return value
 
     def __str__(self) -> str:
         return self.content
@@ -218,7 +232,7 @@ class StreamCallbacks(msgspec.Struct, frozen=True):
     """
 
     on_chunk: Callable[[StreamChunk], object] | None = None
-    on_complete: Callable[[ChatResponse], object] | None = None
+    on_complete: Callable[[ChatResponse[Any]], object] | None = None
     on_error: Callable[[Exception], object] | None = None
 
 
@@ -229,6 +243,6 @@ def total_usage(usages: list[Usage]) -> Usage:
     return Usage(**{name: None if None in column else sum(column) for name, column in columns.items() if column})
 
 
-def replace_meta(reply: ChatResponse, meta: Meta) -> ChatResponse:
+def replace_meta(reply: ChatResponse[X], meta: Meta) -> ChatResponse[X]:
     """The same reply with the meta of its call."""
     return msgspec.structs.replace(reply, meta=meta)

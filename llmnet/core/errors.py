@@ -8,7 +8,7 @@ LLMNetError
 │  ├─ AuthenticationError · PermissionDeniedError · NotFoundError · ConflictError
 │  ├─ RateLimitError ─ QuotaExceededError
 │  └─ ServerError ─ OverloadedError
-├─ InvalidResponseError
+├─ InvalidResponseError ─ OutputError
 └─ StreamError
    ├─ IncompleteStreamError
    └─ StreamCancelledError
@@ -21,6 +21,7 @@ if TYPE_CHECKING:
     from llmnet.core.http import Meta
 
 Phase = Literal["dns", "connect", "tls", "proxy", "send", "response", "body"]
+OutputReason = Literal["refusal", "length", "mismatch"]
 TimeoutPhase = Literal["queue", "connect", "response", "idle", "total"]
 
 
@@ -173,6 +174,17 @@ class InvalidResponseError(LLMNetError):
     """A success that is not what was promised: HTML, broken JSON, too large, no choices."""
 
     maybe_billed = True
+
+
+class OutputError(InvalidResponseError):
+    """A whole reply without a value of `output_type`; never retried, and `.partial` is that reply.
+
+    Attributes:
+        reason: `"refusal"`: the model refused, or its vendor filtered what it said; `"length"`: the reply was cut off;
+            `"mismatch"`: it is no JSON, does not fit the type (the message names the field), or calls tools.
+    """
+
+    reason: OutputReason = "mismatch"
 
 
 class StreamError(LLMNetError):

@@ -89,10 +89,17 @@ def _is_plain(base: type) -> bool:
     return is_typed_dict or dataclasses.is_dataclass(base) or issubclass(base, msgspec.Struct)
 
 
+def name_of(kind: Any) -> str:
+    """The name of a type: `City`, `Page[City]`."""
+    arguments = ", ".join(map(name_of, typing.get_args(kind)))
+    name = getattr(typing.get_origin(kind) or kind, "__name__", str(kind))
+    return f"{name}[{arguments}]" if arguments else name
+
+
 def _shown(kind: Any) -> str:
     """A type by its name; of a value only the type, for it may be a key by mistake."""
     if isinstance(kind, type) and typing.get_origin(kind) is None:
-        return kind.__qualname__
+        return kind.__name__
     is_type = typing.get_origin(kind) is not None or type(kind).__module__ == "typing"
     return str(kind) if is_type else f"a value of the type {type(kind).__name__}"
 

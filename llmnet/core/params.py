@@ -38,7 +38,8 @@ ELSEWHERE = {
 }  # fmt: skip
 # What a misspelt name may stand for: arguments of our own, and what docs/vendors.md, Translation, names.
 ARGUMENTS = frozenset({
-    "callbacks", "extra_body", "extra_headers", "extra_query", "messages", "model", "stream", "timeout",
+    "callbacks", "extra_body", "extra_headers", "extra_query", "messages", "model", "output_type", "stream",
+    "timeout",
 })  # fmt: skip
 TRANSLATED = frozenset({
     "enable_thinking", "frequency_penalty", "logit_bias", "logprobs", "max_completion_tokens",

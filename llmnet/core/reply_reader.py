@@ -162,7 +162,7 @@ class ReplyReader:
         self.end()
         return self.value
 
-    def partial(self) -> ChatResponse | None:
+    def partial(self) -> ChatResponse[Any] | None:
         """The reply as far as it has arrived, or `None` where nothing of it has."""
         return self._response(None) if self.draft.begun or self.draft.id else None
 

@@ -5,7 +5,7 @@ import re
 from collections.abc import Iterable, Mapping, Sequence
 from collections.abc import Set as AbstractSet
 from reprlib import repr as brief
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import msgspec
 
@@ -13,6 +13,9 @@ from llmnet.core.bounds import Timeout, positive, written
 from llmnet.core.errors import ConfigurationError
 from llmnet.core.json import check_json
 from llmnet.core.params import check_names
+
+if TYPE_CHECKING:
+    from llmnet.core.output import Output
 
 # Parts that are nothing but their text.
 _TEXTS = ("text", "input_text", "output_text")
@@ -25,6 +28,7 @@ class ChatRequest(msgspec.Struct, frozen=True, kw_only=True):
 
     Attributes:
         dropped: names of parameters that are `None`, which drops a default of ours.
+        output: the value that the reply is to have.
     """
 
     model: str
@@ -32,6 +36,7 @@ class ChatRequest(msgspec.Struct, frozen=True, kw_only=True):
     params: dict[str, Any]
     stream: bool
     dropped: frozenset[str] = frozenset()
+    output: "Output | None" = None
 
     def check_json(self) -> None:
         """Check that JSON can carry all of it: before values are translated, or once they could not be encoded.
@@ -56,7 +61,22 @@ def chat_request(messages: Any, model: str, params: Mapping[str, Any], *, stream
         ConfigurationError: one of them is wrong; the message names it, its value and the fix.
     """
     values, dropped = _checked_params(params) if params else ({}, frozenset())
-    return ChatRequest(model=model, messages=checked_messages(messages), params=values, stream=stream, dropped=dropped)
+    said, output = checked_messages(messages), wanted_output(values)
+    values.pop("output_type", None)
+    return ChatRequest(model=model, messages=said, params=values, stream=stream, dropped=dropped, output=output)
+
+
+def wanted_output(params: Mapping[str, Any]) -> "Output | None":
+    """What the `output_type` among the parameters of a call asks for, if it is there.
+
+    Raises:
+        ConfigurationError: it is no type that can be asked for, or another parameter asks for a format, too.
+    """
+    if params.get("output_type") is None:
+        return None
+    from llmnet.core.output import output_of  # noqa: PLC0415 - loaded on use
+
+    return output_of(params["output_type"], params)
 
 
 def checked_model(model: Any) -> str:

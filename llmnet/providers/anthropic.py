@@ -4,8 +4,10 @@ The facts: docs/vendors.md, Messages.
 """
 
 from collections.abc import Callable, Mapping
-from typing import Any, ClassVar
+from typing import TYPE_CHECKING, Any, ClassVar
 from urllib.parse import urlsplit
+
+import msgspec
 
 from llmnet.core.chat import FinishReason, ModelInfo, StreamChunk, Usage
 from llmnet.core.draft import Draft, chat_message
@@ -13,7 +15,7 @@ from llmnet.core.errors import ConfigurationError, InvalidResponseError
 from llmnet.core.http import Request
 from llmnet.core.request import ChatRequest
 from llmnet.core.sse import ServerSentEvent
-from llmnet.providers.anthropic_params import parameters
+from llmnet.providers.anthropic_params import has_no_format, parameters, thinks
 from llmnet.providers.anthropic_reply import TEXT_DELTAS, TEXTS, Added, Reply, blocks_in, delta_type, sendable
 from llmnet.providers.anthropic_request import conversation
 from llmnet.providers.form import Form
@@ -21,6 +23,9 @@ from llmnet.providers.reading import Paths, dict_of, models_in, text_of, usage_o
 from llmnet.providers.text_events import MessagesText, reader
 from llmnet.providers.wire_forms import MESSAGES
 from llmnet.providers.writing import params_of, with_items
+
+if TYPE_CHECKING:
+    from llmnet.core.output import Output
 
 VERSION = "2023-06-01"
 # The API requires a limit; this one holds where the caller sets none.
@@ -68,6 +73,17 @@ class Messages(Form):
         stream = {"stream": True} if chat.stream else {}
         return self.post(self._url("/messages"), body | own | stream, stream=chat.stream)
 
+    def wanting(self, chat: ChatRequest, output: "Output") -> ChatRequest:
+        """By a schema; by a tool where the model is older, or the host has it not, or no schema can say the type."""
+        from llmnet.providers import strict_schema, structured_output  # noqa: PLC0415 - loaded on use
+
+        schema = strict_schema.strict_schema(output.schema, strict_schema.ANTHROPIC)
+        if schema is None or not self.target.takes_schemas or has_no_format(chat.model):
+            return structured_output.by_tool(chat, output, force=not thinks(chat.params))
+        config = {"format": {"type": "json_schema", "schema": schema}}
+        given = chat.params.get("output_config", {})
+        return msgspec.structs.replace(chat, params={**chat.params, "output_config": {**given, **config}})
+
     def _url(self, path: str, query: Mapping[str, Any] | None = None) -> str:
         """Anthropic's base URL is a bare host; those of gateways often end in the version."""
         versioned = urlsplit(self.target.base_url).path.rstrip("/").endswith("/v1")
@@ -82,7 +98,7 @@ class Messages(Form):
         added = reply.read(blocks) | {"usage": _count(body.get("usage"), draft)}
         draft.spoken = body.get("content") == [] or any(blocks)
         self.check(payload, draft, "content blocks")
-        return draft.add(**added, **finish_of(body), raw=payload)
+        return draft.add(**added, **finish_of(body, reply), raw=payload)
 
     def read_text(self, data: str, draft: Draft) -> StreamChunk | None:
         """The text of a block, or its thinking."""
@@ -125,13 +141,16 @@ class Messages(Form):
         raise ConfigurationError(f"{self.provider} has no embeddings in its messages form; embed with another provider")
 
 
-def finish_of(message: Mapping[str, Any]) -> Added:
+def finish_of(message: Mapping[str, Any], reply: Reply) -> Added:
     """Why a reply ended, from a complete one or from a stream's last delta; nothing where it has not ended."""
     native = text_of(message.get("stop_reason"))
     if not native:
         return {}
     refused = dict_of(message.get("stop_details")) if native == "refusal" else {}
-    finish = (FINISH.get(native, FinishReason.OTHER), native)
+    reason = FINISH.get(native, FinishReason.OTHER)
+    if reason is FinishReason.TOOL_CALLS and reply.answered and not reply.calls:
+        reason = FinishReason.STOP
+    finish = (reason, native)
     return {"finish": finish, "refusal": text_of(refused.get("explanation"))}
 
 
@@ -143,7 +162,7 @@ def _message_start(payload: dict[str, Any], draft: Draft) -> StreamChunk | None:
         if (again := text_of(message.get("id"))) != draft.id:
             raise InvalidResponseError(f"two messages in one stream: {again!r} began inside {draft.id!r}")
         return None
-    reply.started, reply.finish = True, finish_of(message)
+    reply.started, reply.finish = True, finish_of(message, reply)
     draft.name(id=message.get("id"), model=message.get("model"))
     draft.usage = _count(_usage_in(payload), draft)
     blocks = blocks_in(message.get("content"))
@@ -170,7 +189,8 @@ def _block_stop(payload: dict[str, Any], draft: Draft) -> StreamChunk | None:
 def _message_delta(payload: dict[str, Any], draft: Draft) -> StreamChunk | None:
     """The end of the message and its cumulative usage; it also ends the blocks that are still open."""
     draft.begun = True
-    reply, finish = draft.own(Reply), finish_of(dict_of(payload.get("delta")))
+    reply = draft.own(Reply)
+    finish = finish_of(dict_of(payload.get("delta")), reply)
     draft.spoken = draft.spoken or bool(finish)
     return draft.add(**reply.stop_all(), **finish, usage=_count(_usage_in(payload), draft), raw=payload)
 

@@ -18,6 +18,8 @@ _NO_ARGUMENTS: dict[str, Any] = {"type": "object", "properties": {}}
 
 # Models before adaptive thinking know only a budget; the list is closed.
 _BUDGET_MODELS = re.compile(r"claude-(3-|(opus|sonnet|haiku)-4(-[015])?(-20\d{6}|-latest|@|$))")
+# Models before structured output; the list is closed, too.
+_NO_FORMAT = re.compile(r"claude-(3-|(opus|sonnet)-4(-[01])?(-20\d{6}|-latest|@|$))")
 _BUDGETS = {"low": 1024, "medium": 2048, "high": 4096, "xhigh": 8192, "max": 16384}
 _LEAST_BUDGET = 1024
 
@@ -43,6 +45,18 @@ def parameters(params: Mapping[str, Any], *, model: str, limit: int) -> dict[str
         choice = {"type": "auto", **body["tool_choice"]}
         body["tool_choice"] = {"type": "none"} if choice["type"] == "none" else choice
     return body
+
+
+def has_no_format(model: str) -> bool:
+    """Whether a model knows no `output_config.format`."""
+    return bool(_NO_FORMAT.search(model))
+
+
+def thinks(params: Mapping[str, Any]) -> bool:
+    """Whether a request asks for thinking, beside which no choice may force a call."""
+    thinking = params.get("thinking")
+    asked = thinking.get("type") if isinstance(thinking, Mapping) else thinking
+    return asked not in (None, "disabled") or params.get("reasoning_effort") not in (None, "none")
 
 
 def _effort(level: Any, model: str, tokens: int, *, thinks: bool) -> dict[str, Any]:

@@ -11,7 +11,7 @@ from llmnet.core.draft import MAX_ITEMS
 from llmnet.core.growing_text import Text, check_count
 from llmnet.core.json import decode
 from llmnet.providers.reading import dicts_of, text_of
-from llmnet.providers.tool_rows import arguments_text
+from llmnet.providers.tool_rows import ANSWER_TOOL, arguments_text
 
 # What an event adds to the draft, as arguments of `Draft.add`.
 Added = dict[str, Any]
@@ -79,18 +79,24 @@ class Reply:
     Attributes:
         blocks: its blocks, in the order in which they opened.
         started: whether its `message_start` has come.
+        answered: whether it called the tool of structured output.
         finish: why it ended, where `message_start` has that, as arguments of `Draft.add`.
     """
 
     def __init__(self) -> None:
         self.blocks: list[Block] = []
-        self.started = False
+        self.started = self.answered = False
         self._open: dict[int, Block] = {}
         self._by_index: dict[int, Block] = {}  # the latest of each index, for deltas after its stop
         self.finish: Added = {}
         self._latest = 0
         self._thinking: Block | None = None
         self._calls = 0
+
+    @property
+    def calls(self) -> int:
+        """How many of the caller's tools it calls."""
+        return self._calls
 
     def read(self, content: Iterable[dict[str, Any]]) -> Added:
         """Take complete blocks."""
@@ -101,6 +107,9 @@ class Reply:
     def open(self, index: int | None, opened: dict[str, Any]) -> Added:
         """Open a block; some gateways give all blocks one index, or none, or open a call twice."""
         opened = typed(opened)
+        if is_answer(opened):
+            arguments, self.answered = opened.get("input"), True
+            opened = {"type": "text", "text": arguments_text(arguments) if arguments else ""}
         is_call = opened.get("type") == "tool_use"
         self._latest = len(self.blocks) if index is None else index
         known = self._open.get(self._latest)
@@ -173,6 +182,11 @@ def typed(block: dict[str, Any]) -> dict[str, Any]:
     return block if block.get("type") or kind is None else {"type": kind, **block}
 
 
+def is_answer(block: dict[str, Any]) -> bool:
+    """Whether it calls the tool of structured output: it is read as the text of its arguments."""
+    return block.get("type") == "tool_use" and block.get("name") == ANSWER_TOOL
+
+
 def delta_type(delta: dict[str, Any]) -> str:
     """The type of a delta, which follows from its fields where it is missing or unknown."""
     kind = text_of(delta.get("type"))
@@ -202,7 +216,10 @@ _IMPLIED: dict[str, dict[str, Any]] = {
 
 
 def _input(block: Block, delta: dict[str, Any]) -> Added:
-    piece = block.extend("input", arguments_text(delta.get("partial_json")))
+    arguments = arguments_text(delta.get("partial_json"))
+    if block.opened.get("type") == "text":
+        return {"content": block.extend("text", arguments)}
+    piece = block.extend("input", arguments)
     return block.call_delta(arguments=piece) if piece else {}
 
 

@@ -2,7 +2,7 @@
 
 import functools
 from collections.abc import Mapping
-from typing import Any, ClassVar
+from typing import TYPE_CHECKING, Any, ClassVar
 
 from llmnet.core.chat import EmbeddingResponse, ModelInfo, StreamChunk
 from llmnet.core.draft import Draft, chat_message
@@ -16,6 +16,9 @@ from llmnet.providers import reading
 from llmnet.providers.error_bodies import find_error, looks_failed, status_error
 from llmnet.providers.target import Target
 from llmnet.providers.writing import set_params, url_below
+
+if TYPE_CHECKING:
+    from llmnet.core.output import Output
 
 # `Accept` and `Accept-Encoding`: a compressed stream is held back until its compressor has a block full.
 _JSON = {"accept": "application/json", "accept-encoding": "gzip, deflate"}
@@ -51,6 +54,13 @@ class Form:
         raise NotImplementedError
 
     # -- requests -----------------------------------------------------------------------------------------------------
+
+    def wanting(self, chat: ChatRequest, output: "Output") -> ChatRequest:
+        """The chat that asks for a value of a type, in the way that the vendor has."""
+        from llmnet.providers import structured_output  # noqa: PLC0415 - loaded on use
+
+        way = structured_output.by_schema if self.target.takes_schemas else structured_output.by_json_mode
+        return way(chat, output)
 
     def url(self, path: str, query: Mapping[str, Any] | None = None) -> str:
         """An address below the base URL, with the base's query and Azure's version."""

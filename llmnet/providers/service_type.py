@@ -46,6 +46,7 @@ class Service(msgspec.Struct, frozen=True, kw_only=True):
         usage_in_streams: whether it accepts `stream_options.include_usage`.
         base64_vectors: whether embeddings may be asked for in base64, whatever the host.
         lacks: parameters of OpenAI that it refuses even with their default value.
+        json_mode: whether it has JSON mode, and no schema for most of its models.
         returns_reasoning: whether `reasoning_content` must be sent back in the next turn.
         renames: parameters that have another name there.
         embed_limits: inputs in one request by prefix of the model's name; `""` is any model.
@@ -66,6 +67,7 @@ class Service(msgspec.Struct, frozen=True, kw_only=True):
     usage_in_streams: bool = True
     base64_vectors: bool = False
     lacks: tuple[str, ...] = ()
+    json_mode: bool = False
     returns_reasoning: bool = False
     renames: Mapping[str, str] = {}
     embed_limits: Mapping[str, int] = msgspec.field(default_factory=lambda: {"": 2048})

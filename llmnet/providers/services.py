@@ -70,6 +70,7 @@ DASHSCOPE = Service(
     ),
     env_headers={"DASHSCOPE_WORKSPACE": "x-dashscope-workspace", "DASHSCOPE_WORKSPACE_ID": "x-dashscope-workspace"},
     bare_host=True,
+    json_mode=True,
     embed_limits={"": 10, "text-embedding-v1": 25, "text-embedding-v2": 25},
     codes=Codes(
         corrections={
@@ -151,9 +152,15 @@ _COMPATIBLE: dict[str, tuple[str, str]] = {
 }
 
 _QUIRKS: dict[str, dict[str, Any]] = {
-    "deepseek": {"families": ("deepseek-",), "returns_reasoning": True},
-    "moonshot": {"aliases": ("kimi",), "families": ("kimi-", "moonshot-"), "returns_reasoning": True},
-    "zhipu": {"aliases": ("glm",), "families": ("glm-",)},
+    "deepseek": {"families": ("deepseek-",), "returns_reasoning": True, "json_mode": True},
+    "moonshot": {
+        "aliases": ("kimi",),
+        "families": ("kimi-", "moonshot-"),
+        "returns_reasoning": True,
+        "json_mode": True,
+    },
+    "zhipu": {"aliases": ("glm",), "families": ("glm-",), "json_mode": True},
+    "zai": {"json_mode": True},
     "xai": {"aliases": ("grok",), "families": ("grok-",)},
     "gemini": {"aliases": ("google",), "families": ("gemini-",)},
     "volcengine": {"aliases": ("doubao", "ark"), "families": ("doubao-",)},

@@ -10,6 +10,8 @@ from llmnet.providers.service_type import Service
 # Hosts whose embeddings come in base64 (docs/vendors.md, Embeddings), and hosts that refuse `stream_options`.
 _BASE64 = ("openai.com", "openai.azure.com", "cognitiveservices.azure.com", "aliyuncs.com")
 _NO_STREAM_OPTIONS = ("mistral.ai",)
+# Hosts that have JSON mode, and no schema for most of their models (docs/vendors.md, Structured output).
+_JSON_MODE = ("aliyuncs.com", "deepseek.com", "moonshot.ai", "moonshot.cn", "bigmodel.cn", "z.ai")
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)  # without slots: what follows from its fields is kept in it
@@ -50,6 +52,11 @@ class Target:
         if self.api == "deployments" and self._version < "2024-09":  # older versions of Azure refuse `stream_options`
             return False
         return self.service.usage_in_streams and not self.is_at(*_NO_STREAM_OPTIONS)
+
+    @functools.cached_property
+    def takes_schemas(self) -> bool:
+        """Whether a reply may be asked for by its JSON schema, by what is known of the service and of the host."""
+        return not self.service.json_mode and not self.is_at(*_JSON_MODE)
 
     @property
     def _version(self) -> str:

@@ -10,7 +10,7 @@ from llmnet.testing.faults import FAULTS
 from llmnet.testing.schema import instance
 from llmnet.testing.script import Received, Reply, decoded
 from llmnet.testing.wire_forms import requested
-from llmnet.testing.wire_forms.common import last_user_text
+from llmnet.testing.wire_forms.common import last_user_text, system_texts
 from llmnet.testing.wire_forms.listings import MODEL_IDS, TOOL_CALLER
 from llmnet.testing.wire_forms.routes import Route, route_of
 
@@ -102,9 +102,18 @@ def _text(request: Received) -> str | None:
         return _object(format_.get("schema"), request)
     if format_.get("type") != "json_object" or isinstance(decoded(text := last_user_text(request.fields)), dict):
         return None
+    if (schema := _quoted_schema(request)) is not None:
+        return _object(schema, request)
     # Without a schema the prompt names the fields, in quotes.
     fields = dict.fromkeys(_QUOTED.findall(text), text)
     return msgspec.json.encode(fields or {"text": text}).decode()
+
+
+def _quoted_schema(request: Received) -> dict[str, Any] | None:
+    """Find the schema of an object in an instruction of the system, where it has a line of its own."""
+    lines = (line for text in system_texts(request.fields) for line in text.splitlines() if line.startswith("{"))
+    schemas = (value for line in lines if isinstance(value := decoded(line), dict) and value.get("type") == "object")
+    return next(schemas, None)
 
 
 def _object(schema: Any, request: Received) -> str:

@@ -6,7 +6,7 @@ import types
 import pytest
 
 import llmnet
-from llmnet.batch.rows import BatchResult, Row, custom_id_of, iterator, read_row
+from llmnet.batch.rows import BatchFailure, Row, custom_id_of, iterator, read_row
 from llmnet.testing import Reply
 
 HI = [{"role": "user", "content": "hi"}]
@@ -91,7 +91,7 @@ def test_a_row_that_is_none(front, name):
     with front.client(**CHAT) as client:
         (result,) = client.batch([row])
     assert type(result.error) is llmnet.ConfigurationError
-    assert result == BatchResult(index=0, custom_id=custom_id, error=result.error)
+    assert result == BatchFailure(index=0, custom_id=custom_id, error=result.error)
     with pytest.raises(llmnet.ConfigurationError, match=message):
         raise result.error
     assert client.request_count == 0

@@ -1,17 +1,23 @@
 """What users write, all of it: type checkers must pass it as it is, and it runs against the embedded server."""
 
 import asyncio
+import dataclasses
 import math
 import ssl
 from collections.abc import Iterator
-from typing import Any
+from typing import Any, Generic, TypedDict, TypeVar
 
 import httpx
+import msgspec
+import pydantic
 import requests
 
 import llmnet
 from llmnet import (
     AsyncClient,
+    BatchFailure,
+    BatchResult,
+    BatchSuccess,
     ChatResponse,
     Client,
     ClientConfig,
@@ -133,6 +139,78 @@ def callbacks() -> list[str]:
     return heard
 
 
+class City(pydantic.BaseModel):
+    name: str
+    people: int
+
+
+@dataclasses.dataclass
+class Town:
+    name: str
+
+
+class Place(TypedDict):
+    name: str
+
+
+T = TypeVar("T")
+
+
+class Page(msgspec.Struct, Generic[T]):
+    first: T
+
+
+def structured() -> list[str]:
+    with Client(MODEL) as client:
+        city: City = client.chat("Rome 7", output_type=City).parsed
+        place: Place = client.chat("Rome", output_type=Place).parsed
+        page: Page[Town] = client.chat("Rome", output_type=Page[Town]).parsed
+        with client.stream_chat("Rome", output_type=Town) as stream:
+            for _ in stream:
+                pass
+        town: Town = stream.response.parsed
+        nothing: None = client.chat("Rome").parsed
+        assert nothing is None
+        return [city.name.lower(), place["name"], page.first.name, town.name, shown(client.chat("Rome"))]
+
+
+def shown(reply: ChatResponse) -> str:
+    return reply.content
+
+
+def refused() -> str:
+    with Client(MODEL) as client:
+        try:
+            return client.chat("Rome", output_type=City).parsed.name
+        except llmnet.OutputError as error:
+            return error.reason + (error.partial.content if error.partial else "")
+
+
+def batched() -> list[str]:
+    names: list[str] = []
+    with Client(MODEL) as client:
+        for result in client.batch(["Rome 7"], output_type=City):
+            if result.ok is True:
+                names.append(result.response.parsed.name)
+            else:
+                names.append(str(result.error.args))
+            if isinstance(result, BatchSuccess):
+                names.append(result.response.parsed.name)
+            if result.error is None:
+                names.append(result.response.parsed.name)
+            people: int = result.unwrap().parsed.people
+            names.append(str(people))
+        for plain in client.batch(["Rome"]):
+            names.append(told(plain))
+    return names
+
+
+def told(result: BatchResult) -> str:
+    if isinstance(result, BatchFailure):
+        return str(result.error)
+    return result.unwrap().content
+
+
 def vectors() -> list[list[float]]:
     with Client(MODEL) as client:
         one = client.embed("text", dimensions=8)
@@ -222,6 +300,19 @@ async def async_callbacks() -> list[str]:
     return heard
 
 
+async def async_structured() -> list[str]:
+    async with AsyncClient(MODEL) as client:
+        names = [(await client.chat("Rome 7", output_type=City)).parsed.name]
+        async with client.stream_chat("Rome 7", output_type=City) as stream:
+            async for _ in stream:
+                pass
+        city: City = stream.response.parsed
+        async for result in client.batch(["Rome 7"], output_type=City):
+            if result.ok is True:
+                names.append(result.response.parsed.name)
+        return [*names, city.name]
+
+
 async def async_rest() -> tuple[int, bytes, int]:
     async with AsyncClient(MODEL) as client:
         child: AsyncClient = client.with_options(max_retries=0)
@@ -245,7 +336,13 @@ async def async_session() -> int:
 
 
 async def later() -> list[Any]:
-    return [await service(), await async_callbacks(), await async_rest(), await async_session()]
+    return [
+        await service(),
+        await async_callbacks(),
+        await async_structured(),
+        await async_rest(),
+        await async_session(),
+    ]
 
 
 def main() -> list[Any]:
@@ -261,8 +358,9 @@ def main() -> list[Any]:
         models(),
         children(),
     ]
+    typed = [structured(), refused(), batched()]
     with sessions():
-        return [*plain, addresses(), errors(), retried(), *asyncio.run(later())]
+        return [*plain, *typed, addresses(), errors(), retried(), *asyncio.run(later())]
 
 
 if __name__ == "__main__":

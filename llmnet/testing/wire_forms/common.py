@@ -145,13 +145,23 @@ def renamed(usage: Mapping[str, Any], names: Mapping[str, str]) -> dict[str, Any
 
 def last_user_text(fields: Mapping[str, Any]) -> str:
     """Find the last text of the user in the body of a request of any wire form."""
+    turns = _turns(fields)
+    return turns if isinstance(turns, str) else next(filter(None, reversed(_texts(turns, "user"))), "")
+
+
+def system_texts(fields: Mapping[str, Any]) -> list[str]:
+    """Find the texts of the system in the turns of a request, where wire forms with JSON mode have them."""
+    turns = _turns(fields)
+    return [] if isinstance(turns, str) else _texts(turns, "system")
+
+
+def _turns(fields: Mapping[str, Any]) -> Any:
     turns = fields.get("messages") or fields.get("input") or ""
-    if isinstance(turns, dict):
-        turns = turns.get("messages") or turns.get("prompt") or ""
-    if isinstance(turns, str):
-        return turns
-    texts = (_text(turn.get("content")) for turn in reversed(dicts_of(turns)) if turn.get("role") == "user")
-    return next(filter(None, texts), "")
+    return turns.get("messages") or turns.get("prompt") or "" if isinstance(turns, dict) else turns
+
+
+def _texts(turns: Any, role: str) -> list[str]:
+    return [_text(turn.get("content")) for turn in dicts_of(turns) if turn.get("role") == role]
 
 
 def _text(content: Any) -> str:

@@ -1,0 +1,100 @@
+"""The value that a reply is to have: the type that the caller wants, and what is said of a reply without such a value.
+
+The reply of a call with `output_type` is read in three steps: who refuses or was cut off has given no value, be the
+text what it may; a call of a tool is an answer of its own; the rest is a value of the type, or a mismatch.
+"""
+
+from collections.abc import Callable, Mapping
+from typing import Any, cast
+
+import msgspec
+
+from llmnet.core.chat import ChatResponse, FinishReason, StreamChunk
+from llmnet.core.errors import ConfigurationError, OutputError
+from llmnet.core.json_schema import codec_of, name_of
+from llmnet.core.outcome import AttemptError, Outcome
+from llmnet.core.parsed import NoValue
+from llmnet.core.reply_reader import ReplyReader
+
+_REFUSED = (FinishReason.REFUSAL, FinishReason.CONTENT_FILTER)
+# Parameters of the vendors that ask for a format, and the field of theirs that does.
+_FORMATS = {"response_format": None, "text": "format", "output_config": "format", "output_format": None}
+
+
+class Output(msgspec.Struct, frozen=True):
+    """What a call wants as the value of its reply.
+
+    Attributes:
+        name: the name of the type.
+        schema: its JSON schema, which nobody may change.
+        decode: makes a value of a JSON text; a `ValueError` says what does not fit.
+    """
+
+    name: str
+    schema: dict[str, Any]
+    decode: Callable[[str], Any]
+
+    def read(self, reply: ChatResponse[Any]) -> ChatResponse[Any]:
+        """The reply with its value; one that calls tools has none, and says so when it is asked for it.
+
+        Raises:
+            OutputError: the reply has no value of the type.
+        """
+        if reply.tool_calls:
+            names = ", ".join(call.name for call in reply.tool_calls)
+            return _with(reply, NoValue(f"the reply has no {self.name}: it calls tools ({names})"))
+        if reply.refusal or reply.finish_reason in _REFUSED:
+            said = f": {reply.refusal}" if reply.refusal else f" ({reply.finish_reason})"
+            raise OutputError(f"the model refused to give a {self.name}{said}", reason="refusal")
+        if reply.finish_reason is FinishReason.LENGTH:
+            raise OutputError(
+                f"the reply was cut off after {len(reply.content)} characters of a {self.name}; a higher max_tokens "
+                "leaves more room",
+                reason="length",
+            )
+        try:
+            return _with(reply, self.decode(reply.content))
+        except ValueError as error:
+            why = str(error)
+        raise OutputError(f"the reply is no {self.name}: {why}", reason="mismatch")
+
+    def reader(self, *args: Any, **options: Any) -> ReplyReader:
+        """What reads the reply to an attempt; arguments as of `ReplyReader`."""
+        return _OutputReader(self, *args, **options)
+
+
+def _with(reply: ChatResponse[Any], value: Any) -> ChatResponse[Any]:
+    return msgspec.structs.replace(reply, parsed=value)
+
+
+class _OutputReader(ReplyReader):
+    """Reads a reply, and its value out of it."""
+
+    def __init__(self, output: Output, *args: Any, **options: Any) -> None:
+        super().__init__(*args, **options)
+        self._output = output
+
+    def end(self) -> list[StreamChunk]:
+        chunks = super().end()
+        try:
+            self.value = self._output.read(self.value)
+        except OutputError as error:
+            raise AttemptError(Outcome(error)) from None
+        return chunks
+
+    def partial(self) -> ChatResponse[Any] | None:
+        return super().partial() if self.value is None else cast("ChatResponse[Any]", self.value)
+
+
+def output_of(kind: Any, params: Mapping[str, Any]) -> Output:
+    """What `output_type` asks for, beside the other parameters of a call.
+
+    Raises:
+        ConfigurationError: it is no type that can be asked for, or another parameter asks for a format, too.
+    """
+    codec = codec_of(kind)
+    for name, field in _FORMATS.items():
+        wanted = params.get(name)
+        if wanted is not None and (field is None or (isinstance(wanted, Mapping) and wanted.get(field) is not None)):
+            raise ConfigurationError(f"output_type and {name} both say what the reply is to be; give one of them")
+    return Output(name_of(kind), codec.schema, codec.decode)
