@@ -15,11 +15,14 @@ if TYPE_CHECKING:
     from llmnet.batch.tasks import AsyncBatch
     from llmnet.batch.threads import Batch
     from llmnet.client.aio import AsyncClient
+    from llmnet.client.aio_request import AsyncAPIStream
     from llmnet.client.aio_stream import AsyncChatStream
     from llmnet.client.sync import Client
+    from llmnet.client.sync_request import APIStream
     from llmnet.client.sync_stream import ChatStream
     from llmnet.config.field_types import Provider
     from llmnet.config.fields import ClientConfig
+    from llmnet.core.api_response import APIResponse
     from llmnet.core.bounds import Timeout
     from llmnet.core.chat import (
         ChatResponse,
@@ -79,12 +82,15 @@ _ROOMS = {
     "batch.rows": ("BatchFailure", "BatchResult", "BatchSuccess"),
     "batch.tasks": ("AsyncBatch",),
     "batch.threads": ("Batch",),
+    "client.aio_request": ("AsyncAPIStream",),
     "client.aio_stream": ("AsyncChatStream",),
     "client.sync": ("Client",),
+    "client.sync_request": ("APIStream",),
     "client.sync_stream": ("ChatStream",),
     "telemetry.stats": ("Stats",),
     "config.field_types": ("Provider",),
     "config.fields": ("ClientConfig",),
+    "core.api_response": ("APIResponse",),
     "core.bounds": ("Timeout",),
     "core.chat": (
         "ChatResponse", "EmbeddingResponse", "FinishReason", "Message", "ModelInfo", "StreamCallbacks", "StreamChunk",
@@ -108,15 +114,16 @@ _ROOMS = {
 _ROOM_OF = {name: room for room, names in _ROOMS.items() for name in names}
 
 __all__ = [
-    "APIConnectionError", "APIStatusError", "APITimeoutError", "AsyncBatch", "AsyncChatStream", "AsyncClient",
-    "Attempt", "AttemptFailed", "AttemptStarted", "AuthenticationError", "BadRequestError", "Batch", "BatchFailure",
-    "BatchProgress", "BatchResult", "BatchSuccess", "CallEvent", "CallFinished", "CallQueued", "ChatResponse",
-    "ChatStream", "Client", "ClientConfig", "ConfigurationError", "ConflictError", "ContextLengthError",
-    "EmbeddingResponse", "FinishReason", "FirstToken", "IncompleteStreamError", "InvalidResponseError", "LLMNetError",
-    "Message", "Meta", "ModelInfo", "NotFoundError", "OutputError", "OverloadedError", "PermissionDeniedError",
-    "Provider", "QuotaExceededError", "RateLimitError", "RetryBudget", "RetryPolicy", "ServerError", "Stats",
-    "StreamCallbacks", "StreamCancelledError", "StreamChunk", "StreamError", "Throttled", "Timeout", "ToolCall",
-    "ToolCallDelta", "Usage", "create_async_client", "create_session", "retry_with_backoff", "with_retry",
+    "APIConnectionError", "APIResponse", "APIStatusError", "APIStream", "APITimeoutError", "AsyncAPIStream",
+    "AsyncBatch", "AsyncChatStream", "AsyncClient", "Attempt", "AttemptFailed", "AttemptStarted",
+    "AuthenticationError", "BadRequestError", "Batch", "BatchFailure", "BatchProgress", "BatchResult", "BatchSuccess",
+    "CallEvent", "CallFinished", "CallQueued", "ChatResponse", "ChatStream", "Client", "ClientConfig",
+    "ConfigurationError", "ConflictError", "ContextLengthError", "EmbeddingResponse", "FinishReason", "FirstToken",
+    "IncompleteStreamError", "InvalidResponseError", "LLMNetError", "Message", "Meta", "ModelInfo", "NotFoundError",
+    "OutputError", "OverloadedError", "PermissionDeniedError", "Provider", "QuotaExceededError", "RateLimitError",
+    "RetryBudget", "RetryPolicy", "ServerError", "Stats", "StreamCallbacks", "StreamCancelledError", "StreamChunk",
+    "StreamError", "Throttled", "Timeout", "ToolCall", "ToolCallDelta", "Usage", "create_async_client",
+    "create_session", "retry_with_backoff", "with_retry",
 ]  # fmt: skip
 
 

@@ -47,7 +47,8 @@ LIBRARIES = {
     "urllib3": {
         f"transports/sync/{part}.py"
         for part in ("connection", "reader", "upload", "reply", "retry", "lending", "pool", "factory")
-    },
+    }
+    | {"transports/multipart.py"},
     "httpx": {
         f"transports/aio/{part}.py"
         for part in ("transport", "client", "reply", "factory", "pool", "fast", "connect", "sending", "body")

@@ -65,6 +65,8 @@ async def main() -> None:
     next(client.batch(["hi"], output_type=City)).unwrap().parsed.nam
     next(client.batch(["hi"], output_type=City)).response.parsed
     client.embed(5)
+    client.request("GET", "/a", stream=True).json()
+    later.request("GET", "/a").json()
     later.chat("hi").content
     fetch(5)
     fetch("u", deep=True)

@@ -4,8 +4,8 @@ from collections.abc import AsyncIterable, Iterable, Mapping, Sequence
 from types import TracebackType
 from typing import TYPE_CHECKING, Any, Self, Unpack
 
-from llmnet.client.aio_chat import AsyncChatMethods
 from llmnet.client.aio_driver import Warmer
+from llmnet.client.aio_request import AsyncRequestMethods
 from llmnet.client.multi_request import Embeddings, ModelList, MultiRequest, T
 from llmnet.client.shared import given_transport
 from llmnet.client.warming import warm_call
@@ -22,7 +22,7 @@ if TYPE_CHECKING:
     from llmnet.batch.tasks import AsyncBatch
 
 
-class AsyncClient(AsyncChatMethods):
+class AsyncClient(AsyncRequestMethods):
     """Talks to one provider; safe to share between threads.
 
     Args:

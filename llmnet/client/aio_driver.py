@@ -5,7 +5,6 @@ from collections.abc import AsyncIterator
 from typing import Any
 
 from llmnet.core.call import Call
-from llmnet.core.chat import StreamChunk
 from llmnet.core.finalizer import surely
 from llmnet.core.outcome import AttemptError, Outcome
 from llmnet.core.reply_reader import ReplyReader
@@ -49,7 +48,7 @@ class Driver:
             raise
         return self.value
 
-    async def step(self) -> list[StreamChunk]:
+    async def step(self) -> list[Any]:
         """Send or, where that is done, read once; the chunks that are complete by now.
 
         Raises:
@@ -74,7 +73,7 @@ class Driver:
         if exchange.head(reply.status, reply.headers) == "error":
             raise AttemptError(Outcome(exchange.reply.fail(await last_bytes(body, exchange, *ERROR_BODY))))
 
-    async def _read(self, body: AsyncIterator[bytes]) -> list[StreamChunk]:
+    async def _read(self, body: AsyncIterator[bytes]) -> list[Any]:
         exchange = self.call.current
         reader, data = exchange.reply, None
         if not reader.done:

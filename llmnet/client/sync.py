@@ -6,8 +6,8 @@ from typing import TYPE_CHECKING, Any, Self, Unpack
 
 from llmnet.client.multi_request import Embeddings, ModelList, MultiRequest, T
 from llmnet.client.shared import given_transport
-from llmnet.client.sync_chat import ChatMethods
 from llmnet.client.sync_driver import Warmer
+from llmnet.client.sync_request import RequestMethods
 from llmnet.client.warming import warm_call
 from llmnet.config.field_types import ClientFields
 from llmnet.config.fields import ClientConfig
@@ -22,7 +22,7 @@ if TYPE_CHECKING:
     from llmnet.batch.threads import Batch
 
 
-class Client(ChatMethods):
+class Client(RequestMethods):
     """Talks to one provider; safe to share between threads.
 
     Args:

@@ -61,7 +61,7 @@ def take_extras(params: MutableMapping[str, Any]) -> Extras:
         return NONE
     body, query = (_named(params.pop(name, None), name) for name in _NAMES)
     check_json(body, "extra_body")
-    texts = {name: _text(value, f"extra_query[{name!r}]") for name, value in query.items()}
+    texts = {name: query_text(value, f"extra_query[{name!r}]") for name, value in query.items()}
     return Extras(body=body, query=texts, secrets=in_query(f"?{_written(texts)}"))
 
 
@@ -77,7 +77,7 @@ def _named(values: Any, name: str) -> dict[str, Any]:
     return dict(values)
 
 
-def _text(value: Any, path: str) -> str | None:
+def query_text(value: Any, path: str) -> str | None:
     """A value as the query of an address has it."""
     if value is not None and not isinstance(value, str | int | float):
         raise ConfigurationError(f"{path} must be a text, a number, True, False or None, not {type(value).__name__}")

@@ -7,7 +7,7 @@ Done here once, for both fronts; the HTTP libraries leave bodies as they came.
 import zlib
 from collections.abc import Generator, Iterator
 
-from llmnet.core.errors import InvalidResponseError
+from llmnet.core.errors import APIConnectionError, InvalidResponseError
 
 MAX_BODY_BYTES = 64 * 1024 * 1024
 
@@ -51,6 +51,15 @@ class Inflater:
     def complete(self) -> bool:
         """Whether nothing is missing: no coded stream has begun that has not ended."""
         return not self._layers or self._layers[-1].over or all(layer.complete for layer in self._layers)
+
+    def end(self) -> None:
+        """The body has ended.
+
+        Raises:
+            APIConnectionError: something is missing.
+        """
+        if not self.complete:
+            raise APIConnectionError(f"the body ended early, after {self._taken} bytes", phase="body")
 
     def feed(self, data: bytes) -> Iterator[bytes]:
         """Take bytes of the body and decode them as the pieces are asked for, each of at most 16 KiB, some empty.

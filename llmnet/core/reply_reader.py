@@ -8,7 +8,6 @@ from typing import Any
 from llmnet.core.chat import ChatResponse, StreamChunk
 from llmnet.core.draft import Draft
 from llmnet.core.errors import (
-    APIConnectionError,
     APIStatusError,
     IncompleteStreamError,
     InvalidResponseError,
@@ -121,7 +120,7 @@ class ReplyReader:
                 if self._is_events(self._piece):
                     self._take(self._decoder.feed(self._piece), chunks)
                 else:
-                    self._gather(self._piece)
+                    self._gather(self._piece, chunks)
                 self._piece = None if self.draft.done else next(self._pieces, None)
         except LLMNetError as error:
             self._hold(error, chunks)
@@ -134,7 +133,7 @@ class ReplyReader:
             self.kind = "events" if is_stream(self.kind == "events", piece, asked=self.stream) else "json"
         return self.kind == "events"
 
-    def _gather(self, piece: bytes) -> None:
+    def _gather(self, piece: bytes, chunks: list[Any]) -> None:
         self._body += piece
         if len(self._body) > MAX_BODY_BYTES:
             raise InvalidResponseError(f"the body is longer than {MAX_BODY_BYTES} bytes")
@@ -207,9 +206,8 @@ class ReplyReader:
         return IncompleteStreamError(f"the stream ended before its terminal event, after {self.arrived} bytes{last}")
 
     def _end_json(self, chunks: list[StreamChunk]) -> None:
+        self._inflater.end()
         body = self._body
-        if not self._inflater.complete:
-            raise APIConnectionError(f"the body ended early, after {self.arrived} bytes", phase="body")
         if not body or body.isspace():
             raise InvalidResponseError(f"HTTP {self.status} with an empty body", retryable=True)
         if self._read is None and not self.stream and self.form.read_body(body, self.draft):

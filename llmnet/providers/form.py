@@ -86,6 +86,15 @@ class Form:
         """A GET of JSON."""
         return Request(method="GET", url=url, headers=self._headers(_JSON))
 
+    def request_of(
+        self, method: str, url: str, body: bytes | None, content_type: str | None, *, stream: bool
+    ) -> Request:
+        """A request of any kind, without a credential; a reply that is streamed is not to wait for a compressor."""
+        kind = {"content-type": content_type} if content_type else {}
+        coding = _EVENTS["accept-encoding"] if stream else _JSON["accept-encoding"]
+        headers = self._headers({**kind, "accept": "*/*", "accept-encoding": coding})
+        return Request(method=method, url=url, headers=headers, body=body)
+
     @functools.cached_property
     def _post_headers(self) -> tuple[Mapping[str, str], Mapping[str, str]]:
         """Those that ask for JSON, and those that ask for a stream."""

@@ -13,21 +13,27 @@ ROOM = pathlib.Path(llmnet.__file__).parent / "client"
 TOKENS = [
     (r"\basync (def|for|with) ", r"\1 "),
     (r"\bawait ", ""),
-    (r"\bAsync(Client|ChatMethods|ChatStream|Batch|Engine|Iterator|OpenReply|Transport)\b", r"\1"),
+    (
+        r"\bAsync(Client|ChatMethods|RequestMethods|ChatStream|APIStream|Stream|Batch|Engine|Iterator|OpenReply|Transport)\b",
+        r"\1",
+    ),
     (r"\bAsyncWait\b", "SyncWait"),
     (r"(?: \| )?\bAsyncIterable(?:\[Any\]|, )", ""),
     (r"__a(iter|next|enter|exit)__", r"__\1__"),
     (r"\ba(next|iter)\b", r"\1"),
     (r"\bStopAsyncIteration\b", "StopIteration"),
     (r"\baclose\b", "close"),
-    (r"\baio(_chat|_stream|_driver)?\b", r"sync\1"),
+    (r"\baio(_chat|_request|_stream|_driver)?\b", r"sync\1"),
     (r"\btasks\b", "threads"),
+    (r"\n    def __await__\(.*\n.*\n.*\n", ""),
+    (r"\bGenerator, ", ""),
 ]
 # What only one of them has to say.
 HEADERS = 1
 PAIRS = [
     ("sync.py", "aio.py"),
     ("sync_chat.py", "aio_chat.py"),
+    ("sync_request.py", "aio_request.py"),
     ("sync_stream.py", "aio_stream.py"),
     ("sync_driver.py", "aio_driver.py"),
 ]

@@ -129,6 +129,10 @@ class BlockingClient:
     def warm(self):
         return self._front.run(self._client.warm())
 
+    def request(self, *args, **params):
+        made = self._client.request(*args, **params)
+        return BlockingStream(self._front, made) if params.get("stream") else self._front.run(made)
+
     def stream_chat(self, *args, **params):
         return BlockingStream(self._front, self._client.stream_chat(*args, **params))
 

@@ -224,6 +224,16 @@ def models() -> dict[str, str | None]:
         return {model.id: model.retires_at for model in client.list_models()}
 
 
+def endpoints() -> tuple[int, bytes]:
+    with Client(MODEL) as client:
+        reply = client.request("GET", "/models", params={"limit": 5}, timeout=5, extra_headers={"x-a": "1"})
+        with client.request("GET", "/models", stream=True) as stream:
+            body = b"".join(stream)
+        assert (reply.headers["content-type"], reply.meta.status) == (stream.headers["content-type"], stream.status)
+        assert len(reply.text) <= len(reply.content)
+        return reply.status, body + reply.content
+
+
 def children() -> int:
     with Client(ClientConfig(provider="fake", model="echo-1"), timeout=60) as client:
         patient: Client = client.with_options(timeout=Timeout(total=900), max_retries=0, model="echo-2")
@@ -322,6 +332,10 @@ async def async_rest() -> tuple[int, bytes, int]:
         await stream.aclose()
         partial: ChatResponse | None = stream.partial
         assert partial is None or partial.tool_calls == []
+        status: int = (await child.request("GET", "/models")).status
+        async with child.request("GET", "/models", stream=True) as body:
+            listed += [piece.decode() async for piece in body]
+        assert status == (await child.request("GET", "/models", stream=True)).status
     return len(vectors) + len(listed), await flaky_later("Rome"), await llmnet.retry_with_backoff(number_later)
 
 
@@ -357,6 +371,7 @@ def main() -> list[Any]:
         vectors(),
         models(),
         children(),
+        endpoints(),
     ]
     typed = [structured(), refused(), batched()]
     with sessions():

@@ -1,0 +1,102 @@
+"""Any endpoint, async; `sync_request.py` is the same text without `await`, and a test holds the two to that."""
+
+from collections.abc import Generator, Mapping
+from typing import Any, Literal, overload
+
+from llmnet.client.aio_chat import AsyncChatMethods
+from llmnet.client.aio_stream import AsyncStream
+from llmnet.core.api_response import APIResponse
+from llmnet.core.bounds import Timeout
+from llmnet.core.call import Call
+from llmnet.core.http import Headers
+
+
+class AsyncAPIStream(AsyncStream[bytes]):
+    """A reply as it arrives: an iterator of its bytes, without their content coding, and a context manager."""
+
+    @property
+    def status(self) -> int | None:
+        """The HTTP status, once the head of the reply has arrived; entering the stream waits for it."""
+        return self.meta.status
+
+    @property
+    def headers(self) -> Headers:
+        """The response headers, once they have arrived."""
+        return self.meta.headers
+
+    def __await__(self) -> Generator[Any, None, "AsyncAPIStream"]:
+        """`await client.request(…, stream=True)` waits for the head, as entering the stream does."""
+        return self.__aenter__().__await__()
+
+
+class AsyncRequestMethods(AsyncChatMethods):
+    """What sends requests to endpoints that have no method of their own."""
+
+    @overload
+    async def request(
+        self,
+        method: str,
+        path: str,
+        *,
+        json: Any = None,
+        data: Any = None,
+        files: Any = None,
+        params: Mapping[str, Any] | None = None,
+        timeout: float | Timeout | None = None,
+        extra_headers: Mapping[str, str | None] | None = None,
+        stream: Literal[False] = False,
+    ) -> APIResponse: ...
+    @overload
+    def request(
+        self,
+        method: str,
+        path: str,
+        *,
+        json: Any = None,
+        data: Any = None,
+        files: Any = None,
+        params: Mapping[str, Any] | None = None,
+        timeout: float | Timeout | None = None,
+        extra_headers: Mapping[str, str | None] | None = None,
+        stream: Literal[True],
+    ) -> AsyncAPIStream: ...
+    def request(
+        self,
+        method: str,
+        path: str,
+        *,
+        json: Any = None,
+        data: Any = None,
+        files: Any = None,
+        params: Mapping[str, Any] | None = None,
+        timeout: float | Timeout | None = None,
+        extra_headers: Mapping[str, str | None] | None = None,
+        stream: bool = False,
+    ) -> Any:
+        """Send a request to any endpoint, with the key, the retries and the bounds of a chat.
+
+        Args:
+            method: the HTTP method.
+            path: where to, below `config.effective_base_url`; it may have a query.
+            json: a value to send as JSON.
+            data: bytes or a text to send as they are, or a dict to send as a form.
+            files: a dict, or pairs, of a field's name and a path, an open file, bytes, or a tuple `(name, one of these,
+                content type)`; sent as `multipart/form-data`, with the form fields of `data`, and read at once.
+            params: parameters of the query; they replace those of their name, `None` removes one.
+            timeout: seconds or a `Timeout` for this request.
+            extra_headers: headers for this request; they replace ours, `None` removes one.
+            stream: give an `AsyncAPIStream` of the body, which sends nothing before it is entered or iterated.
+
+        Raises:
+            ConfigurationError: an argument is wrong; nothing was sent.
+            LLMNetError: the request failed, as that of a chat does: any status but 2xx is an `APIStatusError`.
+        """
+        from llmnet.client.endpoint_call import endpoint_call  # noqa: PLC0415 - loaded on use
+
+        body = {"json": json, "data": data, "files": files}
+        rest = {"params": params, "timeout": timeout, "extra_headers": extra_headers}
+        call = endpoint_call(self, method, path, body | rest, stream=stream)
+        return AsyncAPIStream(self._driver(call)) if stream else self._respond(call)
+
+    async def _respond(self, call: Call) -> APIResponse:
+        return APIResponse(content=await self._run(call), meta=call.meta)

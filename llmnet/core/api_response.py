@@ -1,0 +1,66 @@
+"""The reply to `client.request`, whatever endpoint gave it; values only."""
+
+import re
+from typing import Any
+
+import msgspec
+
+from llmnet.core.errors import InvalidResponseError
+from llmnet.core.http import Headers, Meta
+from llmnet.core.json import decode
+from llmnet.core.preview import cut
+
+_CHARSET = re.compile(r"""charset\s*=\s*["']?([^\s"';]+)""", re.IGNORECASE)
+
+
+class APIResponse(msgspec.Struct, frozen=True, kw_only=True):
+    """A reply with a 2xx status; any other status is raised as its error.
+
+    Attributes:
+        content: the body, without its content coding.
+        meta: how the call went.
+    """
+
+    content: bytes = b""
+    meta: Meta = msgspec.field(default_factory=Meta)
+
+    @property
+    def status(self) -> int:
+        """The HTTP status."""
+        return self.meta.status or 0
+
+    @property
+    def headers(self) -> Headers:
+        """The response headers; names match whatever their case."""
+        return self.meta.headers
+
+    @property
+    def content_type(self) -> str:
+        """The content type without its parameters, in lower case; `""` where the server has sent none."""
+        return self.headers.get("content-type", "").partition(";")[0].strip().lower()
+
+    @property
+    def text(self) -> str:
+        """The body as text, in the charset that the server names, else in UTF-8; signs that are none are replaced."""
+        named = _CHARSET.search(self.headers.get("content-type", ""))
+        try:
+            return self.content.decode(named[1] if named else "utf-8", "replace")
+        except LookupError:  # there is no such charset
+            return self.content.decode("utf-8", "replace")
+
+    def json(self) -> Any:
+        """The body as a JSON value.
+
+        Raises:
+            InvalidResponseError: it is none.
+        """
+        try:
+            return decode(self.content, arrived=len(self.content))
+        except ValueError as error:
+            why = str(error)
+        kind, size = self.content_type or "no content type", len(self.content)
+        message = f"HTTP {self.status} with {size} bytes is no JSON ({kind}, {why}): {cut(self.text, 200)!r}"
+        raise InvalidResponseError(message, meta=self.meta)
+
+    def __repr__(self) -> str:
+        return f"<APIResponse {self.status} {self.content_type or 'without content type'}, {len(self.content)} bytes>"
