@@ -26,10 +26,8 @@ if TYPE_CHECKING:
     from llmnet.core.bounds import Timeout
     from llmnet.core.chat import (
         ChatResponse,
-        EmbeddingResponse,
         FinishReason,
         Message,
-        ModelInfo,
         StreamCallbacks,
         StreamChunk,
         ToolCall,
@@ -68,6 +66,7 @@ if TYPE_CHECKING:
         Throttled,
     )
     from llmnet.core.http import Attempt, Meta
+    from llmnet.core.other_replies import EmbeddingResponse, ModelInfo
     from llmnet.core.retry import RetryBudget, RetryPolicy
     from llmnet.retrying import retry_with_backoff, with_retry
     from llmnet.telemetry.stats import Stats
@@ -93,9 +92,9 @@ _ROOMS = {
     "core.api_response": ("APIResponse",),
     "core.bounds": ("Timeout",),
     "core.chat": (
-        "ChatResponse", "EmbeddingResponse", "FinishReason", "Message", "ModelInfo", "StreamCallbacks", "StreamChunk",
-        "ToolCall", "ToolCallDelta", "Usage",
+        "ChatResponse", "FinishReason", "Message", "StreamCallbacks", "StreamChunk", "ToolCall", "ToolCallDelta", "Usage",
     ),
+    "core.other_replies": ("EmbeddingResponse", "ModelInfo"),
     "core.errors": (
         "APIConnectionError", "APIStatusError", "APITimeoutError", "AuthenticationError", "BadRequestError",
         "ConfigurationError", "ConflictError", "ContextLengthError", "IncompleteStreamError", "InvalidResponseError",

@@ -9,6 +9,7 @@ from llmnet.core.chat import ChatResponse
 from llmnet.core.errors import ConfigurationError, LLMNetError
 from llmnet.core.exception_graph import drop_tracebacks
 from llmnet.core.parsed import X_co
+from llmnet.core.plain import Value
 
 # The addresses in an OpenAI Batch file whose bodies are arguments of `chat`.
 _CHAT_URL = "/chat/completions"
@@ -16,7 +17,7 @@ _CHAT_URL = "/chat/completions"
 _LIMITS = {"max_tokens", "max_completion_tokens"}
 
 
-class BatchResult(msgspec.Struct, Generic[X_co], frozen=True, kw_only=True):
+class BatchResult(Value, msgspec.Struct, Generic[X_co], frozen=True, kw_only=True):
     """What came of one row: a `BatchSuccess` or a `BatchFailure`.
 
     Type checkers tell them apart by `isinstance`, by `error is None` and by `ok is True`; mypy by `ok` alone, too.

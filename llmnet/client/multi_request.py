@@ -10,13 +10,14 @@ import msgspec
 from llmnet.client.base import BaseClient
 from llmnet.core.bounds import Bounds, resolve_timeout
 from llmnet.core.call import Call
-from llmnet.core.chat import EmbeddingResponse, ModelInfo, total_usage
+from llmnet.core.chat import total_usage
 from llmnet.core.errors import InvalidResponseError, LLMNetError
 from llmnet.core.extras import Extras, take_extras
 from llmnet.core.growing_text import check_count
 from llmnet.core.headers import checked_headers
 from llmnet.core.http import Attempt, Meta, Request, billed
 from llmnet.core.json import encodable
+from llmnet.core.other_replies import EmbeddingResponse, ModelInfo
 from llmnet.core.params import check_names
 from llmnet.core.reply_reader import ReplyReader
 from llmnet.core.request import checked_inputs, checked_timeout

@@ -12,7 +12,7 @@ from llmnet.client.warming import warm_call
 from llmnet.config.field_types import ClientFields
 from llmnet.config.fields import ClientConfig
 from llmnet.core.bounds import Timeout
-from llmnet.core.chat import EmbeddingResponse, ModelInfo
+from llmnet.core.other_replies import EmbeddingResponse, ModelInfo
 from llmnet.core.params import NOT_GIVEN
 from llmnet.core.parsed import X
 from llmnet.transports.sync import transport, wait

@@ -10,6 +10,7 @@ from typing import Any
 from llmnet.config.address import address
 from llmnet.config.checks import CHECKS, OPTIONAL, check_api, checked_provider
 from llmnet.config.field_types import ApiKey, Engine, Provider
+from llmnet.config.shown import Shown
 from llmnet.core.bounds import Timeout
 from llmnet.core.credentials import in_headers
 from llmnet.core.errors import ConfigurationError
@@ -33,7 +34,7 @@ class _Unnamed(str):
 _UNNAMED = _Unnamed(Provider.OPENAI)
 
 
-class _Reading:
+class _Reading(Shown):
     """How a config came by its provider and its model."""
 
     __slots__ = ("is_named", "is_split")
@@ -42,7 +43,7 @@ class _Reading:
     is_split: bool  # the model is what a provider was split off from
 
 
-@dataclasses.dataclass(frozen=True, slots=True, kw_only=True)
+@dataclasses.dataclass(frozen=True, slots=True, kw_only=True, repr=False)
 class ClientConfig(_Reading):
     """All settings of a client; checked when it is made.
 
@@ -108,11 +109,6 @@ class ClientConfig(_Reading):
             object.__setattr__(self, "is_named", True)
             object.__setattr__(self, "provider", checked_provider(service.name, "provider"))
             object.__setattr__(self, "model", model or None)
-
-    def __repr__(self) -> str:
-        values = {name: getattr(self, name) for name in ("provider", "api", "model", "max_retries", "max_concurrent")}
-        values["base_url"] = self.base_url and self.base_url.partition("?")[0]  # a query may hold a key
-        return f"ClientConfig({', '.join(f'{name}={value!r}' for name, value in values.items())})"
 
     def over(self, fields: Mapping[str, Any]) -> "ClientConfig":
         """This config with other values in some fields.

@@ -8,12 +8,13 @@ import msgspec
 from llmnet.core.errors import InvalidResponseError
 from llmnet.core.http import Headers, Meta
 from llmnet.core.json import decode
+from llmnet.core.plain import Value
 from llmnet.core.preview import cut
 
 _CHARSET = re.compile(r"""charset\s*=\s*["']?([^\s"';]+)""", re.IGNORECASE)
 
 
-class APIResponse(msgspec.Struct, frozen=True, kw_only=True):
+class APIResponse(Value, msgspec.Struct, frozen=True, kw_only=True):
     """A reply with a 2xx status; any other status is raised as its error.
 
     Attributes:
@@ -42,11 +43,14 @@ class APIResponse(msgspec.Struct, frozen=True, kw_only=True):
     @property
     def text(self) -> str:
         """The body as text, in the charset that the server names, else in UTF-8; signs that are none are replaced."""
+        return self._decoded("replace")
+
+    def _decoded(self, errors: str) -> str:
         named = _CHARSET.search(self.headers.get("content-type", ""))
         try:
-            return self.content.decode(named[1] if named else "utf-8", "replace")
+            return self.content.decode(named[1] if named else "utf-8", errors)
         except LookupError:  # there is no such charset
-            return self.content.decode("utf-8", "replace")
+            return self.content.decode("utf-8", errors)
 
     def json(self) -> Any:
         """The body as a JSON value.
@@ -61,6 +65,15 @@ class APIResponse(msgspec.Struct, frozen=True, kw_only=True):
         kind, size = self.content_type or "no content type", len(self.content)
         message = f"HTTP {self.status} with {size} bytes is no JSON ({kind}, {why}): {cut(self.text, 200)!r}"
         raise InvalidResponseError(message, meta=self.meta)
+
+    def to_dict(self) -> dict[str, Any]:
+        """Status, content type, size and meta as JSON types; `content` is the text, or `None` where it is none."""
+        try:
+            content = self._decoded("strict")
+        except UnicodeDecodeError:
+            content = None
+        facts = {"status": self.status, "content_type": self.content_type, "size": len(self.content)}
+        return {**facts, "content": content, "meta": self.meta.to_dict()}
 
     def __repr__(self) -> str:
         return f"<APIResponse {self.status} {self.content_type or 'without content type'}, {len(self.content)} bytes>"

@@ -7,6 +7,7 @@ from collections.abc import Callable
 from typing import Any
 
 from llmnet.core.errors import APITimeoutError, ConfigurationError, TimeoutPhase
+from llmnet.core.plain import Plain
 
 Clock = Callable[[], float]
 
@@ -17,7 +18,7 @@ _HUGE = 1e300  # a whole number beyond it may be none that a float can hold
 
 
 @dataclasses.dataclass(frozen=True, slots=True, kw_only=True)
-class Timeout:
+class Timeout(Plain):
     """The bounds of a call, in seconds; all positive, `math.inf` allowed, `None` takes the value next above.
 
     Attributes:

@@ -10,6 +10,7 @@ from llmnet.core.errors import InvalidResponseError, OutputError
 from llmnet.core.http import Meta
 from llmnet.core.json import decode
 from llmnet.core.parsed import NoValue, X, X_co
+from llmnet.core.plain import Value
 
 T = TypeVar("T")
 
@@ -38,7 +39,7 @@ class FinishReason(StrEnum):
     OTHER = "other"
 
 
-class Usage(msgspec.Struct, frozen=True, kw_only=True, gc=False):
+class Usage(Value, msgspec.Struct, frozen=True, kw_only=True, gc=False):
     """Tokens as the vendor counted them; unknown is `None`, never 0. Input includes what was cached or written."""
 
     input_tokens: int | None = None
@@ -49,7 +50,7 @@ class Usage(msgspec.Struct, frozen=True, kw_only=True, gc=False):
     reasoning_tokens: int | None = None
 
 
-class ToolCall(msgspec.Struct, frozen=True, kw_only=True, gc=False):
+class ToolCall(Value, msgspec.Struct, frozen=True, kw_only=True, gc=False):
     """A tool that the model wants called; `arguments` is the JSON text as it came."""
 
     id: str
@@ -70,7 +71,7 @@ class ToolCall(msgspec.Struct, frozen=True, kw_only=True, gc=False):
             raise InvalidResponseError(f"tool call {self.name!r} has arguments that are no JSON: {error}") from error
 
 
-class ToolCallDelta(msgspec.Struct, frozen=True, kw_only=True, gc=False):
+class ToolCallDelta(Value, msgspec.Struct, frozen=True, kw_only=True, gc=False):
     """A piece of a tool call in a stream; pieces of one call share an index, `arguments` are to be joined."""
 
     index: int
@@ -79,7 +80,7 @@ class ToolCallDelta(msgspec.Struct, frozen=True, kw_only=True, gc=False):
     arguments: str = ""
 
 
-class _Chunk(msgspec.Struct, frozen=True, kw_only=True, gc=False):
+class _Chunk(Value, msgspec.Struct, frozen=True, kw_only=True, gc=False):
     """What a chunk holds; `raw` may be the text of the vendor's JSON."""
 
     content: str = ""
@@ -129,7 +130,7 @@ def _decoded(value: T) -> T:
     return value
 
 
-class _Reply(msgspec.Struct, frozen=True, kw_only=True):
+class _Reply(Value, msgspec.Struct, frozen=True, kw_only=True):
     """What a reply holds; `raw` may be the text of the vendor's JSON, and `parsed` a `NoValue`."""
 
     id: str = ""
@@ -184,6 +185,11 @@ class ChatResponse(_Reply, Generic[X_co], frozen=True):  # noqa: PLW1641 - it ho
             raise OutputError(value.why, partial=self, meta=self.meta, provider=self.provider or None)
         return value
 
+    def to_dict(self) -> dict[str, Any]:
+        """The fields as JSON types, without `raw`; `parsed` is `None` where the reply calls tools."""
+        is_value = not isinstance(super().parsed, NoValue)
+        return super().to_dict() if is_value else msgspec.structs.replace(self, parsed=None).to_dict()
+
     def __str__(self) -> str:
         return self.content
 
@@ -201,25 +207,6 @@ class ChatResponse(_Reply, Generic[X_co], frozen=True):  # noqa: PLW1641 - it ho
 
     def __bool__(self) -> bool:
         return True
-
-
-class ModelInfo(msgspec.Struct, frozen=True, kw_only=True):
-    """A model that the service lists; `retires_at` is the vendor's date as text, where it gives one."""
-
-    id: str
-    retires_at: str | None = None
-    raw: dict[str, Any] = msgspec.field(default_factory=dict)
-
-
-class EmbeddingResponse(msgspec.Struct, frozen=True, kw_only=True):
-    """Vectors in the order of the inputs, and the tokens of all requests that it took."""
-
-    vectors: list[list[float]]
-    model: str = ""
-    usage: Usage = msgspec.field(default_factory=Usage)
-    provider: str = ""
-    meta: Meta = msgspec.field(default_factory=Meta)
-    raw: dict[str, Any] | None = None
 
 
 class StreamCallbacks(msgspec.Struct, frozen=True):

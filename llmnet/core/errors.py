@@ -16,6 +16,8 @@ LLMNetError
 
 from typing import TYPE_CHECKING, Any, Literal
 
+from llmnet.core.plain import Returnable
+
 if TYPE_CHECKING:
     from llmnet.core.chat import ChatResponse
     from llmnet.core.http import Meta
@@ -25,7 +27,7 @@ OutputReason = Literal["refusal", "length", "mismatch"]
 TimeoutPhase = Literal["queue", "connect", "response", "idle", "total"]
 
 
-class LLMNetError(Exception):
+class LLMNetError(Returnable, Exception):
     """Base of all errors of llmnet.
 
     Attributes:
@@ -64,8 +66,26 @@ class LLMNetError(Exception):
             said += [f"request_id={self.meta.request_id}"] if self.meta.request_id else []
         return said
 
+    def to_dict(self) -> dict[str, Any]:
+        """What is known of it as JSON types, the attempts and the reply so far included; `None` where nothing is."""
+        meta, partial = self.meta, self.partial
+        return {
+            "class": type(self).__name__,
+            "message": self.message,
+            **{name: getattr(self, name, None) for name in _TOLD},
+            "request_id": getattr(self, "request_id", None) or (meta and meta.request_id),
+            "elapsed": meta and meta.elapsed,
+            "attempts": [attempt.to_dict() for attempt in meta.attempts] if meta else [],
+            "partial": partial and partial.to_dict(),
+        }
+
     def __reduce__(self) -> tuple[Any, ...]:
         return _rebuild, (type(self), self.message), self.__dict__
+
+
+_TOLD = (
+    "provider", "host", "phase", "status", "http_status", "code", "type", "retry_after", "retryable", "maybe_billed",
+)  # fmt: skip
 
 
 def _rebuild(cls: type[LLMNetError], message: str) -> LLMNetError:

@@ -4,17 +4,18 @@ A call that has begun tells `CallQueued` first and `CallFinished` last, each exa
 """
 
 from collections.abc import Callable
-from typing import Literal, Protocol, TypeAlias
+from typing import Any, Literal, Protocol, TypeAlias
 
 import msgspec
 
 from llmnet.core.chat import Usage
 from llmnet.core.http import Attempt, Meta
+from llmnet.core.plain import Value
 
 Ending = Literal["ok", "error", "cancelled", "closed"]
 
 
-class CallEvent(msgspec.Struct, frozen=True):
+class CallEvent(Value, msgspec.Struct, frozen=True):
     """What all events say.
 
     Attributes:
@@ -32,6 +33,10 @@ class CallEvent(msgspec.Struct, frozen=True):
     model: str
     stream: bool
     at: float
+
+    def to_dict(self) -> dict[str, Any]:
+        """The name of the event, as `event`, and its fields as JSON types."""
+        return {"event": type(self).__name__, **Value.to_dict(self)}
 
 
 class CallQueued(CallEvent, frozen=True):

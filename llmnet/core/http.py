@@ -7,6 +7,7 @@ from collections.abc import Iterable, Iterator, Mapping
 
 import msgspec
 
+from llmnet.core.plain import Value
 from llmnet.core.retry_after import parse_reset
 
 Pairs = Iterable[tuple[str, str]]
@@ -90,7 +91,7 @@ def merged(ours: Mapping[str, str], theirs: Mapping[str, str | None]) -> dict[st
     return both
 
 
-class Attempt(msgspec.Struct, frozen=True, kw_only=True):
+class Attempt(Value, msgspec.Struct, frozen=True, kw_only=True):
     """One attempt of a call.
 
     Attributes:
@@ -117,7 +118,7 @@ def billed(attempts: Iterable[Attempt]) -> bool:
     return any(attempt.sent and (attempt.status is None or attempt.status < 400) for attempt in attempts)
 
 
-class RateLimitState(msgspec.Struct, frozen=True, kw_only=True):
+class RateLimitState(Value, msgspec.Struct, frozen=True, kw_only=True):
     """What the server says is left of one limit; unknown is `None`, `reset` is in seconds."""
 
     limit: int | None = None
@@ -125,7 +126,7 @@ class RateLimitState(msgspec.Struct, frozen=True, kw_only=True):
     reset: float | None = None
 
 
-class Meta(msgspec.Struct, kw_only=True):
+class Meta(Value, msgspec.Struct, kw_only=True):
     """How a call went: the same on responses, streams and errors.
 
     Attributes:

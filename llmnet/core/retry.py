@@ -20,6 +20,7 @@ from llmnet.core.errors import (
     LLMNetError,
     QuotaExceededError,
 )
+from llmnet.core.plain import Plain, Returnable
 from llmnet.core.retry_after import parse_retry_after
 
 # `parse_retry_after` is offered here, too: it belongs to what a policy is asked for.
@@ -29,7 +30,7 @@ RETRY_STATUSES = frozenset({408, 409, 425, 429, 500, 502, 503, 504, 520, 521, 52
 
 
 @dataclasses.dataclass(frozen=True, slots=True, kw_only=True)
-class RetryBudget:
+class RetryBudget(Plain):
     """The figures of a retry budget; the bucket itself belongs to a client, one per (host, credential).
 
     Attributes:
@@ -57,7 +58,7 @@ class Decision(msgspec.Struct, frozen=True):
 
 
 @dataclasses.dataclass(frozen=True, slots=True, kw_only=True)
-class RetryPolicy:
+class RetryPolicy(Returnable):
     """What is retried, how often and after how long.
 
     Attributes:

@@ -9,10 +9,11 @@ from urllib.parse import urlsplit
 
 import msgspec
 
-from llmnet.core.chat import FinishReason, ModelInfo, StreamChunk, Usage
+from llmnet.core.chat import FinishReason, StreamChunk, Usage
 from llmnet.core.draft import Draft, chat_message
 from llmnet.core.errors import ConfigurationError, InvalidResponseError
 from llmnet.core.http import Request
+from llmnet.core.other_replies import ModelInfo
 from llmnet.core.request import ChatRequest
 from llmnet.core.sse import ServerSentEvent
 from llmnet.providers.anthropic_params import has_no_format, parameters, thinks

@@ -6,10 +6,11 @@ The facts: docs/vendors.md, DashScope native.
 from collections.abc import Mapping
 from typing import Any
 
-from llmnet.core.chat import EmbeddingResponse, FinishReason, ModelInfo, StreamChunk
+from llmnet.core.chat import FinishReason, StreamChunk
 from llmnet.core.draft import Draft
 from llmnet.core.errors import ConfigurationError
 from llmnet.core.http import Request, merged
+from llmnet.core.other_replies import EmbeddingResponse, ModelInfo
 from llmnet.core.request import ChatRequest
 from llmnet.core.sse import ServerSentEvent
 from llmnet.providers import openai_chat_reply as reply

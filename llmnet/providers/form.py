@@ -4,11 +4,12 @@ import functools
 from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any, ClassVar
 
-from llmnet.core.chat import EmbeddingResponse, ModelInfo, StreamChunk
+from llmnet.core.chat import StreamChunk
 from llmnet.core.draft import Draft, chat_message
 from llmnet.core.errors import APIStatusError, InvalidResponseError
 from llmnet.core.http import Request, merged
 from llmnet.core.json import encode, readable
+from llmnet.core.other_replies import EmbeddingResponse, ModelInfo
 from llmnet.core.preview import cut, kept, shown
 from llmnet.core.request import ChatRequest
 from llmnet.core.sse import ServerSentEvent

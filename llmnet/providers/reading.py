@@ -9,10 +9,11 @@ from typing import Any
 
 import msgspec
 
-from llmnet.core.chat import EmbeddingResponse, ModelInfo, StreamChunk, Usage
+from llmnet.core.chat import StreamChunk, Usage
 from llmnet.core.errors import InvalidResponseError
 from llmnet.core.growing_text import Text, check_count
 from llmnet.core.json import decode
+from llmnet.core.other_replies import EmbeddingResponse, ModelInfo
 from llmnet.core.preview import cut, glimpse
 
 # More than the models or vectors in one reply of any service.

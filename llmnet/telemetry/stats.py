@@ -11,6 +11,7 @@ import threading
 from bisect import bisect_left
 from collections.abc import Iterator
 from operator import add
+from typing import Any
 
 import msgspec
 
@@ -18,6 +19,7 @@ from llmnet.core.chat import Usage
 from llmnet.core.errors import ConfigurationError
 from llmnet.core.events import CallFinished
 from llmnet.core.http import Attempt, Meta
+from llmnet.core.plain import Value
 from llmnet.telemetry.prometheus import Family, exposition, labelled
 
 # As Prometheus text an entry is about 4 KB.
@@ -30,7 +32,7 @@ FIRST_TOKENS = (
 )  # fmt: skip
 
 
-class Histogram(msgspec.Struct, frozen=True, kw_only=True):
+class Histogram(Value, msgspec.Struct, frozen=True, kw_only=True):
     """How many values fell where.
 
     Attributes:
@@ -67,7 +69,7 @@ class Histogram(msgspec.Struct, frozen=True, kw_only=True):
         return None
 
 
-class CallStats(msgspec.Struct, frozen=True, kw_only=True):
+class CallStats(Value, msgspec.Struct, frozen=True, kw_only=True):
     """Calls of one provider and model that came to one outcome.
 
     Attributes:
@@ -93,7 +95,7 @@ class CallStats(msgspec.Struct, frozen=True, kw_only=True):
     time_to_first_token: Histogram
 
 
-class Stats(tuple[CallStats, ...]):
+class Stats(Value, tuple[CallStats, ...]):
     """What a client had done at one moment: an entry for each provider, model and outcome.
 
     Once there are a thousand entries, calls that would need a new one are counted as those of a model `other`, which
@@ -102,6 +104,10 @@ class Stats(tuple[CallStats, ...]):
     """
 
     __slots__ = ()
+
+    def to_dict(self) -> dict[str, Any]:
+        """All calls, and the entries, as JSON types."""
+        return {"calls": self.calls, "entries": [entry.to_dict() for entry in self]}
 
     @property
     def calls(self) -> int:

@@ -1,0 +1,34 @@
+"""What of a config may be shown: no key, no headers, no password of a proxy, no query of an address."""
+
+import re
+from typing import Any
+
+from llmnet.core.plain import Returnable, fields_of
+
+_SECRET = ("api_key", "headers")
+_CREDENTIALS = re.compile(r"^((?:[^:/@]*://)?).*@", re.DOTALL)
+
+
+class Shown(Returnable):
+    """A config as text, and as plain JSON."""
+
+    __slots__ = ()
+
+    def __repr__(self) -> str:
+        values = {name: getattr(self, name) for name in ("provider", "api", "model", "max_retries", "max_concurrent")}
+        values["base_url"] = without_query(getattr(self, "base_url", None))
+        return f"ClientConfig({', '.join(f'{name}={value!r}' for name, value in values.items())})"
+
+    def to_dict(self) -> dict[str, Any]:
+        """The fields as JSON types, without the key, the headers, and what else may hold a secret."""
+        shown = {name: value for name, value in fields_of(self).items() if name not in _SECRET}
+        return shown | {"base_url": without_query(shown["base_url"]), "proxy": _without_login(shown["proxy"])}
+
+
+def without_query(url: str | None) -> str | None:
+    """An address without its query, which may hold a key."""
+    return url and url.partition("?")[0]
+
+
+def _without_login(proxy: str | None) -> str | None:
+    return proxy and _CREDENTIALS.sub(r"\1", proxy)

@@ -1,0 +1,115 @@
+"""Values as plain JSON: `to_dict` and `to_json` of whatever is public, without `raw`, and without a secret.
+
+An infinite number, of which JSON has none, becomes `None`; what is no data at all, like a function, its name.
+"""
+
+import json
+import math
+from collections.abc import Callable, Mapping
+from collections.abc import Set as AbstractSet
+from typing import Any
+
+_PLAIN = (str, int, bool, type(None))
+# The vendor's JSON: it is large, and is there already for whoever wants it.
+_LEFT_OUT = "raw"
+
+
+class Plain:
+    """What has a form in plain JSON: a struct, a dataclass, or whatever defines `to_dict` itself."""
+
+    __slots__ = ()
+
+    def to_dict(self) -> dict[str, Any]:
+        """The fields as JSON types, without `raw`: dicts, lists, texts, numbers, `True`, `False` and `None`."""
+        return fields_of(self)
+
+    def to_json(self) -> str:
+        """The text of `to_dict()` as JSON."""
+        text = json.dumps(value := self.to_dict(), ensure_ascii=False)
+        # Half of a surrogate pair has no UTF-8, but an escape.
+        return text if text.isascii() or _has_utf8(text) else json.dumps(value)
+
+
+class Returnable(Plain):
+    """What FastAPI may return and a pydantic model may hold: an instance goes in, its `to_dict()` comes out."""
+
+    __slots__ = ()
+
+    @classmethod
+    def __get_pydantic_core_schema__(cls, source: Any, handler: Any) -> Any:
+        written = {"type": "function-plain", "function": _to_dict, "return_schema": {"type": "dict"}}
+        return {"type": "is-instance", "cls": cls, "serialization": written}
+
+    @classmethod
+    def __get_pydantic_json_schema__(cls, schema: Any, handler: Any) -> dict[str, Any]:
+        return {"type": "object", "title": cls.__name__}
+
+
+class Value(Returnable):
+    """A struct that FastAPI may return, from an endpoint without a return type too: of those it asks for `vars()`."""
+
+    __slots__ = ()
+
+    @property
+    def __dict__(self) -> dict[str, Any]:  # type: ignore[override]
+        return self.to_dict()
+
+
+def _to_dict(value: Plain) -> dict[str, Any]:
+    return value.to_dict()
+
+
+def plain(value: Any) -> Any:
+    """A value as JSON types."""
+    kind = type(value)
+    if kind in _PLAIN:
+        return value
+    if kind is float:
+        return value if math.isfinite(value) else None
+    return next(write(value) for kinds, write in _WRITERS if kinds is None or isinstance(value, kinds))
+
+
+def fields_of(value: Any) -> dict[str, Any]:
+    """The fields of a struct or dataclass as JSON types, without `raw`."""
+    names = getattr(value, "__struct_fields__", None) or value.__dataclass_fields__
+    return {name: plain(getattr(value, name)) for name in names if name != _LEFT_OUT}
+
+
+def _error(value: BaseException) -> dict[str, Any]:
+    return {"class": type(value).__name__, "message": str(value)}
+
+
+def _other(value: Any) -> Any:
+    """What a caller's own type holds, as a reply that was parsed into one does; anything else by its name."""
+    if hasattr(value, "model_dump"):
+        return plain(value.model_dump(mode="json"))
+    if not isinstance(value, type) and (hasattr(value, "__struct_fields__") or hasattr(value, "__dataclass_fields__")):
+        return fields_of(value)
+    import msgspec  # noqa: PLC0415 - errors are plain, too, and `import llmnet` needs no more than their names
+
+    try:
+        return plain(msgspec.to_builtins(value, str_keys=True))  # a date, a UUID, an enumeration
+    except TypeError:
+        return getattr(value, "__qualname__", type(value).__name__)
+
+
+def _has_utf8(text: str) -> bool:
+    try:
+        return bool(text.encode())
+    except UnicodeEncodeError:
+        return False
+
+
+# The first row that a value belongs to says how it is written.
+_WRITERS: tuple[tuple[Any, Callable[[Any], Any]], ...] = (
+    (Plain, _to_dict),
+    (str, str.__str__),
+    (int, int),
+    (float, lambda value: plain(float(value))),
+    (Mapping, lambda value: {str(key): plain(item) for key, item in value.items()}),
+    (list | tuple, lambda value: [plain(item) for item in value]),
+    (AbstractSet, lambda value: sorted(map(plain, value), key=repr)),
+    (bytes | bytearray, lambda value: bytes(value).decode("utf-8", "replace")),
+    (BaseException, _error),
+    (None, _other),
+)
