@@ -92,7 +92,8 @@ _ROOMS = {
     "core.api_response": ("APIResponse",),
     "core.bounds": ("Timeout",),
     "core.chat": (
-        "ChatResponse", "FinishReason", "Message", "StreamCallbacks", "StreamChunk", "ToolCall", "ToolCallDelta", "Usage",
+        "ChatResponse", "FinishReason", "Message", "StreamCallbacks", "StreamChunk", "ToolCall", "ToolCallDelta",
+        "Usage",
     ),
     "core.other_replies": ("EmbeddingResponse", "ModelInfo"),
     "core.errors": (

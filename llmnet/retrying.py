@@ -13,6 +13,7 @@ from llmnet.core.logger import LOG
 from llmnet.core.outcome import Outcome
 from llmnet.core.request import is_async_callable
 from llmnet.core.retry import RETRY_STATUSES, RetryPolicy, count
+from llmnet.core.tracebacks import shorten
 
 P = ParamSpec("P")
 T = TypeVar("T")
@@ -203,7 +204,12 @@ def _run(function: Callable[[], T], judge: TenacityPolicy) -> T:
     from tenacity import Retrying  # noqa: PLC0415 - on use
 
     judge.call.enter()
-    result = Retrying(sleep=lambda s: judge.waits.sleep(s, judge.call.interruption), **judge.settings())(function)
+    retrying = Retrying(sleep=lambda s: judge.waits.sleep(s, judge.call.interruption), **judge.settings())
+    try:
+        result = retrying(function)
+    except Exception as error:
+        shorten(error)
+        raise
     if isinstance(result, Coroutine):
         made = [result]
         return cast("T", _run_async(lambda: made.pop() if made else function(), judge))
@@ -224,4 +230,8 @@ async def _run_async(function: Callable[[], Any], judge: TenacityPolicy) -> Any:
     async def sleep(seconds: float) -> None:
         await AsyncWait().sleep(seconds, judge.call.interruption)
 
-    return await AsyncRetrying(sleep=sleep, **judge.settings())(attempt)
+    try:
+        return await AsyncRetrying(sleep=sleep, **judge.settings())(attempt)
+    except Exception as error:
+        shorten(error)
+        raise

@@ -104,8 +104,8 @@ def iterator(rows: Any) -> Iterator[Any]:
         raise ConfigurationError(wrong)
     try:
         return iter(rows)
-    except TypeError as error:
-        raise ConfigurationError(wrong) from error
+    except TypeError:
+        raise ConfigurationError(wrong) from None
 
 
 def custom_id_of(item: Any) -> str | None:

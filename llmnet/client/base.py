@@ -11,6 +11,7 @@ from llmnet.client.shared import Shared
 from llmnet.config.address import FAKE_URL
 from llmnet.config.fields import ClientConfig, client_config
 from llmnet.config.resolve import CREDENTIALS, Resolved, resolve
+from llmnet.core import tracebacks
 from llmnet.core.admission.admission import Admission
 from llmnet.core.bounds import Bounds, Clock, Timeout, resolve_timeout
 from llmnet.core.call import Call
@@ -52,7 +53,9 @@ class BaseClient:
     _wall: Clock = staticmethod(time.time)
     _check_plain: Callable[[object, str], None]
 
+    @tracebacks.short_errors
     def __init__(self, model_or_config: str | ClientConfig | None = None, /, **fields: Any) -> None:
+        tracebacks.set_up(os.environ)
         self._set_up(client_config(model_or_config, fields))
         self._share(Shared(self.config.max_concurrent))
         self._is_child = False
@@ -70,6 +73,7 @@ class BaseClient:
         self._common = shared
         self._listener = EventDispatcher(shared.counters, shared.late, self.config.on_event)
 
+    @tracebacks.short_errors
     def _child(self, child: Self, fields: Mapping[str, Any]) -> Self:
         """Make a child that shares all but what it is given."""
         for name in _SHARED_FIELDS:
@@ -119,6 +123,7 @@ class BaseClient:
             self._known_form = make_form(self._resolved.api.form, target)
         return self._known_form
 
+    @tracebacks.short_errors
     def _chat_call(self, messages: Any, params: Mapping[str, Any], *, stream: bool, whole: bool = False) -> Call:
         given = given_params(params)
         timeout, extra = given.pop("timeout", None), given.pop("extra_headers", None)
@@ -163,6 +168,7 @@ class BaseClient:
         read = read_row(row, common)
         return self._chat_call(read.messages, read.params, stream=False)
 
+    @tracebacks.short_errors
     def _rows_with(self, common: Mapping[str, Any]) -> Callable[[Any], Call]:
         """What makes a call of each row of a batch, with these arguments of `chat` for all of them.
 

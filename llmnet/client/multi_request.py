@@ -21,6 +21,7 @@ from llmnet.core.other_replies import EmbeddingResponse, ModelInfo
 from llmnet.core.params import check_names
 from llmnet.core.reply_reader import ReplyReader
 from llmnet.core.request import checked_inputs, checked_timeout
+from llmnet.core.tracebacks import short_errors, shorten
 
 _LONGEST_CURSOR = 4096
 
@@ -90,6 +91,8 @@ class MultiRequest(Generic[T]):
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
         """Where a call has failed, its error tells of all of them."""
+        if error is not None:
+            shorten(error)
         if isinstance(error, LLMNetError) and self._running is not None:
             self._add(self._running)
             error.meta = self.meta()
@@ -104,6 +107,7 @@ class MultiRequest(Generic[T]):
 class ModelList(MultiRequest[list[ModelInfo]]):
     """All pages of a model list."""
 
+    @short_errors
     def __init__(self, client: BaseClient) -> None:
         super().__init__(client)
         self._models: list[ModelInfo] = []
@@ -142,6 +146,7 @@ class ModelList(MultiRequest[list[ModelInfo]]):
 class Embeddings(MultiRequest[EmbeddingResponse]):
     """The vectors of any number of inputs, in as many requests as the vendor's limit asks for."""
 
+    @short_errors
     def __init__(
         self, client: BaseClient, inputs: Any, model: str | None, timeout: Any, headers: Any, params: Mapping[str, Any]
     ) -> None:

@@ -24,6 +24,7 @@ from llmnet.core.reply_reader import ReplyReader
 from llmnet.core.retry import Decision
 from llmnet.core.route import Route
 from llmnet.core.stop import Stop
+from llmnet.core.tracebacks import hide_causes, shorten
 
 
 class Call:
@@ -217,6 +218,9 @@ class Call:
     def end(self, error: BaseException | None = None, *, late: bool = False) -> None:
         """Nobody goes on with the call, for it was closed, or for an error; *late*: a finalizer says so."""
         # Python has made the exception that was being handled its `__context__`.
+        if error is not None:
+            shorten(error)
+            hide_causes(error, self._outer)
         self.route.secrets.clean_causes(error, self._outer)
         if self.exchange is not None:
             self.exchange.reply.forget()

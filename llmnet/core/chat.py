@@ -68,7 +68,7 @@ class ToolCall(Value, msgspec.Struct, frozen=True, kw_only=True, gc=False):
         try:
             return decode(self.arguments)
         except ValueError as error:
-            raise InvalidResponseError(f"tool call {self.name!r} has arguments that are no JSON: {error}") from error
+            raise InvalidResponseError(f"tool call {self.name!r} has arguments that are no JSON: {error}") from None
 
 
 class ToolCallDelta(Value, msgspec.Struct, frozen=True, kw_only=True, gc=False):

@@ -169,7 +169,7 @@ def _built(trust: Trust) -> ssl.SSLContext:
             _check_hashed(place)
         return ssl.create_default_context(cafile=_path(trust.file), capath=_path(trust.folder))
     except OSError as error:
-        raise _unusable(place, f"{type(error).__name__}: {error}") from error
+        raise _unusable(place, f"{type(error).__name__}: {error}") from None
 
 
 def _path(place: Place | None) -> str | None:

@@ -115,7 +115,8 @@ def test_no_credential_is_held_by_what_an_error_was_made_from(front, server, nam
         with front.client(**ours) as client, pytest.raises(llmnet.LLMNetError) as caught:
             client.chat("hi") if way == "chat" else list(client.stream_chat("hi"))
     check(caught.value)
-    assert (len(everything(caught.value)) == 1) <= (name == "no HTTP"), "its cause is gone, though it shows nothing"
+    if name != "no HTTP" and not isinstance(caught.value, llmnet.APITimeoutError):  # a bound is ours alone
+        assert len(everything(caught.value)) > 1, "its cause is gone, though it shows nothing"
 
 
 def test_a_ctrl_c_that_meets_a_failure_shows_nothing_of_it():
