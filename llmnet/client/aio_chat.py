@@ -5,7 +5,8 @@ from typing import Any
 
 from llmnet.client.aio_driver import Driver
 from llmnet.client.aio_stream import AsyncChatStream
-from llmnet.client.base import BaseClient, checked_callbacks
+from llmnet.client.base import BaseClient
+from llmnet.client.callbacks import checked_callbacks
 from llmnet.core.bounds import Timeout
 from llmnet.core.call import Call
 from llmnet.core.chat import ChatResponse, StreamCallbacks, StreamChunk

@@ -15,7 +15,6 @@ from llmnet.core import tracebacks
 from llmnet.core.admission.admission import Admission
 from llmnet.core.bounds import Bounds, Clock, Timeout, resolve_timeout
 from llmnet.core.call import Call
-from llmnet.core.chat import StreamCallbacks
 from llmnet.core.credentials import in_headers
 from llmnet.core.errors import ConfigurationError
 from llmnet.core.extras import take_extras
@@ -235,18 +234,3 @@ class BaseClient:
 def check_row(client: BaseClient, row: Any) -> None:
     """Check a row of a batch as its call would do, and send nothing; a `ConfigurationError` says what is wrong."""
     client._row_call(row, {})
-
-
-def checked_callbacks(callbacks: Any, check: Callable[[object, str], None]) -> None:
-    """Check callbacks before anything is sent.
-
-    Raises:
-        ConfigurationError: they are none, or cannot be called here.
-    """
-    if not isinstance(callbacks, StreamCallbacks):
-        raise ConfigurationError(f"callbacks must be a StreamCallbacks(on_chunk=…, …), not {type(callbacks).__name__}")
-    for name in StreamCallbacks.__struct_fields__:
-        callback = getattr(callbacks, name)
-        if callback is not None and not callable(callback):
-            raise ConfigurationError(f"callbacks.{name} must be a function, not {type(callback).__name__}")
-        check(callback, f"callbacks.{name}")

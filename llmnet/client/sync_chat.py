@@ -3,7 +3,8 @@
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from llmnet.client.base import BaseClient, checked_callbacks
+from llmnet.client.base import BaseClient
+from llmnet.client.callbacks import checked_callbacks
 from llmnet.client.sync_driver import Driver
 from llmnet.client.sync_stream import ChatStream
 from llmnet.core.bounds import Timeout

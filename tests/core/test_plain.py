@@ -16,6 +16,7 @@ from support.live import at
 
 import llmnet
 from llmnet.core.http import Headers, RateLimitState
+from llmnet.core.parsed import NoValue
 from llmnet.core.plain import plain
 from llmnet.telemetry.stats import CallStats, Histogram
 from llmnet.testing import Reply
@@ -54,6 +55,7 @@ VALUES = [
     llmnet.EmbeddingResponse(vectors=[[0.5, math.nan], [1.0, 2.0]], raw={}),
     llmnet.APIResponse(content=b"abc", meta=META),
     llmnet.BatchResult(index=1, response=REPLY), llmnet.BatchResult(index=2, custom_id="a", error=ERROR),
+    llmnet.BatchSuccess(index=1, response=REPLY), llmnet.BatchFailure(index=2, custom_id="a", error=ERROR),
     llmnet.BatchProgress(**PROGRESS, left=math.inf, over=True),
     llmnet.Timeout(total=math.inf), llmnet.RetryPolicy(), llmnet.RetryBudget(),
     llmnet.CallQueued(*EVENT), llmnet.AttemptStarted(*EVENT, 1), llmnet.FirstToken(*EVENT),
@@ -96,6 +98,13 @@ def test_all_of_it_is_json(value):
 def test_every_public_value_is_among_them():
     public = {name for name in llmnet.__all__ if name not in NO_VALUES}
     assert public <= {*map(name_of, VALUES), *(kind.__name__ for kind in ERRORS)}
+
+
+def test_a_reply_without_the_value_that_was_asked_for():
+    reply = llmnet.ChatResponse(content="hi", parsed=NoValue("it calls tools"))
+    with pytest.raises(llmnet.OutputError):
+        _ = reply.parsed
+    assert reply.to_dict() == llmnet.ChatResponse(content="hi").to_dict()
 
 
 def test_a_reply():
