@@ -40,6 +40,8 @@ async def main() -> None:
     llmnet.RetryPolicy(5)
     llmnet.Clint("m")
     client.with_options(modell="m")
+    client.with_options(defaults=5)
+    llmnet.Client(system=["brief"])
     client.chat(5)
     client.chat("hi", temperature="hot")
     client.chat("hi", top_p="x")

@@ -6,6 +6,7 @@ from typing import Any, Generic, Literal, Never
 import msgspec
 
 from llmnet.core.chat import ChatResponse
+from llmnet.core.defaults import over_defaults
 from llmnet.core.errors import ConfigurationError, LLMNetError
 from llmnet.core.exception_graph import drop_tracebacks
 from llmnet.core.parsed import X_co
@@ -13,8 +14,6 @@ from llmnet.core.plain import Value
 
 # The addresses in an OpenAI Batch file whose bodies are arguments of `chat`.
 _CHAT_URL = "/chat/completions"
-# Two names of one parameter: either of them in a row replaces both of what is common to all rows.
-_LIMITS = {"max_tokens", "max_completion_tokens"}
 
 
 class BatchResult(Value, msgspec.Struct, Generic[X_co], frozen=True, kw_only=True):
@@ -132,15 +131,7 @@ def read_row(item: Any, common: Mapping[str, Any]) -> Row:
         inputs = [name for name in ("prompt", "messages") if name in fields]
     if len(inputs) != 1:
         raise ConfigurationError(f"a row needs either prompt or messages, it has {', '.join(fields) or 'nothing'}")
-    messages = fields.pop(inputs[0])
-    return Row(messages=messages, custom_id=custom_id, params=over(common, fields))
-
-
-def over(common: Mapping[str, Any], own: Mapping[str, Any]) -> dict[str, Any]:
-    """Parameters that are common to many calls, replaced by a call's own."""
-    if not _LIMITS.isdisjoint(own):
-        common = {name: value for name, value in common.items() if name not in _LIMITS}
-    return {**common, **own}
+    return Row(messages=fields.pop(inputs[0]), custom_id=custom_id, params=over_defaults(common, fields))
 
 
 def _body(line: dict[str, Any]) -> dict[str, Any]:

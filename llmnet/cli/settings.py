@@ -12,7 +12,7 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-from llmnet.batch.rows import over
+from llmnet.core.defaults import over_defaults
 from llmnet.core.errors import ConfigurationError
 from llmnet.core.params import CLIENT_FIELDS, ELSEWHERE, NOT_HERE, TRANSLATED, check_names
 
@@ -159,4 +159,6 @@ def parameters(options: argparse.Namespace) -> dict[str, Any]:
     given = dict(options.param or ())
     check_parameters(given)
     limits = {"max_tokens": options.max_tokens, "temperature": options.temperature}
-    return over(over(options.defaults, given), {name: value for name, value in limits.items() if value is not None})
+    return over_defaults(
+        over_defaults(options.defaults, given), {name: value for name, value in limits.items() if value is not None}
+    )

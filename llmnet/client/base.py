@@ -16,6 +16,7 @@ from llmnet.core.admission.admission import Admission
 from llmnet.core.bounds import Bounds, Clock, Timeout, resolve_timeout
 from llmnet.core.call import Call
 from llmnet.core.credentials import in_headers
+from llmnet.core.defaults import over_defaults
 from llmnet.core.errors import ConfigurationError
 from llmnet.core.extras import take_extras
 from llmnet.core.forks import register_after_fork
@@ -124,15 +125,17 @@ class BaseClient:
 
     @tracebacks.short_errors
     def _chat_call(self, messages: Any, params: Mapping[str, Any], *, stream: bool, whole: bool = False) -> Call:
-        given = given_params(params)
+        given, config = given_params(params), self.config
+        if config.defaults is not None:
+            given = over_defaults(config.defaults, given)
         timeout, extra = given.pop("timeout", None), given.pop("extra_headers", None)
         headers = checked_headers(extra, "extra_headers")
         checked_timeout(timeout)
         extras = take_extras(given)
         model = self._model_of(given.pop("model", None))
-        chat = chat_request(messages, model, given, stream=stream)
+        chat = chat_request(messages, model, given, stream=stream, system=config.system)
         tier = chat.params.get("service_tier")
-        bounds = resolve_timeout(timeout, self.config.timeout, stream=stream and not whole, flex=tier == "flex")
+        bounds = resolve_timeout(timeout, config.timeout, stream=stream and not whole, flex=tier == "flex")
         form = self._form()
         if chat.output is not None:
             chat = form.wanting(chat, chat.output)

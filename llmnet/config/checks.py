@@ -8,6 +8,7 @@ from typing import Any
 
 from llmnet.config.field_types import Provider
 from llmnet.core.bounds import Timeout
+from llmnet.core.defaults import checked_defaults, checked_system
 from llmnet.core.errors import ConfigurationError
 from llmnet.core.events import Hook
 from llmnet.core.headers import checked_headers, checked_key
@@ -97,5 +98,9 @@ CHECKS: dict[str, Callable[[Any, str], Any]] = {
     "api_version": plain_text,
     "on_event": hook,
     "transport": transport,
+    "defaults": checked_defaults,
+    "system": checked_system,
 }
-OPTIONAL = ("api", "model", "api_key", "base_url", "retry", "headers", "proxy", "api_version", "on_event")
+OPTIONAL = (
+    "api", "model", "api_key", "base_url", "retry", "headers", "proxy", "api_version", "on_event", "defaults", "system",
+)  # fmt: skip

@@ -3,7 +3,7 @@
 import ssl
 from collections.abc import Awaitable, Callable, Mapping
 from enum import StrEnum
-from typing import Literal, TypedDict
+from typing import Any, Literal, TypedDict
 
 from llmnet.core.bounds import Timeout
 from llmnet.core.events import Hook
@@ -44,3 +44,5 @@ class ClientFields(TypedDict, total=False):
     api_version: str | None
     on_event: Hook | None
     transport: Engine
+    defaults: Mapping[str, Any] | None
+    system: str | None

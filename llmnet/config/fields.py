@@ -67,6 +67,9 @@ class ClientConfig(_Reading):
         transport: the engine of the async client: `"fast"`, HTTP/1.1 of our own; `"httpx"`, which alone speaks HTTP/2;
             `"auto"` takes the fast one where nothing needs the other. Or an object of `llmnet.core.transport`, which
             the client closes.
+        defaults: arguments of `chat`, `stream_chat` and `batch` for calls without them, like `{"temperature": 0}`; one
+            that a call gives wins, and `None` there drops it.
+        system: a system message that goes before the messages of each chat.
 
     Raises:
         ConfigurationError: a value is wrong; the message names the field and the fix.
@@ -88,6 +91,8 @@ class ClientConfig(_Reading):
     api_version: str | None = None
     on_event: Hook | None = None
     transport: Engine = "auto"
+    defaults: Mapping[str, Any] | None = None
+    system: str | None = None
 
     def __post_init__(self) -> None:
         object.__setattr__(self, "is_named", not isinstance(self.provider, _Unnamed))

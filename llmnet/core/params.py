@@ -14,8 +14,11 @@ _SHARED = "give it to the client when it is made"
 # The fields of a client that no call takes, and what to do instead.
 CLIENT_FIELDS = {
     "provider": "a client talks to one provider; what the vendor calls so goes into extra_body={{'provider': …}}",
+    "system": "give it to the client, to client.with_options(system=…), or as a message with the role 'system'",
     "headers": "give extra_headers= to the call, or headers= to the client or to client.with_options",
-    **dict.fromkeys(("api", "api_key", "api_version", "base_url", "max_retries", "on_event", "retry"), _OPTION),
+    **dict.fromkeys(
+        ("api", "api_key", "api_version", "base_url", "defaults", "max_retries", "on_event", "retry"), _OPTION
+    ),
     **dict.fromkeys(("http2", "max_concurrent", "proxy", "rate_limit", "transport", "verify"), _SHARED),
 }
 # What the clients decide by the method that is called.
@@ -45,7 +48,7 @@ TRANSLATED = frozenset({
     "enable_thinking", "frequency_penalty", "logit_bias", "logprobs", "max_completion_tokens",
     "max_output_tokens", "max_tokens", "metadata", "n", "output_config", "parallel_tool_calls",
     "presence_penalty", "reasoning", "reasoning_effort", "repetition_penalty", "response_format",
-    "safety_identifier", "seed", "stop", "stop_sequences", "store", "stream_options", "system", "temperature",
+    "safety_identifier", "seed", "stop", "stop_sequences", "store", "stream_options", "temperature",
     "thinking", "thinking_budget", "tool_choice", "tools", "top_logprobs", "top_p", "user", "verbosity",
 })  # fmt: skip
 # Parameters of the vendors that are near to one of those above, and right.

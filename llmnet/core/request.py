@@ -29,6 +29,7 @@ class ChatRequest(msgspec.Struct, frozen=True, kw_only=True):
     Attributes:
         dropped: names of parameters that are `None`, which drops a default of ours.
         output: the value that the reply is to have.
+        first: the index of the first message as the caller counts: the client's own, before theirs, is number -1.
     """
 
     model: str
@@ -37,6 +38,7 @@ class ChatRequest(msgspec.Struct, frozen=True, kw_only=True):
     stream: bool
     dropped: frozenset[str] = frozenset()
     output: "Output | None" = None
+    first: int = 0
 
     def check_json(self) -> None:
         """Check that JSON can carry all of it: before values are translated, or once they could not be encoded.
@@ -44,11 +46,13 @@ class ChatRequest(msgspec.Struct, frozen=True, kw_only=True):
         Raises:
             ConfigurationError: it cannot; the message names the path.
         """
-        for name, value in {"messages": self.messages, **self.params}.items():
+        for name, value in {"messages": self.messages[-self.first :], **self.params}.items():
             check_json(value, name)
 
 
-def chat_request(messages: Any, model: str, params: Mapping[str, Any], *, stream: bool) -> ChatRequest:
+def chat_request(
+    messages: Any, model: str, params: Mapping[str, Any], *, stream: bool, system: str | None = None
+) -> ChatRequest:
     """Check the arguments of a chat, all but what the forms find out: whether JSON can carry the values.
 
     Args:
@@ -56,14 +60,24 @@ def chat_request(messages: Any, model: str, params: Mapping[str, Any], *, stream
         model: a name that `checked_model` has passed.
         params: the parameters.
         stream: whether the reply is to be streamed.
+        system: the client's own system message, which goes before all others.
 
     Raises:
         ConfigurationError: one of them is wrong; the message names it, its value and the fix.
     """
-    values, dropped = _checked_params(params) if params else ({}, frozenset())
+    values, dropped = checked_params(params) if params else ({}, frozenset())
+    ours = [] if system is None else [{"role": "system", "content": system}]
     said, output = checked_messages(messages), wanted_output(values)
     values.pop("output_type", None)
-    return ChatRequest(model=model, messages=said, params=values, stream=stream, dropped=dropped, output=output)
+    return ChatRequest(
+        model=model,
+        messages=[*ours, *said] if ours else said,
+        params=values,
+        stream=stream,
+        dropped=dropped,
+        output=output,
+        first=-len(ours),
+    )
 
 
 def wanted_output(params: Mapping[str, Any]) -> "Output | None":
@@ -166,7 +180,7 @@ def _check_calls(calls: Any, path: str) -> None:
         raise ConfigurationError(f"{path} must be a list of tool calls as in `reply.message`, not {brief(calls)}")
 
 
-def _checked_params(params: Mapping[str, Any]) -> tuple[dict[str, Any], frozenset[str]]:
+def checked_params(params: Mapping[str, Any]) -> tuple[dict[str, Any], frozenset[str]]:
     """The parameters that are given, and the names of those that are dropped."""
     check_names(params)
     given = {name: value for name, value in params.items() if value is not None}

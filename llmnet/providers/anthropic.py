@@ -66,11 +66,9 @@ class Messages(Form):
         body: dict[str, Any] = {
             "model": chat.model,
             "max_tokens": MAX_TOKENS,
-            **conversation(chat.messages, signed=self.target.is_at("anthropic.com")),
+            **conversation(chat.messages, first=chat.first, signed=self.target.is_at("anthropic.com")),
         }
         own = parameters(params_of(chat), model=chat.model, limit=MAX_TOKENS)
-        if "system" in own and "system" in body:
-            raise ConfigurationError("system= and messages with the role 'system' say one thing twice; use one of them")
         stream = {"stream": True} if chat.stream else {}
         return self.post(self._url("/messages"), body | own | stream, stream=chat.stream)
 

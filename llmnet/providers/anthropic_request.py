@@ -33,7 +33,7 @@ _KEYS: dict[str, tuple[str, ...]] = {
 }
 
 
-def conversation(messages: list[dict[str, Any]], *, signed: bool = True) -> dict[str, Any]:
+def conversation(messages: list[dict[str, Any]], *, first: int = 0, signed: bool = True) -> dict[str, Any]:
     """The conversation for the body.
 
     All system messages move to `system`, in order. Adjacent messages of one side become one, as the server would make
@@ -41,12 +41,13 @@ def conversation(messages: list[dict[str, Any]], *, signed: bool = True) -> dict
 
     Args:
         messages: the conversation.
+        first: the number of its first message, as errors name it.
         signed: whether the host takes back only thinking that it has signed.
 
     Raises:
         ConfigurationError: something in it has no counterpart.
     """
-    translated = [_translated(message, f"messages[{i}]", signed) for i, message in enumerate(messages)]
+    translated = [_translated(message, f"messages[{i}]", signed) for i, message in enumerate(messages, first)]
     system = [block for side, blocks in translated if side == "system" for block in blocks]
     turns = _joined([(side, blocks) for side, blocks in translated if side != "system" and blocks])
     if not turns:

@@ -56,7 +56,7 @@ class Native(Form):
     def prepare(self, chat: ChatRequest) -> Request:
         """Messages go into `input`, all else into `parameters`; one image, audio or video changes the address."""
         chat.check_json()
-        messages, multimodal = native_messages(chat.messages)
+        messages, multimodal = native_messages(chat.messages, chat.first)
         url = self.url(f"/services/aigc/{'multimodal' if multimodal else 'text'}-generation/generation")
         body = {"model": chat.model, "input": {"messages": messages}, "parameters": parameters(chat)}
         request = self.post(url, body, stream=chat.stream)

@@ -53,13 +53,13 @@ def parameters(chat: ChatRequest) -> dict[str, Any]:
     return ours | writing.translated(sorted_params, RULES, NATIVE)
 
 
-def native_messages(messages: Sequence[Mapping[str, Any]]) -> tuple[list[dict[str, Any]], bool]:
-    """The messages in the native form, and whether they need the multimodal address.
+def native_messages(messages: Sequence[Mapping[str, Any]], first: int = 0) -> tuple[list[dict[str, Any]], bool]:
+    """The messages in the native form, and whether they need the multimodal address; errors number them from *first*.
 
     Raises:
         ConfigurationError: a part has no counterpart there; the message names its path.
     """
-    read = [_read(message, f"messages[{i}]") for i, message in enumerate(messages)]
+    read = [_read(message, f"messages[{i}]") for i, message in enumerate(messages, first)]
     multimodal = any(_has_media(message["content"]) for message in read)
     return [{**message, "content": _content(message["content"], multimodal)} for message in read], multimodal
 

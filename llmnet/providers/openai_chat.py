@@ -40,7 +40,7 @@ class ChatCompletions(Form):
         """Messages and parameters are sent as they are; streams ask for usage."""
         body: dict[str, Any] = {
             "model": chat.model,
-            "messages": [_sent(message, i, self.provider) for i, message in enumerate(chat.messages)],
+            "messages": [_sent(message, i, self.provider) for i, message in enumerate(chat.messages, chat.first)],
         }
         if chat.stream:
             body["stream"] = True

@@ -53,7 +53,7 @@ class Responses(Form):
         chat.check_json()
         body: dict[str, Any] = {
             "model": chat.model,
-            "input": input_items(chat.messages, stored=chat.params.get("store") is not False),
+            "input": input_items(chat.messages, first=chat.first, stored=chat.params.get("store") is not False),
         }
         if chat.stream:
             body["stream"] = True

@@ -22,17 +22,18 @@ _WITHOUT_COUNTERPART = {"name", "audio", "function_call"}
 _OWN_PARTS = ("input_", "output_", "refusal", "summary_text", "reasoning_text", "computer_screenshot")
 
 
-def input_items(messages: Sequence[Mapping[str, Any]], *, stored: bool = True) -> list[dict[str, Any]]:
+def input_items(messages: Sequence[Mapping[str, Any]], *, first: int = 0, stored: bool = True) -> list[dict[str, Any]]:
     """A conversation as items; replies of this API are sent back as the items that they came in.
 
-    Where the vendor does not keep replies (*stored*), it accepts only encrypted reasoning.
+    Errors number the messages from *first*. Where the vendor does not keep replies (*stored*), it accepts only
+    encrypted reasoning.
 
     Raises:
         ConfigurationError: something in it has no counterpart; the message names the path.
     """
     items: list[dict[str, Any]] = []
     custom = set[str]()
-    for position, message in enumerate(messages):
+    for position, message in enumerate(messages, first):
         new = _items(message, position, custom, stored=stored)
         custom.update(text_of(item.get("call_id")) for item in new if item.get("type") == CUSTOM_CALL)
         items += new

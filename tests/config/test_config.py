@@ -61,6 +61,8 @@ def test_defaults():
         "api_version": None,
         "on_event": None,
         "transport": "auto",
+        "defaults": None,
+        "system": None,
     }
     assert config.policy == RetryPolicy()
     assert repr(config.max_retries) == "3"

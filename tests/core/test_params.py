@@ -55,7 +55,7 @@ OPTIONS = {
     "provider": "extra_body", "api": "with_options", "api_key": "with_options(api_key=…)", "base_url": "with_options",
     "max_retries": "with_options(max_retries=…)", "retry": "with_options", "max_concurrent": "client", "proxy": "client",
     "headers": "extra_headers", "verify": "client", "http2": "client", "rate_limit": "client", "api_version": "with_options",
-    "on_event": "with_options", "transport": "client",
+    "on_event": "with_options", "transport": "client", "defaults": "with_options(defaults=…)", "system": "the role 'system'",
 }  # fmt: skip
 SLIPS = {
     "temprature": "temperature", "temperatur": "temperature", "Temperature": "temperature", "max_token": "max_tokens",

@@ -229,7 +229,6 @@ OWN_TOOL = {"type": "web_search_20260318", "name": "web_search", "max_uses": 3}
             {"model": "claude-sonnet-4-6", "reasoning_effort": "low"},
             {"thinking": ADAPTIVE, "output_config": {"effort": "low"}},
         ),
-        ({"system": "Be brief."}, {"system": "Be brief."}),
         ({"stream_options": None}, {}),
         ({"context_management": {"edits": []}}, {"context_management": {"edits": []}}),
     ],
@@ -269,11 +268,6 @@ def test_parameters(params, body):
 def test_a_parameter_without_counterpart_is_an_error_that_names_it(params):
     with pytest.raises(ConfigurationError, match=next(iter(params))):
         sent(**params)
-
-
-def test_the_system_prompt_stands_in_one_place():
-    with pytest.raises(ConfigurationError, match="system="):
-        sent([{"role": "system", "content": "A"}, USER], system="B")
 
 
 def test_system_and_developer_messages_are_hoisted_in_order():

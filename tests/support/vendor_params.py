@@ -1,4 +1,7 @@
-"""Parameters of the vendors, as far as we know them: none of them may be taken for a misspelt one."""
+"""Parameters of the vendors, as far as we know them: none of them may be taken for a misspelt one.
+
+But for `system`, which is a field of the client.
+"""
 
 _BY_VENDOR = """
     OpenAI, Azure:
@@ -9,7 +12,7 @@ _BY_VENDOR = """
     web_search_options
     Anthropic:
     betas cache_control container context_management diagnostics fallbacks inference_geo max_tokens mcp_servers
-    metadata output_config output_format speed stop_sequences system temperature thinking tool_choice tools top_k
+    metadata output_config output_format speed stop_sequences temperature thinking tool_choice tools top_k
     top_p
     DashScope, Qianfan, Zhipu, Moonshot, Volcengine, SiliconFlow, MiniMax:
     asr_options bot_setting caching chat_template_kwargs dimension disable_search do_sample enable_citation

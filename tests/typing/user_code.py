@@ -64,6 +64,8 @@ def configs() -> Iterator[ClientConfig]:
         verify=ssl.create_default_context(),
         http2=False,
         transport="httpx",
+        defaults={"temperature": 0, "max_tokens": 100},
+        system="Be brief.",
     )
 
 
@@ -238,6 +240,7 @@ def children() -> int:
     with Client(ClientConfig(provider="fake", model="echo-1"), timeout=60) as client:
         patient: Client = client.with_options(timeout=Timeout(total=900), max_retries=0, model="echo-2")
         patient.chat("Hello!", model="echo-3", timeout=5)
+        patient.with_options(system=None, defaults={"top_k": 5}).chat("Hello!")
         return client.request_count
 
 
