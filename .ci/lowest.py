@@ -4,7 +4,7 @@ import re
 import tomllib
 
 # What else belongs to the library: the other extras are for its tests and benchmarks.
-EXTRAS = ("http2", "socks", "progress")
+EXTRAS = ("http2", "socks", "progress", "chat", "completion")
 
 with open("pyproject.toml", "rb") as file:
     project = tomllib.load(file)["project"]

@@ -164,10 +164,14 @@ def test_a_transport_sees_the_exchange_alone(path):
     assert module(path) in SEE_CALLS or not seen
 
 
+# Those of the extras, whose versions README leaves to pyproject.toml.
+WITHOUT_VERSION = {"h2", "socksio", "rich", "prompt-toolkit", "argcomplete"}
+
+
 def requirements():
     """(name, bounds) of what pyproject.toml asks for at runtime, its extras included."""
     project = tomllib.loads((pathlib.Path(__file__).parent.parent / "pyproject.toml").read_text())["project"]
-    extras = (project["optional-dependencies"][extra] for extra in ("http2", "socks", "progress"))
+    extras = (project["optional-dependencies"][extra] for extra in ("http2", "socks", "progress", "chat", "completion"))
     for requirement in [*project["dependencies"], *(one for extra in extras for one in extra)]:
         yield re.match(r"[\w.-]+", requirement)[0], requirement
 
@@ -178,13 +182,13 @@ def test_what_is_imported_is_declared_with_its_bounds():
     for path in FILES:  # type checkers know it without its being installed
         assert all(typing for name, _, typing in imports(path) if name.startswith("typing_extensions"))
     imported.discard("typing_extensions")
-    assert imported - sys.stdlib_module_names - {"llmnet"} <= set(declared)
+    assert imported - sys.stdlib_module_names - {"llmnet"} <= {name.replace("-", "_") for name in declared}
     readme = (pathlib.Path(__file__).parent.parent / "README.md").read_text()
     for name, bounds in declared.items():
         lowest = re.search(r">=([\d.]+)", bounds)[1]
         assert (",<" in bounds) == (name in BOUNDED_ABOVE), bounds
         assert name in readme
-        assert f"≥ {lowest}" in readme or name in ("h2", "socksio", "rich"), bounds
+        assert f"≥ {lowest}" in readme or name in WITHOUT_VERSION, bounds
 
 
 @pytest.mark.parametrize("path", [p for p in FILES if room(p) in ("core", "providers")], ids=module)

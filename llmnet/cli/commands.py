@@ -1,83 +1,71 @@
 """What the commands do: results go to standard output, everything else to standard error."""
 
 import argparse
-import json
+import functools
 import sys
 from collections.abc import Callable
-from typing import Any
 
 from llmnet.cli import printing
 from llmnet.cli.attachments import content_of, part_of
 from llmnet.cli.batch import batch
 from llmnet.cli.connect import connect
+from llmnet.cli.conversation import Conversation, line_reader, with_system
 from llmnet.cli.output_type import OutputType
+from llmnet.cli.replies import as_dict, notify_of, stream_text, write_value
 from llmnet.cli.settings import parameters
 from llmnet.cli.stdin import read_prompt
-from llmnet.cli.terminal import ControlFilter, is_terminal
-from llmnet.client.sync import Client
+from llmnet.cli.terminal import is_terminal
 from llmnet.core.bounds import resolve_timeout
 from llmnet.core.chat import ChatResponse
+from llmnet.core.errors import ConfigurationError
 
 
 def chat(options: argparse.Namespace) -> None:
-    """`llmnet chat`."""
+    """`llmnet chat`: one reply, or a conversation."""
     printing.check_output()
     output_type = OutputType(options.output_type) if options.output_type else None
     params = parameters(options) | (output_type.parameters() if output_type else {})
     attachments = [part_of(name) for name in options.attachment]
-    content = content_of(read_prompt(options.prompt), attachments)
-    system = [{"role": "system", "content": options.system}] if options.system else []
-    messages = [*system, {"role": "user", "content": content}]
+    prompt = None if _is_conversation(options) else read_prompt(options.prompt or "-")
     seconds = options.timeout and resolve_timeout(options.timeout, None, stream=False, flex=False)
     with connect(options, timeout=seconds) as client:
+        if prompt is None:
+            ask = functools.partial(client.stream_chat, **params)
+            Conversation(ask, options.system, attachments).run(line_reader())
+            return
+        messages = with_system(options.system, [{"role": "user", "content": content_of(prompt, attachments)}])
         at_once = options.no_stream or options.json or output_type
-        reply = client.chat(messages, **params) if at_once else _streamed(client, messages, params)
-    if output_type:
-        _show_parsed(reply, output_type.value_of(reply), as_json=options.json)
-    elif options.json:
-        printing.write_json(as_dict(reply))
+        reply = client.chat(messages, **params) if at_once else stream_text(client.stream_chat(messages, **params))
+    _show(reply, options, output_type)
+
+
+def _is_conversation(options: argparse.Namespace) -> bool:
+    """Whether somebody sits at a terminal and has given no prompt.
+
+    Raises:
+        ConfigurationError: other options need one.
+    """
+    if options.prompt is not None or not is_terminal(sys.stdin):
+        return False
+    if not is_terminal(sys.stdout) or options.json or options.no_stream or options.output_type:
+        raise ConfigurationError(
+            "no prompt: without one, llmnet chat is a conversation on a terminal, which writes no file, and takes none "
+            "of --json, --no-stream and --output-type"
+        )
+    return True
+
+
+def _show(reply: ChatResponse, options: argparse.Namespace, output_type: OutputType | None) -> None:
+    """Print a reply, but for what was printed while it came."""
+    parsed = {"parsed": output_type.value_of(reply)} if output_type else {}
+    if options.json:
+        printing.write_json(as_dict(reply) | parsed)
+        return
+    if parsed:
+        write_value(parsed["parsed"])
     elif options.no_stream:
         printing.write(reply.content)
-    if not options.json and (remark := _remark(reply)):
-        printing.notify(f"llmnet: {remark}")
-
-
-def _show_parsed(reply: ChatResponse, value: Any, *, as_json: bool) -> None:
-    """Print the value of a reply, for people with a line for each of its fields."""
-    if as_json:
-        printing.write_json(as_dict(reply) | {"parsed": value})
-    elif is_terminal(sys.stdout):
-        printing.write(json.dumps(value, indent=2, ensure_ascii=False))
-    else:
-        printing.write_json(value)
-
-
-_REMARKS = {
-    "length": "the reply ended at its limit of tokens",
-    "content_filter": "the reply was ended by the vendor's content filter",
-    "refusal": "the model refused",
-}
-
-
-def _remark(reply: ChatResponse) -> str | None:
-    """A remark on a reply that its text does not show, such as a refusal."""
-    if reply.refusal:
-        return f"the model refused: {reply.refusal}"
-    return _REMARKS.get(reply.finish_reason or "") or (None if reply.content else "the reply has no text")
-
-
-def _streamed(client: Client, messages: list[dict[str, Any]], params: dict[str, Any]) -> ChatResponse:
-    filtered = ControlFilter() if is_terminal(sys.stdout) else str
-    started = False
-    with client.stream_chat(messages, **params) as stream:
-        try:
-            for chunk in stream:
-                started = True
-                printing.write(filtered(chunk.content), end="")
-        finally:  # what is printed next begins a new line
-            if started:
-                printing.write("")
-    return stream.response
+    notify_of(reply)
 
 
 def models(options: argparse.Namespace) -> None:
@@ -94,13 +82,3 @@ def models(options: argparse.Namespace) -> None:
 
 # A command returns its exit code; `None` is 0.
 COMMANDS: dict[str, Callable[[argparse.Namespace], int | None]] = {"batch": batch, "chat": chat, "models": models}
-
-
-_META = ("status", "request_id", "attempts", "elapsed", "time_to_first_token")
-
-
-def as_dict(reply: ChatResponse) -> dict[str, Any]:
-    """A reply for the JSON output, without the raw body."""
-    fields = {name: getattr(reply, name) for name in reply.__struct_fields__ if name not in ("raw", "meta", "parsed")}
-    fields["meta"] = {name: getattr(reply.meta, name) for name in _META}
-    return fields

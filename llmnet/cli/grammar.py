@@ -115,8 +115,10 @@ def parser() -> argparse.ArgumentParser:
     )
     chat.add_argument(
         "prompt",
+        nargs="?",
         type=_text,
-        help='what to say; text on standard input, unless that is a terminal, follows it; "-" is that alone',
+        help='what to say; text on standard input, unless that is a terminal, follows it; "-" is that alone; '
+        "none on a terminal begins a conversation",
     )
     chat.add_argument(
         "-a",

@@ -137,7 +137,7 @@ def test_network_and_usage(capsys):
     assert main(["chat", "Hi", "--model", "openai:m", "--base-url", "ftp://x"]) == 2
     assert main(["chat", " ", "--model", "fake:m"]) == 2
     with pytest.raises(SystemExit) as stop:
-        main(["chat"])
+        main(["batch"])
     assert stop.value.code == 2
 
 

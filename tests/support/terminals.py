@@ -26,20 +26,39 @@ COMMAND = "from llmnet.cli import main; sys.exit(main())"
 PRELUDE = "import signal, sys, threading\nsignal.signal(signal.SIGINT, signal.default_int_handler)\n"
 
 
-class Terminal:
-    """A program whose standard error is a terminal of its own, and perhaps its standard output."""
+# What a program without the extras finds.
+PLAIN = "sys.modules |= dict.fromkeys(('rich', 'prompt_toolkit'))\n"
+# The terminal's Ctrl-C is a signal to the programs whose terminal it is.
+OWN_TERMINAL = "import fcntl, termios\nfcntl.ioctl(0, termios.TIOCSCTTY, 0)\n"
 
-    def __init__(self, way, program, *args, columns=100, output=subprocess.PIPE):
+
+class Terminal:
+    """A program whose standard error is a terminal of its own, and perhaps its standard output and input."""
+
+    def __init__(self, way, program, *args, columns=100, output=subprocess.PIPE, typed=False):
         self._own, theirs = terminal_of(columns)
-        without = "sys.modules['rich'] = None\n" if way == "plain" else ""
-        program = f"{PRELUDE}{without}{program}"
-        environment = {**os.environ, "TERM": "xterm-256color"}
+        program = f"{PRELUDE}{PLAIN if way == 'plain' else ''}{OWN_TERMINAL if typed else ''}{program}"
+        # It would ask the terminal where the cursor is, and wait for the answer.
+        environment = {**os.environ, "TERM": "xterm-256color", "PROMPT_TOOLKIT_NO_CPR": "1"}
         self.process = subprocess.Popen(
-            [sys.executable, "-c", program, *args], env=environment, stdin=subprocess.DEVNULL, stderr=theirs,
-            stdout=theirs if output == "terminal" else output,
+            [sys.executable, "-c", program, *args], env=environment, stdin=theirs if typed else subprocess.DEVNULL,
+            stderr=theirs, stdout=theirs if output == "terminal" else output, start_new_session=typed,
         )  # fmt: skip
         os.close(theirs)
-        self._output = b""
+        self._output, self._expected = b"", 0
+
+    def type(self, keys):
+        """Press keys."""
+        os.write(self._own, keys.encode())
+
+    def expect(self, text):
+        """Read until there is this text, behind what was expected before."""
+        while (found := self._output.find(text.encode(), self._expected)) < 0:
+            try:
+                self._output += os.read(self._own, 65536)
+            except OSError:
+                raise AssertionError(f"{text!r} never came: {self._output[self._expected :]}") from None
+        self._expected = found + len(text.encode())
 
     def read(self, until=None):
         """What it says until there are these bytes in it, or to the end."""
