@@ -1,3 +1,4 @@
+# PYTHON_ARGCOMPLETE_OK
 """The command line: arguments in, exit code out; Ctrl-C is one line at any moment, also while modules load.
 
 Exit codes: 0 ok, 1 failed, 2 usage, 3 authentication, 4 quota or rate limit, 5 network, 129, 130 and 143 by a signal.

@@ -51,6 +51,8 @@ variables:
                    model, base_url, api, system, timeout, [defaults]
   LLMNET_LOG       info or debug: log lines on standard error
   OPENAI_API_KEY, ANTHROPIC_API_KEY, DASHSCOPE_API_KEY, …: the keys, each named after its provider
+
+completion (extra "completion"): eval "$(register-python-argcomplete llmnet)" in bash or zsh
 """
 _CODES = """\
 exit codes: 0 ok, 1 failed, 2 usage (nothing was sent), 3 authentication, 4 quota or rate limit, 5 network;

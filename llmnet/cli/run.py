@@ -34,7 +34,12 @@ def _run(argv: Sequence[str] | None) -> int:
     help_text = io.StringIO()  # argparse itself ignores that help cannot be written
     try:
         with contextlib.redirect_stdout(help_text):
-            options = parser().parse_args(argv)
+            grammar = parser()
+            if "_ARGCOMPLETE" in os.environ:
+                from llmnet.cli.completion import complete  # noqa: PLC0415 - for shells alone
+
+                complete(grammar)
+            options = grammar.parse_args(argv)
     except SystemExit:
         printing.write(help_text.getvalue(), end="")
         raise
