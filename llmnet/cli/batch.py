@@ -1,7 +1,6 @@
 """`llmnet batch`: checks all lines, sends them, writes each result as it comes, and prints a summary."""
 
 import argparse
-import functools
 import logging
 import os
 from contextlib import ExitStack
@@ -11,12 +10,13 @@ from llmnet.cli import printing
 from llmnet.cli.batch_input import Rows, open_input
 from llmnet.cli.batch_output import Output, check_not_input, line_of
 from llmnet.cli.batch_summary import Summary, show
+from llmnet.cli.check_progress import CheckProgress, terminal_for
 from llmnet.cli.connect import connect
 from llmnet.cli.first_rows import FirstRows
 from llmnet.cli.output_type import OutputType
 from llmnet.cli.settings import parameters
 from llmnet.cli.signals import Signals
-from llmnet.client.base import check_row
+from llmnet.client.row_check import row_check
 
 
 def batch(options: argparse.Namespace) -> int:
@@ -31,7 +31,8 @@ def batch(options: argparse.Namespace) -> int:
         check_not_input(source.fileno(), options.output)
         client = stack.enter_context(connect(options, max_concurrent=options.max_concurrent))
         rows = Rows(source, common, options.system)
-        rows.check(functools.partial(check_row, client))
+        with CheckProgress(terminal_for(wanted=not options.no_progress)).shown() as progress:
+            rows.check(row_check(client), progress)
         first_rows = FirstRows(rows)
         settings = {"ordered": options.ordered, "stop_after_errors": options.stop_after_errors}
         running = stack.enter_context(client.batch(first_rows, **settings, progress=_has_bar(options)))

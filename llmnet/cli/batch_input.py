@@ -16,6 +16,7 @@ from itertools import islice
 from typing import Any, BinaryIO
 
 from llmnet.batch.rows import read_row
+from llmnet.cli.check_progress import EVERY
 from llmnet.cli.stdin import pieces
 from llmnet.core.errors import ConfigurationError, LLMNetError
 from llmnet.core.json import decode
@@ -87,15 +88,26 @@ class Rows:
         if found < self._count:
             raise LLMNetError(f"the input has changed: of {self._count:,} rows {found:,} are left")
 
-    def check(self, check_row: Callable[[dict[str, Any]], object]) -> None:
+    def check(
+        self,
+        check_row: Callable[[dict[str, Any]], object],
+        progress: Callable[[int, float], object] = lambda *_: None,
+    ) -> None:
         """Check all lines before any of them is sent, and count them.
+
+        Args:
+            check_row: raises what is wrong with a row.
+            progress: called now and then with how many lines are checked, and which share of the input that is.
 
         Raises:
             ConfigurationError: there are no lines, or wrong ones, which the message lists.
         """
         count, names, wrong = 0, _Names(), _Report()
+        size = self._file.seek(0, os.SEEK_END) - self._start
         for number, line in self._lines():
             count += 1
+            if count % EVERY == 0:
+                progress(count, (self._file.tell() - self._start) / size)
             try:
                 row = self._row(number, line)
                 check_row(row)
@@ -117,7 +129,7 @@ class Rows:
             if len(line) == MAX_LINE:
                 raise ConfigurationError(f"line {number} of the input is longer than {MAX_LINE:,} bytes")
             text = line.removeprefix(codecs.BOM_UTF8) if number == 1 else line
-            if text.strip():
+            if text and not text.isspace():
                 yield number, text
 
     def _row(self, number: int, line: bytes) -> dict[str, Any]:
@@ -181,7 +193,9 @@ class _Report:
 
 def _object(line: bytes) -> dict[str, Any]:
     try:
-        value = decode(line.decode().rstrip())  # a column at the line's end would be of no use
+        if not line.isascii():
+            line.decode()  # what is no UTF-8 would be forgiven
+        value = decode(line.rstrip())  # a column at the line's end would be of no use
     except UnicodeDecodeError as error:
         raise ConfigurationError(f"byte {error.start + 1} is no UTF-8") from None
     except ValueError as error:

@@ -232,8 +232,3 @@ class BaseClient:
             reader=reader,
         )
         return self._common.watch(call)
-
-
-def check_row(client: BaseClient, row: Any) -> None:
-    """Check a row of a batch as its call would do, and send nothing; a `ConfigurationError` says what is wrong."""
-    client._row_call(row, {})
