@@ -11,7 +11,6 @@ import pytest
 from support import pages
 
 import llmnet
-from llmnet.providers.services import SERVICES
 from llmnet.testing import FakeServer
 
 README = pages.README.read_text()
@@ -55,15 +54,6 @@ def test_lines_of_the_table_run(row, line, vendors):
 def test_the_table_is_whole():
     situations = ["a simple script", "an async application", "a batch", "streaming output", "production"]
     assert [row for row, _ in ROWS] == [*(f"S{n}" for n in range(1, 15)), *situations]
-
-
-def test_every_service_is_named():
-    assert all(name in README for name in SERVICES)
-
-
-def test_every_error_is_named():
-    names = [name for name in llmnet.__all__ if name.endswith("Error")]
-    assert all(name in README for name in names)
 
 
 def test_the_first_command_works_on_a_fresh_machine():
