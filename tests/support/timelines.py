@@ -62,9 +62,9 @@ class Stage:
     def tell(self, text: str) -> None:
         for found, instead in (("127.0.0.1", "model.test"), (str(self.server.port), "443"), *ERRNOS):
             text = text.replace(found, instead)
-        shown = textwrap.wrap(text, 100)
-        self.lines.append(f"{self.clock() - self.started:7.1f} s  {shown[0]}")
-        self.lines += [f"{'':11}{line}" for line in shown[1:]]
+        shown = textwrap.wrap(text, 76)
+        self.lines.append(f"{self.clock() - self.started:5.1f} s  {shown[0]}")
+        self.lines += [f"{'':9}{line}" for line in shown[1:]]
 
     def hear(self, event: llmnet.CallEvent) -> None:
         match event:
@@ -104,7 +104,7 @@ class Stage:
         facts = [f"retry_after = {error.retry_after:g}"] if getattr(error, "retry_after", None) else []
         facts += [f"maybe_billed = {error.maybe_billed}"]
         facts += [f"partial.content = {textwrap.shorten(partial, 40, placeholder=' …')!r}"] if partial else []
-        self.lines.append(f"{'':11}.{', .'.join(facts)}")
+        self.lines.append(f"{'':9}.{', .'.join(facts)}")
 
 
 def _then(event: llmnet.AttemptFailed) -> str:
