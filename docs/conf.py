@@ -29,6 +29,8 @@ python_use_unqualified_type_names = True
 html_theme = "furo"
 html_title = f"llmnet {release}"
 html_copy_source = False
+html_static_path = ["_static"]
+html_css_files = ["site.css"]
 html_show_copyright = False
 
 _TICKED = re.compile(r"`([^`]+)`")
@@ -44,9 +46,17 @@ def _from_markdown(_app: Sphinx, _what: str, _name: str, _object: Any, _options:
     lines[:] = [_TICKED.sub(_linked, line) for line in lines]
 
 
+def _short(
+    _app: Sphinx, _what: str, _name: str, _object: Any, _options: Any, signature: str | None, returned: str | None
+) -> tuple[str | None, str | None]:
+    """What is not sent unless it is given has no default that a reader could write."""
+    return signature and signature.replace("NOT_GIVEN", "..."), returned
+
+
 def setup(app: Sphinx) -> None:
     """Adapt what no setting does."""
     app.connect("autodoc-process-docstring", _from_markdown)
+    app.connect("autodoc-process-signature", _short)
     app.add_lexer("mermaid", TextLexer)  # GitHub draws it; here it is shown as it is written
     for field in PyObject.doc_field_types:
         if field.name == "variable":
