@@ -31,6 +31,7 @@ html_title = f"llmnet {release}"
 html_copy_source = False
 html_static_path = ["_static"]
 html_css_files = ["site.css"]
+html_extra_path = ["llms.txt"]
 html_show_copyright = False
 
 _TICKED = re.compile(r"`([^`]+)`")
