@@ -1,0 +1,39 @@
+"""What the pages say of the command line is true: the commands are read as they stand there, options and exit codes exist."""
+
+import re
+import shlex
+
+import pytest
+from support.pages import PAGES, PATHS, fences, rows
+
+from llmnet.cli import exit_codes
+from llmnet.cli.grammar import parser
+
+PAGE = PAGES["command-line.md"]
+LINES = [
+    line
+    for path in PATHS
+    for found, _ in fences(path)
+    if found["language"] == "bash"
+    for line in found["text"].splitlines()
+]
+COMMANDS = [part.strip() for line in LINES for part in re.split(r"&&|\|", line) if part.strip().startswith("llmnet ")]
+
+
+@pytest.mark.parametrize("command", dict.fromkeys(COMMANDS))
+def test_a_command_is_read(command):
+    words = shlex.split(command, comments=True)
+    assert parser().parse_args(words[1:]).command == words[1]
+
+
+def test_each_option_of_the_page_exists(capsys):
+    options = set(re.findall(r"(?<![\w-])--?[a-z][\w-]*", PAGE))
+    for command in ("chat", "batch", "models"):
+        with pytest.raises(SystemExit):
+            parser().parse_args([command, "--help"])
+    assert options - set(re.findall(r"--?[a-z][\w-]*", capsys.readouterr().out)) == set()
+
+
+def test_the_exit_codes_are_those_of_the_code():
+    listed = {int(code) for cells in rows(PAGE, "Exit codes") for code in cells[0].split(",")}
+    assert listed == {0, 1, *(code for _, code in exit_codes._CODES)}
