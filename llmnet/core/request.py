@@ -2,7 +2,7 @@
 
 import inspect
 import re
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Mapping
 from collections.abc import Set as AbstractSet
 from reprlib import repr as brief
 from typing import TYPE_CHECKING, Any
@@ -12,15 +12,13 @@ import msgspec
 from llmnet.core.bounds import Timeout, positive, written
 from llmnet.core.errors import ConfigurationError
 from llmnet.core.json import check_json
+from llmnet.core.messages import checked_messages
 from llmnet.core.params import check_names
 
 if TYPE_CHECKING:
     from llmnet.core.output import Output
 
-# Parts that are nothing but their text.
-_TEXTS = ("text", "input_text", "output_text")
 _CONTROL = re.compile(r"[\x00-\x1f\x7f]")
-ROLES = ("system", "developer", "user", "assistant", "tool", "function")
 
 
 class ChatRequest(msgspec.Struct, frozen=True, kw_only=True):
@@ -116,68 +114,6 @@ def plain_text(value: Any, name: str) -> str:
     if not value.strip() or _CONTROL.search(value):
         raise ConfigurationError(f"{name} must be a text that is not blank and has no control characters")
     return value
-
-
-def checked_messages(messages: Any) -> list[dict[str, Any]]:
-    """Check a conversation; a plain string is one user message. The caller's objects are copied, never changed."""
-    if isinstance(messages, str):
-        return [{"role": "user", "content": messages}]
-    is_list = isinstance(messages, list | Sequence) and not isinstance(messages, bytes | bytearray | memoryview)
-    if not is_list:
-        raise ConfigurationError(
-            f"messages must be a string or a list of messages like {{'role': 'user', 'content': '…'}}, "
-            f"not {type(messages).__name__}"
-        )
-    if not messages:
-        raise ConfigurationError("messages is empty; give at least one message")
-    return [_checked_message(message, f"messages[{i}]") for i, message in enumerate(messages)]
-
-
-def _checked_message(message: Any, path: str) -> dict[str, Any]:
-    if not isinstance(message, dict | Mapping):  # in this order: it is quicker
-        raise ConfigurationError(f"{path} must be a dict with 'role' and 'content', not {type(message).__name__}")
-    role = message.get("role")
-    if role not in ROLES:
-        raise ConfigurationError(f"{path}.role must be one of {', '.join(ROLES)}, not {brief(role)}")
-    copy = dict(message)
-    if not isinstance(copy.get("content"), str):
-        _check_content(copy, role, path)
-    if copy.get("tool_calls") is not None:
-        _check_calls(copy["tool_calls"], f"{path}.tool_calls")
-    if role == "tool" and not isinstance(copy.get("tool_call_id"), str):
-        raise ConfigurationError(
-            f"{path}.tool_call_id must name the tool call that it answers, not {brief(copy.get('tool_call_id'))}"
-        )
-    return copy
-
-
-def _check_content(message: dict[str, Any], role: str, path: str) -> None:
-    content = message.get("content")
-    if content is None:
-        if role != "assistant":
-            raise ConfigurationError(f"{path}.content is missing; give a string or a list of parts")
-        return
-    if not isinstance(content, list | tuple):
-        raise ConfigurationError(f"{path}.content must be a string or a list of parts, not {type(content).__name__}")
-    for i, part in enumerate(content):
-        if not isinstance(part, Mapping):
-            raise ConfigurationError(
-                f"{path}.content[{i}] must be a dict like {{'type': 'text', 'text': '…'}}, not {brief(part)}"
-            )
-        # A part in DashScope's own form has none; the other forms miss it where they read the part.
-        if not isinstance(part.get("type", ""), str):
-            raise ConfigurationError(
-                f"{path}.content[{i}].type must name the kind of the part, like 'text', not {brief(part.get('type'))}"
-            )
-        if part.get("type") in _TEXTS and not isinstance(part.get("text"), str):
-            raise ConfigurationError(
-                f"{path}.content[{i}].text must be a string, not {type(part.get('text')).__name__}"
-            )
-
-
-def _check_calls(calls: Any, path: str) -> None:
-    if not isinstance(calls, list | tuple) or not all(isinstance(call, Mapping) for call in calls):
-        raise ConfigurationError(f"{path} must be a list of tool calls as in `reply.message`, not {brief(calls)}")
 
 
 def checked_params(params: Mapping[str, Any]) -> tuple[dict[str, Any], frozenset[str]]:

@@ -385,6 +385,18 @@ LONG = vars(addresses) | vars(error_phrases) | vars(escapes)  # private patterns
 ESCAPE = "b'(' + _HALF + b'|' + _COMPLETE + b')'"
 # Module and pattern; OURS, or what would trouble it most as (method, text of n).
 PATTERNS = {
+    ("cli/output_type.py", r"[^a-zA-Z0-9_-]+"): OURS,
+    ("cli/output_type.py", r"\s*```\w*\n(.*)```\s*"): ("fullmatch", lambda n: "```a\n" + "```  " * (n // 5) + "x"),
+    ("config/shown.py", r"^((?:[^:/@]*://)?).*@"): OURS,
+    ("core/api_response.py", r"""charset\s*=\s*["']?([^\s"';]+)"""): (
+        "search",
+        lambda n: "charset = " * (n // 10) + '"',
+    ),
+    ("core/endpoint.py", r"[A-Z]{1,20}"): OURS,
+    ("core/endpoint.py", r"[A-Za-z][A-Za-z0-9+.-]*:"): OURS,
+    ("core/endpoint.py", r"%(?![0-9A-Fa-f]{2})"): OURS,
+    ("providers/anthropic_params.py", r"claude-(3-|(opus|sonnet)-4(-[01])?(-20\d{6}|-latest|@|$))"): OURS,
+    ("providers/structured_output.py", r"[^a-zA-Z0-9_-]+"): OURS,
     ("cli/terminal.py", "[\x00-\x08\x0b-\x1f\x7f-\x9f\u202a-\u202e\u2066-\u2069]"): ("split", lambda n: "\x1b[" * n),
     ("core/escapes.py", ESCAPE): ("split", lambda n: b"%2&#12345\\u12&aaaaaaaa" * (n // 10)),
     ("core/headers.py", r"[!#$%&'*+.^_`|~0-9A-Za-z-]+"): OURS,

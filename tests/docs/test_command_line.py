@@ -36,4 +36,4 @@ def test_each_option_of_the_page_exists(capsys):
 
 def test_the_exit_codes_are_those_of_the_code():
     listed = {int(code) for cells in rows(PAGE, "Exit codes") for code in cells[0].split(",")}
-    assert listed == {0, 1, *(code for _, code in exit_codes._CODES)}
+    assert listed == {0, 1, *(code for _, code in exit_codes._CODES)}  # private: nobody else lists them
