@@ -189,6 +189,8 @@ class ChatCompletions(Form):
 def _sent(message: Object, place: int, provider: str) -> Object:
     """A message as it is sent; each of its parts must have a type."""
     content = message.get("content")
+    if len(message) == 2 and type(content) is str:  # a role and a text, as most are: nothing of it is left out
+        return message
     for i, part in enumerate(content if isinstance(content, list | tuple) else ()):
         if "type" not in part:
             path = f"messages[{place}].content[{i}]"

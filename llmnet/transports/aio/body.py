@@ -66,5 +66,4 @@ class Body(httpx.AsyncByteStream):
         """Give the connection back; one whose reply has not ended is closed."""
         if not self._closed:
             self._closed = True
-            self._watch.close()
             self._ended(self._connection, self._reader)

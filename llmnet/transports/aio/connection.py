@@ -10,7 +10,7 @@ import time
 from typing import Protocol, cast
 
 from llmnet.net.sockets import AT_ONCE, PATIENCE, Age, is_readable
-from llmnet.transports.aio.watch import Watch
+from llmnet.transports.aio.watch import Alarm, Watch
 
 # Bytes of a body that wait for their reader before the server is kept waiting.
 _MOST = 256 * 1024
@@ -42,6 +42,7 @@ class Connection(asyncio.Protocol):
 
     below: asyncio.Transport
     transport: asyncio.Transport
+    _alarm: Alarm
 
     def __init__(self) -> None:
         self.lost = self.is_full = self.served = self._paused = self._has_begun = False
@@ -55,7 +56,7 @@ class Connection(asyncio.Protocol):
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
         """It stands."""
-        self.below = cast("asyncio.Transport", transport)
+        self.below, self._alarm = cast("asyncio.Transport", transport), Alarm(asyncio.get_running_loop())
         self.speak(self.below)
 
     def speak(self, transport: asyncio.Transport) -> None:
@@ -91,6 +92,7 @@ class Connection(asyncio.Protocol):
     def connection_lost(self, exc: Exception | None) -> None:
         """It has ended."""
         self._end(exc)
+        self._alarm.end()
 
     def pause_writing(self) -> None:
         """The other side takes less than is sent."""
@@ -117,6 +119,7 @@ class Connection(asyncio.Protocol):
     def begin(self, watch: Watch, reader: Reader) -> None:
         """Serve an exchange, or a step before one: from now on its reader gets what comes."""
         self._watch, self._reader, self._has_begun = watch, reader, True
+        watch.alarm = self._alarm
         if self._early:
             reader.feed(self._early)
             self._early = b""
@@ -132,12 +135,14 @@ class Connection(asyncio.Protocol):
     def rest(self) -> None:
         """Serve nobody, from now on."""
         self._watch = self._reader = None
+        self._alarm.rest()
         self._idle_since = time.monotonic()
 
     def abort(self) -> None:
         """End it at once, whatever still waits to be sent; who waits for it hears of that."""
         self._end(ConnectionAbortedError("the connection was closed on this side"))
         self._watch = self._reader = None
+        self._alarm.end()
         self.transport.abort()
 
     @property

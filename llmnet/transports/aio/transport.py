@@ -115,11 +115,8 @@ async def carry_fast(exchange: Exchange, client: Client, sent: Sent) -> OpenRepl
     watch = Watch(exchange)
     try:
         response = await sent(client, {"timeout": {}, WATCH: watch})
-    except BaseException as error:
-        watch.close()
-        if isinstance(error, FOREIGN):
-            raise _failed(error, exchange) from error
-        raise
+    except FOREIGN as error:
+        raise _failed(error, exchange) from error
     body: Body = response.extensions[BODY]
     return OpenReply(exchange, response, body.headers, body)
 
@@ -131,8 +128,6 @@ async def warm_fast(exchange: Exchange, client: Client) -> None:
         await transport.warm(watch, address(exchange.request.url)[2])
     except FOREIGN as error:
         raise _failed(error, exchange) from error
-    finally:
-        watch.close()
 
 
 def _failed(error: BaseException, exchange: Exchange) -> AttemptError:

@@ -1,7 +1,8 @@
-"""The waits of one attempt on the fast transport: one timer for all, armed anew only where it fires too early."""
+"""The waits of one attempt on the fast transport, under one timer a connection, which outlives the attempt."""
 
 import asyncio
 import contextlib
+import contextvars
 import math
 
 from llmnet.core.exchange import Exchange
@@ -18,16 +19,22 @@ class Watch:
 
     Attributes:
         exchange: whose bounds hold.
+        alarm: the timer of the connection that serves it.
     """
 
-    __slots__ = ("__weakref__", "_due", "_expired", "_loop", "_news", "_timer", "_when", "exchange")
+    __slots__ = ("__weakref__", "_expired", "_loop", "_news", "alarm", "exchange")
+
+    alarm: "Alarm"
 
     def __init__(self, exchange: Exchange) -> None:
         self.exchange, self._loop = exchange, asyncio.get_running_loop()
         self._news: asyncio.Future[None] | None = None
-        self._timer: asyncio.Handle | None = None
-        self._due = self._when = math.inf
         self._expired = False
+
+    @property
+    def is_waiting(self) -> bool:
+        """Whether somebody waits for news."""
+        return self._news is not None
 
     async def wait(self) -> None:
         """Wait for news.
@@ -38,7 +45,7 @@ class Watch:
         self._news = news = self._loop.create_future()
         try:
             self.exchange.on_stop(self._stop)
-            self._arm(self.exchange.remaining())
+            self.alarm.set(self, self.exchange.remaining())
             await news
         finally:
             self._news = None
@@ -58,33 +65,62 @@ class Watch:
         if news is not None and not news.done():
             news.set_result(None)
 
-    def close(self) -> None:
-        """Nobody waits any more."""
-        if self._timer is not None:
-            self._timer.cancel()
-            self._timer = None
+    def expire(self) -> None:
+        """The bound has expired."""
+        self._expired = True
+        self.wake()
 
     def _stop(self) -> None:
         with contextlib.suppress(RuntimeError):  # a loop that is closed has nobody left to wake
             self._loop.call_soon_threadsafe(self.wake)
 
-    def _arm(self, seconds: float) -> None:
-        self._due = self._loop.time() + max(seconds, 0.0)
+
+class Alarm:
+    """The timer of a connection. It is armed anew only where it would fire too late: for most exchanges not once.
+
+    Its loop's alone. What it calls runs in no caller's context, for it may last longer than the caller.
+    """
+
+    __slots__ = ("_due", "_loop", "_timer", "_watch", "_when")
+
+    def __init__(self, loop: asyncio.AbstractEventLoop) -> None:
+        self._loop = loop
+        self._timer: asyncio.Handle | None = None
+        self._watch: Watch | None = None
+        self._due = self._when = math.inf
+
+    def set(self, watch: Watch, seconds: float) -> None:
+        """Have a watch expire in so many seconds, if it still waits then."""
+        self._watch, self._due = watch, self._loop.time() + max(seconds, 0.0)
         if self._due == math.inf or (self._timer is not None and self._when <= self._due):
             return
         if self._timer is not None:
             self._timer.cancel()
-        self._when, self._timer = self._due, self._loop.call_at(self._due, self._look, _TURNS)
+        self._arm()
+
+    def rest(self) -> None:
+        """Nobody waits any more, until somebody does again."""
+        self._watch = None
+
+    def end(self) -> None:
+        """Nobody will wait any more."""
+        self._watch = None
+        if self._timer is not None:
+            self._timer.cancel()
+            self._timer = None
+
+    def _arm(self) -> None:
+        self._when = self._due
+        self._timer = self._loop.call_at(self._due, self._look, _TURNS, context=contextvars.Context())
 
     def _look(self, turns: int) -> None:
         """Look whether the bound has expired: a later wait may have moved it."""
         self._timer = None
-        if self._news is None:
+        if self._watch is None or not self._watch.is_waiting:
             return
         if self._loop.time() < self._due:
-            self._when, self._timer = self._due, self._loop.call_at(self._due, self._look, _TURNS)
+            self._arm()
         elif turns:
             self._when, self._timer = -math.inf, self._loop.call_soon(self._look, turns - 1)
         else:
-            self._expired = True
-            self.wake()
+            self._watch.expire()
