@@ -92,7 +92,7 @@ class Client(RequestMethods):
         reasoning_effort: str | None = NOT_GIVEN,
         user: str | None = NOT_GIVEN,
         metadata: Mapping[str, Any] | None = NOT_GIVEN,
-        output_type: type[X] | None = NOT_GIVEN,
+        output_type: type[X] | None = None,
         timeout: float | Timeout | None = None,
         extra_headers: Mapping[str, str | None] | None = None,
         **params: Any,

@@ -129,7 +129,10 @@ def _hoisted(schema: Any, defs: dict[str, Any]) -> Any:
         found = _hoisted(definition, defs)
         if defs.setdefault(name, found) != found:
             raise ValueError(f"it holds two types of the name {name!r}")
-    return {key: _hoisted(value, defs) for key, value in schema.items() if key != "$defs"}
+    plain = {key: _hoisted(value, defs) for key, value in schema.items() if key != "$defs"}
+    if len(plain.get("allOf", ())) == 1:  # so older versions of pydantic write a reference
+        plain |= plain.pop("allOf")[0]
+    return plain
 
 
 def _refers(schema: Any, ref: str) -> bool:

@@ -7,7 +7,8 @@ import msgspec
 if TYPE_CHECKING:
     from typing_extensions import TypeVar
 
-    # Without `output_type`, and in a bare `ChatResponse`, it is None.
+    # Without `output_type`, and in a bare `ChatResponse`, it is None. For that an argument of such a type has None as
+    # its default: of `NOT_GIVEN`, which is Any, pyright makes Any.
     X = TypeVar("X", default=None)
     X_co = TypeVar("X_co", default=None, covariant=True)
 else:

@@ -122,8 +122,6 @@ def _plain(schema: Schema) -> Schema:
         del plain["default"]
     if "oneOf" in plain:
         plain["anyOf"] = plain.pop("oneOf")
-    if len(plain.get("allOf", ())) == 1:
-        plain |= plain.pop("allOf")[0]
     if "prefixItems" in plain:
         branches = plain.pop("prefixItems")
         plain["items"] = branches[0] if all(branch == branches[0] for branch in branches) else {"anyOf": branches}

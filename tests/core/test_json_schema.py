@@ -1,6 +1,7 @@
 """Schemas of types, and values of them: msgspec and pydantic do the work, we say in one way what is wrong."""
 
 import dataclasses
+import itertools
 import subprocess
 import sys
 from typing import Annotated, Any, Generic, Literal, NotRequired, TypedDict, TypeVar
@@ -212,11 +213,15 @@ def test_pydantic_is_not_imported_for_other_types():
 LEAVES = st.sampled_from([int, float, bool, str, int | None, Literal["a", "b"], str | int])
 
 
+NUMBERS = itertools.count()  # msgspec 0.19 takes no two types of one name
+
+
 def structs(inner):
     """Types with fields of the types that *inner* gives."""
     fields = st.lists(inner, min_size=1, max_size=4)
     return st.builds(
-        lambda kinds: msgspec.defstruct("Made", [(f"field_{i}", kind) for i, kind in enumerate(kinds)]), fields
+        lambda kinds: msgspec.defstruct(f"Made{next(NUMBERS)}", [(f"field_{i}", kind) for i, kind in enumerate(kinds)]),
+        fields,
     )
 
 

@@ -214,7 +214,7 @@ class Point:
 
 class Pets(pydantic.BaseModel):
     pet: Dog | Cat = pydantic.Field(discriminator="kind")
-    weight: Annotated[float, pydantic.Field(gt=0, description="in kg")]
+    weight: Annotated[float, pydantic.Field(gt=0.5, description="in kg")]
     name: Annotated[str, pydantic.Field(min_length=2, pattern="^[A-Z]")]
     when: pydantic.AwareDatetime
     home: pydantic.AnyUrl
@@ -230,12 +230,12 @@ class Mixed(msgspec.Struct):
 
 WRITTEN = [
     (Pets, OPENAI, "pet", {"title": "Pet", "anyOf": [{"$ref": "#/$defs/Dog"}, {"$ref": "#/$defs/Cat"}]}),
-    (Pets, OPENAI, "weight", {"type": "number", "title": "Weight", "description": "in kg", "exclusiveMinimum": 0}),
+    (Pets, OPENAI, "weight", {"type": "number", "title": "Weight", "description": "in kg", "exclusiveMinimum": 0.5}),
     (
         Pets,
         ANTHROPIC,
         "weight",
-        {"type": "number", "title": "Weight", "description": "in kg (exclusiveMinimum: 0)"},
+        {"type": "number", "title": "Weight", "description": "in kg (exclusiveMinimum: 0.5)"},
     ),
     (
         Pets,
