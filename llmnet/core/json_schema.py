@@ -19,10 +19,10 @@ from llmnet.core.json import check_size
 ACCEPTED = "a pydantic model, a dataclass, a TypedDict or a msgspec.Struct"
 
 _SHOWN_PROBLEMS = 3
-_FENCE = "```"
+_FENCE, _LANGUAGE = "```", "json"
 
 
-class Codec(msgspec.Struct, frozen=True):
+class Codec(msgspec.Struct, frozen=True, eq=False):
     """What is known of a type: its schema, which nobody may change, and what makes a value of a JSON text."""
 
     schema: dict[str, Any]
@@ -171,9 +171,10 @@ def _reading(decode: Callable[[str], Any]) -> Callable[[str], Any]:
 def _unfenced(text: str) -> str:
     """A text without the code fence that some models put around their JSON."""
     body = text.strip()
-    if not (body.startswith(_FENCE) and body.endswith(_FENCE) and "\n" in body):
+    if not (body.startswith(_FENCE) and body.endswith(_FENCE)):
         return body
-    return body.partition("\n")[2].removesuffix(_FENCE)
+    inner = body.removeprefix(_FENCE).removesuffix(_FENCE).lstrip()
+    return inner[len(_LANGUAGE) :] if inner[: len(_LANGUAGE)].lower() == _LANGUAGE else inner
 
 
 def _foreign_value(kind: Any, value: Any) -> Any:
@@ -189,7 +190,7 @@ def _problems(error: ValueError) -> str:
     errors = getattr(error, "errors", None)
     if errors is None:
         return str(error)
-    found = errors(include_url=False, include_input=False, include_context=False)
+    found = errors()
     said = "; ".join(f"{problem['msg']} - at `{_path(problem['loc'])}`" for problem in found[:_SHOWN_PROBLEMS])
     return said + (f"; and {len(found) - _SHOWN_PROBLEMS} more" if len(found) > _SHOWN_PROBLEMS else "")
 

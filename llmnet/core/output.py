@@ -4,6 +4,7 @@ The reply of a call with `output_type` is read in three steps: who refuses or wa
 text what it may; a call of a tool is an answer of its own; the rest is a value of the type, or a mismatch.
 """
 
+import functools
 from collections.abc import Callable, Mapping
 from typing import Any, cast
 
@@ -11,7 +12,7 @@ import msgspec
 
 from llmnet.core.chat import ChatResponse, FinishReason, StreamChunk
 from llmnet.core.errors import ConfigurationError, OutputError
-from llmnet.core.json_schema import codec_of, name_of
+from llmnet.core.json_schema import Codec, codec_of, name_of
 from llmnet.core.outcome import AttemptError, Outcome
 from llmnet.core.parsed import NoValue
 from llmnet.core.reply_reader import ReplyReader
@@ -21,8 +22,8 @@ _REFUSED = (FinishReason.REFUSAL, FinishReason.CONTENT_FILTER)
 _FORMATS = {"response_format": None, "text": "format", "output_config": "format", "output_format": None}
 
 
-class Output(msgspec.Struct, frozen=True):
-    """What a call wants as the value of its reply.
+class Output(msgspec.Struct, frozen=True, eq=False):
+    """What a call wants as the value of its reply; one for each type, so that what is made of its schema can be kept.
 
     Attributes:
         name: the name of the type.
@@ -92,9 +93,14 @@ def output_of(kind: Any, params: Mapping[str, Any]) -> Output:
     Raises:
         ConfigurationError: it is no type that can be asked for, or another parameter asks for a format, too.
     """
-    codec = codec_of(kind)
+    codec = codec_of(kind)  # refuses what is no type
     for name, field in _FORMATS.items():
         wanted = params.get(name)
         if wanted is not None and (field is None or (isinstance(wanted, Mapping) and wanted.get(field) is not None)):
             raise ConfigurationError(f"output_type and {name} both say what the reply is to be; give one of them")
+    return _output(kind, codec)
+
+
+@functools.lru_cache(maxsize=256)
+def _output(kind: Any, codec: Codec) -> Output:
     return Output(name_of(kind), codec.schema, codec.decode)

@@ -76,7 +76,7 @@ class Messages(Form):
         """By a schema; by a tool where the model is older, or the host has it not, or no schema can say the type."""
         from llmnet.providers import strict_schema, structured_output  # noqa: PLC0415 - loaded on use
 
-        schema = strict_schema.strict_schema(output.schema, strict_schema.ANTHROPIC)
+        schema = strict_schema.strict_schema_of(output, strict_schema.ANTHROPIC)
         if schema is None or not self.target.takes_schemas or has_no_format(chat.model):
             return structured_output.by_tool(chat, output, force=not thinks(chat.params))
         config = {"format": {"type": "json_schema", "schema": schema}}

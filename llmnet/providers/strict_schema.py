@@ -4,10 +4,13 @@ What such a vendor does not know is told to the model in words, in the descripti
 The facts: docs/vendors.md, Structured output.
 """
 
+import functools
 from collections.abc import Iterator, Mapping
 from typing import Any
 
 import msgspec
+
+from llmnet.core.output import Output
 
 Schema = dict[str, Any]
 
@@ -47,6 +50,12 @@ OPENAI = Dialect(
     all_required=True,
 )  # fmt: skip
 ANTHROPIC = Dialect(keywords=("minItems",), formats=(*_FORMATS, "uri"), most_min_items=1, recursive=False)
+
+
+@functools.lru_cache(maxsize=256)
+def strict_schema_of(output: Output, dialect: Dialect) -> Schema | None:
+    """The schema of what a call wants, as `strict_schema` gives it; made once, and nobody may change it."""
+    return strict_schema(output.schema, dialect)
 
 
 def strict_schema(schema: Schema, dialect: Dialect) -> Schema | None:

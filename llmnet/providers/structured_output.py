@@ -12,7 +12,7 @@ import msgspec
 
 from llmnet.core.output import Output
 from llmnet.core.request import ChatRequest
-from llmnet.providers.strict_schema import OPENAI, strict_schema
+from llmnet.providers.strict_schema import OPENAI, strict_schema_of
 from llmnet.providers.tool_rows import ANSWER_TOOL
 
 INSTRUCTION = "Answer with a JSON object alone, without any other text. It must fit this JSON schema:"
@@ -25,7 +25,7 @@ Params = dict[str, Any]
 
 def by_schema(chat: ChatRequest, output: Output) -> ChatRequest:
     """Ask by `json_schema`: strict, unless the type takes what a strict schema cannot say."""
-    strict = strict_schema(output.schema, OPENAI)
+    strict = strict_schema_of(output, OPENAI)
     name = _NOT_IN_NAMES.sub("_", output.name)[:_LONGEST_NAME]
     wanted = {"name": name, "schema": strict or output.schema, "strict": strict is not None}
     return _with(chat, {"response_format": {"type": "json_schema", "json_schema": wanted}})

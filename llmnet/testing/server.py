@@ -27,8 +27,8 @@ class FakeServer(FakeServerState):
     that is not listed. The model `error-429`, or with any other status, fails with it; `fault-stream-reset` has that
     fault of `FAULTS`. A tool that must be called is called with the smallest arguments that its schema accepts: strings
     are the last user text, and numbers are taken from it; the model `fake-tools` also calls the first tool where it
-    may, until its result has come. A JSON schema as the format is filled in the same way. Everything else is an echo
-    of the last user text, up to a stop sequence.
+    may, until its result has come. A JSON schema as the format is filled in the same way, and so is one that the system
+    quotes in JSON mode. Everything else is an echo of the last user text, up to a stop sequence.
 
     Args:
         host: the address to listen at.

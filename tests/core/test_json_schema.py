@@ -80,6 +80,7 @@ CITY = {
 
 def test_a_schema_is_an_object_with_the_others_beside_it():
     assert schema_of(City) == CITY
+    assert schema_of(City) is schema_of(City)  # made once
     assert schema_of(Row)["properties"]["city"] == {"$ref": "#/$defs/City"}
     assert schema_of(Row)["$defs"] == {"City": CITY}
     assert schema_of(Row)["required"] == ["city"]
@@ -97,6 +98,14 @@ def test_definitions_of_pydantic_are_found_within_a_type_of_msgspec():
     assert schema["properties"]["model"] == {"$ref": "#/$defs/Model"}
 
 
+def test_a_sum_of_one_is_that_one():
+    """Older versions of pydantic write references so."""
+    field = Annotated[int, pydantic.WithJsonSchema({"allOf": [{"type": "integer"}], "title": "A"})]
+    assert schema_of(pydantic.create_model("Old", a=(field, ...)))["properties"] == {
+        "a": {"type": "integer", "title": "A"}
+    }
+
+
 VALUES = [
     (City, '{"name": "Rome", "people": 3}', City("Rome", 3)),
     (Row, '{"city": {"name": "Rome"}}', {"city": City("Rome")}),
@@ -109,6 +118,7 @@ VALUES = [
     (Same, '{"a": 1}', Same({"a": 1})),
     (City, '```json\n{"name": "Rome"}\n```', City("Rome")),
     (City, ' \n```\n{"name": "```"}```\n', City("```")),
+    (City, '```JSON {"name": "Rome"}```', City("Rome")),
 ]
 
 
@@ -134,6 +144,7 @@ MISMATCHES = [
     (Mixed, '{"model": {"name": 3}, "more": []}', "at `$.name` - at `$.model`"),
     (Checked, '{"at": 0}', "at `$.at`"),
     (City, "Sure! Here it is:", "JSON"),
+    (City, "```", "truncated"),
     (Model, "", "Invalid JSON"),
     (City, '{"name": "R', "truncated"),
     (Node, '{"value":1,"below":[' * 200, "nested too deeply"),

@@ -16,7 +16,7 @@ from llmnet.core.json_schema import schema_of
 from llmnet.core.output import output_of
 from llmnet.core.request import chat_request
 from llmnet.providers.services import SERVICES
-from llmnet.providers.strict_schema import ANTHROPIC, OPENAI, strict_schema
+from llmnet.providers.strict_schema import ANTHROPIC, OPENAI, strict_schema, strict_schema_of
 from llmnet.providers.structured_output import INSTRUCTION
 from llmnet.providers.target import Target
 from llmnet.providers.wire_forms import make_form
@@ -289,6 +289,10 @@ def test_a_strict_schema_is_closed_all_the_way_down(kind):
         key for part in parts(whole) for key in part
     }
     assert all(part.keys() == {"$ref"} for part in parts(whole) if "$ref" in part)
+
+
+def test_it_is_made_once_for_a_type():
+    assert strict_schema_of(output_of(City, {}), OPENAI) is strict_schema_of(output_of(City, {}), OPENAI)
 
 
 FIELDS = st.sampled_from([int, str, bool, float, str | None, Literal["a"], Point, City, list[Point]])
