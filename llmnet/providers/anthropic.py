@@ -7,8 +7,6 @@ from collections.abc import Callable, Mapping
 from typing import TYPE_CHECKING, Any, ClassVar
 from urllib.parse import urlsplit
 
-import msgspec
-
 from llmnet.core.chat import FinishReason, StreamChunk, Usage
 from llmnet.core.draft import Draft, chat_message
 from llmnet.core.errors import ConfigurationError, InvalidResponseError
@@ -79,9 +77,7 @@ class Messages(Form):
         schema = strict_schema.strict_schema_of(output, strict_schema.ANTHROPIC)
         if schema is None or not self.target.takes_schemas or has_no_format(chat.model):
             return structured_output.by_tool(chat, output, force=not thinks(chat.params))
-        config = {"format": {"type": "json_schema", "schema": schema}}
-        given = chat.params.get("output_config", {})
-        return msgspec.structs.replace(chat, params={**chat.params, "output_config": {**given, **config}})
+        return structured_output.with_params(chat, response_format={"type": "json_schema", "schema": schema})
 
     def _url(self, path: str, query: Mapping[str, Any] | None = None) -> str:
         """Anthropic's base URL is a bare host; those of gateways often end in the version."""

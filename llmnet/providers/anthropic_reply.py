@@ -26,13 +26,14 @@ class Block:
     Attributes:
         opened: the block as it opened, later with what deltas set or append.
         call: the number of the tool call that it is, or `None`.
+        answers: whether it was a call of the tool of structured output, which is read as text.
     """
 
-    __slots__ = ("_citations", "_grown", "call", "opened")
+    __slots__ = ("_citations", "_grown", "answers", "call", "opened")
 
-    def __init__(self, opened: dict[str, Any], call: int | None = None) -> None:
+    def __init__(self, opened: dict[str, Any], call: int | None = None, *, answers: bool = False) -> None:
         self.opened = dict(opened)
-        self.call = call
+        self.call, self.answers = call, answers
         self._grown: dict[str, Text] = {}
         self._citations: list[Any] | None = None
 
@@ -79,6 +80,7 @@ class Reply:
     Attributes:
         blocks: its blocks, in the order in which they opened.
         started: whether its `message_start` has come.
+        calls: how many of the caller's tools it calls.
         answered: whether it called the tool of structured output.
         finish: why it ended, where `message_start` has that, as arguments of `Draft.add`.
     """
@@ -91,12 +93,7 @@ class Reply:
         self.finish: Added = {}
         self._latest = 0
         self._thinking: Block | None = None
-        self._calls = 0
-
-    @property
-    def calls(self) -> int:
-        """How many of the caller's tools it calls."""
-        return self._calls
+        self.calls = 0
 
     def read(self, content: Iterable[dict[str, Any]]) -> Added:
         """Take complete blocks."""
@@ -107,7 +104,7 @@ class Reply:
     def open(self, index: int | None, opened: dict[str, Any]) -> Added:
         """Open a block; some gateways give all blocks one index, or none, or open a call twice."""
         opened = typed(opened)
-        if is_answer(opened):
+        if answers := is_answer(opened):
             arguments, self.answered = opened.get("input"), True
             opened = {"type": "text", "text": arguments_text(arguments) if arguments else ""}
         is_call = opened.get("type") == "tool_use"
@@ -117,9 +114,9 @@ class Reply:
             return {}
         stopped = self.stop(self._latest)  # a block that is still open there ends now
         block = self._open[self._latest] = self._by_index[self._latest] = Block(
-            opened, self._calls if is_call else None
+            opened, self.calls if is_call else None, answers=answers
         )
-        self._calls += is_call
+        self.calls += is_call
         self.blocks.append(block)
         check_count(len(self.blocks), MAX_ITEMS, "blocks")
         read = _OPENING.get(text_of(opened.get("type")))
@@ -217,7 +214,7 @@ _IMPLIED: dict[str, dict[str, Any]] = {
 
 def _input(block: Block, delta: dict[str, Any]) -> Added:
     arguments = arguments_text(delta.get("partial_json"))
-    if block.opened.get("type") == "text":
+    if block.answers:
         return {"content": block.extend("text", arguments)}
     piece = block.extend("input", arguments)
     return block.call_delta(arguments=piece) if piece else {}

@@ -20,21 +20,19 @@ INSTRUCTION = "Answer with a JSON object alone, without any other text. It must 
 _NOT_IN_NAMES = re.compile(r"[^a-zA-Z0-9_-]+")
 _LONGEST_NAME = 64
 
-Params = dict[str, Any]
-
 
 def by_schema(chat: ChatRequest, output: Output) -> ChatRequest:
     """Ask by `json_schema`: strict, unless the type takes what a strict schema cannot say."""
     strict = strict_schema_of(output, OPENAI)
     name = _NOT_IN_NAMES.sub("_", output.name)[:_LONGEST_NAME]
     wanted = {"name": name, "schema": strict or output.schema, "strict": strict is not None}
-    return _with(chat, {"response_format": {"type": "json_schema", "json_schema": wanted}})
+    return with_params(chat, response_format={"type": "json_schema", "json_schema": wanted})
 
 
 def by_json_mode(chat: ChatRequest, output: Output) -> ChatRequest:
     """Ask by `json_object`, which vendors refuse where no message mentions JSON, and by an instruction."""
     instructed = msgspec.structs.replace(chat, messages=_instructed(chat.messages, output.schema))
-    return _with(instructed, {"response_format": {"type": "json_object"}})
+    return with_params(instructed, response_format={"type": "json_object"})
 
 
 def by_tool(chat: ChatRequest, output: Output, *, force: bool) -> ChatRequest:
@@ -49,13 +47,14 @@ def by_tool(chat: ChatRequest, output: Output, *, force: bool) -> ChatRequest:
     words = "Gives the answer. Call it once, at the end."
     tool = {"name": ANSWER_TOOL, "description": words, "parameters": output.schema}
     choice: Any = "required" if own else {"type": "function", "function": {"name": ANSWER_TOOL}}
-    added: Params = {"tools": [*own, {"type": "function", "function": tool}]}
+    added: dict[str, Any] = {"tools": [*own, {"type": "function", "function": tool}]}
     if "tool_choice" not in chat.params:
         added["tool_choice"] = choice if force else "auto"
-    return _with(chat, added)
+    return with_params(chat, **added)
 
 
-def _with(chat: ChatRequest, params: Params) -> ChatRequest:
+def with_params(chat: ChatRequest, **params: Any) -> ChatRequest:
+    """The chat with more parameters."""
     return msgspec.structs.replace(chat, params={**chat.params, **params})
 
 

@@ -263,6 +263,7 @@ WRONG = [
     ({"output_type": msgspec.defstruct("Odd", [("field", complex)])}, "Odd has no JSON schema"),
     ({"output_type": City, "response_format": {"type": "json_object"}}, "output_type and response_format both say"),
     ({"output_type": City, "output_config": {"format": {}}}, "output_type and output_config both say"),
+    ({"output_type": City, "output_format": {"type": "json_schema"}}, "output_type and output_format both say"),
     ({"output_type": City, "text": {"format": {"type": "text"}}}, "output_type and text both say"),
     ({"out_put_type": City}, "misspelt output_type="),
 ]

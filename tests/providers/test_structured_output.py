@@ -12,8 +12,10 @@ from hypothesis import strategies as st
 from support import recorded
 
 import llmnet
+from llmnet.core.http import Headers
 from llmnet.core.json_schema import schema_of
 from llmnet.core.output import output_of
+from llmnet.core.reply_reader import ReplyReader
 from llmnet.core.request import chat_request
 from llmnet.providers.services import SERVICES
 from llmnet.providers.strict_schema import ANTHROPIC, OPENAI, strict_schema, strict_schema_of
@@ -313,6 +315,20 @@ def test_what_is_open_has_no_strict_schema(field):
 
 
 # -- replies ----------------------------------------------------------------------------------------------------------
+
+
+def test_arguments_are_text_in_the_block_of_the_answer_alone():
+    """A delta of arguments that a gateway numbers wrongly is not said by the model."""
+    rows = [
+        {"type": "message_start", "message": {"id": "m", "content": []}},
+        {"type": "content_block_start", "index": 0, "content_block": {"type": "text", "text": "Hi"}},
+        {"type": "content_block_delta", "index": 0, "delta": {"type": "input_json_delta", "partial_json": "{}"}},
+        {"type": "message_delta", "delta": {"stop_reason": "end_turn"}},
+        {"type": "message_stop"},
+    ]
+    reader = ReplyReader(form_of("anthropic"), stream=True)
+    reader.open(200, Headers([("content-type", "text/event-stream")]))
+    assert reader.finish("".join(f"data: {json.dumps(row)}\n\n" for row in rows).encode()).content == "Hi"
 
 
 class OrderItem(TypedDict):
