@@ -129,6 +129,10 @@ def test_a_host_with_json_mode_alone_is_known_by_its_address(address):
     assert "json" in TEXT.lower()  # without the word it is refused
 
 
+def test_a_service_with_json_mode_alone_is_known_by_its_name():
+    assert body_of(form_of("deepseek", base_url="https://gateway.example/v1"), City)["response_format"] == JSON_MODE
+
+
 def test_the_instruction_joins_the_system_message_that_is_there():
     form = form_of("deepseek")
     system = {"role": "system", "content": "Be brief."}
@@ -136,6 +140,8 @@ def test_the_instruction_joins_the_system_message_that_is_there():
     assert [message["role"] for message in body["messages"]] == ["system", "user"]
     assert body["messages"][0]["content"] == f"Be brief.\n\n{TEXT}"
     assert system == {"role": "system", "content": "Be brief."}
+    developer = [{"role": "developer", "content": "Be brief."}, {"role": "user", "content": "Rome"}]
+    assert body_of(form, City, messages=developer)["messages"][0]["content"] == f"Be brief.\n\n{TEXT}"
     parts = [
         {"role": "system", "content": [{"type": "text", "text": "Be brief."}]},
         {"role": "user", "content": "Rome"},
@@ -228,6 +234,7 @@ class Mixed(msgspec.Struct):
     level: Literal[1, 2]
     point: Annotated[Point, msgspec.Meta(description="where")]
     many: Annotated[list[Point], msgspec.Meta(min_length=3)]
+    both: tuple[int, int]
 
 
 WRITTEN = [
@@ -253,6 +260,14 @@ WRITTEN = [
         OPENAI,
         "pair",
         {"type": "array", "items": {"anyOf": [{"type": "integer"}, {"type": "string"}]}, "minItems": 2, "maxItems": 2},
+    ),
+    (Point, OPENAI, "y", {"anyOf": [{"type": "integer"}, {"type": "null"}]}),
+    (Mixed, OPENAI, "both", {"type": "array", "items": {"type": "integer"}, "minItems": 2, "maxItems": 2}),
+    (
+        Pets,
+        OPENAI,
+        "home",
+        {"type": "string", "title": "Home", "description": '(format: "uri", minLength: 1)'},
     ),
     (Mixed, OPENAI, "level", {"type": "integer", "enum": [1, 2]}),
     (Mixed, OPENAI, "point", {"description": "where", "anyOf": [{"$ref": "#/$defs/Point"}]}),
@@ -312,6 +327,20 @@ def test_what_fits_the_strict_schema_fits_the_type(kinds, dialect):
 def test_what_is_open_has_no_strict_schema(field):
     kind = pydantic.create_model("Made", field=(field, ...))
     assert strict_schema(schema_of(kind), OPENAI) is None
+
+
+def test_nor_has_what_takes_more_than_it_names():
+    kind = pydantic.create_model("Made", __config__={"extra": "allow"}, field=(int, ...))
+    assert strict_schema(schema_of(kind), OPENAI) is None
+
+
+class Chain(msgspec.Struct):
+    first: list[Mixed]
+
+
+@pytest.mark.parametrize(("kind", "ends"), [(Chain, True), (Pets, True), (Node, False)])
+def test_a_type_within_itself_is_more_than_one_of_several_levels(kind, ends):
+    assert (strict_schema(schema_of(kind), ANTHROPIC) is not None) == ends
 
 
 # -- replies ----------------------------------------------------------------------------------------------------------
