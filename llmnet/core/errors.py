@@ -84,7 +84,8 @@ class LLMNetError(Returnable, Exception):
 
 
 _TOLD = (
-    "provider", "host", "phase", "status", "http_status", "code", "type", "retry_after", "retryable", "maybe_billed",
+    "provider", "host", "phase", "reason", "status", "http_status", "code", "type", "retry_after", "retryable",
+    "maybe_billed",
 )  # fmt: skip
 
 

@@ -149,6 +149,7 @@ def check(server, error, reason, said):
     assert (error.provider, error.meta.status, len(error.meta.attempts)) == ("fake", 200, 1)
     assert len(server.requests) == 1  # never retried
     assert error.partial.meta is error.meta
+    assert (error.to_dict()["class"], error.to_dict()["reason"]) == ("OutputError", reason)
     again = pickle.loads(pickle.dumps(error))
     assert (again.reason, again.partial.content, str(again)) == (reason, error.partial.content, str(error))
 
