@@ -24,11 +24,14 @@ class AsyncStream(Generic[T]):
         self._driver, self._call = driver, driver.call
         self._ready: deque[T] = deque()
         self._value: Any = None  # what came of it all, once it has ended
-        self._closed = False
+        self._closed = self._read_out = False
+        self._arrived = 0
         # Whoever sends, reads or closes just now: threads and tasks may come at the same time.
         self._turn = Turn()
 
     def __aiter__(self) -> Self:
+        if self._read_out:  # not in `__next__`, which has to say so again and again
+            raise StreamError("the stream has been read to its end, and gives nothing a second time")
         return self
 
     async def __anext__(self) -> T:
@@ -36,6 +39,7 @@ class AsyncStream(Generic[T]):
             while self._value is None and (not self._ready or self._closed or self._call.stopped is not None):
                 await self._advance()
             if self._value is not None and (self._closed or not self._ready):
+                self._read_out = True
                 raise StopAsyncIteration
             try:
                 return self._ready.popleft()
@@ -48,7 +52,8 @@ class AsyncStream(Generic[T]):
         try:
             if self._closed or not self._turn.take(mine):
                 raise StreamError("the stream is closed" if self._closed else "another one reads the stream just now")
-            self._ready.extend(await self._driver.step())
+            self._ready.extend(arrived := await self._driver.step())
+            self._arrived += len(arrived)
             self._value = self._driver.value
             self._turn.give(mine)
         except BaseException as error:
@@ -62,6 +67,20 @@ class AsyncStream(Generic[T]):
     def meta(self) -> Meta:
         """How the call went so far."""
         return self._call.meta
+
+    @property
+    def _state(self) -> str:
+        if self._value is not None:
+            return "ended"
+        if self._closed or self._call.stopped is not None:
+            return "closed"
+        return "open" if self._driver.is_open else "waiting for its reply" if self._call.exchange else "not sent yet"
+
+    def __repr__(self) -> str:
+        model, handed_out = self._call.model, self._arrived - len(self._ready)
+        named = f" of {model!r}" if model else ""
+        plural = "s" * (handed_out != 1)
+        return f"<{type(self).__name__}{named}: {self._state}, {handed_out} chunk{plural} so far>"
 
     def cancel(self) -> None:
         """End the stream from any thread: whoever queues, sleeps, connects or reads for it is woken."""

@@ -11,6 +11,7 @@ from llmnet.client.shared import Shared
 from llmnet.config.address import FAKE_URL
 from llmnet.config.fields import ClientConfig, client_config
 from llmnet.config.resolve import CREDENTIALS, Resolved, resolve
+from llmnet.config.shown import written
 from llmnet.core import tracebacks
 from llmnet.core.admission.admission import Admission
 from llmnet.core.bounds import Bounds, Clock, Timeout, resolve_timeout
@@ -102,7 +103,9 @@ class BaseClient:
         return self._common.counters.snapshot()
 
     def __repr__(self) -> str:
-        return f"{type(self).__name__}({self.config!r})"
+        target = self._resolved.target
+        own = {"model": self._resolved.model, "base_url": target.base_url, "api": target.api}
+        return written(type(self).__name__, self.config, **own)
 
     def __del__(self) -> None:
         # Without a transport an argument was refused, and there is nothing to close.

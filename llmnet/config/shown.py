@@ -15,14 +15,21 @@ class Shown(Returnable):
     __slots__ = ()
 
     def __repr__(self) -> str:
-        values = {name: getattr(self, name) for name in ("provider", "api", "model", "max_retries", "max_concurrent")}
-        values["base_url"] = without_query(getattr(self, "base_url", None))
-        return f"ClientConfig({', '.join(f'{name}={value!r}' for name, value in values.items())})"
+        return written("ClientConfig", self)
 
     def to_dict(self) -> dict[str, Any]:
         """The fields as JSON types, without the key, the headers, and what else may hold a secret."""
         shown = {name: value for name, value in fields_of(self).items() if name not in _SECRET}
         return shown | {"base_url": without_query(shown["base_url"]), "proxy": _without_login(shown["proxy"])}
+
+
+def written(kind: str, config: Any, **effective: Any) -> str:
+    """A line that shows a config, with what has come of some of its fields in the place of what was given."""
+    given = {
+        name: getattr(config, name) for name in ("provider", "model", "base_url", "api", "max_retries")
+    } | effective
+    shown = given | {"provider": str(config.provider), "base_url": without_query(given["base_url"])}
+    return f"{kind}({', '.join(f'{name}={value!r}' for name, value in shown.items())})"
 
 
 def without_query(url: str | None) -> str | None:

@@ -45,6 +45,7 @@ class Call:
         exchange: the attempt under way, or `None` between attempts.
         delivered: a chunk was handed out; from then on the call is never sent again.
         meta: how it went so far.
+        model: the one that was asked for, `""` where none was.
     """
 
     def __init__(
@@ -60,7 +61,7 @@ class Call:
         reader: Callable[..., ReplyReader] = ReplyReader,
     ) -> None:
         self.route, self.request, self.bounds, self.admission = route, request, bounds, admission
-        self.interruption, self.meta = Stop(bounds), record.meta
+        self.interruption, self.meta, self.model = Stop(bounds), record.meta, record.model
         self.exchange: Exchange | None = None
         self.delivered = False
         self._judge, self._record, self._wall, self._make_reader = judge, record, wall, reader

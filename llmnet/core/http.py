@@ -112,6 +112,15 @@ class Attempt(Value, msgspec.Struct, frozen=True, kw_only=True):
     throttled: bool = False
     elapsed: float = 0.0
 
+    def __str__(self) -> str:
+        came = str(self.cause or self.status or "nothing came")
+        status = (
+            f" (HTTP {self.status})" if self.cause and self.status and not came.startswith(str(self.status)) else ""
+        )
+        unsent = "" if self.sent else ", not sent"
+        again = ", again at once" if self.transparent else f", again in {self.wait:.2f} s" if self.wait else ""
+        return f"{came}{status} after {self.elapsed:.2f} s{unsent}{again}"
+
 
 def billed(attempts: Iterable[Attempt]) -> bool:
     """Whether the vendor may have done, and charged for, the work of one of them."""
@@ -146,6 +155,15 @@ class Meta(Value, msgspec.Struct, kw_only=True):
     queued: float = 0.0
     time_to_first_token: float | None = None
     elapsed: float = 0.0
+
+    def __str__(self) -> str:
+        lines = [f"attempt {number}: {attempt}" for number, attempt in enumerate(self.attempts, 1)]
+        return "\n".join(lines) or "no attempt"
+
+    def __repr__(self) -> str:
+        named = {"status": self.status, "request_id": self.request_id, "attempts": len(self.attempts)}
+        facts = [f"{name}={value!r}" for name, value in named.items()]
+        return f"Meta({', '.join(facts)}, queued={self.queued:.3f}, elapsed={self.elapsed:.3f})"
 
     @property
     def rate_limits(self) -> dict[str, RateLimitState]:

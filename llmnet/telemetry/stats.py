@@ -45,6 +45,9 @@ class Histogram(Value, msgspec.Struct, frozen=True, kw_only=True):
     counts: tuple[int, ...]
     total: float = 0.0
 
+    def __repr__(self) -> str:
+        return f"Histogram(count={self.count}, total={self.total:.3f})"
+
     @property
     def count(self) -> int:
         """How many values there are."""
@@ -104,6 +107,13 @@ class Stats(Value, tuple[CallStats, ...]):
     """
 
     __slots__ = ()
+
+    def __repr__(self) -> str:
+        by_outcome: dict[str, int] = {}
+        for entry in self:
+            by_outcome[entry.outcome] = by_outcome.get(entry.outcome, 0) + entry.calls
+        said = "".join(f", {calls} {outcome}" for outcome, calls in by_outcome.items())
+        return f"<Stats: {self.calls} call{'s' * (self.calls != 1)}{said}>"
 
     def to_dict(self) -> dict[str, Any]:
         """All calls, and the entries, as JSON types."""

@@ -53,9 +53,27 @@ def test_response_comes_with_the_end(front, server):
             with pytest.raises(llmnet.StreamError):
                 stream.response
         assert stream.response.content == WORDS
-        assert list(stream) == []
     assert stream.response.content == WORDS
-    assert list(stream) == []
+
+
+def test_what_has_been_read_to_its_end_is_not_iterated_again(front, server):
+    """A second loop would find nothing, and look like a reply without a word."""
+    with front.client(**at(server)) as client:
+        with client.stream_chat(WORDS) as stream:
+            assert next(stream, None) is not None
+            assert content(stream) in WORDS  # a loop may go on where another one has stopped
+            for _ in range(2):
+                assert next(stream, None) is None  # as the protocol of iterators wants it
+            with pytest.raises(llmnet.StreamError, match="read to its end"):
+                iter(stream)
+        with pytest.raises(llmnet.StreamError, match="read to its end"):
+            list(stream)
+        assert stream.response.content == WORDS
+        with client.stream_chat("hi") as another:
+            while another.partial is None or not another.partial.finish_reason:
+                next(another)
+            list(another)  # its end has not been seen yet
+        assert server.request_count == 2
 
 
 def test_a_whole_stream_is_not_sent_again_by_entering_it(front, server):
@@ -63,7 +81,7 @@ def test_a_whole_stream_is_not_sent_again_by_entering_it(front, server):
         stream = client.stream_chat("hi")
         list(stream)
         with stream:
-            assert list(stream) == []
+            assert next(stream, None) is None
         assert server.request_count == 1
 
 

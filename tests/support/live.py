@@ -176,7 +176,11 @@ class BlockingStream:
     def __getattr__(self, name):
         return getattr(self._stream, name)
 
+    def __repr__(self):
+        return repr(self._stream)
+
     def __iter__(self):
+        assert aiter(self._stream) is self._stream
         return self
 
     def __next__(self):
