@@ -207,7 +207,7 @@ class Call:
         """Complete an error that ends the call with all that is known, and without a secret."""
         error.provider, error.host, error.meta = self.route.form.provider, self.route.host, self.meta
         error.partial = self.partial()
-        error.repeated = self._judge.policy.max_retries > 0
+        error.repeated = self._judge.repeats
         error.retryable = self._judge.policy.repeats(error)
         error.maybe_billed = billed(self.meta.attempts)
         if isinstance(error, APIStatusError):

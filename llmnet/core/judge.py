@@ -16,6 +16,7 @@ from llmnet.core.outcome import Outcome
 from llmnet.core.resets import reset_in_body
 from llmnet.core.retry import Decision, RetryPolicy, after_hint, equal_jitter, full_jitter, return_step
 from llmnet.core.retry_after import hint_in_body, parse_retry_after
+from llmnet.core.retry_switch import is_off
 
 # Seconds for which a `Retry-After` that no call obeys shuts the gate at most: then one call asks again.
 LONGEST_SHUT = 3600.0
@@ -42,6 +43,11 @@ class Judge(msgspec.Struct):
     _throttled_for: float = 0.0
     _drawn: float = 0.0
 
+    @property
+    def repeats(self) -> bool:
+        """Whether anything is sent again at all, but for what met a dead connection."""
+        return self.policy.max_retries > 0 and not is_off()
+
     def verdict(self, outcome: Outcome, *, took: float) -> Decision:
         """Whether to send again, and after how long; the first rule that applies decides.
 
@@ -57,7 +63,7 @@ class Judge(msgspec.Struct):
         if outcome.stale and not self.wants_fresh:
             self.wants_fresh = True
             return Decision(True, reason="stale connection", transparent=True)
-        if self.policy.max_retries == 0:
+        if not self.repeats:
             return Decision(False, reason="max_retries")
         if self.renewable and not self._renewed and isinstance(error, AuthenticationError):
             self._renewed = True

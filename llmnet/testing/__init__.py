@@ -1,9 +1,43 @@
-"""For tests of programs that call language models: a real server whose replies and faults are scripted."""
+"""For tests of programs that call language models: a real server whose replies and faults are scripted, and switches.
 
-from llmnet.testing.embedded import embedded_url
-from llmnet.testing.faults import FAULTS, fault
-from llmnet.testing.script import Received, Reply
-from llmnet.testing.server import FakeServer
-from llmnet.testing.unresponsive import full_peer, mute_peer
+Nothing is loaded before it is used: pytest imports this package at each of its starts, for the sake of its plugin.
+"""
 
-__all__ = ["FAULTS", "FakeServer", "Received", "Reply", "embedded_url", "fault", "full_peer", "mute_peer"]
+from importlib import import_module
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from llmnet.core.retry_switch import no_retries
+    from llmnet.testing.embedded import embedded_url
+    from llmnet.testing.faults import FAULTS, fault
+    from llmnet.testing.script import Received, Reply
+    from llmnet.testing.server import FakeServer
+    from llmnet.testing.unresponsive import full_peer, mute_peer
+
+_FILES = {
+    "core.retry_switch": ("no_retries",),
+    "testing.embedded": ("embedded_url",),
+    "testing.faults": ("FAULTS", "fault"),
+    "testing.script": ("Received", "Reply"),
+    "testing.server": ("FakeServer",),
+    "testing.unresponsive": ("full_peer", "mute_peer"),
+}
+_FILE_OF = {name: file for file, names in _FILES.items() for name in names}
+
+__all__ = [
+    "FAULTS", "FakeServer", "Received", "Reply", "embedded_url", "fault", "full_peer", "mute_peer", "no_retries",
+]  # fmt: skip
+
+
+# Hidden from type checkers, to which it would say that any name exists.
+if not TYPE_CHECKING:
+
+    def __getattr__(name: str) -> Any:
+        if name not in _FILE_OF:
+            raise AttributeError(f"module 'llmnet.testing' has no attribute {name!r}")
+        value = globals()[name] = getattr(import_module(f"llmnet.{_FILE_OF[name]}"), name)
+        return value
+
+
+def __dir__() -> list[str]:
+    return sorted(__all__)
