@@ -18,8 +18,10 @@ class Shown(Returnable):
         return written("ClientConfig", self)
 
     def to_dict(self) -> dict[str, Any]:
-        """The fields as JSON types, without the key, the headers, and what else may hold a secret."""
+        """The fields as JSON types, without the key, the headers, and whatever is a query: that may hold a key, too."""
         shown = {name: value for name, value in fields_of(self).items() if name not in _SECRET}
+        if shown["defaults"]:
+            shown["defaults"].pop("extra_query", None)
         return shown | {"base_url": without_query(shown["base_url"]), "proxy": _without_login(shown["proxy"])}
 
 

@@ -45,7 +45,7 @@ PROGRESS = dict.fromkeys(
 )
 CONFIG = llmnet.ClientConfig(
     model="openai:m", api_key=KEY, headers={"x-key": KEY}, proxy=f"http://user:{PASSWORD}@proxy:3128",
-    base_url=f"https://host/v1?key={KEY}", on_event=print,
+    base_url=f"https://host/v1?key={KEY}", on_event=print, defaults={"temperature": 0, "extra_query": {"key": KEY}},
 )  # fmt: skip
 EVENT = (1, "openai", "host", "m", False, 0.5)
 VALUES = [
@@ -130,12 +130,14 @@ def test_an_error():
     }  # fmt: skip
     assert (len(shown["attempts"]), shown["partial"]["content"]) == (2, "Grüße 你好")
     assert llmnet.ConfigurationError("why").to_dict()["attempts"] == []
+    assert llmnet.OutputError("cut", reason="length").to_dict()["reason"] == "length"
 
 
 def test_a_config_leaves_out_what_may_be_a_secret():
     shown = CONFIG.to_dict()
     assert {"api_key", "headers"}.isdisjoint(shown)
     assert (shown["proxy"], shown["base_url"]) == ("http://proxy:3128", "https://host/v1")
+    assert (shown["defaults"], CONFIG.defaults["extra_query"]) == ({"temperature": 0}, {"key": KEY})
     assert (shown["provider"], shown["model"], shown["on_event"]) == ("openai", "m", "print")
     assert llmnet.ClientConfig().to_dict()["proxy"] is None
     assert llmnet.ClientConfig(proxy=f"user:{PASSWORD}/@@p:1").to_dict()["proxy"] == "p:1"
@@ -167,7 +169,7 @@ class Point:
 
 
 class Pair(msgspec.Struct):
-    a: Point
+    raw: Point
     b: set[int]
 
 
@@ -176,7 +178,7 @@ class Pair(msgspec.Struct):
     [
         (Colour.RED, "red"),
         (Size.LARGE, 3),
-        (Pair(Point(1.5, dt.date(2026, 1, 2)), {2, 1}), {"a": {"x": 1.5, "when": "2026-01-02"}, "b": [1, 2]}),
+        (Pair(Point(1.5, dt.date(2026, 1, 2)), {2, 1}), {"raw": {"x": 1.5, "when": "2026-01-02"}, "b": [1, 2]}),
         (uuid.UUID(int=1), str(uuid.UUID(int=1))),
         ({1: b"a", Colour.RED: ()}, {"1": "a", "Colour.RED": []}),
         (ValueError("why"), {"class": "ValueError", "message": "why"}),
