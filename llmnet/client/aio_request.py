@@ -99,4 +99,4 @@ class AsyncRequestMethods(AsyncChatMethods):
         return AsyncAPIStream(self._driver(call)) if stream else self._respond(call)
 
     async def _respond(self, call: Call) -> APIResponse:
-        return APIResponse(content=await self._run(call), meta=call.meta)
+        return APIResponse(content=await self._driver(call).run(), meta=call.meta)

@@ -11,8 +11,10 @@ from llmnet.core.call import Call
 from llmnet.core.credentials import in_query
 from llmnet.core.headers import checked_headers
 from llmnet.core.request import checked_timeout
+from llmnet.core.tracebacks import short_errors
 
 
+@short_errors
 def endpoint_call(client: BaseClient, method: Any, path: Any, arguments: Mapping[str, Any], *, stream: bool) -> Call:
     """The call that a client's `request` makes of its arguments.
 

@@ -95,4 +95,4 @@ class RequestMethods(ChatMethods):
         return APIStream(self._driver(call)) if stream else self._respond(call)
 
     def _respond(self, call: Call) -> APIResponse:
-        return APIResponse(content=self._run(call), meta=call.meta)
+        return APIResponse(content=self._driver(call).run(), meta=call.meta)

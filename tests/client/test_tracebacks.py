@@ -50,6 +50,11 @@ async def awaited(client, way):
         await client.embed("hi")
     elif way == "list_models":
         await client.list_models()
+    elif way == "request":
+        await client.request("GET", "/models")
+    elif way == "request's stream":
+        async for _ in client.request("GET", "/models", stream=True):
+            pass
     elif way == "warm":
         await client.warm()
     elif way == "batch":
@@ -74,6 +79,11 @@ def blocking(client, way):
         client.embed("hi")
     elif way == "list_models":
         client.list_models()
+    elif way == "request":
+        client.request("GET", "/models")
+    elif way == "request's stream":
+        for _ in client.request("GET", "/models", stream=True):
+            pass
     elif way == "warm":
         client.warm()
     elif way == "batch":
@@ -104,7 +114,10 @@ def refused(**more):
     return at_port(port, retry=ONE_MORE, **more)
 
 
-WAYS = ("chat", "callbacks", "stream", "entered stream", "embed", "list_models", "warm", "batch", "with_retry")
+WAYS = (
+    "chat", "callbacks", "stream", "entered stream", "embed", "list_models", "request", "request's stream", "warm",
+    "batch", "with_retry",
+)  # fmt: skip
 pytestmark = pytest.mark.parametrize("name", ["sync", "async", "httpx"])
 
 
@@ -140,6 +153,8 @@ def test_of_arguments_that_are_wrong(name, server):
             "a stream's": lambda: client.stream_chat("hi", temprature=1),
             "inputs": lambda: client.embed([1]),
             "a header": lambda: client.embed("hi", extra_headers={"\n": "x"}),
+            "a path": lambda: client.request("GET", "https://elsewhere"),
+            "a file": lambda: client.request("POST", "/files", files={"a": 5}),
             "a row's": lambda: client.batch(["hi"], temprature=1),
         }
         for what, call in wrong.items():
