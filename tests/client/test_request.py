@@ -1,6 +1,7 @@
 """`client.request`: any endpoint below the base address, under the policy of a chat; what the server gets is looked at."""
 
 import email
+import gc
 import gzip
 import io
 import json
@@ -371,6 +372,14 @@ def test_closing_a_stream_gives_everything_back(client, server):
     eventually(lambda: server.active == 0)  # its connection is aborted, though the reply is held
     with pytest.raises(llmnet.StreamError):
         next(stream)
+
+
+def test_a_stream_that_is_dropped_gives_everything_back(client, server):
+    server.script(Reply(body=SOUND, hold="body"))
+    for _ in client.request("GET", "/file", stream=True):
+        break
+    gc.collect()
+    eventually(lambda: slots(client) == 0 and server.active == 0)
 
 
 def test_a_stream_is_cancelled_from_another_thread(client, server):
