@@ -159,6 +159,5 @@ def parameters(options: argparse.Namespace) -> dict[str, Any]:
     given = dict(options.param or ())
     check_parameters(given)
     limits = {"max_tokens": options.max_tokens, "temperature": options.temperature}
-    return over_defaults(
-        over_defaults(options.defaults, given), {name: value for name, value in limits.items() if value is not None}
-    )
+    given = over_defaults(given, {name: value for name, value in limits.items() if value is not None})
+    return over_defaults(options.defaults, given)

@@ -80,11 +80,13 @@ class AsyncChatMethods(BaseClient):
             OutputError: the reply is no value of `output_type`: `.reason` says why, `.partial` is the reply.
             LLMNetError: the call failed; the class says how, `.partial` holds what had arrived.
         """
-        params |= {"model": model, "timeout": timeout, "extra_headers": extra_headers}
-        params |= {"temperature": temperature, "max_tokens": max_tokens, "top_p": top_p, "stop": stop, "seed": seed}
-        params |= {"tools": tools, "tool_choice": tool_choice, "parallel_tool_calls": parallel_tool_calls, "n": n}
-        params |= {"response_format": response_format, "reasoning_effort": reasoning_effort}
-        params |= {"user": user, "metadata": metadata, "output_type": output_type}
+        params = {
+            "model": model, "timeout": timeout, "extra_headers": extra_headers, "temperature": temperature,
+            "max_tokens": max_tokens, "top_p": top_p, "stop": stop, "seed": seed, "n": n, "tools": tools,
+            "tool_choice": tool_choice, "parallel_tool_calls": parallel_tool_calls, "response_format": response_format,
+            "reasoning_effort": reasoning_effort, "user": user, "metadata": metadata, "output_type": output_type,
+            **params,
+        }  # fmt: skip
         if callbacks is None:
             reply: ChatResponse[X] = await self._run(self._chat_call(messages, params, stream=False))
             return reply
@@ -120,11 +122,13 @@ class AsyncChatMethods(BaseClient):
         Raises:
             ConfigurationError: an argument is wrong.
         """
-        params |= {"model": model, "timeout": timeout, "extra_headers": extra_headers}
-        params |= {"temperature": temperature, "max_tokens": max_tokens, "top_p": top_p, "stop": stop, "seed": seed}
-        params |= {"tools": tools, "tool_choice": tool_choice, "parallel_tool_calls": parallel_tool_calls, "n": n}
-        params |= {"response_format": response_format, "reasoning_effort": reasoning_effort}
-        params |= {"user": user, "metadata": metadata, "output_type": output_type}
+        params = {
+            "model": model, "timeout": timeout, "extra_headers": extra_headers, "temperature": temperature,
+            "max_tokens": max_tokens, "top_p": top_p, "stop": stop, "seed": seed, "n": n, "tools": tools,
+            "tool_choice": tool_choice, "parallel_tool_calls": parallel_tool_calls, "response_format": response_format,
+            "reasoning_effort": reasoning_effort, "user": user, "metadata": metadata, "output_type": output_type,
+            **params,
+        }  # fmt: skip
         return AsyncChatStream(self._driver(self._chat_call(messages, params, stream=True)))
 
     def _driver(self, call: Call) -> Driver:

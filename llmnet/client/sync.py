@@ -117,11 +117,13 @@ class Client(RequestMethods):
         """
         from llmnet.batch import options, threads  # noqa: PLC0415 - loaded on use
 
-        params |= {"model": model, "timeout": timeout, "extra_headers": extra_headers}
-        params |= {"temperature": temperature, "max_tokens": max_tokens, "top_p": top_p, "stop": stop, "seed": seed}
-        params |= {"tools": tools, "tool_choice": tool_choice, "parallel_tool_calls": parallel_tool_calls, "n": n}
-        params |= {"response_format": response_format, "reasoning_effort": reasoning_effort}
-        params |= {"user": user, "metadata": metadata, "output_type": output_type}
+        params = {
+            "model": model, "timeout": timeout, "extra_headers": extra_headers, "temperature": temperature,
+            "max_tokens": max_tokens, "top_p": top_p, "stop": stop, "seed": seed, "n": n, "tools": tools,
+            "tool_choice": tool_choice, "parallel_tool_calls": parallel_tool_calls, "response_format": response_format,
+            "reasoning_effort": reasoning_effort, "user": user, "metadata": metadata, "output_type": output_type,
+            **params,
+        }  # fmt: skip
         state, report = options.planned(
             requests,
             self.config.max_concurrent,

@@ -14,6 +14,7 @@ _NO_DEFAULTS = {
     "model": "give model= to the client",
     "timeout": "give timeout= to the client",
     "extra_headers": "give headers= to the client",
+    "output_type": "give it to the call, whose reply is typed by it",
     "messages": "give system= to the client, which goes before all messages",
 }
 # Names of one thing: whichever of them a call has, none of the others is left of the defaults.
@@ -51,4 +52,6 @@ def checked_system(value: Any, name: str) -> str:
 def over_defaults(defaults: Mapping[str, Any], params: Mapping[str, Any]) -> dict[str, Any]:
     """Parameters over the defaults: they win, `None` too, and so they do over other names of one thing."""
     replaced = set[str]().union(*(_OTHER_NAMES[name] for name in params.keys() & _OTHER_NAMES.keys()))
+    if params.get("output_type") is not None:
+        replaced.add("response_format")
     return {**{name: value for name, value in defaults.items() if name not in replaced}, **params}

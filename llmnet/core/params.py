@@ -59,6 +59,7 @@ VENDORS = frozenset({
 _SHORTEST = 4  # everything of three letters is near to something
 _INTENDED = sorted(name for name in ARGUMENTS | TRANSLATED | CLIENT_FIELDS.keys() if len(name) >= _SHORTEST)
 _KNOWN = ARGUMENTS | TRANSLATED | VENDORS
+_RIGHT = _KNOWN - NOT_HERE.keys() - CLIENT_FIELDS.keys()
 
 
 class _NotGiven:
@@ -83,6 +84,8 @@ def check_names(names: Iterable[str]) -> None:
             write.
     """
     for name in names:
+        if name in _RIGHT:
+            continue
         if name in NOT_HERE:
             raise ConfigurationError(f"{name}= is no parameter here: {NOT_HERE[name]}")
         if name in CLIENT_FIELDS:

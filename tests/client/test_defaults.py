@@ -1,6 +1,7 @@
 """What a client adds to its chats: `defaults` below the arguments of each, `system` before its messages."""
 
 import copy
+import dataclasses
 
 import pytest
 from hypothesis import given
@@ -12,6 +13,12 @@ from support.wire_forms import FORMS
 import llmnet
 from llmnet import ClientConfig, ConfigurationError
 from llmnet.core.defaults import over_defaults
+
+
+@dataclasses.dataclass
+class City:
+    name: str
+
 
 SYSTEM = "Be brief.\nIn Latin."
 TOOL = {"type": "function", "function": {"name": "weather", "parameters": {"type": "object", "properties": {}}}}
@@ -104,6 +111,17 @@ def test_a_call_wins_by_any_name_of_the_thing(server, front, default, own, form,
     names = ("max_tokens", "max_completion_tokens", "max_output_tokens", "stop", "stop_sequences")
     found = {name: value for name, value in server.requests[0].json.items() if name in names}
     assert found == ({"max_tokens": 8192, **left} if form == "messages" else left)
+
+
+def test_the_type_of_a_reply_wins_over_a_default_format(server, front):
+    server.script('{"name": "Rome"}', '{"name": "Rome"}', "plain")
+    with front.client(**at(server), defaults={"response_format": {"type": "json_object"}}) as client:
+        assert client.chat("hi", output_type=City).parsed == City("Rome")
+        assert [result.unwrap().parsed for result in client.batch(["hi"], output_type=City)] == [City("Rome")]
+        client.chat("hi", output_type=None)
+    assert [request.json["response_format"]["type"] for request in server.requests] == ["json_schema"] * 2 + [
+        "json_object"
+    ]
 
 
 def test_a_default_of_the_service_tier_is_that_of_the_call(server):

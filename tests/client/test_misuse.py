@@ -229,6 +229,7 @@ FIELDS_REFUSED = [
     ("defaults", {"model": "m"}, ["defaults: model=", "client"]),
     ("defaults", {"timeout": 5}, ["defaults: timeout=", "client"]),
     ("defaults", {"extra_headers": {"a": SECRET}}, ["defaults: extra_headers=", "headers= to the client"]),
+    ("defaults", {"output_type": dict}, ["defaults: output_type=", "call"]),
     ("defaults", {"messages": "hi"}, ["defaults: messages=", "system= to the client"]),
     ("system", 5, ["system", "int"]),
     ("system", "", ["system", "blank"]),
