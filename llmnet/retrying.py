@@ -11,6 +11,7 @@ from llmnet.core.errors import ConfigurationError, LLMNetError
 from llmnet.core.http import Request
 from llmnet.core.logger import LOG
 from llmnet.core.outcome import Outcome
+from llmnet.core.public import public
 from llmnet.core.request import is_async_callable
 from llmnet.core.retry import RETRY_STATUSES, RetryPolicy, count
 from llmnet.core.retry_switch import is_off
@@ -23,6 +24,7 @@ ErrorTypes = type[Exception] | tuple[type[Exception], ...]
 _FOREVER = Timeout(connect=math.inf, response=math.inf, idle=math.inf, total=math.inf)
 
 
+@public
 def with_retry(
     max_attempts: int = 3, *, base_delay: float = 1.0, max_delay: float = 10.0, retry_on: ErrorTypes | None = None
 ) -> Callable[[Callable[P, T]], Callable[P, T]]:
@@ -68,6 +70,7 @@ def with_retry(
     return decorate
 
 
+@public
 def retry_with_backoff(
     func: Callable[[], T],
     max_attempts: int = 3,

@@ -23,6 +23,7 @@ from llmnet.core.events import CallEvent, Hook, Throttled
 from llmnet.core.latch import Latch
 from llmnet.core.logger import log_failure
 from llmnet.core.plain import Value
+from llmnet.core.public import public
 from llmnet.core.request import is_async_callable
 
 # Seconds between two calls of a function, and between two drawings on a terminal; the last figures are always shown.
@@ -31,6 +32,7 @@ _PAUSE, _REFRESH = 0.1, 0.2
 _LAST_DRAWING = 2.0
 
 
+@public
 class BatchProgress(Value, msgspec.Struct, frozen=True, kw_only=True):
     """How far a batch is.
 

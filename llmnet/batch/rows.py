@@ -11,11 +11,13 @@ from llmnet.core.errors import ConfigurationError, LLMNetError
 from llmnet.core.exception_graph import drop_tracebacks
 from llmnet.core.parsed import X_co
 from llmnet.core.plain import Value
+from llmnet.core.public import public
 
 # The addresses in an OpenAI Batch file whose bodies are arguments of `chat`.
 _CHAT_URL = "/chat/completions"
 
 
+@public
 class BatchResult(Value, msgspec.Struct, Generic[X_co], frozen=True, kw_only=True):
     """What came of one row: a `BatchSuccess` or a `BatchFailure`.
 
@@ -49,6 +51,7 @@ class BatchResult(Value, msgspec.Struct, Generic[X_co], frozen=True, kw_only=Tru
         return self.response
 
 
+@public
 class BatchSuccess(BatchResult[X_co], Generic[X_co], frozen=True, kw_only=True):
     """A row with its reply."""
 
@@ -61,6 +64,7 @@ class BatchSuccess(BatchResult[X_co], Generic[X_co], frozen=True, kw_only=True):
         return True
 
 
+@public
 class BatchFailure(BatchResult[Never], frozen=True, kw_only=True):
     """A row that failed, and why."""
 

@@ -15,6 +15,7 @@ from llmnet.batch.rows import BatchFailure, BatchSuccess, Result, custom_id_of, 
 from llmnet.batch.state import BatchState, Stoppable
 from llmnet.core.finalizer import surely
 from llmnet.core.parsed import X_co
+from llmnet.core.public import public
 
 C = TypeVar("C", bound=Stoppable)
 
@@ -187,6 +188,7 @@ class _AsyncRows(AsyncIterator[Any]):
             raise StopAsyncIteration from None
 
 
+@public
 class AsyncBatch(Generic[X_co]):
     """The results of a batch, as they come: an async iterator, and a context manager that closes it.
 

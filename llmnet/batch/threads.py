@@ -17,6 +17,7 @@ from llmnet.batch.state import BatchState, Stoppable
 from llmnet.core.finalizer import surely
 from llmnet.core.latch import SLICE, Latch
 from llmnet.core.parsed import X_co
+from llmnet.core.public import public
 
 C = TypeVar("C", bound=Stoppable)
 
@@ -143,6 +144,7 @@ def _wait_for(wakeup: Latch) -> None:
     wakeup.wait(SLICE if is_main else None)
 
 
+@public
 class Batch(Generic[X_co]):
     """The results of a batch, as they come: an iterator, and a context manager that closes it.
 

@@ -15,6 +15,7 @@ from llmnet.core.bounds import Timeout
 from llmnet.core.other_replies import EmbeddingResponse, ModelInfo
 from llmnet.core.params import NOT_GIVEN
 from llmnet.core.parsed import X
+from llmnet.core.public import public
 from llmnet.transports.sync import transport, wait
 
 if TYPE_CHECKING:
@@ -22,6 +23,7 @@ if TYPE_CHECKING:
     from llmnet.batch.threads import Batch
 
 
+@public
 class Client(RequestMethods):
     """Talks to one provider; safe to share between threads.
 

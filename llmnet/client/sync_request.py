@@ -9,8 +9,10 @@ from llmnet.core.api_response import APIResponse
 from llmnet.core.bounds import Timeout
 from llmnet.core.call import Call
 from llmnet.core.http import Headers
+from llmnet.core.public import public
 
 
+@public
 class APIStream(Stream[bytes]):
     """A reply as it arrives: an iterator of its bytes, without their content coding, and a context manager."""
 

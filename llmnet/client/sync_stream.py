@@ -9,6 +9,7 @@ from llmnet.core.chat import ChatResponse, StreamChunk
 from llmnet.core.errors import StreamCancelledError, StreamError
 from llmnet.core.http import Meta
 from llmnet.core.parsed import X_co
+from llmnet.core.public import public
 from llmnet.core.turn import Turn
 
 T = TypeVar("T")
@@ -122,6 +123,7 @@ class Stream(Generic[T]):
         self.close()
 
 
+@public
 class ChatStream(Stream[StreamChunk], Generic[X_co]):
     """A chat as it is made: an iterator of `StreamChunk`, and a context manager that closes it."""
 

@@ -7,6 +7,7 @@ from typing import Any, Literal, TypedDict
 
 from llmnet.core.bounds import Timeout
 from llmnet.core.events import Hook
+from llmnet.core.public import public
 from llmnet.core.retry import RetryPolicy
 from llmnet.core.transport import AsyncTransport, Transport
 
@@ -14,6 +15,7 @@ ApiKey = str | Callable[[], str] | Callable[[], Awaitable[str]]
 Engine = Literal["auto", "fast", "httpx"] | Transport | AsyncTransport
 
 
+@public
 class Provider(StrEnum):
     """The providers that have a name of their own; other services are named by their string."""
 

@@ -15,6 +15,7 @@ from llmnet.core.bounds import Timeout
 from llmnet.core.credentials import in_headers
 from llmnet.core.errors import ConfigurationError
 from llmnet.core.events import Hook
+from llmnet.core.public import public
 from llmnet.core.request import plain_text
 from llmnet.core.retry import RetryPolicy
 from llmnet.providers.model_names import check_move, split
@@ -43,6 +44,7 @@ class _Reading(Shown):
     is_split: bool  # the model is what a provider was split off from
 
 
+@public
 @dataclasses.dataclass(frozen=True, slots=True, kw_only=True, repr=False)
 class ClientConfig(_Reading):
     """All settings of a client; checked when it is made.

@@ -10,10 +10,12 @@ from llmnet.core.http import Headers, Meta
 from llmnet.core.json import decode
 from llmnet.core.plain import Value
 from llmnet.core.preview import cut
+from llmnet.core.public import public
 
 _CHARSET = re.compile(r"""charset\s*=\s*["']?([^\s"';]+)""", re.IGNORECASE)
 
 
+@public
 class APIResponse(Value, msgspec.Struct, frozen=True, kw_only=True):
     """A reply with a 2xx status; any other status is raised as its error.
 

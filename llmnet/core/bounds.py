@@ -8,6 +8,7 @@ from typing import Any
 
 from llmnet.core.errors import APITimeoutError, ConfigurationError, TimeoutPhase
 from llmnet.core.plain import Plain
+from llmnet.core.public import public
 
 Clock = Callable[[], float]
 
@@ -17,6 +18,7 @@ LOOK_SECONDS = 0.05
 _HUGE = 1e300  # a whole number beyond it may be none that a float can hold
 
 
+@public
 @dataclasses.dataclass(frozen=True, slots=True, kw_only=True)
 class Timeout(Plain):
     """The bounds of a call, in seconds; all positive, `math.inf` allowed, `None` takes the value next above.

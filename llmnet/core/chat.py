@@ -11,10 +11,12 @@ from llmnet.core.http import Meta
 from llmnet.core.json import decode
 from llmnet.core.parsed import NoValue, X, X_co
 from llmnet.core.plain import Value
+from llmnet.core.public import public
 
 T = TypeVar("T")
 
 
+@public
 class Message(TypedDict, total=False):
     """One message in the form of OpenAI's chat API; a plain dict at run time."""
 
@@ -26,6 +28,7 @@ class Message(TypedDict, total=False):
     reasoning_content: str | None
 
 
+@public
 class FinishReason(StrEnum):
     """Why a reply ended (docs/vendors.md, Finish reasons); the vendor's own word is in `native_finish_reason`."""
 
@@ -39,6 +42,7 @@ class FinishReason(StrEnum):
     OTHER = "other"
 
 
+@public
 class Usage(Value, msgspec.Struct, frozen=True, kw_only=True, gc=False):
     """Tokens as the vendor counted them; unknown is `None`, never 0. Input includes what was cached or written."""
 
@@ -50,6 +54,7 @@ class Usage(Value, msgspec.Struct, frozen=True, kw_only=True, gc=False):
     reasoning_tokens: int | None = None
 
 
+@public
 class ToolCall(Value, msgspec.Struct, frozen=True, kw_only=True, gc=False):
     """A tool that the model wants called; `arguments` is the JSON text as it came."""
 
@@ -71,6 +76,7 @@ class ToolCall(Value, msgspec.Struct, frozen=True, kw_only=True, gc=False):
             raise InvalidResponseError(f"tool call {self.name!r} has arguments that are no JSON: {error}") from None
 
 
+@public
 class ToolCallDelta(Value, msgspec.Struct, frozen=True, kw_only=True, gc=False):
     """A piece of a tool call in a stream; pieces of one call share an index, `arguments` are to be joined."""
 
@@ -93,6 +99,7 @@ class _Chunk(Value, msgspec.Struct, frozen=True, kw_only=True, gc=False):
     raw: Any = None
 
 
+@public
 class StreamChunk(_Chunk, frozen=True, gc=False):  # noqa: PLW1641 - it holds lists
     """One step of a streamed reply; `str(chunk)` is its text."""
 
@@ -149,6 +156,7 @@ class _Reply(Value, msgspec.Struct, frozen=True, kw_only=True):
     parsed: Any = None
 
 
+@public
 class ChatResponse(_Reply, Generic[X_co], frozen=True):  # noqa: PLW1641 - it holds lists
     """A whole reply; `str(reply)` is its text, `len(reply)` the length of that text.
 
@@ -209,6 +217,7 @@ class ChatResponse(_Reply, Generic[X_co], frozen=True):  # noqa: PLW1641 - it ho
         return True
 
 
+@public
 class StreamCallbacks(msgspec.Struct, frozen=True):
     """What to call while a reply arrives; plain functions, in the async client coroutine functions too.
 

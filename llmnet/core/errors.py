@@ -17,6 +17,7 @@ LLMNetError
 from typing import TYPE_CHECKING, Any, Literal
 
 from llmnet.core.plain import Returnable
+from llmnet.core.public import public
 
 if TYPE_CHECKING:
     from llmnet.core.chat import ChatResponse
@@ -27,6 +28,7 @@ OutputReason = Literal["refusal", "length", "mismatch"]
 TimeoutPhase = Literal["queue", "connect", "response", "idle", "total"]
 
 
+@public
 class LLMNetError(Returnable, Exception):
     """Base of all errors of llmnet.
 
@@ -44,6 +46,11 @@ class LLMNetError(Returnable, Exception):
     retryable: bool = False
     maybe_billed: bool = False
     repeated: bool = False
+
+    def __init_subclass__(cls, **more: Any) -> None:
+        super().__init_subclass__(**more)
+        if cls.__module__ == __name__:
+            public(cls)
 
     def __init__(self, message: str = "", **facts: Any) -> None:
         super().__init__(message)

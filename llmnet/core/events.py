@@ -11,10 +11,12 @@ import msgspec
 from llmnet.core.chat import Usage
 from llmnet.core.http import Attempt, Meta
 from llmnet.core.plain import Value
+from llmnet.core.public import public
 
 Ending = Literal["ok", "error", "cancelled", "closed"]
 
 
+@public
 class CallEvent(Value, msgspec.Struct, frozen=True):
     """What all events say.
 
@@ -39,16 +41,19 @@ class CallEvent(Value, msgspec.Struct, frozen=True):
         return {"event": type(self).__name__, **Value.to_dict(self)}
 
 
+@public
 class CallQueued(CallEvent, frozen=True):
     """A call has begun, and waits for its turn where others are before it."""
 
 
+@public
 class AttemptStarted(CallEvent, frozen=True):
     """An attempt begins; `number` counts from 1."""
 
     number: int
 
 
+@public
 class AttemptFailed(CallEvent, frozen=True):
     """An attempt has ended without a whole reply: it failed, or the call was ended in the midst of it.
 
@@ -67,14 +72,17 @@ class AttemptFailed(CallEvent, frozen=True):
     reason: str
 
 
+@public
 class Throttled(AttemptFailed, frozen=True):
     """An attempt was turned away by a limit; if the call goes on, it waits at the gate that it shares with others."""
 
 
+@public
 class FirstToken(CallEvent, frozen=True):
     """The first chunk of a stream is handed out."""
 
 
+@public
 class CallFinished(CallEvent, frozen=True):
     """A call is over.
 

@@ -8,6 +8,7 @@ from collections.abc import Iterable, Iterator, Mapping
 import msgspec
 
 from llmnet.core.plain import Value
+from llmnet.core.public import public
 from llmnet.core.retry_after import parse_reset
 
 Pairs = Iterable[tuple[str, str]]
@@ -91,6 +92,7 @@ def merged(ours: Mapping[str, str], theirs: Mapping[str, str | None]) -> dict[st
     return both
 
 
+@public
 class Attempt(Value, msgspec.Struct, frozen=True, kw_only=True):
     """One attempt of a call.
 
@@ -135,6 +137,7 @@ class RateLimitState(Value, msgspec.Struct, frozen=True, kw_only=True):
     reset: float | None = None
 
 
+@public
 class Meta(Value, msgspec.Struct, kw_only=True):
     """How a call went: the same on responses, streams and errors.
 

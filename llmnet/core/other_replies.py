@@ -7,8 +7,10 @@ import msgspec
 from llmnet.core.chat import Usage
 from llmnet.core.http import Meta
 from llmnet.core.plain import Value
+from llmnet.core.public import public
 
 
+@public
 class ModelInfo(Value, msgspec.Struct, frozen=True, kw_only=True):
     """A model that the service lists; `retires_at` is the vendor's date as text, where it gives one."""
 
@@ -17,6 +19,7 @@ class ModelInfo(Value, msgspec.Struct, frozen=True, kw_only=True):
     raw: dict[str, Any] = msgspec.field(default_factory=dict)
 
 
+@public
 class EmbeddingResponse(Value, msgspec.Struct, frozen=True, kw_only=True):
     """Vectors in the order of the inputs, and the tokens of all requests that it took."""
 

@@ -21,6 +21,7 @@ from llmnet.core.errors import (
     QuotaExceededError,
 )
 from llmnet.core.plain import Plain, Returnable
+from llmnet.core.public import public
 from llmnet.core.retry_after import parse_retry_after
 
 # `parse_retry_after` is offered here, too: it belongs to what a policy is asked for.
@@ -29,6 +30,7 @@ __all__ = ["RETRY_STATUSES", "Decision", "RetryBudget", "RetryPolicy", "parse_re
 RETRY_STATUSES = frozenset({408, 409, 425, 429, 500, 502, 503, 504, 520, 521, 522, 523, 524, 529})
 
 
+@public
 @dataclasses.dataclass(frozen=True, slots=True, kw_only=True)
 class RetryBudget(Plain):
     """The figures of a retry budget; the bucket itself belongs to a client, one per (host, credential).
@@ -57,6 +59,7 @@ class Decision(msgspec.Struct, frozen=True):
     transparent: bool = False
 
 
+@public
 @dataclasses.dataclass(frozen=True, slots=True, kw_only=True)
 class RetryPolicy(Returnable):
     """What is retried, how often and after how long.

@@ -20,6 +20,7 @@ from llmnet.core.errors import ConfigurationError
 from llmnet.core.events import CallFinished
 from llmnet.core.http import Attempt, Meta
 from llmnet.core.plain import Value
+from llmnet.core.public import public
 from llmnet.telemetry.prometheus import Family, exposition, labelled
 
 # As Prometheus text an entry is about 4 KB.
@@ -98,6 +99,7 @@ class CallStats(Value, msgspec.Struct, frozen=True, kw_only=True):
     time_to_first_token: Histogram
 
 
+@public
 class Stats(Value, tuple[CallStats, ...]):
     """What a client had done at one moment: an entry for each provider, model and outcome.
 

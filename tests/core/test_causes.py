@@ -42,7 +42,7 @@ def everything(error):
 def held(error):
     """What exceptions hold besides plain values and each other, our own facts aside."""
     for one in everything(error):
-        if not type(one).__module__.startswith("llmnet."):
+        if type(one).__module__.partition(".")[0] != "llmnet":
             for value in (*vars(one).values(), *one.args):
                 if not isinstance(value, PLAIN):
                     yield type(one).__name__, value

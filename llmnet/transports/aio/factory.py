@@ -11,6 +11,7 @@ from llmnet.core.errors import ConfigurationError
 from llmnet.core.exchange import Exchange
 from llmnet.core.http import Request
 from llmnet.core.outcome import AttemptError, Outcome
+from llmnet.core.public import public
 from llmnet.net.proxy import Proxy
 from llmnet.net.proxy_route import proxy_on_way
 from llmnet.transports.aio.client import Client
@@ -26,6 +27,7 @@ _STREAMED = "llmnet.streamed"
 _FINAL = (httpx.UnsupportedProtocol, httpx.LocalProtocolError)
 
 
+@public
 def create_async_client(max_retries: int = 3, timeout: float = 30.0) -> httpx.AsyncClient:
     """Make a client that retries and times out as our clients do, for any HTTP API.
 

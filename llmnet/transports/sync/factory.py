@@ -12,6 +12,7 @@ from llmnet.core.errors import APITimeoutError, LLMNetError
 from llmnet.core.exchange import Exchange
 from llmnet.core.http import Headers, Request
 from llmnet.core.outcome import AttemptError, Outcome
+from llmnet.core.public import public
 from llmnet.transports.generic import Calls, GenericCall, spread
 from llmnet.transports.sync.pool import PoolAdapter
 from llmnet.transports.sync.reader import Reply
@@ -22,6 +23,7 @@ from llmnet.transports.sync.wait import SyncWait
 _POOL_SIZE = 100
 
 
+@public
 def create_session(max_retries: int = 3, timeout: float = 30.0) -> requests.Session:
     """Make a session that retries and times out as our clients do, for any HTTP API.
 
