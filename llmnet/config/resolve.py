@@ -121,8 +121,9 @@ def _demand_key(service: Service, where: Address, environ: Mapping[str, str]) ->
         if all(read(environ, name) for name in names):
             raise ConfigurationError(f"{' and '.join(names)} cannot be used: they belong to {V1_IS_OFF}")
     if not (where.own or service.keyless):
-        variables = " or ".join(variable for variable, _ in service.key_vars)
-        raise ConfigurationError(f"no key for {service.name}: give api_key= or set {variables}")
+        wanted = [variable for variable, _ in service.key_vars]
+        line = f"export {wanted[0]}='…'"
+        raise ConfigurationError(f"no key for {service.name}: give api_key= or set {' or '.join(wanted)}, as by {line}")
 
 
 def _headers(config: ClientConfig, service: Service, environ: Mapping[str, str]) -> dict[str, str | None]:

@@ -212,6 +212,7 @@ class Call:
         error.maybe_billed = billed(self.meta.attempts)
         if isinstance(error, APIStatusError):
             self.meta.request_id = error.request_id = self.meta.request_id or error.request_id
+        error.message += self.route.form.hint(error)
         cleaned = self._clean(error)
         self._record.finished(self.interruption.ending if self.stopped else "error", self._usage(), cleaned)
         return cleaned

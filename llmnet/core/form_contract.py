@@ -8,7 +8,7 @@ from typing import Any, Literal, Protocol
 
 from llmnet.core.chat import StreamChunk
 from llmnet.core.draft import Draft
-from llmnet.core.errors import APIStatusError
+from llmnet.core.errors import APIStatusError, LLMNetError
 from llmnet.core.http import Request
 from llmnet.core.sse import ServerSentEvent
 
@@ -40,6 +40,9 @@ class WireForm(Protocol):
 
     def find_error(self, payload: Any) -> bool:
         """Whether the JSON of a success is an error."""
+
+    def hint(self, error: LLMNetError) -> str:
+        """What an error that ends a call suggests to look at first, to be appended to its message, or ""."""
 
     def message(self, draft: Draft) -> dict[str, Any]:
         """The assistant message for the next turn."""

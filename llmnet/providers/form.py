@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Any, ClassVar
 
 from llmnet.core.chat import StreamChunk
 from llmnet.core.draft import Draft, chat_message
-from llmnet.core.errors import APIStatusError, InvalidResponseError
+from llmnet.core.errors import APIStatusError, InvalidResponseError, LLMNetError
 from llmnet.core.http import Request, merged
 from llmnet.core.json import encode, readable
 from llmnet.core.other_replies import EmbeddingResponse, ModelInfo
@@ -205,6 +205,12 @@ class Form:
     def find_error(self, payload: Any) -> bool:
         """Whether the JSON of a success is an error."""
         return find_error(payload)
+
+    def hint(self, error: LLMNetError) -> str:
+        """What an error suggests about the address of the calls."""
+        from llmnet.providers.hints import hint  # noqa: PLC0415 - on use: few errors need it
+
+        return hint(error, self.target)
 
     def message(self, draft: Draft) -> dict[str, Any]:
         """The assistant message for the next turn."""

@@ -11,7 +11,7 @@ from llmnet.core.bounds import Bounds, Clock, Timeout, positive, resolve_timeout
 from llmnet.core.call import Call
 from llmnet.core.chat import StreamChunk
 from llmnet.core.draft import Draft
-from llmnet.core.errors import APIStatusError, ConfigurationError
+from llmnet.core.errors import APIStatusError, ConfigurationError, LLMNetError
 from llmnet.core.exchange import Exchange
 from llmnet.core.form_contract import Kind
 from llmnet.core.http import Headers, Request
@@ -72,6 +72,10 @@ class GenericForm:
     def find_error(self, payload: Any) -> bool:
         """Whatever a success holds is the caller's."""
         return False
+
+    def hint(self, error: LLMNetError) -> str:
+        """Nothing is known of the address."""
+        return ""
 
     def message(self, draft: Draft) -> dict[str, Any]:
         """There is no conversation."""

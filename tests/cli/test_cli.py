@@ -93,7 +93,7 @@ def test_models_of_a_provider_that_is_named_without_a_colon(server, monkeypatch,
 
 WORDS = [
     (("chat", "Hi", "-m", "ollama:"), "no model: give -m PROVIDER:MODEL"),
-    (("chat", "Hi", "-m", "openai:m"), "no key for openai: set OPENAI_API_KEY"),
+    (("chat", "Hi", "-m", "openai:m"), "no key for openai: set OPENAI_API_KEY, as by export OPENAI_API_KEY='…'"),
     (("chat", "Hi", "-m", "azure:m"), "no address for azure: give --base-url or set AZURE_OPENAI_ENDPOINT"),
     (("chat", "Hi", "-m", "claude-x"), 'write "anthropic:" before it, or give --base-url'),
     (("chat", "Hi", "-m", "nobody:x"), 'as in "ollama:llama3:8b", or give --base-url'),
@@ -108,7 +108,7 @@ def test_errors_speak_of_what_was_typed(capsys, arguments, text):
     assert main(arguments) == 2
     error = capsys.readouterr().err
     assert text in error
-    assert not re.search(r"\w=|base_url|api_key|the client", error)
+    assert not re.search(r"[a-z]=|base_url|api_key|the client", error)
 
 
 def test_rows_have_fields_and_no_arguments(tmp_path, capsys, monkeypatch):
