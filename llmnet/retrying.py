@@ -200,7 +200,9 @@ class TenacityPolicy:
         error = state.outcome.exception()
         why = f"HTTP {self._status}" if error is None else type(error).__name__
         values = (self._name, state.attempt_number, self._attempts, why, self._delay)
-        LOG.warning("%s: call %d of %d ended in %s; the next one follows in %.2f s", *values)
+        names = ("code.function.name", "llmnet.attempt", "llmnet.max_attempts", "error.type", "llmnet.wait")
+        said = "%s: call %d of %d ended in %s; the next one follows in %.2f s"
+        LOG.warning(said, *values, extra=dict(zip(names, values, strict=True)))
 
 
 def _run(function: Callable[[], T], judge: TenacityPolicy) -> T:

@@ -224,13 +224,14 @@ class BaseClient:
             bucket=common.bucket(lane, policy.budget, bounds.started),
             secrets=self._secrets.also([*in_headers(headers), *secrets]) if own else self._secrets,
         )
+        record = Record(bounds, self._listener, (form.provider, host, model, stream), common.count)
         call = Call(
             route,
             request,
             bounds=bounds,
             judge=Judge(policy, bounds, route.gate, route.bucket, common.rng, renewable=callable(key)),
-            admission=Admission(common.queue, route.gate, bounds, policy.max_retry_after, common.rng),
-            record=Record(bounds, self._listener, (form.provider, host, model, stream), common.count),
+            admission=Admission(common.queue, route.gate, bounds, policy.max_retry_after, common.rng, record),
+            record=record,
             wall=self._wall,
             reader=reader,
         )

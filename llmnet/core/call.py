@@ -176,7 +176,7 @@ class Call:
             throttled=self._judge.policy.throttles(error),
             elapsed=self._record.took,
         )
-        self._record.failed(attempt, error, decision)
+        self._record.failed(attempt, error, decision, self._judge.left)
 
     def mark_delivered(self) -> None:
         """A chunk is handed out: the call is never sent again."""

@@ -63,6 +63,7 @@ class AttemptFailed(CallEvent, frozen=True):
         error: what it failed with; the call ends with it if `retried` is false. `None`: nobody listened any more.
         retried: whether the call goes on.
         reason: why it does, or does not.
+        left: retries of transient failures that it has left, where it does.
     """
 
     number: int
@@ -70,11 +71,24 @@ class AttemptFailed(CallEvent, frozen=True):
     error: BaseException | None
     retried: bool
     reason: str
+    left: int = 0
 
 
 @public
 class Throttled(AttemptFailed, frozen=True):
     """An attempt was turned away by a limit; if the call goes on, it waits at the gate that it shares with others."""
+
+
+class Held(CallEvent, frozen=True):
+    """A call waits at a gate that the throttle of another one has shut; for the log, and not for hooks.
+
+    Attributes:
+        seconds: how long it waits, unless the gate is shut anew.
+        cause: what has shut it.
+    """
+
+    seconds: float
+    cause: str
 
 
 @public

@@ -48,6 +48,11 @@ class Judge(msgspec.Struct):
         """Whether anything is sent again at all, but for what met a dead connection."""
         return self.policy.max_retries > 0 and not is_off()
 
+    @property
+    def left(self) -> int:
+        """Retries of transient failures that the policy has left."""
+        return self.policy.max_retries - self._retries
+
     def verdict(self, outcome: Outcome, *, took: float) -> Decision:
         """Whether to send again, and after how long; the first rule that applies decides.
 

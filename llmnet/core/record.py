@@ -8,6 +8,7 @@ import threading
 from collections.abc import Callable
 from typing import Any
 
+from llmnet.core.admission.gate import Refusal
 from llmnet.core.bounds import Bounds
 from llmnet.core.chat import Usage
 from llmnet.core.events import (
@@ -18,6 +19,7 @@ from llmnet.core.events import (
     CallQueued,
     Ending,
     FirstToken,
+    Held,
     Listener,
     Throttled,
 )
@@ -76,6 +78,11 @@ class Record:
     def _event(self, kind: Callable[..., CallEvent], *facts: Any) -> CallEvent:
         return kind(*self._facts, self._bounds.elapsed(), *facts)
 
+    def held(self, seconds: float, refusal: Refusal) -> None:
+        """The call waits for a throttle that another one has met."""
+        if self._eager is not None:
+            self._eager(self._event(Held, seconds, f"{refusal.status} {refusal.code or refusal.type or 'throttle'}"))
+
     @property
     def over(self) -> bool:
         """Whether the end was noted."""
@@ -116,13 +123,13 @@ class Record:
             self.attempting = False
             self.meta.attempts.append(attempt)
 
-    def failed(self, attempt: Attempt, error: BaseException | None, decision: Decision) -> None:
-        """The attempt under way has not, and was judged."""
+    def failed(self, attempt: Attempt, error: BaseException | None, decision: Decision, left: int = 0) -> None:
+        """The attempt under way has not, and was judged; *left*: how many retries of transient failures are left."""
         self.attempting = False
         self.meta.attempts.append(attempt)
         if self._eager is not None:
             kind = Throttled if attempt.throttled else AttemptFailed
-            self._eager(self._event(kind, self._number, attempt, error, decision.retry, decision.reason))
+            self._eager(self._event(kind, self._number, attempt, error, decision.retry, decision.reason, left))
 
     def delivered(self) -> None:
         """The first chunk is handed out."""

@@ -8,7 +8,7 @@ import threading
 from collections import deque
 from collections.abc import Callable
 
-from llmnet.core.events import CallEvent, CallFinished, Hook
+from llmnet.core.events import CallEvent, CallFinished, Held, Hook
 from llmnet.core.logger import LOG, log_failure
 from llmnet.core.turn import Turn
 from llmnet.telemetry.log import log
@@ -60,7 +60,7 @@ class EventDispatcher:
     @property
     def eager(self) -> bool:
         """Whether anybody takes other events than the last one, which the counters take."""
-        return self._hook is not None or LOG.isEnabledFor(logging.DEBUG)
+        return self._hook is not None or LOG.isEnabledFor(logging.INFO)
 
     def __call__(self, event: CallEvent) -> None:
         """Pass an event on; what is no `Exception`, as a Ctrl-C in the hook, ends the call."""
@@ -79,7 +79,7 @@ class EventDispatcher:
 
     def _notify(self, event: CallEvent, failures: type[BaseException] = Exception) -> None:
         log(event)
-        if self._hook is not None:
+        if self._hook is not None and not isinstance(event, Held):
             try:
                 self._hook(event)
             except failures as error:  # what a hook raises is logged, and ends no call

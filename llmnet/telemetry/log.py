@@ -1,4 +1,4 @@
-"""Log lines of calls on the logger `llmnet`: INFO has one per call, DEBUG one per attempt; never a prompt or a secret.
+"""Log lines of calls on the logger `llmnet`: INFO has calls and waits, DEBUG each attempt; no prompt, no secret.
 
 The logger is silent until the program, or the variable `LLMNET_LOG` (`debug`, `info`, `warning`), sets a level.
 """
@@ -6,15 +6,17 @@ The logger is silent until the program, or the variable `LLMNET_LOG` (`debug`, `
 import logging
 import re
 import sys
+import threading
+import time
 from collections.abc import Mapping
-from typing import Any
 
 from llmnet.core.errors import ConfigurationError
-from llmnet.core.events import AttemptFailed, CallEvent, CallFinished
+from llmnet.core.events import AttemptFailed, CallEvent, CallFinished, Held
 from llmnet.core.http import Attempt
 from llmnet.core.logger import LOG
 from llmnet.core.outcome import cause_of
 from llmnet.core.preview import cut
+from llmnet.telemetry.log_fields import Facts, fields
 
 VARIABLE = "LLMNET_LOG"
 _LEVELS = {"debug": logging.DEBUG, "info": logging.INFO, "warning": logging.WARNING}
@@ -67,50 +69,108 @@ def log(event: CallEvent) -> None:
     if not LOG.isEnabledFor(logging.INFO):
         return
     if isinstance(event, AttemptFailed):
-        LOG.debug("%s", _attempt(event, event.number, event.attempt, event.reason))
+        _write(logging.DEBUG, event, _attempt(event.number, event.attempt, event.reason))
+        if event.retried and event.attempt.wait:
+            _write_wait(event, f"again in {_seconds(event.attempt.wait)}:", _retry(event))
+    elif isinstance(event, Held):
+        _write_wait(event, f"held for {_seconds(event.seconds)}:", {"cause": event.cause, "wait": event.seconds})
     elif isinstance(event, CallFinished):
         if event.outcome == "ok":
-            LOG.debug("%s", _attempt(event, len(event.attempts), event.attempts[-1]))
-        LOG.info("%s", _call(event))
+            _write(logging.DEBUG, event, _attempt(len(event.attempts), event.attempts[-1]))
+        _write(logging.INFO, event, _call(event))
 
 
-def _attempt(event: CallEvent, number: int, attempt: Attempt, reason: str | None = None) -> str:
-    return _line(
-        event,
-        attempt=number,
-        status=attempt.status,
-        sent=attempt.sent,
-        elapsed=f"{attempt.elapsed:.3f}s",
-        cause=attempt.cause,
-        reason=reason,
-        wait=f"{attempt.wait:.3f}s" if attempt.wait else None,
-    )
+def _attempt(number: int, attempt: Attempt, reason: str | None = None) -> Facts:
+    return {
+        "attempt": number,
+        "status": attempt.status,
+        "sent": attempt.sent,
+        "elapsed": attempt.elapsed,
+        "cause": attempt.cause,
+        "reason": reason,
+        "wait": attempt.wait or None,
+    }
 
 
-def _call(event: CallFinished) -> str:
-    meta, usage, first = event.meta, event.usage, event.meta.time_to_first_token
-    return _line(
-        event,
-        outcome=event.outcome,
-        status=meta.status,
-        elapsed=f"{meta.elapsed:.3f}s",
-        first_token=None if first is None else f"{first:.3f}s",
-        attempts=len(event.attempts),
-        input_tokens=usage.input_tokens,
-        output_tokens=usage.output_tokens,
-        request_id=meta.request_id,
-        cause=None if event.error is None else cause_of(event.error),
-    )
+def _retry(event: AttemptFailed) -> Facts:
+    number = event.number + 1
+    return {
+        "attempt": number,
+        "of": number + event.left,
+        "cause": event.attempt.cause,
+        "reason": event.reason,
+        "wait": event.attempt.wait,
+    }
 
 
-def _line(event: CallEvent, **facts: Any) -> str:
-    """What happened as `name=value` pairs; what is not known is left out."""
-    model = f":{_word(event.model)}" if event.model else ""
-    pairs = " ".join(f"{name}={_word(value)}" for name, value in facts.items() if value is not None)
-    return f"call {event.call} {event.provider}{model} at {_word(event.host)} {pairs}"
+def _call(event: CallFinished) -> Facts:
+    meta, usage = event.meta, event.usage
+    return {
+        "outcome": event.outcome,
+        "status": meta.status,
+        "elapsed": meta.elapsed,
+        "first_token": meta.time_to_first_token,
+        "attempts": len(event.attempts),
+        "input_tokens": usage.input_tokens,
+        "output_tokens": usage.output_tokens,
+        "request_id": meta.request_id,
+        "cause": None if event.error is None else cause_of(event.error),
+    }
+
+
+def _write_wait(event: CallEvent, verb: str, facts: Facts) -> None:
+    """Write that a call waits, unless many others of its model do: the first line after those counts them."""
+    left_out = _WAITS.left_out((event.provider, event.host, event.model), time.monotonic())
+    if left_out is not None:
+        _write(logging.INFO, event, {**facts, "left_out": left_out or None}, verb)
+
+
+def _write(level: int, event: CallEvent, facts: Facts, verb: str = "") -> None:
+    """What happened as `name=value` pairs, and as fields of the record; what is not known is left out."""
+    if LOG.isEnabledFor(level):
+        known = {name: value for name, value in facts.items() if value is not None}
+        model = f":{_word(event.model)}" if event.model else ""
+        pairs = " ".join(f"{name}={_word(value)}" for name, value in known.items() if not (verb and name == "wait"))
+        words = (f"call {event.call} {event.provider}{model} at {_word(event.host)}", verb, pairs)
+        LOG.log(level, "%s", " ".join(filter(None, words)), extra=fields(event, known))
+
+
+def _seconds(wait: float) -> str:
+    return f"{wait:.1f} s" if wait >= 0.1 else f"{wait:.3f} s"
 
 
 def _word(value: object) -> str:
     """A value that cannot be taken for another field: what is no plain word is quoted and escaped."""
-    text = cut(str(value), _LONGEST)
+    # Floats are seconds, as all of them here.
+    text = f"{value:.3f}s" if isinstance(value, float) else cut(str(value), _LONGEST)
     return text if _WORD.fullmatch(text) else repr(text)
+
+
+# -- waits of a crowd --------------------------------------------------------------------------------------------------
+
+
+class _Waits:
+    """Counts the waits that are written: of each model so many in a period, however many calls wait.
+
+    Threads and clients share it: `_lock` guards its one field.
+    """
+
+    MOST, PERIOD, LANES = 10, 10.0, 1000
+
+    def __init__(self) -> None:
+        self._lanes: dict[tuple[str, str, str], tuple[float, int]] = {}
+        self._lock = threading.RLock()  # a finalizer may write a line on the very thread that is in here
+
+    def left_out(self, lane: tuple[str, str, str], now: float) -> int | None:
+        """How many were left out before this one, which is to be written; `None` where it is left out itself."""
+        with self._lock:
+            since, count = self._lanes.get(lane, (now, 0))
+            over = max(0, count - self.MOST)
+            anew = now - since >= self.PERIOD
+            if len(self._lanes) >= self.LANES:
+                self._lanes.clear()
+            since, count = self._lanes[lane] = (now, 1) if anew else (since, count + 1)
+        return None if count > self.MOST else over if anew else 0
+
+
+_WAITS = _Waits()

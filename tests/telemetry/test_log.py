@@ -92,7 +92,11 @@ def said(level, program=""):
     return done.stderr.splitlines()
 
 
-LEVELS = {"debug": ["DEBUG", "DEBUG", "INFO", "DEBUG", "INFO", "WARNING"], "Info ": ["INFO", "INFO", "WARNING"]}
+LEVELS = {
+    "debug": ["DEBUG", "INFO", "DEBUG", "INFO", "DEBUG", "INFO", "WARNING"],
+    "Info ": ["INFO", "INFO", "INFO", "WARNING"],
+    "warning": ["WARNING"],
+}
 
 
 @pytest.mark.parametrize(("level", "expected"), LEVELS.items())
@@ -105,13 +109,13 @@ def test_the_variable_asks_for_lines_once_for_all_clients(level, expected):
 @pytest.mark.parametrize(
     ("program", "expected"),
     [
-        ("logging.basicConfig(format='ROOT %(message)s')", [False, False, False, True, True, True, True]),
+        ("logging.basicConfig(format='ROOT %(message)s')", [False, False, False, False, True, True, True, True]),
         ("logging.basicConfig(format='ROOT %(message)s'); logging.root.handlers[0].setLevel('WARNING')",
-         [False, False, False, False, False, True, True]),
+         [False, False, False, False, False, False, True, True]),
         ("logging.basicConfig(format='ROOT %(message)s'); logging.getLogger('llmnet').propagate = False",
-         [False, False, False, False, False, False, True]),
-        ("logging.getLogger('llmnet').setLevel('INFO')", [False, False, False, False, False, None]),
-        ("import logging.config; logging.config.dictConfig({'version': 1})", [False, False, False, None]),
+         [False, False, False, False, False, False, False, True]),
+        ("logging.getLogger('llmnet').setLevel('INFO')", [False, False, False, False, False, False, None]),
+        ("import logging.config; logging.config.dictConfig({'version': 1})", [False, False, False, False, None]),
     ],
     ids=["handler", "level of the handler", "no propagation", "own level", "disabled"],
 )  # fmt: skip
@@ -145,27 +149,34 @@ def test_a_blank_variable_asks_for_nothing(server, monkeypatch, blank):
 def test_what_the_lines_say(front, server, caplog):
     caplog.set_level(logging.DEBUG, logger="llmnet")
     server.script(500, fault("429-zero"), WORDS, 400)
-    with front.client(**at(server, retry=QUICK)) as client:
+    with front.client(**at(server, retry=QUICK, model=f"m-{front.name}")) as client:
         list(client.stream_chat("hi"))
         with pytest.raises(llmnet.BadRequestError):
             client.chat("hi", model="n")
-    time, who, other = r"\d+\.\d\d\ds", rf"call \d+ fake:m at 127\.0\.0\.1:{server.port}", r"call \d+ fake:n at \S+"
+    time, who, other = (
+        r"\d+\.\d\d\ds",
+        rf"call \d+ fake:m-{front.name} at 127\.0\.0\.1:{server.port}",
+        r"call \d+ fake:n at \S+",
+    )
     expected = [
         rf"{who} attempt=1 status=500 sent=True elapsed={time} cause='500 server_error' reason=transient wait={time}",
+        rf"{who} again in 0\.00\d s: attempt=2 of=3 cause='500 server_error' reason=transient",
         rf"{who} attempt=2 status=429 sent=True elapsed={time} cause='429 \w+' reason=throttled wait={time}",
+        rf"{who} again in 0\.\d+ s: attempt=3 of=4 cause='429 \w+' reason=throttled",
         rf"{who} attempt=3 status=200 sent=True elapsed={time}",
         rf"{who} outcome=ok status=200 elapsed={time} first_token={time} attempts=3 input_tokens=1 output_tokens=6 "
         r"request_id=req_fake_3",
         rf"{other} attempt=1 status=400 sent=True elapsed={time} cause='400 \w+' reason='not retryable'",
         rf"{other} outcome=error status=400 elapsed={time} attempts=1 request_id=req_fake_4 cause='400 \w+'",
     ]
-    assert [r.levelname for r in caplog.records] == ["DEBUG", "DEBUG", "DEBUG", "INFO", "DEBUG", "INFO"]
+    levels = ["DEBUG", "INFO", "DEBUG", "INFO", "DEBUG", "INFO", "DEBUG", "INFO"]
+    assert [r.levelname for r in caplog.records] == levels
     for line, pattern in zip(caplog.messages, expected, strict=True):
         assert re.fullmatch(pattern, line), line
 
 
-def test_at_info_nothing_is_said_of_attempts_and_at_warning_nothing_at_all(front, server, caplog):
-    for level, count in ((logging.INFO, 1), (logging.WARNING, 0)):
+def test_at_info_only_waits_and_calls_are_told_and_at_warning_nothing_at_all(front, server, caplog):
+    for level, count in ((logging.INFO, 2), (logging.WARNING, 0)):
         caplog.clear()
         caplog.set_level(level, logger="llmnet")
         server.script(500)

@@ -5,11 +5,19 @@ ended.
 """
 
 import random
+from typing import Protocol
 
-from llmnet.core.admission.gate import NEVER, Gate, GateTurn
+from llmnet.core.admission.gate import NEVER, Gate, GateTurn, Refusal
 from llmnet.core.admission.queue import FairQueue, Ticket, Wake
 from llmnet.core.bounds import Bounds
 from llmnet.core.outcome import AttemptError, Outcome
+
+
+class Witness(Protocol):
+    """Who is told what a call waits for: its record."""
+
+    def held(self, seconds: float, refusal: Refusal) -> None:
+        """It waits so long, unless the gate is shut anew."""
 
 
 class Admission:
@@ -21,12 +29,22 @@ class Admission:
         bounds: how long the call may wait.
         longest: seconds; a server that asks to wait longer than that is not obeyed (`max_retry_after`).
         rng: spreads those who come back when the gate opens.
+        witness: is told that the call is held at the gate, once for each time that this was shut.
     """
 
-    __slots__ = ("_bounds", "_gate", "_longest", "_queue", "_resume_at", "_ticket", "_turn")
+    __slots__ = ("_bounds", "_gate", "_longest", "_queue", "_resume_at", "_ticket", "_told", "_turn", "_witness")
 
-    def __init__(self, queue: FairQueue | None, gate: Gate, bounds: Bounds, longest: float, rng: random.Random) -> None:
+    def __init__(
+        self,
+        queue: FairQueue | None,
+        gate: Gate,
+        bounds: Bounds,
+        longest: float,
+        rng: random.Random,
+        witness: Witness | None = None,
+    ) -> None:
         self._queue, self._gate, self._bounds, self._longest = queue, gate, bounds, longest
+        self._witness, self._told = witness, NEVER
         self._turn, self._resume_at = GateTurn(gate, rng), bounds.started
         self._ticket: Ticket | None = None
 
@@ -53,7 +71,15 @@ class Admission:
             raise AttemptError(Outcome(held, not_admitted=True))
         if wait > 0:
             self.settle()
+            self._tell(wait)
         return wait
+
+    def _tell(self, wait: float) -> None:
+        """The gate is shut for longer than the call would wait for itself: what its own failure asks for is known."""
+        until = self._gate.until  # read once: another thread may shut it
+        if self._witness is not None and until > max(self._told, self._resume_at):
+            self._told = until
+            self._witness.held(wait, self._gate.refusal)
 
     def admit(self, wake: Wake) -> Ticket | None:
         """Take a slot, or a place in the queue for one; the ticket of a place is granted later, and then wakes.
