@@ -24,7 +24,7 @@ from llmnet.core.reply_reader import ReplyReader
 from llmnet.core.retry import Decision
 from llmnet.core.route import Route
 from llmnet.core.stop import Stop
-from llmnet.core.tracebacks import hide_causes, shorten
+from llmnet.core.tracebacks import present, shorten
 
 
 class Call:
@@ -222,7 +222,7 @@ class Call:
         # Python has made the exception that was being handled its `__context__`.
         if error is not None:
             shorten(error)
-            hide_causes(error, self._outer)
+            present(error, self._outer)
         self.route.secrets.clean_causes(error, self._outer)
         if self.exchange is not None:
             self.exchange.reply.forget()

@@ -61,6 +61,12 @@ class LLMNetError(Returnable, Exception):
         self.meta: Meta | None = None
         self.__dict__.update(facts)
 
+    @property
+    def help(self) -> str:
+        """Where its class is described: cause, what to do, whether it is repeated."""
+        public_class = next(one for one in type(self).__mro__ if one.__module__ == "llmnet")
+        return f"docs/errors.md#{public_class.__name__.lower()}"
+
     def __str__(self) -> str:
         where = " ".join(filter(None, (self.provider, self.host and f"({self.host})")))
         context = ", ".join(self._context())

@@ -77,8 +77,8 @@ def _of_the_caller(entry: TracebackType | None) -> Iterator[TracebackType]:
         entry = entry.tb_next
 
 
-def hide_causes(error: BaseException, outer: int) -> None:
-    """Leave of what a call's error was made from the exceptions, without frames, where they are not printed.
+def present(error: BaseException, outer: int) -> None:
+    """Say where a call's error is described, and leave of what it was made from exceptions without frames, unprinted.
 
     Inside an `except` block of the caller's, what it handles is shown, as Python does, and is all that is left.
 
@@ -86,7 +86,11 @@ def hide_causes(error: BaseException, outer: int) -> None:
         error: as it was raised where the call was judged.
         outer: the `id` of what the caller was handling, as in `exception_graph.reachable`.
     """
-    if _Setting.whole or not (isinstance(error, LLMNetError) and isinstance(error.__context__, AttemptError)):
+    if not (isinstance(error, LLMNetError) and isinstance(error.__context__, AttemptError)):
+        return
+    if (note := f"see {error.help}") not in getattr(error, "__notes__", ()):
+        error.add_note(note)  # a traceback shows it, `str(error)` and logs do not
+    if _Setting.whole:
         return
     chain = [*_contexts(error)]
     handled = next((one for one in chain if id(one) == outer), None)

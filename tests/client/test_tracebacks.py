@@ -207,6 +207,15 @@ def _gone(front, fields, way):
         return gone() is None
 
 
+@pytest.mark.parametrize("way", ["chat", "callbacks", "batch", "with_retry"])
+def test_it_ends_with_where_the_error_is_described(name, way):
+    with pytest.raises(llmnet.APIConnectionError) as caught:
+        run(name, refused(), way)
+    assert traceback.format_exception(caught.value)[-1] == "see docs/errors.md#apiconnectionerror\n"
+    assert caught.value.__notes__ == ["see docs/errors.md#apiconnectionerror"]
+    assert "errors.md" not in str(caught.value)
+
+
 def test_what_the_caller_was_handling_is_shown(name):
     mine = ValueError("mine")
     try:
