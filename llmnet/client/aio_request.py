@@ -82,8 +82,9 @@ class AsyncRequestMethods(AsyncChatMethods):
             path: where to, below `config.effective_base_url`; it may have a query.
             json: a value to send as JSON.
             data: bytes or a text to send as they are, or a dict to send as a form.
-            files: a dict, or pairs, of a field's name and a path, an open file, bytes, or a tuple `(name, one of these,
-                content type)`; sent as `multipart/form-data`, with the form fields of `data`, and read at once.
+            files: a dict, or pairs, of a field's name and a path, an open file, bytes, or a tuple of a name, one of
+                these and a content type; sent as `multipart/form-data`, with the form fields of `data`, and read at
+                once.
             params: parameters of the query; they replace those of their name, `None` removes one.
             timeout: seconds or a `Timeout` for this request.
             extra_headers: headers for this request; they replace ours, `None` removes one.

@@ -7,6 +7,7 @@ import subprocess
 import sys
 import traceback
 import weakref
+from typing import TypedDict
 
 import pytest
 from support.live import at, at_port
@@ -35,6 +36,12 @@ def check(error):
     assert __name__.partition(".")[0] in names
 
 
+class City(TypedDict):
+    """What a reply is to be."""
+
+    name: str
+
+
 async def awaited(client, way):
     if way == "chat":
         await client.chat("hi")
@@ -50,11 +57,14 @@ async def awaited(client, way):
         await client.embed("hi")
     elif way == "list_models":
         await client.list_models()
+    elif way == "output":
+        await client.chat("hi", output_type=City)
     elif way == "request":
-        await client.request("GET", "/models")
-    elif way == "request's stream":
-        async for _ in client.request("GET", "/models", stream=True):
-            pass
+        await client.request("POST", "/moderations", json={})
+    elif way == "request stream":
+        async with client.request("GET", "/files", stream=True) as stream:
+            async for _ in stream:
+                pass
     elif way == "warm":
         await client.warm()
     elif way == "batch":
@@ -79,11 +89,14 @@ def blocking(client, way):
         client.embed("hi")
     elif way == "list_models":
         client.list_models()
+    elif way == "output":
+        client.chat("hi", output_type=City)
     elif way == "request":
-        client.request("GET", "/models")
-    elif way == "request's stream":
-        for _ in client.request("GET", "/models", stream=True):
-            pass
+        client.request("POST", "/moderations", json={})
+    elif way == "request stream":
+        with client.request("GET", "/files", stream=True) as stream:
+            for _ in stream:
+                pass
     elif way == "warm":
         client.warm()
     elif way == "batch":
@@ -115,9 +128,19 @@ def refused(**more):
 
 
 WAYS = (
-    "chat", "callbacks", "stream", "entered stream", "embed", "list_models", "request", "request's stream", "warm",
-    "batch", "with_retry",
-)  # fmt: skip
+    "chat",
+    "callbacks",
+    "stream",
+    "entered stream",
+    "embed",
+    "list_models",
+    "warm",
+    "batch",
+    "with_retry",
+    "output",
+    "request",
+    "request stream",
+)
 pytestmark = pytest.mark.parametrize("name", ["sync", "async", "httpx"])
 
 
@@ -141,6 +164,13 @@ def test_of_a_reply_that_is_none(name, way, server, reply):
     check(caught.value)
 
 
+def test_of_a_reply_of_another_type(name, server):
+    server.script("no JSON")
+    with pytest.raises(llmnet.OutputError) as caught:
+        run(name, at(server), "output")
+    check(caught.value)
+
+
 def test_of_arguments_that_are_wrong(name, server):
     if name != "sync":
         pytest.skip("they are checked before anything is awaited")
@@ -153,8 +183,8 @@ def test_of_arguments_that_are_wrong(name, server):
             "a stream's": lambda: client.stream_chat("hi", temprature=1),
             "inputs": lambda: client.embed([1]),
             "a header": lambda: client.embed("hi", extra_headers={"\n": "x"}),
-            "a path": lambda: client.request("GET", "https://elsewhere"),
-            "a file": lambda: client.request("POST", "/files", files={"a": 5}),
+            "a request's": lambda: client.request("GET", "http://elsewhere/x"),
+            "a type's": lambda: client.chat("hi", output_type=3),
             "a row's": lambda: client.batch(["hi"], temprature=1),
         }
         for what, call in wrong.items():
