@@ -86,8 +86,9 @@ def test_ctrl_c_ends_the_reply_alone(server, talk, way):
 def test_ctrl_c_drops_a_line_and_ctrl_d_ends_it(server, talk, way):
     server.script("an answer")
     terminal = talk(way)
-    terminal.type("not this\x03")
-    terminal.expect(">")
+    terminal.type("not this")
+    terminal.expect("not this")
+    terminal.insist("\x03", ">")
     terminal.type("\r")
     terminal.expect(">")
     terminal.type("but this\r")

@@ -3,6 +3,7 @@
 import importlib.util
 import os
 import re
+import select
 import struct
 import subprocess
 import sys
@@ -50,6 +51,13 @@ class Terminal:
     def type(self, keys):
         """Press keys."""
         os.write(self._own, keys.encode())
+
+    def insist(self, keys, text):
+        """Press keys until there is this text: a signal the moment before a wait is heard with the next key."""
+        self.type(keys)
+        while not select.select([self._own], [], [], 1.0)[0]:
+            self.type(keys)
+        self.expect(text)
 
     def expect(self, text):
         """Read until there is this text, behind what was expected before."""
