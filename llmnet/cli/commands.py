@@ -26,7 +26,7 @@ def chat(options: argparse.Namespace) -> None:
     output_type = OutputType(options.output_type) if options.output_type else None
     params = parameters(options) | (output_type.parameters() if output_type else {})
     attachments = [part_of(name) for name in options.attachment]
-    prompt = None if _is_conversation(options) else read_prompt(options.prompt or "-")
+    prompt = None if _is_conversation(options) else read_prompt(options.prompt)
     seconds = options.timeout and resolve_timeout(options.timeout, None, stream=False, flex=False)
     with connect(options, timeout=seconds) as client:
         if prompt is None:

@@ -17,33 +17,36 @@ HINT_DELAY = 3.0  # seconds until the hint is printed
 SLICE = 0.5  # seconds: a signal that comes the moment before a wait does not end that wait
 _PIECE = 64 * 2**10
 HINT = "llmnet: waiting for standard input to end, which is to follow the prompt; </dev/null gives none"
+HINT_ALONE = "llmnet: no prompt was given, so standard input is one: waiting for its end"
 
 
-def read_prompt(argument: str) -> str:
-    """The prompt: the argument, followed by standard input, unless that is a terminal; `-` is standard input alone.
+def read_prompt(argument: str | None) -> str:
+    """The prompt: the argument, followed by standard input, unless that is a terminal; that alone for `-` and `None`.
 
     Raises:
         ConfigurationError: standard input cannot be read, is no UTF-8 or too long, or the prompt is empty.
     """
     if argument == "-":
         prompt = _read(sys.stdin, required=True)
+    elif argument is None:
+        prompt = _read_with_hint(sys.stdin, HINT_ALONE, required=True)
     else:
-        text = "" if sys.stdin is None or sys.stdin.isatty() else _read_with_hint(sys.stdin)
+        text = "" if sys.stdin is None or sys.stdin.isatty() else _read_with_hint(sys.stdin, HINT)
         prompt = f"{argument}\n\n{text}" if text.strip() else argument
     if not prompt.strip():
         raise ConfigurationError("the prompt is empty")
     return prompt
 
 
-def _read_with_hint(stream: Any) -> str:
+def _read_with_hint(stream: Any, hint: str, *, required: bool = False) -> str:
     """Read a stream that may have been left open by mistake: after a while a hint says what is awaited."""
-    hint = threading.Timer(HINT_DELAY, notify, [HINT])
-    hint.daemon = True
-    hint.start()
+    timer = threading.Timer(HINT_DELAY, notify, [hint])
+    timer.daemon = True
+    timer.start()
     try:
-        return _read(stream)
+        return _read(stream, required=required)
     finally:
-        hint.cancel()
+        timer.cancel()
 
 
 def _read(stream: Any, *, required: bool = False) -> str:

@@ -100,12 +100,13 @@ def test_standard_input_without_end(server, streams, monkeypatch):
     assert server.request_count == 1
 
 
-def test_standard_input_that_was_left_open(server):
+@pytest.mark.parametrize(("prompt", "hint"), [(["Hi"], stdin_of_cli.HINT), ([], stdin_of_cli.HINT_ALONE)])
+def test_standard_input_that_was_left_open(server, prompt, hint):
     """It says what it waits for, and a signal ends it."""
     program = "import sys; from llmnet.cli import main, stdin; stdin.HINT_DELAY = 0.01; sys.exit(main())"
-    command = [sys.executable, "-c", program, "chat", "Hi", *at(server)]
+    command = [sys.executable, "-c", program, "chat", *prompt, *at(server)]
     with subprocess.Popen(command, stdin=subprocess.PIPE, stderr=subprocess.PIPE) as child:
-        assert child.stderr.readline() == stdin_of_cli.HINT.encode() + b"\n"
+        assert child.stderr.readline() == hint.encode() + b"\n"
         child.terminate()
         assert child.stderr.read() == b"llmnet: interrupted\n"
     assert (child.returncode, server.request_count) == (143, 0)
