@@ -4,6 +4,7 @@ import argparse
 import logging
 import os
 from contextlib import ExitStack
+from typing import Any
 
 from llmnet.batch.threads import Batch
 from llmnet.cli import printing
@@ -13,7 +14,6 @@ from llmnet.cli.batch_summary import Summary, show
 from llmnet.cli.check_progress import CheckProgress, terminal_for
 from llmnet.cli.connect import connect
 from llmnet.cli.first_rows import FirstRows
-from llmnet.cli.output_type import OutputType
 from llmnet.cli.settings import parameters
 from llmnet.cli.signals import Signals
 from llmnet.client.row_check import row_check
@@ -21,8 +21,7 @@ from llmnet.client.row_check import row_check
 
 def batch(options: argparse.Namespace) -> int:
     """Run the command and give its exit code."""
-    output_type = OutputType(options.output_type) if options.output_type else None
-    common = parameters(options) | (output_type.parameters() if output_type else {})
+    common = parameters(options)
     if options.output == "-":
         printing.check_output()
     with ExitStack() as stack:
@@ -39,26 +38,17 @@ def batch(options: argparse.Namespace) -> int:
         output, summary = Output(options.output, signals.uninterrupted, overwrite=options.overwrite), Summary(len(rows))
         stack.callback(output.close)
         signals.stop = running.stop
-        _write(running, output, summary, first_rows, output_type, as_json=options.json)
+        _write(running, output, summary, first_rows, as_json=options.json)
         signals.raise_if_signalled()
     if first_rows.refused:
         printing.notify(f"llmnet: {first_rows.reason}")
     return summary.exit_code
 
 
-def _write(
-    results: Batch,
-    output: Output,
-    summary: Summary,
-    first_rows: FirstRows,
-    output_type: OutputType | None,
-    *,
-    as_json: bool,
-) -> None:
+def _write(results: Batch[Any], output: Output, summary: Summary, first_rows: FirstRows, *, as_json: bool) -> None:
     """Write the results, and a summary however that ends."""
     try:
-        for found in results:
-            result = output_type.checked(found) if output_type else found
+        for result in results:
             output.write(line_of(result))
             summary.add(result)
             first_rows.add(result)

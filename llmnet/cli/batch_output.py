@@ -17,7 +17,7 @@ from llmnet.batch.rows import BatchResult
 from llmnet.cli.file_lock import try_lock
 from llmnet.cli.terminal import without_controls
 from llmnet.core.chat import ChatResponse, Usage
-from llmnet.core.errors import APIStatusError, ConfigurationError, InvalidResponseError, LLMNetError
+from llmnet.core.errors import APIStatusError, ConfigurationError, LLMNetError, OutputError
 from llmnet.providers.writing import VENDOR
 
 
@@ -36,8 +36,8 @@ def line_of(result: BatchResult) -> bytes:
 
 
 def _misfit(error: Exception | None) -> ChatResponse | None:
-    """The whole reply that `--output-type` has refused; it was paid for."""
-    return error.partial if isinstance(error, InvalidResponseError) else None
+    """The whole reply that does not fit `--output-type`; it was paid for."""
+    return error.partial if isinstance(error, OutputError) else None
 
 
 def _response(status: int | None, request_id: str | None, body: Any) -> dict[str, Any]:

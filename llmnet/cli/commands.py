@@ -10,7 +10,6 @@ from llmnet.cli.attachments import content_of, part_of
 from llmnet.cli.batch import batch
 from llmnet.cli.connect import connect
 from llmnet.cli.conversation import Conversation, line_reader, with_system
-from llmnet.cli.output_type import OutputType
 from llmnet.cli.replies import as_dict, notify_of, stream_text, write_value
 from llmnet.cli.settings import parameters
 from llmnet.cli.stdin import read_prompt
@@ -23,8 +22,7 @@ from llmnet.core.errors import ConfigurationError
 def chat(options: argparse.Namespace) -> None:
     """`llmnet chat`: one reply, or a conversation."""
     printing.check_output()
-    output_type = OutputType(options.output_type) if options.output_type else None
-    params = parameters(options) | (output_type.parameters() if output_type else {})
+    params = parameters(options)
     attachments = [part_of(name) for name in options.attachment]
     prompt = None if _is_conversation(options) else read_prompt(options.prompt)
     seconds = options.timeout and resolve_timeout(options.timeout, None, stream=False, flex=False)
@@ -34,9 +32,9 @@ def chat(options: argparse.Namespace) -> None:
             Conversation(ask, options.system, attachments).run(line_reader())
             return
         messages = with_system(options.system, [{"role": "user", "content": content_of(prompt, attachments)}])
-        at_once = options.no_stream or options.json or output_type
+        at_once = options.no_stream or options.json or options.output_type
         reply = client.chat(messages, **params) if at_once else stream_text(client.stream_chat(messages, **params))
-    _show(reply, options, output_type)
+    _show(reply, options)
 
 
 def _is_conversation(options: argparse.Namespace) -> bool:
@@ -55,9 +53,9 @@ def _is_conversation(options: argparse.Namespace) -> bool:
     return True
 
 
-def _show(reply: ChatResponse, options: argparse.Namespace, output_type: OutputType | None) -> None:
+def _show(reply: ChatResponse, options: argparse.Namespace) -> None:
     """Print a reply, but for what was printed while it came."""
-    parsed = {"parsed": output_type.value_of(reply)} if output_type else {}
+    parsed = {"parsed": reply.parsed} if options.output_type else {}
     if options.json:
         printing.write_json(as_dict(reply) | parsed)
         return

@@ -1,102 +1,80 @@
-"""`--output-type`: a reply is asked for by a JSON schema, and what is printed fits it.
+"""`--output-type`: the JSON schema in a file says what a reply is to be, and what is printed fits it.
 
 Checked are the keywords by which schemas of replies are written (`_CHECKS`); all others are the vendor's business.
 """
 
-import re
 from collections.abc import Callable, Iterator, Mapping
 from pathlib import PurePath
 from typing import Any
 
-from llmnet.batch.rows import BatchResult
-from llmnet.core.chat import ChatResponse
-from llmnet.core.errors import ConfigurationError, InvalidResponseError
+from llmnet.core.errors import ConfigurationError
 from llmnet.core.json import decode
+from llmnet.core.json_schema import unfenced
+from llmnet.core.output import Output
 
 _MAX_BYTES = 2**20
-_NO_NAME = re.compile(r"[^a-zA-Z0-9_-]+")
 
 
-class OutputType:
-    """The JSON schema in a file.
+def output_type(path: str) -> Output:
+    """What the schema in a file asks for.
 
     Raises:
-        ConfigurationError: the file cannot be read, or holds no schema.
+        ConfigurationError: the file cannot be read, or holds no schema of an object.
     """
+    schema = _read(path)
+    if not isinstance(schema, dict) or schema.get("type") != "object":
+        raise ConfigurationError(f'{path} is no JSON schema of an object, as {{"type": "object", …}}')
+    if "definitions" in schema:  # as older schemas have it
+        schema["$defs"] = schema.pop("definitions")
+    if problem := next(_misshapen(schema, "$"), None):
+        raise ConfigurationError(f"{path} is no JSON schema: {problem}")
 
-    def __init__(self, path: str) -> None:
-        self._path = path
-        try:
-            with open(path, "rb") as file:
-                self._schema = decode(file.read(_MAX_BYTES).decode("utf-8-sig"))
-        except OSError as error:
-            raise ConfigurationError(f"cannot read {path}: {error.strerror or error}") from None
-        except ValueError as error:
-            raise ConfigurationError(f"{path} is no JSON: {getattr(error, 'msg', None) or error}") from None
-        if not isinstance(self._schema, dict) or self._schema.get("type") != "object":
-            raise ConfigurationError(f'{path} is no JSON schema of an object, as {{"type": "object", …}}')
+    def value(text: str) -> Any:
+        found = decode(unfenced(text))
+        if wrong := problem_of(found, schema):
+            raise ValueError(wrong)
+        return found
 
-    def parameters(self) -> dict[str, Any]:
-        """What asks for it; `strict` where the schema is what vendors call so."""
-        title = self._schema.get("title")
-        name = _NO_NAME.sub("_", title if isinstance(title, str) else PurePath(self._path).stem)[:64] or "output"
-        wanted = {"name": name, "schema": self._schema, "strict": _is_strict(self._schema)}
-        return {"response_format": {"type": "json_schema", "json_schema": wanted}}
-
-    def value_of(self, reply: ChatResponse) -> Any:
-        """The value in a reply.
-
-        Raises:
-            InvalidResponseError: the model refused, the reply is not whole, is no JSON, or does not fit the schema.
-        """
-        if reply.refusal or reply.finish_reason == "refusal":
-            raise self._error(reply, f"the model refused: {reply.refusal or reply.content}")
-        if reply.finish_reason == "length":
-            raise self._error(reply, "the reply ended at its limit of tokens")
-        try:
-            value = decode(_unfenced(reply.content))
-        except ValueError:
-            raise self._error(reply, "the reply is no JSON") from None
-        if problem := problem_of(value, self._schema):
-            raise self._error(reply, f"the reply does not fit {self._path}: {problem}")
-        return value
-
-    def checked(self, result: BatchResult) -> BatchResult:
-        """The result of a row: a reply that does not fit is a failure."""
-        try:
-            if result.response is not None:
-                self.value_of(result.response)
-        except InvalidResponseError as error:
-            return BatchResult(index=result.index, custom_id=result.custom_id, error=error)
-        return result
-
-    @staticmethod
-    def _error(reply: ChatResponse, text: str) -> InvalidResponseError:
-        return InvalidResponseError(text, provider=reply.provider, partial=reply, meta=reply.meta)
+    title = schema.get("title")
+    return Output(title if isinstance(title, str) and title else PurePath(path).stem, schema, value)
 
 
-def _unfenced(text: str) -> str:
-    """A text without the code fence that some models put around their JSON."""
-    found = re.fullmatch(r"\s*```\w*\n(.*)```\s*", text, re.DOTALL)
-    return found[1] if found else text
+def _read(path: str) -> Any:
+    try:
+        with open(path, "rb") as file:
+            return decode(file.read(_MAX_BYTES).decode("utf-8-sig").replace('"#/definitions/', '"#/$defs/'))
+    except OSError as error:
+        raise ConfigurationError(f"cannot read {path}: {error.strerror or error}") from None
+    except ValueError as error:
+        raise ConfigurationError(f"{path} is no JSON: {getattr(error, 'msg', None) or error}") from None
 
 
-def _is_strict(schema: Any) -> bool:
-    """Whether all objects have all their properties and no others, which vendors demand for `strict`."""
-    if isinstance(schema, list):
-        return all(map(_is_strict, schema))
+def _misshapen(schema: Any, path: str) -> Iterator[str]:
+    """What in a schema is no schema, in the places that others rely on."""
     if not isinstance(schema, dict):
-        return True
-    properties = schema.get("properties")
-    if isinstance(properties, dict) or schema.get("type") == "object":
-        names = set(properties or ())
-        if schema.get("additionalProperties") is not False or names - set(_list(schema.get("required"))):
-            return False
-    return all(map(_is_strict, schema.values()))
+        yield f"{path} must be an object"
+        return
+    for keyword, (kind, expected, inner) in _SHAPES.items():
+        if not isinstance(schema.get(keyword, kind()), kind):
+            yield f"{path}.{keyword} must be {expected}"
+        elif keyword in schema:
+            for name, one in inner(schema[keyword]).items():
+                yield from _misshapen(one, f"{path}.{keyword}{name}")
 
 
-def _list(value: Any) -> list[Any]:
-    return value if isinstance(value, list) else []
+_Inner = Callable[[Any], dict[str, Any]]
+# Of a keyword its type, that type in words, and the schemas in its value by their paths.
+_SHAPES: dict[str, tuple[type, str, _Inner]] = {
+    **dict.fromkeys(
+        ("properties", "$defs"), (dict, "an object", lambda found: {f".{name}": one for name, one in found.items()})
+    ),
+    **dict.fromkeys(
+        ("anyOf", "oneOf", "allOf", "prefixItems"),
+        (list, "an array", lambda found: {f"[{i}]": one for i, one in enumerate(found)}),
+    ),
+    "items": (dict, "an object", lambda found: {"": found}),
+    **dict.fromkeys(("enum", "required"), (list, "an array", lambda _: {})),
+}
 
 
 # -- whether a value fits ---------------------------------------------------------------------------------------------
@@ -137,7 +115,7 @@ def _is(value: Any, kind: Any) -> bool:
 
 
 def _enum(value: Any, schema: Any, _: Any, path: str) -> _Problems:
-    yield from _other_than(_list(schema["enum"]), value, path)
+    yield from _other_than(schema["enum"], value, path)
 
 
 def _const(value: Any, schema: Any, _: Any, path: str) -> _Problems:
@@ -152,7 +130,7 @@ def _other_than(wanted: list[Any], value: Any, path: str) -> _Problems:
 def _object(value: Any, schema: Any, root: Any, path: str) -> _Problems:
     if not isinstance(value, dict):
         return
-    yield from (f"{path}.{name} is missing" for name in _list(schema.get("required")) if name not in value)
+    yield from (f"{path}.{name} is missing" for name in schema.get("required", ()) if name not in value)
     known, others = schema.get("properties") or {}, schema.get("additionalProperties", True)
     for name, item in value.items():
         yield from _problems(item, known.get(name, others), root, f"{path}.{name}")
@@ -165,13 +143,13 @@ def _items(value: Any, schema: Any, root: Any, path: str) -> _Problems:
 
 def _any_of(value: Any, schema: Any, root: Any, path: str) -> _Problems:
     """One choice at least; of `oneOf`, too, whose choices exclude each other where a model is to understand them."""
-    for choices in (_list(schema[keyword]) for keyword in ("anyOf", "oneOf") if keyword in schema):
+    for choices in (schema[keyword] for keyword in ("anyOf", "oneOf") if keyword in schema):
         if not any(next(_problems(value, choice, root, path), None) is None for choice in choices):
             yield f"{path} fits none of its alternatives"
 
 
 def _all_of(value: Any, schema: Any, root: Any, path: str) -> _Problems:
-    for part in _list(schema["allOf"]):
+    for part in schema["allOf"]:
         yield from _problems(value, part, root, path)
 
 

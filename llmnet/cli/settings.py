@@ -12,6 +12,7 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
+from llmnet.cli.output_type import output_type
 from llmnet.core.defaults import over_defaults
 from llmnet.core.errors import ConfigurationError
 from llmnet.core.params import CLIENT_FIELDS, ELSEWHERE, NOT_HERE, TRANSLATED, check_names
@@ -21,6 +22,7 @@ MODEL, FILE = "LLMNET_MODEL", "LLMNET_CONFIG"
 _NO_PARAMETERS = {
     **dict.fromkeys((*CLIENT_FIELDS, *ELSEWHERE, *NOT_HERE, "body", "custom_id"), "none of a call"),
     **dict.fromkeys(("messages", "prompt"), "the prompt"),
+    "output_type": "--output-type",
     **{name: f"--{name}, or {name} of the config file" for name in ("model", "system", "timeout", "api")},
 }
 _MAX_BYTES = 2**20
@@ -154,10 +156,11 @@ def parameters(options: argparse.Namespace) -> dict[str, Any]:
     """The parameters of all calls of a command: those of the config file, and over them those of the command line.
 
     Raises:
-        ConfigurationError: one of them is misspelt, or no parameter.
+        ConfigurationError: one of them is misspelt or no parameter, or the file of `--output-type` holds no schema.
     """
     given = dict(options.param or ())
     check_parameters(given)
     limits = {"max_tokens": options.max_tokens, "temperature": options.temperature}
-    given = over_defaults(given, {name: value for name, value in limits.items() if value is not None})
-    return over_defaults(options.defaults, given)
+    own = over_defaults(given, {name: value for name, value in limits.items() if value is not None})
+    found = over_defaults(options.defaults, own)
+    return found | ({"output_type": output_type(options.output_type)} if options.output_type else {})

@@ -47,9 +47,15 @@ def _shape(messages: Any, params: dict[str, Any]) -> tuple[Any, ...] | None:
     if not isinstance(turns, list):
         return None
     kinds = [_kind(turn) for turn in turns]
+    if None in kinds:
+        return None
+    if not params:
+        return tuple(kinds)
+    output = params.get("output_type")
     try:
-        return None if None in kinds else (*kinds, encode(params) if params else b"")
-    except ConfigurationError:
+        hash(output)
+        return *kinds, output, encode({**params, "output_type": None})
+    except (ConfigurationError, TypeError):
         return None
 
 

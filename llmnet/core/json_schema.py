@@ -156,7 +156,7 @@ def _reading(decode: Callable[[str], Any]) -> Callable[[str], Any]:
     """A decoder that takes what models write, and says in one way what is wrong with it."""
 
     def read(text: str) -> Any:
-        body = _unfenced(text)
+        body = unfenced(text)
         check_size(body)
         try:
             return decode(body)
@@ -168,7 +168,7 @@ def _reading(decode: Callable[[str], Any]) -> Callable[[str], Any]:
     return read
 
 
-def _unfenced(text: str) -> str:
+def unfenced(text: str) -> str:
     """A text without the code fence that some models put around their JSON."""
     body = text.strip()
     if not (body.startswith(_FENCE) and body.endswith(_FENCE)):

@@ -88,17 +88,17 @@ class _OutputReader(ReplyReader):
 
 
 def output_of(kind: Any, params: Mapping[str, Any]) -> Output:
-    """What `output_type` asks for, beside the other parameters of a call.
+    """What `output_type` asks for, beside the other parameters of a call; an `Output` is what it is.
 
     Raises:
         ConfigurationError: it is no type that can be asked for, or another parameter asks for a format, too.
     """
-    codec = codec_of(kind)  # refuses what is no type
+    output = kind if isinstance(kind, Output) else _output(kind, codec_of(kind))  # refuses what is no type
     for name, field in _FORMATS.items():
         wanted = params.get(name)
         if wanted is not None and (field is None or (isinstance(wanted, Mapping) and wanted.get(field) is not None)):
             raise ConfigurationError(f"output_type and {name} both say what the reply is to be; give one of them")
-    return _output(kind, codec)
+    return output
 
 
 @functools.lru_cache(maxsize=256)

@@ -176,6 +176,7 @@ NO_PARAMETERS = [
     ("timeout=3", "timeout is no parameter, but --timeout"),
     ("tempertaure=3", "tempertaure looks like a misspelt temperature"),
     ("custom_id=x", "custom_id is no parameter, but none of a call"),
+    ("output_type=x", "output_type is no parameter, but --output-type"),
 ]
 
 
