@@ -25,7 +25,7 @@ def test_what_tests_use_has_one_entry():
     assert sorted([*named, "FAULTS"]) == sorted(llmnet.testing.__all__), "FAULTS is a table"
 
 
-@pytest.mark.parametrize(("page", "heading"), written.WRITTEN, ids=" ".join)
+@pytest.mark.parametrize(("page", "heading"), written.WRITTEN, ids=map("{0[0]}, {0[1]}".format, written.WRITTEN))
 def test_what_is_taken_from_the_code_is_that_of_the_code(page, heading):
     if page == "what-happens-when.md" and ENGINE == "httpx":
         pytest.skip("httpx's own engine words what came below it in its own way")
