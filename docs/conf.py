@@ -39,12 +39,13 @@ _TICKED = re.compile(r"`([^`]+)`")
 
 def _linked(found: re.Match[str]) -> str:
     """What stands in ticks: a link where it is a public name, code otherwise."""
-    return f":py:obj:`~llmnet.{found[1]}`" if found[1] in llmnet.__all__ else f"``{found[1]}``"
+    word = " ".join(found[1].split())  # it may go on in the next line
+    return f":py:obj:`~llmnet.{word}`" if word in llmnet.__all__ else f"``{word}``"
 
 
 def _from_markdown(_app: Sphinx, _what: str, _name: str, _object: Any, _options: Any, lines: list[str]) -> None:
     """Docstrings are written like the pages, with single ticks."""
-    lines[:] = [_TICKED.sub(_linked, line) for line in lines]
+    lines[:] = _TICKED.sub(_linked, "\n".join(lines)).split("\n")
 
 
 def _short(
