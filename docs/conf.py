@@ -34,6 +34,8 @@ html_css_files = ["site.css"]
 html_extra_path = ["llms.txt"]
 html_show_copyright = False
 
+_WORD = re.compile(r'(?<=<span class="pre">)[^<]+')
+_SIGN = re.compile(r"[_./(=](?=\w)")
 _TICKED = re.compile(r"`([^`]+)`")
 
 
@@ -55,10 +57,18 @@ def _short(
     return signature and signature.replace("NOT_GIVEN", "..."), returned
 
 
+def _breakable(_app: Sphinx, _page: str, _template: str, context: dict[str, Any], _tree: Any) -> None:
+    """Code in a table may be broken behind a sign, where a table of code and sentences would be too wide."""
+    cells = re.split(r"(<td>.*?</td>)", context.get("body", ""), flags=re.DOTALL)
+    cells[1::2] = [_WORD.sub(lambda word: _SIGN.sub(r"\g<0><wbr>", word[0]), cell) for cell in cells[1::2]]
+    context["body"] = "".join(cells)
+
+
 def setup(app: Sphinx) -> None:
     """Adapt what no setting does."""
     app.connect("autodoc-process-docstring", _from_markdown)
     app.connect("autodoc-process-signature", _short)
+    app.connect("html-page-context", _breakable)
     app.add_lexer("mermaid", TextLexer)  # GitHub draws it; here it is shown as it is written
     for field in PyObject.doc_field_types:
         if field.name == "variable":
