@@ -18,6 +18,7 @@ FOLDER = DOCS / "examples"
 SAYS = {
     "script": "What is the capital of France?",
     "stream": "Tell me a story\n[stop, 4 tokens]",
+    "any_endpoint": "404 ",
     "async_service": "20 answers, the last one: What is 19 squared?",
 }
 ALONE = {"conversation", "batch_resume", "tools_by_hand", "test_with_fake", "fastapi_service"}
