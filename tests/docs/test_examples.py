@@ -19,6 +19,7 @@ SAYS = {
     "script": "What is the capital of France?",
     "stream": "Tell me a story\n[stop, 4 tokens]",
     "any_endpoint": "404 ",
+    "structured_output": "Invoice 2026-11",
     "async_service": "20 answers, the last one: What is 19 squared?",
 }
 ALONE = {"conversation", "batch_resume", "tools_by_hand", "test_with_fake", "fastapi_service"}
@@ -80,6 +81,15 @@ def test_a_batch_goes_on_where_it_stopped(run, server, tmp_path):
     assert server.request_count == 4
     answers = [json.loads(line) for line in target.read_text().splitlines()]
     assert {row["custom_id"]: row["text"] for row in answers} == {f"line-{n}": f"No. {n}" for n in range(1, 6)}
+
+
+def test_an_invoice_that_does_not_fit_is_asked_for_once_more(run, server):
+    line = {"article": "apple", "count": 3, "price": 0.5}
+    server.script(
+        json.dumps({"number": "1", "lines": [{"article": "apple"}]}), json.dumps({"number": "1", "lines": [line]})
+    )
+    assert run("structured_output").splitlines() == ["3 × apple at 0.50", "1: 1.50 in all"]
+    assert "That does not fit: " in server.requests[1].json["messages"][-1]["content"]
 
 
 def test_tools_are_run(run, server):
