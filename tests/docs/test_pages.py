@@ -7,6 +7,7 @@ import re
 import pytest
 from support.pages import DOCS, PAGES, ROOT, headings, rows, ticked
 
+import llmnet
 from llmnet.core.bounds import Timeout
 from llmnet.core.retry import RetryBudget, RetryPolicy
 from llmnet.providers import anthropic, responses
@@ -66,6 +67,12 @@ def test_links_lead_to_files(page):
     text = re.sub(r"```.*?```|`[^`]*`", "", page.read_text(), flags=re.DOTALL)
     links = [link.split("#")[0] for link in re.findall(r"\]\(([^)\s]+)\)", text) if ":" not in link]
     assert [link for link in links if not (page.parent / link).exists()] == []
+
+
+@pytest.mark.parametrize("page", PAGES)
+def test_names_on_a_page_exist(page):
+    named = set(re.findall(r"\bllmnet\.([A-Z]\w*|\w+(?=\())", PAGES[page]))
+    assert {name for name in named if not hasattr(llmnet, name)} == set()
 
 
 @pytest.mark.parametrize("page", PAGES)
