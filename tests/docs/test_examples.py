@@ -9,7 +9,7 @@ import runpy
 import sys
 
 import pytest
-from support.pages import DOCS, EXAMPLES
+from support.pages import DOCS, EXAMPLES, PAGES
 
 from llmnet.testing import Reply, fault
 
@@ -45,6 +45,10 @@ def run(monkeypatch, capsys):
 
 def test_each_program_has_a_test():
     assert SAYS.keys() | ALONE == {path.stem for path in EXAMPLES}
+
+
+def test_the_page_lists_them():
+    assert set(re.findall(r"\(examples/(\w+)\.py\)", PAGES["examples.md"])) == {path.stem for path in EXAMPLES}
 
 
 @pytest.mark.parametrize("name", sorted(SAYS))
