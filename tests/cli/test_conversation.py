@@ -144,7 +144,6 @@ def test_commands(server, talk, tmp_path):
 
 
 def test_a_wrong_call_does_not_end_it(server, talk):
-    server.script(Reply(text="", finish="content_filter"))
     terminal = talk("plain", "-p", "temperature=hot")
     terminal.type("one\r")
     terminal.expect("temperature must be a number, not 'hot'")
@@ -152,6 +151,19 @@ def test_a_wrong_call_does_not_end_it(server, talk):
     terminal.type("/quit\r")
     assert terminal.end()[0] == 0
     assert server.request_count == 0
+
+
+@pytest.mark.parametrize("way", WAYS)
+def test_what_is_no_text_and_what_a_text_does_not_tell(server, talk, way):
+    server.handler = lambda request: Reply(refusal="I won't") if "do it" in asked(server)[-1][1] else None
+    terminal = talk(way)
+    terminal.type("\udcff\r")
+    terminal.expect(">")
+    terminal.type("do it\r")
+    terminal.expect("llmnet: the model refused: I won't")
+    terminal.expect(">")
+    terminal.type("/quit\r")
+    assert terminal.end()[0] == 0
 
 
 def test_what_needs_a_prompt(server):

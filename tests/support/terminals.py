@@ -49,8 +49,8 @@ class Terminal:
         self._output, self._expected = b"", 0
 
     def type(self, keys):
-        """Press keys."""
-        os.write(self._own, keys.encode())
+        """Press keys; a lone surrogate is a byte that is no UTF-8."""
+        os.write(self._own, keys.encode("utf-8", "surrogateescape"))
 
     def insist(self, keys, text):
         """Press keys until there is this text: a signal the moment before a wait is heard with the next key."""
@@ -82,7 +82,7 @@ class Terminal:
 
     def end(self):
         """The exit code, standard output, and the lines on the screen."""
-        screen = self.read().decode()
+        screen = self.read().decode("utf-8", "replace")  # it echoes what was typed
         output, _ = self.process.communicate(timeout=60)
         os.close(self._own)
         assert screen.rfind("\x1b[?25l") <= screen.rfind("\x1b[?25h"), "the cursor is hidden for good"
