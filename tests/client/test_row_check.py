@@ -1,5 +1,7 @@
 """A row is checked without its call, and what is said of it is what its call would say."""
 
+import dataclasses
+
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
@@ -36,7 +38,15 @@ MESSAGES = st.lists(
     | st.fixed_dictionaries({"role": ROLES, "content": TEXTS}),
     max_size=3,
 )
+
+
+@dataclasses.dataclass
+class City:
+    name: str
+
+
 PARAMS = {
+    "output_type": st.sampled_from([City, dict, [], "x", None]),
     "temperature": st.sampled_from([0, 0.5, True, "hot", None, float("nan")]),
     "max_tokens": st.sampled_from([5, -1, 1.5, "5", None]),
     "max_completion_tokens": st.just(5),
@@ -107,16 +117,18 @@ def test_what_stands_beside_the_texts_counts(client, row, change):
 
 
 def test_a_check_makes_no_call_and_one_row_stands_for_all_like_it(client, monkeypatch):
-    """Of a thousand rows that differ in their texts one is translated."""
+    """Of a thousand rows that differ in their texts one is translated, and one of those that want a type."""
     prepared = []
     form = type(client._form())  # the wire form, which translates
     real = form.prepare
     monkeypatch.setattr(form, "prepare", lambda self, chat: prepared.append(chat) or real(self, chat))
     monkeypatch.setattr(type(client._common), "watch", None)  # what each call ends with
     check = row_check(client)
-    for n in range(1000):
-        check({"custom_id": f"row-{n}", "prompt": f"What is {n} squared?", "model": "m", "max_tokens": 5})
-    assert len(prepared) == 1
+    for kind in (None, City):
+        for n in range(1000):
+            row = {"custom_id": f"row-{n}", "prompt": f"What is {n} squared?", "model": "m", "max_tokens": 5}
+            check({**row, "output_type": kind})
+    assert len(prepared) == 2
 
 
 def test_what_is_remembered_is_bounded(client, monkeypatch):
