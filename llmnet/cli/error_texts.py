@@ -19,6 +19,7 @@ _REPLACEMENTS = tuple(
         (r"give (?:it as )?api_(?:key|version)= or set ", "set "),
         (r"give the key as api_key=", "set the variable of the provider's key"),
         (r"^api must be", "--api must be"),
+        (r"^output_type and", "--output-type and"),
         (r"as verify= or in the", "in the"),
     )
 )

@@ -18,12 +18,15 @@ from llmnet.core.errors import ConfigurationError
 from llmnet.core.params import CLIENT_FIELDS, ELSEWHERE, NOT_HERE, TRANSLATED, check_names
 
 MODEL, FILE = "LLMNET_MODEL", "LLMNET_CONFIG"
-# Names that are no parameter of `-p` and `[defaults]`, since an option says it, or nothing may.
+# Names that are no parameter for `-p` and `[defaults]`, since something else says it, or nothing may.
 _NO_PARAMETERS = {
-    **dict.fromkeys((*CLIENT_FIELDS, *ELSEWHERE, *NOT_HERE, "body", "custom_id"), "none of a call"),
-    **dict.fromkeys(("messages", "prompt"), "the prompt"),
-    "output_type": "--output-type",
-    **{name: f"--{name}, or {name} of the config file" for name in ("model", "system", "timeout", "api")},
+    **dict.fromkeys((*CLIENT_FIELDS, *ELSEWHERE, *NOT_HERE, "body", "custom_id"), "is no parameter of a call"),
+    **dict.fromkeys(("messages", "prompt"), "is no parameter, but the prompt"),
+    "output_type": "is no parameter: give --output-type",
+    **{
+        name: f"is no parameter: give --{name}, or {name} at the top of the config file"
+        for name in ("model", "system", "timeout", "api")
+    },
 }
 _MAX_BYTES = 2**20
 _KINDS: dict[str, tuple[Any, str]] = {
@@ -148,7 +151,7 @@ def check_parameters(parameters: Mapping[str, Any]) -> None:
     """
     for name in parameters:
         if name in _NO_PARAMETERS:
-            raise ConfigurationError(f"{name} is no parameter, but {_NO_PARAMETERS[name]}")
+            raise ConfigurationError(f"{name} {_NO_PARAMETERS[name]}")
     check_names(parameters)
 
 

@@ -130,6 +130,11 @@ def test_what_is_no_schema_within(tmp_path, capsys, schema, why):
     assert f"a.json is no JSON schema: {why}" in capsys.readouterr().err
 
 
+def test_another_format_beside_it(server, schema, capsys):
+    assert main(at(server, "--output-type", schema, "-p", 'response_format={"type": "json_object"}')) == 2
+    assert capsys.readouterr().err.startswith("llmnet: --output-type and response_format both say")
+
+
 def test_older_schemas_have_definitions(server, tmp_path, capsys):
     old = json.dumps(CITY).replace("$defs", "definitions")
     (tmp_path / "city.json").write_text(old)

@@ -113,8 +113,11 @@ WRONG = [
     ('model = "openai:m"\napi = "native"', "api must be one of chat-completions, responses for openai"),
     ("[defaults]\ntemperature = 'hot'", "defaults: temperature must be a number, not 'hot'"),
     ("[defaults]\ntemprature = 0", "defaults: temprature looks like a misspelt temperature"),
-    ("[defaults]\nmodel = 'x'", "defaults: model is no parameter, but --model, or model of the config file"),
-    ("[defaults]\nstream = true", "defaults: stream is no parameter, but none of a call"),
+    (
+        "[defaults]\nmodel = 'x'",
+        "defaults: model is no parameter: give --model, or model at the top of the config file",
+    ),
+    ("[defaults]\nstream = true", "defaults: stream is no parameter of a call"),
     ("[defaults]\nseed = nan", "defaults: seed is nan"),
     ("[defaults]\nuser = 1979-05-27", "defaults: user is a date"),
     ("model = ", "it is no TOML: "),
@@ -172,11 +175,11 @@ def test_parameters(server, argument, fields):
 
 NO_PARAMETERS = [
     ("prompt=x", "prompt is no parameter, but the prompt"),
-    ("api_key=x", "api_key is no parameter, but none of a call"),
-    ("timeout=3", "timeout is no parameter, but --timeout"),
+    ("api_key=x", "api_key is no parameter of a call"),
+    ("timeout=3", "timeout is no parameter: give --timeout"),
     ("tempertaure=3", "tempertaure looks like a misspelt temperature"),
-    ("custom_id=x", "custom_id is no parameter, but none of a call"),
-    ("output_type=x", "output_type is no parameter, but --output-type"),
+    ("custom_id=x", "custom_id is no parameter of a call"),
+    ("output_type=x", "output_type is no parameter: give --output-type"),
 ]
 
 
