@@ -30,8 +30,6 @@ if TYPE_CHECKING:
         Message,
         StreamCallbacks,
         StreamChunk,
-        ToolCall,
-        ToolCallDelta,
         Usage,
     )
     from llmnet.core.errors import (
@@ -68,6 +66,7 @@ if TYPE_CHECKING:
     from llmnet.core.http import Attempt, Meta
     from llmnet.core.other_replies import EmbeddingResponse, ModelInfo
     from llmnet.core.retry import RetryBudget, RetryPolicy
+    from llmnet.core.tool_call import ToolCall, ToolCallDelta
     from llmnet.retrying import retry_with_backoff, with_retry
     from llmnet.telemetry.stats import Stats
     from llmnet.transports.aio.factory import create_async_client
@@ -107,6 +106,7 @@ _ROOMS = {
     ),
     "core.http": ("Attempt", "Meta"),
     "core.retry": ("RetryBudget", "RetryPolicy"),
+    "core.tool_call": ("ToolCall", "ToolCallDelta"),
     "retrying": ("retry_with_backoff", "with_retry"),
     "transports.aio.factory": ("create_async_client",),
     "transports.sync.factory": ("create_session",),

@@ -31,6 +31,7 @@ from llmnet.core.reply_reader import ReplyReader
 from llmnet.core.request import chat_request, checked_model, checked_timeout, wanted_output
 from llmnet.core.route import Route
 from llmnet.core.secrets import Secrets
+from llmnet.core.tool_call import with_functions
 from llmnet.providers.form import Form
 from llmnet.providers.model_names import disagreement
 from llmnet.providers.wire_forms import make_form
@@ -149,6 +150,8 @@ class BaseClient:
             chat.check_json()  # whatever it was that JSON cannot carry: the caller knows it by its own path
             raise
         reader, secrets = ReplyReader if chat.output is None else chat.output.reader, extras.secrets
+        if chat.functions is not None:
+            reader = with_functions(reader, chat.functions)
         return self._make_call(
             form, request, bounds, headers=headers, gate=gate, stream=stream, reader=reader, secrets=secrets
         )

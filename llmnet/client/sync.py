@@ -16,6 +16,7 @@ from llmnet.core.other_replies import EmbeddingResponse, ModelInfo
 from llmnet.core.params import NOT_GIVEN
 from llmnet.core.parsed import X
 from llmnet.core.public import public
+from llmnet.core.tool_call import Tool
 from llmnet.transports.sync import transport, wait
 
 if TYPE_CHECKING:
@@ -87,7 +88,7 @@ class Client(RequestMethods):
         stop: str | Sequence[str] | None = NOT_GIVEN,
         seed: int | None = NOT_GIVEN,
         n: int | None = NOT_GIVEN,
-        tools: Sequence[Mapping[str, Any]] | None = NOT_GIVEN,
+        tools: Sequence[Tool] | None = NOT_GIVEN,
         tool_choice: str | Mapping[str, Any] | None = NOT_GIVEN,
         parallel_tool_calls: bool | None = NOT_GIVEN,
         response_format: Mapping[str, Any] | None = NOT_GIVEN,

@@ -13,6 +13,7 @@ from llmnet.core.chat import ChatResponse, StreamCallbacks, StreamChunk
 from llmnet.core.errors import LLMNetError
 from llmnet.core.params import NOT_GIVEN
 from llmnet.core.parsed import X
+from llmnet.core.tool_call import Tool
 from llmnet.core.transport import Transport
 from llmnet.transports.sync import wait
 
@@ -37,7 +38,7 @@ class ChatMethods(BaseClient):
         stop: str | Sequence[str] | None = NOT_GIVEN,
         seed: int | None = NOT_GIVEN,
         n: int | None = NOT_GIVEN,
-        tools: Sequence[Mapping[str, Any]] | None = NOT_GIVEN,
+        tools: Sequence[Tool] | None = NOT_GIVEN,
         tool_choice: str | Mapping[str, Any] | None = NOT_GIVEN,
         parallel_tool_calls: bool | None = NOT_GIVEN,
         response_format: Mapping[str, Any] | None = NOT_GIVEN,
@@ -61,7 +62,8 @@ class ChatMethods(BaseClient):
             stop: a text, or several, at which the reply ends, without it.
             seed: for replies that can be repeated, as far as the vendor can.
             n: how many replies; this one is the first, the others are in `raw`.
-            tools: tools in OpenAI's form.
+            tools: functions, whose signatures and docstrings describe them, and tools in OpenAI's form; a call of a
+                function has it as `.function`, and nothing is called for you.
             tool_choice: `"auto"`, `"required"`, `"none"` or a dict that names a tool.
             parallel_tool_calls: whether one reply may call several tools.
             response_format: `{"type": "json_object"}`, or a JSON schema in OpenAI's form.
@@ -105,7 +107,7 @@ class ChatMethods(BaseClient):
         stop: str | Sequence[str] | None = NOT_GIVEN,
         seed: int | None = NOT_GIVEN,
         n: int | None = NOT_GIVEN,
-        tools: Sequence[Mapping[str, Any]] | None = NOT_GIVEN,
+        tools: Sequence[Tool] | None = NOT_GIVEN,
         tool_choice: str | Mapping[str, Any] | None = NOT_GIVEN,
         parallel_tool_calls: bool | None = NOT_GIVEN,
         response_format: Mapping[str, Any] | None = NOT_GIVEN,

@@ -6,12 +6,13 @@ from typing import Any, Generic, Required, TypedDict, TypeVar, cast
 
 import msgspec
 
-from llmnet.core.errors import InvalidResponseError, OutputError
+from llmnet.core.errors import OutputError
 from llmnet.core.http import Meta
 from llmnet.core.json import decode
 from llmnet.core.parsed import NoValue, X, X_co
 from llmnet.core.plain import Value
 from llmnet.core.public import public
+from llmnet.core.tool_call import ToolCall, ToolCallDelta
 
 T = TypeVar("T")
 
@@ -52,38 +53,6 @@ class Usage(Value, msgspec.Struct, frozen=True, kw_only=True, gc=False):
     cached_tokens: int | None = None
     cache_write_tokens: int | None = None
     reasoning_tokens: int | None = None
-
-
-@public
-class ToolCall(Value, msgspec.Struct, frozen=True, kw_only=True, gc=False):
-    """A tool that the model wants called; `arguments` is the JSON text as it came."""
-
-    id: str
-    name: str
-    arguments: str
-
-    def json(self) -> Any:
-        """The arguments as a value; empty text is `{}`.
-
-        Raises:
-            InvalidResponseError: the text is no JSON, as after a reply that was cut at its length.
-        """
-        if not self.arguments.strip():
-            return {}
-        try:
-            return decode(self.arguments)
-        except ValueError as error:
-            raise InvalidResponseError(f"tool call {self.name!r} has arguments that are no JSON: {error}") from None
-
-
-@public
-class ToolCallDelta(Value, msgspec.Struct, frozen=True, kw_only=True, gc=False):
-    """A piece of a tool call in a stream; pieces of one call share an index, `arguments` are to be joined."""
-
-    index: int
-    id: str = ""
-    name: str = ""
-    arguments: str = ""
 
 
 class _Chunk(Value, msgspec.Struct, frozen=True, kw_only=True, gc=False):

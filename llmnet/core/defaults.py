@@ -7,7 +7,7 @@ from llmnet.core.errors import ConfigurationError
 from llmnet.core.extras import take_extras
 from llmnet.core.json import check_json
 from llmnet.core.params import check_names
-from llmnet.core.request import checked_params
+from llmnet.core.request import checked_params, with_schemas
 
 # Arguments of a call that are no defaults, and what to do instead.
 _NO_DEFAULTS = {
@@ -31,7 +31,7 @@ def checked_defaults(value: Any, name: str) -> dict[str, Any]:
     params = dict(value)
     try:
         take_extras(params)
-        given, _ = checked_params(params)
+        given, _ = checked_params(with_schemas(params)[0])
         for key, one in given.items():
             check_json(one, key)
         check_names(value)

@@ -1,70 +1,22 @@
 """A reply under assembly: wire forms add what an event says, and get the chunk to hand out; nothing is guessed here."""
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any, TypeVar
 
 import msgspec
 
-from llmnet.core.chat import ChatResponse, FinishReason, StreamChunk, ToolCall, ToolCallDelta, Usage
+from llmnet.core.chat import ChatResponse, FinishReason, StreamChunk, Usage
 from llmnet.core.growing_text import Text, check_count
-from llmnet.core.json import encodable, mended, nodes
+from llmnet.core.json import nodes
+from llmnet.core.tool_call import Function, ToolCall, ToolCallDelta, ToolDraft
 
 T = TypeVar("T")
 
 # More than any model says. What is kept of a stream grows no further, however long it goes on.
-MAX_NAME = 4096
 MAX_CALLS = 1024
 MAX_ITEMS = 2048
 MAX_KEPT = 32 * 1024 * 1024
 _NODE_BYTES = 32
-
-
-class ToolDraft:
-    """A tool call under assembly.
-
-    Attributes:
-        custom: whether it calls a custom tool, whose input is a text of any kind.
-        beside: what the service has put beside it and wants back, such as a signature.
-    """
-
-    __slots__ = ("_placeholder", "arguments", "beside", "custom", "id", "name")
-
-    def __init__(self) -> None:
-        self.id = self.name = ""
-        self.arguments = Text()
-        self.custom = False
-        self.beside: dict[str, Any] = {}
-        self._placeholder = False
-
-    def add(self, delta: ToolCallDelta) -> None:
-        """Take what is new: the first id holds, pieces of the name and of the arguments are joined."""
-        self.id = self.id or _sound(delta.id)
-        self.name += _sound(delta.name)
-        check_count(len(self.name), MAX_NAME, "characters in the name of a tool")
-        if not delta.arguments:
-            return
-        if self._placeholder and delta.arguments.startswith("{"):
-            self.arguments = Text()
-        # Some servers open with "{}" and then stream the real object.
-        self._placeholder = not self.arguments and delta.arguments == "{}"
-        self.arguments.add(delta.arguments)
-
-    def whole(self) -> ToolCall:
-        """The call as far as it is known."""
-        return ToolCall(id=self.id, name=self.name, arguments=str(self.arguments))
-
-    def message(self) -> dict[str, Any]:
-        """The call in OpenAI's chat form; servers parse its arguments, and an empty text is no JSON."""
-        text = str(self.arguments)
-        if self.custom:
-            return {"id": self.id, "type": "custom", "custom": {"name": self.name, "input": text}}
-        function = {"name": self.name, "arguments": text if text.strip() else "{}"}
-        return {"id": self.id, "type": "function", "function": function}
-
-
-def _sound(text: str) -> str:
-    """A text that can be sent back: half an emoji becomes U+FFFD."""
-    return text if encodable(text) else str(mended(text))
 
 
 class Draft:
@@ -72,6 +24,7 @@ class Draft:
 
     Attributes:
         id, model: as the vendor gave them first; later ones, such as a last chunk's stub, never replace them.
+        functions: what the caller has given as tools, by name.
         asked: the model that was asked for, for forms whose replies do not name theirs.
         begun: the first sign of output was seen, shown or not.
         done: the terminal event was seen, the reply is whole.
@@ -90,6 +43,7 @@ class Draft:
         self.request_id: str | None = None
         self.content, self.reasoning, self.refusal = Text(), Text(), Text()
         self.tools: dict[int, ToolDraft] = {}
+        self.functions: Mapping[str, Function] = {}
         self.finish_reason: FinishReason | None = None
         self.native_finish_reason: str | None = None
         self.usage: Usage | None = None
@@ -199,7 +153,7 @@ class Draft:
 
     def tool_calls(self) -> list[ToolCall]:
         """The tool calls in the order of their indexes."""
-        return [self.tools[index].whole() for index in sorted(self.tools)]
+        return [self.tools[index].whole(self.functions) for index in sorted(self.tools)]
 
     def response(self, *, provider: str, message: dict[str, Any], raw: dict[str, Any] | bytes | None) -> ChatResponse:
         """The reply as far as it is known; `raw` may be the text of its JSON."""

@@ -14,6 +14,7 @@ from llmnet.core.errors import ConfigurationError
 from llmnet.core.json import check_json
 from llmnet.core.messages import checked_messages
 from llmnet.core.params import check_names
+from llmnet.core.tool_call import Function
 
 if TYPE_CHECKING:
     from llmnet.core.output import Output
@@ -27,6 +28,7 @@ class ChatRequest(msgspec.Struct, frozen=True, kw_only=True):
     Attributes:
         dropped: names of parameters that are `None`, which drops a default of ours.
         output: the value that the reply is to have.
+        functions: those among the tools, by name, where there are any.
         first: the index of the first message as the caller counts: the client's own, before theirs, is number -1.
     """
 
@@ -36,6 +38,7 @@ class ChatRequest(msgspec.Struct, frozen=True, kw_only=True):
     stream: bool
     dropped: frozenset[str] = frozenset()
     output: "Output | None" = None
+    functions: Mapping[str, Function] | None = None
     first: int = 0
 
     def check_json(self) -> None:
@@ -63,6 +66,7 @@ def chat_request(
     Raises:
         ConfigurationError: one of them is wrong; the message names it, its value and the fix.
     """
+    params, functions = with_schemas(params)
     values, dropped = checked_params(params) if params else ({}, frozenset())
     ours = [] if system is None else [{"role": "system", "content": system}]
     said, output = checked_messages(messages), wanted_output(values)
@@ -74,8 +78,24 @@ def chat_request(
         stream=stream,
         dropped=dropped,
         output=output,
+        functions=functions,
         first=-len(ours),
     )
+
+
+def with_schemas(params: Mapping[str, Any]) -> tuple[Mapping[str, Any], Mapping[str, Function] | None]:
+    """The parameters of a call with a schema in the place of each function among the tools, and these by name.
+
+    Raises:
+        ConfigurationError: no tool can be made of one of them.
+    """
+    tools = params.get("tools")
+    if not isinstance(tools, list | tuple) or all(isinstance(tool, Mapping) for tool in tools):
+        return params, None
+    from llmnet.core.tool_functions import split_tools  # noqa: PLC0415 - loaded on use
+
+    made, functions = split_tools(tools)
+    return {**params, "tools": made}, functions
 
 
 def wanted_output(params: Mapping[str, Any]) -> "Output | None":
@@ -149,7 +169,7 @@ _EXPECTED: dict[str, tuple[Any, str]] = {
     "top_p": _NUMBER,
     "max_tokens": _LIMIT,
     "max_completion_tokens": _LIMIT,
-    "tools": (list | tuple, "a list of tools like {'type': 'function', 'function': {…}}"),
+    "tools": (list | tuple, "a list of functions, or of tools like {'type': 'function', 'function': {…}}"),
     "tool_choice": (str | Mapping, "'auto', 'required', 'none' or a dict that names a tool"),
     "stream_options": (Mapping, "a dict like {'include_usage': True}"),
     "parallel_tool_calls": (bool, "True or False"),

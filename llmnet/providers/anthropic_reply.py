@@ -6,10 +6,10 @@ The facts: docs/vendors.md, Messages.
 from collections.abc import Callable, Iterable
 from typing import Any
 
-from llmnet.core.chat import ToolCallDelta
 from llmnet.core.draft import MAX_ITEMS
 from llmnet.core.growing_text import Text, check_count
 from llmnet.core.json import decode
+from llmnet.core.tool_call import ToolCallDelta
 from llmnet.providers.reading import dicts_of, text_of
 from llmnet.providers.tool_rows import ANSWER_TOOL, arguments_text
 

@@ -12,8 +12,8 @@ import io
 from collections.abc import Hashable, Iterable, Mapping
 from typing import Any
 
-from llmnet.core.chat import ToolCallDelta
-from llmnet.core.draft import Draft, ToolDraft
+from llmnet.core.draft import Draft
+from llmnet.core.tool_call import ToolCallDelta, ToolDraft
 from llmnet.providers.tool_calls import new_name
 
 Texts = Mapping[Hashable, str]

@@ -8,8 +8,8 @@ from collections.abc import Callable, Mapping, Sequence
 from itertools import count
 from typing import Any
 
-from llmnet.core.chat import ToolCallDelta
-from llmnet.core.draft import Draft, ToolDraft
+from llmnet.core.draft import Draft
+from llmnet.core.tool_call import ToolCallDelta, ToolDraft
 from llmnet.providers.reading import remainder, text_of
 from llmnet.providers.responses_request import CALL, CUSTOM_CALL
 from llmnet.providers.tool_calls import new_name

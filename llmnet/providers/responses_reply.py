@@ -9,9 +9,9 @@ from collections.abc import Hashable, Iterable, Mapping, Sequence
 from operator import itemgetter
 from typing import Any
 
-from llmnet.core.chat import ToolCallDelta
 from llmnet.core.draft import MAX_CALLS, MAX_ITEMS, Draft
 from llmnet.core.growing_text import check_count
+from llmnet.core.tool_call import ToolCallDelta
 from llmnet.providers.openai_chat_reply import nested_text
 from llmnet.providers.reading import dict_of, dicts_of, remainder, text_of
 from llmnet.providers.responses_calls import ARGUMENTS, arguments_in, call_increment, is_call, numbers_of

@@ -4,8 +4,9 @@ import json
 from collections.abc import Hashable, Iterator, Sequence
 from typing import Any
 
-from llmnet.core.draft import Draft, ToolDraft, label_of
+from llmnet.core.draft import Draft, label_of
 from llmnet.core.json import readable
+from llmnet.core.tool_call import ToolDraft
 from llmnet.providers.reading import dicts_of, text_of
 
 Places = Sequence[Hashable]

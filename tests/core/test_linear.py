@@ -402,6 +402,16 @@ PATTERNS = {
     ("core/headers.py", r"[!#$%&'*+.^_`|~0-9A-Za-z-]+"): OURS,
     ("core/headers.py", r"[\t\x20-\x7e\x80-\xff]*"): OURS,
     ("core/request.py", r"[\x00-\x1f\x7f]"): OURS,
+    (
+        "core/docstrings.py",
+        "^(?:(?:Args|Arguments|Parameters|Params|Other Parameters|Keyword Args|Returns?|Yields?|Raises|Examples?|Notes?|See Also|Todo|Warnings?|Attributes)(?::[ ]*$|[ ]*\\n-{3,}[ ]*$)|:(?:param|parameter|arg|type|returns?|rtype|raises?|yields?)\\b.*:)",
+    ): OURS,
+    ("core/docstrings.py", "^(?:Args|Arguments|Parameters|Params):[ ]*\\n((?:[ ]+.*\\n?|[ ]*\\n)+)"): OURS,
+    ("core/docstrings.py", "^Parameters[ ]*\\n-{3,}[ ]*\\n((?:(?!.*\\n-{3,}).*\\n?)+)"): OURS,
+    ("core/docstrings.py", "^:(?:param|parameter|arg)[ ]+(?:[^:\\n]+[ ])?(\\w+):(.*(?:\\n[ ]+.*)*)"): OURS,
+    ("core/docstrings.py", "^(\\w+)[ ]*(?:\\([^\\n]*?\\))?:(.*(?:\\n(?:[ ]+.*|[ ]*$))*)"): OURS,
+    ("core/docstrings.py", "^(\\w+)[ ]*(?::.*)?\\n((?:[ ]+.*\\n?)+)"): OURS,
+    ("core/tool_functions.py", "[a-zA-Z0-9_]{1,64}"): OURS,
     ("core/sse.py", r"(?:event: ?+(.++)\n)?+data: ?+(.*+)\n\n|(.*+\n)"): (
         "findall",
         lambda n: "event: a\ndata: x\n" * n,

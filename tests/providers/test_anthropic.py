@@ -7,7 +7,7 @@ import random
 import pytest
 from support import recorded
 
-from llmnet.core.chat import FinishReason, ToolCallDelta, Usage
+from llmnet.core.chat import FinishReason, Usage
 from llmnet.core.draft import Draft
 from llmnet.core.errors import (
     APIStatusError,
@@ -28,6 +28,7 @@ from llmnet.core.http import Headers
 from llmnet.core.outcome import AttemptError
 from llmnet.core.reply_reader import ReplyReader
 from llmnet.core.request import chat_request
+from llmnet.core.tool_call import ToolCallDelta
 from llmnet.providers.anthropic import Messages
 from llmnet.providers.services import ANTHROPIC
 from llmnet.providers.target import Target

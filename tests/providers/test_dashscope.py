@@ -8,7 +8,7 @@ import random
 import pytest
 from support import recorded
 
-from llmnet.core.chat import FinishReason, ToolCall, Usage
+from llmnet.core.chat import FinishReason, Usage
 from llmnet.core.errors import (
     AuthenticationError,
     BadRequestError,
@@ -22,6 +22,7 @@ from llmnet.core.http import Headers
 from llmnet.core.outcome import AttemptError
 from llmnet.core.reply_reader import ReplyReader
 from llmnet.core.request import chat_request
+from llmnet.core.tool_call import ToolCall
 from llmnet.providers.dashscope import Native
 from llmnet.providers.services import DASHSCOPE
 from llmnet.providers.target import Target

@@ -25,7 +25,8 @@ from support.replies import (
 )
 
 from llmnet import FinishReason
-from llmnet.core.chat import ToolCall, Usage
+from llmnet.core.chat import Usage
+from llmnet.core.tool_call import ToolCall
 from llmnet.providers.wire_forms import CHAT, MESSAGES, NATIVE, RESPONSES
 
 USAGE = {"prompt_tokens": 19, "completion_tokens": 21, "total_tokens": 40}

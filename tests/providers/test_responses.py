@@ -10,11 +10,12 @@ import pytest
 from support import recorded
 
 from llmnet.core import errors
-from llmnet.core.chat import FinishReason, ToolCall, ToolCallDelta, Usage
+from llmnet.core.chat import FinishReason, Usage
 from llmnet.core.http import Headers
 from llmnet.core.outcome import AttemptError
 from llmnet.core.reply_reader import ReplyReader
 from llmnet.core.request import chat_request
+from llmnet.core.tool_call import ToolCall, ToolCallDelta
 from llmnet.providers.services import AZURE, DASHSCOPE, OPENAI
 from llmnet.providers.target import Target
 from llmnet.providers.wire_forms import make_form

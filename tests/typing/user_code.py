@@ -102,6 +102,26 @@ def inferred_messages() -> str:
         return client.chat(tuple(messages)).content + client.chat(typed).content
 
 
+def weather(city: str, days: int = 3) -> str:
+    """The weather of a city."""
+    return f"{days} days of sun in {city}"
+
+
+async def book(room: str) -> None:
+    """Book a room."""
+
+
+def functions() -> list[str]:
+    with Client(MODEL, defaults={"tools": [weather]}) as client:
+        reply = client.chat("Weather?", tools=[weather, book, WEATHER | {"function": {"name": "clock"}}])
+        answers: list[str] = []
+        for call in reply.tool_calls:
+            if call.function is not None:
+                answers.append(str(call.function(**call.json())))
+        client.batch(["Weather?"], tools=(weather,))
+        return answers
+
+
 def tools() -> dict[str, Any]:
     with Client(MODEL) as client:
         reply = client.chat("Weather?", tools=[WEATHER], tool_choice="auto", parallel_tool_calls=False)
@@ -369,6 +389,7 @@ def main() -> list[Any]:
         conversation(),
         inferred_messages(),
         tools(),
+        functions(),
         parameters(),
         callbacks(),
         vectors(),
