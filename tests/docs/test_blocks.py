@@ -61,7 +61,8 @@ def run(place, *arguments):
 def run_tests(place, path, monkeypatch):
     """Run pytest without the plugins of whoever runs this test, which take a second to load."""
     monkeypatch.setenv("PYTEST_DISABLE_PLUGIN_AUTOLOAD", "1")
-    run(place, "-m", "pytest", "-q", "-p", "pytest_asyncio", "-p", "no:cacheprovider", "-c", os.devnull, str(path))
+    plugins = [f"-p{name}" for name in ("pytest_asyncio", "llmnet.testing.pytest_plugin", "no:cacheprovider")]
+    run(place, "-m", "pytest", "-q", *plugins, "-c", os.devnull, str(path))
 
 
 def calling_tools(request):
