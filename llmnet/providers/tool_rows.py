@@ -17,7 +17,8 @@ Parts = tuple[str, str, str]
 # Fields of a call that must be sent back with it: Gemini's signature, and those that LiteLLM passes on.
 RETURNED = ("extra_content", "provider_specific_fields", "thought_signature")
 # The tool that a model must call where its vendor has no other way to ask for a value; its arguments are the reply.
-ANSWER_TOOL = "structured_output"
+# No tool of a caller's has this name.
+ANSWER_TOOL = "llmnet_answer"
 # The place of a row that names none: it continues the latest call.
 LAST = ("last",)
 

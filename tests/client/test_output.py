@@ -249,12 +249,18 @@ def test_a_reply_that_calls_tools_has_no_value_and_raises_only_when_asked(server
 
 def test_the_answer_beside_calls_is_no_call(server, front):
     """Models before structured output may call the caller's tools and give their answer at once."""
-    answer = {"id": "t2", "name": "structured_output", "arguments": '{"name": "R", "people": 1}'}
+    answer = {"id": "t2", "name": "llmnet_answer", "arguments": '{"name": "R", "people": 1}'}
     server.script(Reply(tool_calls=[{"id": "t1", "name": "weather", "arguments": "{}"}, answer]))
     with front.client(**at(server, "messages", model=OLDER)) as client:
         reply = client.chat("Rome", tools=[WEATHER], output_type=City)
     assert [call.name for call in reply.tool_calls] == ["weather"]
     assert reply.finish_reason == "tool_calls"
+
+
+def test_a_tool_of_the_callers_is_a_tool_whatever_is_like_its_name(server, front):
+    server.script(Reply(tool_calls=[{"id": "t1", "name": "structured_output", "arguments": "{}"}]))
+    with front.client(**at(server, "messages")) as client:
+        assert [call.name for call in client.chat("Rome").tool_calls] == ["structured_output"]
 
 
 WRONG = [

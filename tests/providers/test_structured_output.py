@@ -51,12 +51,12 @@ JSON_MODE = {"type": "json_object"}
 TOOL = {
     "tools": [
         {
-            "name": "structured_output",
+            "name": "llmnet_answer",
             "description": "Gives the answer. Call it once, at the end.",
             "input_schema": PLAIN,
         }
     ],
-    "tool_choice": {"type": "tool", "name": "structured_output"},
+    "tool_choice": {"type": "tool", "name": "llmnet_answer"},
 }
 CHAT_FIRST = {"role": "system", "content": TEXT}
 RESPONSES_FIRST = {"role": "system", "content": [{"type": "input_text", "text": TEXT}]}
@@ -155,16 +155,16 @@ CHOICES = [
     ({"tools": [WEATHER]}, {"type": "any"}),
     ({"tools": [WEATHER], "tool_choice": "auto"}, {"type": "auto"}),
     ({"thinking": {"type": "enabled", "budget_tokens": 2000}}, {"type": "auto"}),
-    ({"thinking": {"type": "disabled"}}, {"type": "tool", "name": "structured_output"}),
+    ({"thinking": {"type": "disabled"}}, {"type": "tool", "name": "llmnet_answer"}),
     ({"reasoning_effort": "low"}, {"type": "auto"}),
-    ({"reasoning_effort": "none"}, {"type": "tool", "name": "structured_output"}),
+    ({"reasoning_effort": "none"}, {"type": "tool", "name": "llmnet_answer"}),
 ]
 
 
 @pytest.mark.parametrize(("params", "choice"), CHOICES)
 def test_the_tool_stands_beside_the_callers_own(params, choice):
     body = body_of(form_of("anthropic"), City, "claude-3-7-sonnet-20250219", **params)
-    assert [tool["name"] for tool in body["tools"]][-1] == "structured_output"
+    assert [tool["name"] for tool in body["tools"]][-1] == "llmnet_answer"
     assert len(body["tools"]) == len(params.get("tools", ())) + 1
     assert body["tool_choice"] == choice
 
