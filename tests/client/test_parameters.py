@@ -58,7 +58,7 @@ ACTS = {
 @pytest.mark.parametrize("method", ["chat", "stream_chat", "batch"])
 def test_the_common_ones_are_named(client, method):
     parameters = inspect.signature(getattr(client, method)).parameters
-    assert {name for name, one in parameters.items() if one.default is NOT_GIVEN} == COMMON.keys() | {"output_type"}
+    assert {name for name, one in parameters.items() if one.default is NOT_GIVEN} == COMMON.keys()
     assert str(parameters["top_p"]) == "top_p: float | None = NOT_GIVEN"
     assert parameters["params"].kind is inspect.Parameter.VAR_KEYWORD
 

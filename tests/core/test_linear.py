@@ -385,8 +385,6 @@ LONG = vars(addresses) | vars(error_phrases) | vars(escapes)  # private patterns
 ESCAPE = "b'(' + _HALF + b'|' + _COMPLETE + b')'"
 # Module and pattern; OURS, or what would trouble it most as (method, text of n).
 PATTERNS = {
-    ("cli/output_type.py", r"[^a-zA-Z0-9_-]+"): OURS,
-    ("cli/output_type.py", r"\s*```\w*\n(.*)```\s*"): ("fullmatch", lambda n: "```a\n" + "```  " * (n // 5) + "x"),
     ("config/shown.py", r"^((?:[^:/@]*://)?).*@"): OURS,
     ("core/api_response.py", r"""charset\s*=\s*["']?([^\s"';]+)"""): (
         "search",
@@ -396,6 +394,13 @@ PATTERNS = {
     ("core/endpoint.py", r"[A-Za-z][A-Za-z0-9+.-]*:"): OURS,
     ("core/endpoint.py", r"%(?![0-9A-Fa-f]{2})"): OURS,
     ("providers/anthropic_params.py", r"claude-(3-|(opus|sonnet)-4(-[01])?(-20\d{6}|-latest|@|$))"): OURS,
+    ("providers/hints.py", r"model|deployment"): ("search", lambda n: "mode deploymen" * (n // 14)),
+    ("providers/hints.py", r"unexpected endpoint|invalid url|no such (path|route|endpoint)"): (
+        "search",
+        lambda n: "no such unexpected invalid " * (n // 27),
+    ),
+    ("providers/hints.py", r"(/v\d+)(?:/chat|/models?|/v\d+)+$"): OURS,
+    ("providers/hints.py", r"/v\d+[a-z]*(?=/|$)"): OURS,
     ("providers/structured_output.py", r"[^a-zA-Z0-9_-]+"): OURS,
     ("cli/terminal.py", "[\x00-\x08\x0b-\x1f\x7f-\x9f\u202a-\u202e\u2066-\u2069]"): ("split", lambda n: "\x1b[" * n),
     ("core/escapes.py", ESCAPE): ("split", lambda n: b"%2&#12345\\u12&aaaaaaaa" * (n // 10)),

@@ -240,7 +240,7 @@ def test_what_no_model_can_call(function, words):
 @pytest.mark.parametrize(
     "second",
     [plain, wrapper, functools.partial(plain, days=1), tool("plain", {}), {"name": "plain", "input_schema": {}}],
-    ids=str,
+    ids=["itself", "wrapped", "partial", "a dict", "a dict of Anthropic's"],
 )
 def test_two_tools_of_one_name(second):
     for tools in ([plain, second], [second, plain]):
