@@ -10,8 +10,8 @@ ROUNDS = 5  # a model may ask for tools again and again
 
 
 def weather(city: str) -> str:
-    """What a real program would look up."""
-    return f"sunny in {city}"
+    """The weather in a city."""
+    return f"sunny in {city}"  # what a real program would look up
 
 
 def today() -> str:
@@ -19,19 +19,17 @@ def today() -> str:
     return time.strftime("%Y-%m-%d")
 
 
-FUNCTIONS: dict[str, Callable[..., str]] = {"weather": weather, "today": today}
-CITY = {"type": "object", "properties": {"city": {"type": "string"}}, "required": ["city"]}
-TOOLS = [
-    {"type": "function", "function": {"name": "weather", "description": "The weather in a city.", "parameters": CITY}},
-    {"type": "function", "function": {"name": "today", "description": "The date.", "parameters": {"type": "object"}}},
-]
+# Described to the model by their names, signatures and docstrings.
+TOOLS: list[Callable[..., str]] = [weather, today]
 
 
 def run(call: llmnet.ToolCall) -> str:
     """The result of a call, as text; the model is told what it did wrong, and may try again."""
+    if call.function is None:
+        return f"there is no tool {call.name}"
     try:
-        return FUNCTIONS[call.name](**call.json())
-    except (KeyError, TypeError, llmnet.InvalidResponseError) as error:
+        return str(call.function(**call.json()))
+    except (TypeError, llmnet.InvalidResponseError) as error:
         return f"this call is wrong: {error}"
 
 

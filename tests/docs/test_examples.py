@@ -104,7 +104,7 @@ def test_tools_are_run(run, server):
     server.script(Reply(text="", tool_calls=calls), "It is sunny.")
     assert run("tools_by_hand").splitlines() == [
         'weather({"city": "杭州"}) → sunny in 杭州',
-        "wether({}) → this call is wrong: 'wether'",
+        "wether({}) → there is no tool wether",
         "It is sunny.",
     ]
     assert [message["role"] for message in server.requests[1].json["messages"]] == ["user", "assistant", "tool", "tool"]
