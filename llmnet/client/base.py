@@ -127,34 +127,37 @@ class BaseClient:
             self._known_form = make_form(self._resolved.api.form, target)
         return self._known_form
 
-    @tracebacks.short_errors
     def _chat_call(self, messages: Any, params: Mapping[str, Any], *, stream: bool, whole: bool = False) -> Call:
-        given, config = given_params(params), self.config
-        if config.defaults is not None:
-            given = over_defaults(config.defaults, given)
-        timeout, extra = given.pop("timeout", None), given.pop("extra_headers", None)
-        headers = checked_headers(extra, "extra_headers")
-        checked_timeout(timeout)
-        extras = take_extras(given)
-        model = self._model_of(given.pop("model", None))
-        chat = chat_request(messages, model, given, stream=stream, system=config.system)
-        tier = chat.params.get("service_tier")
-        bounds = resolve_timeout(timeout, config.timeout, stream=stream and not whole, flex=tier == "flex")
-        form = self._form()
-        if chat.output is not None:
-            chat = form.wanting(chat, chat.output)
-        gate = (chat.model, str(tier))
         try:
-            request = extras.over(form.prepare(chat))
-        except Exception:
-            chat.check_json()  # whatever it was that JSON cannot carry: the caller knows it by its own path
+            given, config = given_params(params), self.config
+            if config.defaults is not None:
+                given = over_defaults(config.defaults, given)
+            timeout, extra = given.pop("timeout", None), given.pop("extra_headers", None)
+            headers = checked_headers(extra, "extra_headers")
+            checked_timeout(timeout)
+            extras = take_extras(given)
+            model = self._model_of(given.pop("model", None))
+            chat = chat_request(messages, model, given, stream=stream, system=config.system)
+            tier = chat.params.get("service_tier")
+            bounds = resolve_timeout(timeout, config.timeout, stream=stream and not whole, flex=tier == "flex")
+            form = self._form()
+            if chat.output is not None:
+                chat = form.wanting(chat, chat.output)
+            gate = (chat.model, str(tier))
+            try:
+                request = extras.over(form.prepare(chat))
+            except Exception:
+                chat.check_json()  # whatever it was that JSON cannot carry: the caller knows it by its own path
+                raise
+            reader, secrets = ReplyReader if chat.output is None else chat.output.reader, extras.secrets
+            if chat.functions is not None:
+                reader = with_functions(reader, chat.functions)
+            return self._make_call(
+                form, request, bounds, headers=headers, gate=gate, stream=stream, reader=reader, secrets=secrets
+            )
+        except ConfigurationError as error:  # no decorator, which would cost each call something
+            tracebacks.shorten(error)
             raise
-        reader, secrets = ReplyReader if chat.output is None else chat.output.reader, extras.secrets
-        if chat.functions is not None:
-            reader = with_functions(reader, chat.functions)
-        return self._make_call(
-            form, request, bounds, headers=headers, gate=gate, stream=stream, reader=reader, secrets=secrets
-        )
 
     def _model_of(self, model: Any) -> str:
         """The model of a call, by its own name: that which the call was given, or else the client's.
