@@ -119,6 +119,25 @@ def test_half_a_reply_has_them_too(server, front):
             pass
 
 
+def test_a_loop_of_tools(server, front):
+    """As a program has it: the server gives the least arguments that the schema accepts."""
+    heard = []
+
+    def note(text: str, times: int = 2) -> str:
+        heard.append((text, times))
+        return "noted"
+
+    with front.client(**at(server)) as client:
+        reply = client.chat("remember it", tools=[note], tool_choice="required")
+        messages = [{"role": "user", "content": "remember it"}, reply.message]
+        for call in reply.tool_calls:
+            answer = call.function(**call.json())
+            messages.append({"role": "tool", "tool_call_id": call.id, "content": answer})
+        assert client.chat(messages, tools=[note]).finish_reason == "stop"
+    assert len(heard) == 1
+    assert isinstance(heard[0][0], str)
+
+
 CALL = ToolCall(id="c1", name="weather", arguments="{}", function=weather)
 BARE = ToolCall(id="c1", name="weather", arguments="{}")
 
@@ -142,13 +161,16 @@ def test_copies():
     assert pickled.function is None
 
 
-def test_a_reply_in_a_cycle_with_a_function_of_its_own_is_collected():
+def cycle():
     def keep():
-        return held  # noqa: F821 - deleted below
+        return held
 
-    held = {"call": ToolCall(id="c", name="keep", arguments="{}", function=keep)}
-    watched = weakref.ref(keep)
-    del keep, held
+    held = ToolCall(id="c", name="keep", arguments="{}", function=keep)
+    return weakref.ref(keep)
+
+
+def test_a_call_in_a_cycle_with_its_function_is_collected():
+    watched = cycle()
     gc.collect()
     assert watched() is None
 

@@ -1,6 +1,5 @@
 """A tool made of a function: its schema, what is said of its parameters, and the functions that no model can call."""
 
-import asyncio
 import dataclasses
 import enum
 import functools
@@ -19,6 +18,7 @@ from hypothesis import strategies as st
 from llmnet import ConfigurationError
 from llmnet.core.docstrings import described
 from llmnet.core.tool_functions import split_tools, tool_of
+from llmnet.testing.schema import instance
 
 
 class Unit(enum.StrEnum):
@@ -269,11 +269,11 @@ def test_a_tool_is_made_once_and_keeps_nothing_alive():
     assert [one() for one in watched] == [None, None]
 
 
-def test_it_is_what_the_function_takes():
-    """A model's arguments call it."""
-    made = tool_of(later, "tools[0]")["function"]["parameters"]
-    assert made["required"] == list(inspect.signature(later).parameters)
-    assert asyncio.run(later(x=3)) == "3"
+@pytest.mark.parametrize("function", [*(function for function, _ in MADE), named, objects])
+def test_what_the_schema_accepts_the_function_takes(function):
+    schema = tool_of(function, "tools[0]")["function"]["parameters"]
+    inspect.signature(function).bind(**instance(schema))
+    inspect.signature(function).bind(**instance({**schema, "required": list(schema["properties"])}))
 
 
 # -- docstrings -------------------------------------------------------------------------------------------------------
