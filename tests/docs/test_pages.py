@@ -13,6 +13,7 @@ from llmnet.core.retry import RetryBudget, RetryPolicy
 from llmnet.providers import anthropic, responses
 from llmnet.providers import openai_chat_reply as chat
 from llmnet.providers.services import SERVICES
+from llmnet.testing import Reply
 
 HERE = pathlib.Path(__file__)
 CITING = [
@@ -129,3 +130,9 @@ def test_figures_are_those_of_the_code(heading, values):
     assert {name: None if figure == "–" else float(figure) for name, figure in listed.items()} == {
         name: fields[name] for name in listed
     }
+
+
+def test_the_fields_of_reply_are_those_of_the_code():
+    section = PAGES["guides/tests.md"].split("## Fields of Reply\n")[1].split("\n## ")[0]
+    cells = re.findall(r"^\| (`.*?) \|", section, re.MULTILINE)
+    assert sorted(ticked(", ".join(cells))) == sorted(field.name for field in dataclasses.fields(Reply))
