@@ -42,6 +42,23 @@ def test_the_table_has_all_of_them_in_their_order():
     assert [name for name in SECTIONS if name in TABLE] == [*TABLE]
 
 
+def ancestors(tree):
+    """The errors of a drawn tree, each with those that it is derived from."""
+    above = []
+    for line in tree.splitlines():
+        depth = re.search(r"\w", line).start() // 4
+        above[depth:] = [line[4 * depth :]]
+        yield above[-1], above[-2::-1]
+
+
+def test_the_tree_is_that_of_the_code():
+    tree = dict(ancestors(re.search(r"^LLMNetError\n(?:[│├└ ].*\n)+", PAGE, re.MULTILINE)[0]))
+    own = {
+        name: [base.__name__ for base in kind.__mro__[1:] if base in ERRORS.values()] for name, kind in ERRORS.items()
+    }
+    assert tree == own
+
+
 @pytest.mark.parametrize(("name", "answer"), TABLE.items())
 def test_what_is_repeated_is_what_the_policy_repeats(name, answer):
     if answer in ("yes", "no"):
