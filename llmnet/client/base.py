@@ -25,10 +25,17 @@ from llmnet.core.headers import checked_headers
 from llmnet.core.http import Request, merged
 from llmnet.core.identity import ByIdentity
 from llmnet.core.judge import Judge
-from llmnet.core.params import check_names, given_params
+from llmnet.core.params import given_params
 from llmnet.core.record import Record
 from llmnet.core.reply_reader import ReplyReader
-from llmnet.core.request import chat_request, checked_model, checked_timeout, wanted_output
+from llmnet.core.request import (
+    chat_request,
+    checked_model,
+    checked_params,
+    checked_timeout,
+    wanted_output,
+    with_schemas,
+)
 from llmnet.core.route import Route
 from llmnet.core.secrets import Secrets
 from llmnet.core.tool_call import with_functions
@@ -188,7 +195,7 @@ class BaseClient:
         """
         self._common.check_open()
         common = given_params(common)
-        check_names(common)
+        checked_params(with_schemas(common)[0])
         take_extras(dict(common))
         if common.get("model") is not None:
             self._model_of(common["model"])

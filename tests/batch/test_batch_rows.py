@@ -171,3 +171,17 @@ def test_whatever_can_be_iterated_over_is_a_source():
 
     for source in (["a", "b"], ("a", "b"), iter("ab"), dict.fromkeys("ab").keys(), Old(), (one for one in "ab")):
         assert list(iterator(source)) == ["a", "b"]
+
+
+@pytest.mark.parametrize(
+    ("params", "words"),
+    [
+        ({"temperature": "hot"}, r"^temperature must be a number"),
+        ({"tools": "search"}, r"^tools must be a list"),
+        ({"max_tokens": 1, "max_completion_tokens": 1}, r"^max_tokens and max_completion_tokens"),
+    ],
+    ids=str,
+)
+def test_what_is_wrong_for_all_rows_is_told_at_once(params, words):
+    with llmnet.Client(**CHAT) as client, pytest.raises(llmnet.ConfigurationError, match=words):
+        client.batch(["hi"], **params)

@@ -176,7 +176,7 @@ def test_a_call_in_a_cycle_with_its_function_is_collected():
 
 
 @pytest.mark.parametrize("front", FRONTS)
-@pytest.mark.parametrize("how", ["chat", "callbacks", "stream_chat", "defaults"])
+@pytest.mark.parametrize("how", ["chat", "callbacks", "stream_chat", "batch", "defaults"])
 @pytest.mark.parametrize(
     ("tools", "words"),
     [
