@@ -28,14 +28,7 @@ from llmnet.core.judge import Judge
 from llmnet.core.params import given_params
 from llmnet.core.record import Record
 from llmnet.core.reply_reader import ReplyReader
-from llmnet.core.request import (
-    chat_request,
-    checked_model,
-    checked_params,
-    checked_timeout,
-    wanted_output,
-    with_schemas,
-)
+from llmnet.core.request import chat_request, check_common, checked_model, checked_timeout
 from llmnet.core.route import Route
 from llmnet.core.secrets import Secrets
 from llmnet.core.tool_call import with_functions
@@ -195,11 +188,10 @@ class BaseClient:
         """
         self._common.check_open()
         common = given_params(common)
-        checked_params(with_schemas(common)[0])
+        check_common(common)
         take_extras(dict(common))
         if common.get("model") is not None:
             self._model_of(common["model"])
-        wanted_output(common)
         return lambda row: self._row_call(row, common)
 
     def _make_call(

@@ -83,6 +83,16 @@ def chat_request(
     )
 
 
+def check_common(params: Mapping[str, Any]) -> None:
+    """Check parameters that many chats have in common.
+
+    Raises:
+        ConfigurationError: one of them is wrong, whatever the rest of a chat is.
+    """
+    checked_params(with_schemas(params)[0])
+    wanted_output(params)
+
+
 def with_schemas(params: Mapping[str, Any]) -> tuple[Mapping[str, Any], Mapping[str, Function] | None]:
     """The parameters of a call with a schema in the place of each function among the tools, and these by name.
 
