@@ -12,11 +12,12 @@ import msgspec
 from llmnet.core.admission.admission import Admission
 from llmnet.core.bounds import Bounds, Clock
 from llmnet.core.chat import ChatResponse, Usage, replace_meta
-from llmnet.core.errors import APIStatusError, LLMNetError
+from llmnet.core.error_facts import complete
+from llmnet.core.errors import LLMNetError
 from llmnet.core.events import Ending, ending
 from llmnet.core.exception_graph import drop_tracebacks
 from llmnet.core.exchange import Exchange
-from llmnet.core.http import Attempt, Request, billed
+from llmnet.core.http import Attempt, Meta, Request
 from llmnet.core.judge import Judge, read_hint
 from llmnet.core.outcome import AttemptError, Outcome, cause_of
 from llmnet.core.record import Record
@@ -176,6 +177,9 @@ class Call:
             throttled=self._judge.policy.throttles(error),
             elapsed=self._record.took,
         )
+        self._record.ended(attempt)
+        if isinstance(error, LLMNetError):
+            self._complete(error, self._record.so_far(goes_on=decision.retry))
         self._record.failed(attempt, error, decision, self._judge.left)
 
     def mark_delivered(self) -> None:
@@ -188,7 +192,7 @@ class Call:
         """The reply is whole: note the attempt, refill the budget, and give the value."""
         if self.interruption.ending == "closed":  # by a hook of the caller's, just now
             self.end()
-        self._record.succeeded(Attempt(status=self.meta.status, sent=True, elapsed=self._record.took))
+        self._record.ended(Attempt(status=self.meta.status, sent=True, elapsed=self._record.took))
         self._judge.succeed()
         reply, hide = self.current.reply, self.route.secrets.hide
         self.meta.request_id = self.meta.request_id or hide(reply.draft.request_id or "") or None
@@ -204,18 +208,14 @@ class Call:
         return replace_meta(so_far, self.meta) if so_far is not None else None
 
     def completed(self, error: LLMNetError) -> LLMNetError:
-        """Complete an error that ends the call with all that is known, and without a secret."""
-        error.provider, error.host, error.meta = self.route.form.provider, self.route.host, self.meta
-        error.partial = self.partial()
-        error.repeated = self._judge.repeats
-        error.retryable = self._judge.policy.repeats(error)
-        error.maybe_billed = billed(self.meta.attempts)
-        if isinstance(error, APIStatusError):
-            self.meta.request_id = error.request_id = self.meta.request_id or error.request_id
-        error.message += self.route.form.hint(error)
-        cleaned = self._clean(error)
+        """Complete an error that ends the call, and note the end."""
+        cleaned = self._complete(error, self.meta)
         self._record.finished(self.interruption.ending if self.stopped else "error", self._usage(), cleaned)
         return cleaned
+
+    def _complete(self, error: LLMNetError, meta: Meta) -> LLMNetError:
+        complete(error, self.route, self._judge, meta, self.partial())
+        return self._clean(error)
 
     def end(self, error: BaseException | None = None, *, late: bool = False) -> None:
         """Nobody goes on with the call, for it was closed, or for an error; *late*: a finalizer says so."""
@@ -231,7 +231,7 @@ class Call:
         if late:
             self._record.put_off()
         outcome = self.interruption.ending if self.stopped is not None else ending(error)
-        error = error or (self.stopped if outcome == "cancelled" else None)
+        error = error or (self.stopped and self._complete(self.stopped, self.meta) if outcome == "cancelled" else None)
         self._note(error, Decision(False, reason=outcome))
         self._record.finished(outcome, self._usage(), error)
 

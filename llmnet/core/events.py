@@ -60,7 +60,8 @@ class AttemptFailed(CallEvent, frozen=True):
     Attributes:
         number: which one, from 1.
         attempt: the very entry of `meta.attempts`: its cause, and the wait before the next one.
-        error: what it failed with; the call ends with it if `retried` is false. `None`: nobody listened any more.
+        error: what it failed with, complete as one that is raised: its `meta` goes as far as this event. The call ends
+            with it if `retried` is false. `None`: nobody listened any more.
         retried: whether the call goes on.
         reason: why it does, or does not.
         left: retries of transient failures that it has left, where it does.

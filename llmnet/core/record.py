@@ -8,6 +8,8 @@ import threading
 from collections.abc import Callable
 from typing import Any
 
+import msgspec
+
 from llmnet.core.admission.gate import Refusal
 from llmnet.core.bounds import Bounds
 from llmnet.core.chat import Usage
@@ -117,16 +119,22 @@ class Record:
         """Seconds since the last attempt began."""
         return self._bounds.elapsed() - self._attempt_at
 
-    def succeeded(self, attempt: Attempt) -> None:
-        """The attempt under way has brought the whole reply."""
+    def ended(self, attempt: Attempt) -> None:
+        """The attempt under way is over, however it ended."""
         if self.attempting:
             self.attempting = False
             self.meta.attempts.append(attempt)
 
+    def so_far(self, *, goes_on: bool) -> Meta:
+        """How the call went up to now; of a call that *goes_on* a copy, which what follows does not change."""
+        now = self._bounds.elapsed()
+        if goes_on:
+            return msgspec.structs.replace(self.meta, attempts=[*self.meta.attempts], elapsed=now)
+        self.meta.elapsed = now
+        return self.meta
+
     def failed(self, attempt: Attempt, error: BaseException | None, decision: Decision, left: int = 0) -> None:
-        """The attempt under way has not, and was judged; *left*: how many retries of transient failures are left."""
-        self.attempting = False
-        self.meta.attempts.append(attempt)
+        """The attempt that is over has not brought the whole reply, and was judged; *left*: retries that are left."""
         if self._eager is not None:
             kind = Throttled if attempt.throttled else AttemptFailed
             self._eager(self._event(kind, self._number, attempt, error, decision.retry, decision.reason, left))
