@@ -149,10 +149,10 @@ class Bounds:
         self.phase = "idle"
 
     def remaining(self) -> tuple[TimeoutPhase, float]:
-        """The nearest bound and the seconds to it, not above zero once it has expired."""
+        """The nearest bound, of equal ones `total`, and the seconds to it, not above zero once it has expired."""
         now = self.clock()
         own, total = self._mark + self._limit - now, self._end - now
-        return (self.phase, own) if own <= total else ("total", total)
+        return (self.phase, own) if own < total else ("total", total)
 
     def may_look(self) -> bool:
         """Whether what has arrived already is still to be read, though a bound has expired.

@@ -83,6 +83,15 @@ def test_the_nearest_bound_is_the_one_that_is_named():
     assert bounds.remaining() == ("total", 15)
 
 
+@pytest.mark.parametrize("phase", ["queue", "connect", "response", "idle"])
+def test_of_two_equal_bounds_total_is_named(phase):
+    """With `timeout=30` it is the call that had 30 s: the part of it began later by the clock, or at the same tick."""
+    bounds = Bounds(Timeout(connect=30, response=30, idle=30, total=30, queue=30), lambda: 5.0)
+    bounds.start(phase)
+    assert bounds.remaining() == ("total", 30)
+    assert bounds.error().phase == "total"
+
+
 # -- before the request is out ------------------------------------------------------------------------------------------
 
 
