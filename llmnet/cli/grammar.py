@@ -48,7 +48,7 @@ default model: that of LLMNET_MODEL, else of the config file, else of the first 
 variables:
   LLMNET_MODEL     the model where -m names none
   LLMNET_CONFIG    the config file, if not ~/.config/llmnet/config.toml, with any of
-                   model, base_url, api, system, timeout, [defaults]
+                   model, base_url, api, system, timeout (not for batch), [defaults]
   LLMNET_LOG       info or debug: log lines on standard error
   OPENAI_API_KEY, ANTHROPIC_API_KEY, DASHSCOPE_API_KEY, …: the keys, each named after its provider
 

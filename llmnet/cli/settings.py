@@ -2,8 +2,9 @@
 
 The file is TOML. `model`, `base_url`, `api`, `system` and `timeout` stand for the options of these names, and the table
 `[defaults]` holds parameters of every call. `base_url` and `api` belong to the file's `model`, and are left out where
-the model comes from elsewhere: a key must not go to an address that was meant for another provider. The file holds no
-keys: people show it, copy it and keep it in repositories.
+the model comes from elsewhere: a key must not go to an address that was meant for another provider. `timeout` is left
+out for `llmnet batch`: how long somebody waits at a terminal is no bound for a row that waits out a throttle. The file
+holds no keys: people show it, copy it and keep it in repositories.
 """
 
 import argparse
@@ -51,6 +52,8 @@ def settle(options: argparse.Namespace, environ: Mapping[str, str]) -> None:
         options.model_from = str(path)
     else:
         found = {name: value for name, value in found.items() if name not in ("model", "base_url", "api")}
+    if options.command == "batch":
+        found.pop("timeout", None)
     for name, value in found.items():
         if getattr(options, name, value) is None:
             setattr(options, name, value)

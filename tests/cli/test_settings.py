@@ -51,6 +51,21 @@ def test_a_config_file(server, file):
     }
 
 
+def test_the_timeout_of_the_file_bounds_no_row_of_a_batch(server, file, tmp_path, capfd):
+    """A row waits out a throttle that is longer than anybody waits at a terminal."""
+    file(FULL.format(url=server.url).replace("timeout = 50", "timeout = 0.2"))
+    rows = tmp_path / "in.jsonl"
+    rows.write_text('{"prompt": "a"}\n')
+    server.script(429, "fine", 429)
+    assert main(["batch", str(rows)]) == 0
+    assert '"content":"fine"' in capfd.readouterr().out.replace('": "', '":"')
+    assert main(["batch", str(rows), "--timeout", "0.2"]) == 4
+    assert server.request_count == 3
+    server.script(429)
+    assert main(["chat", "Hi"]) == 4
+    assert server.request_count == 4
+
+
 def test_an_option_goes_before_the_file(server, file):
     file(FULL.format(url=server.url))
     options = ["-s", "", "-p", "temperature=1", "-p", "max_completion_tokens=9", "-p", "stop=null"]
