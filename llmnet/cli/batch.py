@@ -17,12 +17,15 @@ from llmnet.cli.first_rows import FirstRows
 from llmnet.cli.settings import parameters
 from llmnet.cli.signals import Signals
 from llmnet.client.row_check import row_check
+from llmnet.core.errors import ConfigurationError
 
 
 def batch(options: argparse.Namespace) -> int:
     """Run the command and give its exit code."""
     common = parameters(options)
     if options.output == "-":
+        if options.resume:
+            raise ConfigurationError("--resume needs --output FILE: standard output cannot be gone on with")
         printing.check_output()
     with ExitStack() as stack:
         signals = stack.enter_context(Signals())
@@ -32,11 +35,13 @@ def batch(options: argparse.Namespace) -> int:
         rows = Rows(source, common, options.system)
         with CheckProgress(terminal_for(wanted=not options.no_progress)).shown() as progress:
             rows.check(row_check(client), progress)
-        first_rows = FirstRows(rows)
+        output = Output(options.output, signals.uninterrupted, overwrite=options.overwrite, resume=options.resume)
+        stack.callback(output.close)
+        if output.answered:
+            rows.leave_out(output.answered)
+        first_rows, summary = FirstRows(rows), Summary(len(rows), answered_before=rows.left_out)
         settings = {"ordered": options.ordered, "stop_after_errors": options.stop_after_errors}
         running = stack.enter_context(client.batch(first_rows, **settings, progress=_has_bar(options)))
-        output, summary = Output(options.output, signals.uninterrupted, overwrite=options.overwrite), Summary(len(rows))
-        stack.callback(output.close)
         signals.stop = running.stop
         _write(running, output, summary, first_rows, as_json=options.json)
         signals.raise_if_signalled()

@@ -10,7 +10,7 @@ import stat
 import tempfile
 from array import array
 from collections import Counter
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Container, Iterator, Mapping
 from contextlib import ExitStack
 from itertools import islice
 from typing import Any, BinaryIO
@@ -62,18 +62,27 @@ class Rows:
         file: the lines, from its present position on; it must be seekable.
         common: parameters of all rows; a row's own override them.
         system: a system message for rows that have none.
+
+    Attributes:
+        left_out: how many rows are left out.
     """
 
     def __init__(self, file: BinaryIO, common: Mapping[str, Any], system: str | None = None) -> None:
         self._file, self._start = file, file.tell()
         self._common, self._system = common, system
-        self._count = 0
+        self._count = self.left_out = 0
+        self._answered: Container[str] = ()
 
     def __len__(self) -> int:
-        return self._count
+        return self._count - self.left_out
+
+    def leave_out(self, answered: Container[str]) -> None:
+        """Leave out the rows with these custom_ids, which have their answers."""
+        self._answered = answered
+        self.left_out = self._count - sum(1 for _ in self)
 
     def __iter__(self) -> Iterator[dict[str, Any]]:
-        """The rows that were checked, without any appended to the file since.
+        """The rows that were checked and not left out, without any appended to the file since.
 
         Raises:
             LLMNetError: one of them has changed or is gone.
@@ -81,10 +90,12 @@ class Rows:
         found = 0
         for number, line in islice(self._lines(), self._count):
             try:
-                yield self._row(number, line)
+                row = self._row(number, line)
             except ConfigurationError as error:
                 raise LLMNetError(f"the input has changed: line {number}: {error}") from None
             found += 1
+            if row["custom_id"] not in self._answered:
+                yield row
         if found < self._count:
             raise LLMNetError(f"the input has changed: of {self._count:,} rows {found:,} are left")
 

@@ -14,6 +14,7 @@ from typing import Any
 import msgspec
 
 from llmnet.batch.rows import BatchResult
+from llmnet.cli.batch_resume import keep_answers
 from llmnet.cli.file_lock import try_lock
 from llmnet.cli.terminal import without_controls
 from llmnet.core.chat import ChatResponse, Usage
@@ -93,21 +94,50 @@ class Output:
         path: a file, which is emptied, or `-` for standard output.
         uninterrupted: makes a context that defers signals while a line is written.
         overwrite: whether a file that is not empty may be emptied.
+        resume: whether such a file is gone on with: its answers stay.
+
+    Attributes:
+        answered: the custom_ids of the rows whose answers it had.
 
     Raises:
         ConfigurationError: it cannot be written, is not empty, or another program writes it.
     """
 
     def __init__(
-        self, path: str, uninterrupted: Callable[[], AbstractContextManager[object]], *, overwrite: bool = False
+        self,
+        path: str,
+        uninterrupted: Callable[[], AbstractContextManager[object]],
+        *,
+        overwrite: bool = False,
+        resume: bool = False,
     ) -> None:
         self._uninterrupted = uninterrupted
+        self.answered: set[str] = set()
         self.name = "standard output" if path == "-" else path
         try:
-            self._descriptor = _STDOUT if path == "-" else _open_locked(path, overwrite=overwrite)
-            self._terminal = os.isatty(self._descriptor)
+            self._descriptor = _STDOUT if path == "-" else os.open(path, _FLAGS, 0o666)
+            try:
+                if path != "-" and stat.S_ISREG(os.fstat(self._descriptor).st_mode):
+                    self._prepare(path, overwrite=overwrite, resume=resume)
+                self._terminal = os.isatty(self._descriptor)
+            except BaseException:
+                self.close()
+                raise
         except OSError as error:
             raise ConfigurationError(f"cannot write {path}: {error.strerror or error}") from None
+
+    def _prepare(self, path: str, *, overwrite: bool, resume: bool) -> None:
+        """Lock the file, and empty it or go on with it; a device is neither locked nor emptied."""
+        if not try_lock(self._descriptor):
+            raise ConfigurationError(f"another program is writing {path}; nothing was sent")
+        if resume:
+            self.answered = keep_answers(self._descriptor, path, self._uninterrupted)
+        elif os.fstat(self._descriptor).st_size and not overwrite:
+            raise ConfigurationError(
+                f"{path} is not empty; nothing was sent: name another output, or give --resume or --overwrite"
+            )
+        else:
+            os.ftruncate(self._descriptor, 0)
 
     def write(self, line: bytes) -> None:
         """Write a line.
@@ -154,20 +184,6 @@ class Output:
 _STDOUT = 1
 # Without O_TRUNC: it is emptied only after it is locked.
 _FLAGS = os.O_WRONLY | os.O_CREAT | getattr(os, "O_BINARY", 0) | getattr(os, "O_CLOEXEC", 0)
-
-
-def _open_locked(path: str, *, overwrite: bool) -> int:
-    """Open a file, lock and empty it; a device is neither locked nor emptied."""
-    descriptor = os.open(path, _FLAGS, 0o666)
-    if stat.S_ISREG(os.fstat(descriptor).st_mode):
-        if not try_lock(descriptor):
-            os.close(descriptor)
-            raise ConfigurationError(f"another program is writing {path}; nothing was sent")
-        if os.fstat(descriptor).st_size and not overwrite:
-            os.close(descriptor)
-            raise ConfigurationError(f"{path} is not empty; nothing was sent: name another output, or give --overwrite")
-        os.ftruncate(descriptor, 0)
-    return descriptor
 
 
 def check_not_input(source: int, path: str) -> None:

@@ -27,10 +27,10 @@ OTHER = "other causes"
 
 
 class Summary:
-    """The sums of one batch of *total* rows."""
+    """The sums of one batch of *total* rows, beside those that were *answered_before*."""
 
-    def __init__(self, total: int) -> None:
-        self._total, self._started = total, time.monotonic()
+    def __init__(self, total: int, answered_before: int = 0) -> None:
+        self._total, self._answered_before, self._started = total, answered_before, time.monotonic()
         self._ok = self._retries = self._throttled = self._input = self._output = 0
         self._causes: Counter[str] = Counter()
         self._codes: set[int] = set()
@@ -70,6 +70,7 @@ class Summary:
         failed = self._causes.total()
         done = self._ok + failed
         return {
+            "answered_before": self._answered_before,
             "requests": self._total,
             "ok": self._ok,
             "failed": failed,
@@ -128,6 +129,8 @@ def _print_table(figures: dict[str, Any]) -> bool:
 def table(figures: dict[str, Any]) -> Iterator[tuple[str, str]]:
     """The figures for people: labels and values."""
     causes = [(cause, n) for cause, n in figures["failed_by_cause"].items() if cause != OTHER]
+    if figures["answered_before"]:
+        yield "answered before", f"{figures['answered_before']:,}"
     yield "requests", f"{figures['requests']:,}"
     yield "  ok", f"{figures['ok']:,}"
     yield "  failed", f"{figures['failed']:,}"

@@ -19,17 +19,22 @@ A line of INPUT is a JSON object: {"prompt": "…"} or {"messages": […]}, with
 an OpenAI Batch file; "custom_id" names it. What a line says goes before what the options say. All lines are checked
 before the first one is sent. A line of the output has the form of OpenAI's Batch output; a request that fails is a line
 with an error. Throttles are waited out for up to an hour. An OUTPUT that is not empty is not written over, unless by
---overwrite. Where the first 20 rows are all refused for the key or a spent quota, no more are sent. A summary goes to
-standard error at the end, and a progress bar while it runs, if that is a terminal.
+--overwrite. With --resume it is gone on with: rows that have an answer there are left out; those that failed are asked
+again, and their lines are removed. Rows without a custom_id are known by their line, so INPUT must be as it was.
+
+Where the first 20 rows are all refused for the key or a spent quota, no more are sent. A summary goes to standard error
+at the end, and a progress bar while it runs, if that is a terminal.
 """
 _BATCH_END = """
-Ctrl-C ends the requests under way, and what had finished is in the output; once more, and nothing is waited for.
+Ctrl-C ends the requests under way, and what had finished is in the output; once more, and nothing is waited for. The
+same command with --resume goes on from there.
 
 exit codes: 0 all rows are ok, 1 some failed, 2 usage or wrong input (nothing was sent);
   3 authentication, 4 quota or rate limit, 5 network: all rows failed with that; 129, 130, 143: ended by a signal
 
 examples:
   llmnet batch prompts.jsonl -o results.jsonl -m openai:gpt-5.4-mini --max-concurrent 50
+  llmnet batch prompts.jsonl -o results.jsonl -m openai:gpt-5.4-mini --resume
   generate | llmnet batch - -m anthropic:claude-haiku-5-5 --max-tokens 200 | jq -r '.response.body.choices[0].message.content'
 """  # noqa: E501 - a command is one line
 
@@ -140,7 +145,11 @@ def parser() -> argparse.ArgumentParser:
     )
     batch.add_argument("input", metavar="INPUT", help='a file of JSON lines; "-" reads standard input')
     batch.add_argument("-o", "--output", metavar="OUTPUT", default="-", help='where results go; "-", standard output')
-    batch.add_argument("--overwrite", action="store_true", help="write over an OUTPUT that is not empty")
+    kept = batch.add_mutually_exclusive_group()
+    kept.add_argument(
+        "--resume", action="store_true", help="go on with an OUTPUT: ask only for what has no answer there"
+    )
+    kept.add_argument("--overwrite", action="store_true", help="write over an OUTPUT that is not empty")
     batch.add_argument("--max-concurrent", type=_COUNT, metavar="N", help="requests under way at once (100)")
     batch.add_argument("--ordered", action="store_true", help="write results in the order of the input")
     batch.add_argument("--stop-after-errors", type=_COUNT, metavar="N", help="send no more after so many failed rows")

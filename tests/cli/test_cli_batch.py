@@ -355,7 +355,7 @@ def test_an_output_that_is_not_empty_is_not_written_over(server, tmp_path, capfd
     paid = out.read_text()
     capfd.readouterr()
     assert main(to(server, rows, "-o", out)) == 2
-    said_ = f"llmnet: {out} is not empty; nothing was sent: name another output, or give --overwrite\n"
+    said_ = f"llmnet: {out} is not empty; nothing was sent: name another output, or give --resume or --overwrite\n"
     assert capfd.readouterr().err == said_
     assert (server.request_count, out.read_text()) == (1, paid)
     assert main(to(server, rows, "-o", out, "--overwrite")) == 0
