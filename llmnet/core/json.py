@@ -59,7 +59,7 @@ def decode(data: bytes | bytearray | str, *, arrived: int = 0) -> Any:
         raise ValueError(why)
     text = data if isinstance(data, str) else data.decode("utf-8", "replace")
     try:
-        return json.loads(text.removeprefix("\ufeff"), parse_constant=_refuse, parse_float=_finite)
+        return json.loads(text.removeprefix("\ufeff"), parse_constant=refuse_constant, parse_float=finite)
     except json.JSONDecodeError as error:
         error.doc = ""  # all of the text, which would live as long as the error
         raise
@@ -118,11 +118,12 @@ def _signs(data: bytes | bytearray | str) -> bytes | bytearray:
     return raw.replace(b"\\\\", b"").replace(b'\\"', b"").translate(None, _OTHERS).replace(b'""', b"")
 
 
-def _refuse(word: str) -> None:
+def refuse_constant(word: str) -> None:
+    """Refuse NaN and Infinity, which Python writes and reads."""
     raise ValueError(f"{word} is no JSON")
 
 
-def _finite(digits: str) -> float:
+def finite(digits: str) -> float:
     """A number; one that no float can hold would come out as Infinity, and go out as null."""
     number = float(digits)
     if math.isinf(number):

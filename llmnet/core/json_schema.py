@@ -1,12 +1,11 @@
 """The JSON schema of a type, and the value of that type in a JSON text; msgspec and pydantic know how.
 
 A type is a pydantic model (or dataclass of pydantic's), a dataclass, a TypedDict or a `msgspec.Struct`, generic ones
-with their arguments too. Pydantic is never imported: where a type is made with it, it has been already.
+with their arguments too.
 """
 
 import dataclasses
 import functools
-import sys
 import typing
 from collections.abc import Callable
 from typing import Any
@@ -15,10 +14,10 @@ import msgspec
 
 from llmnet.core.errors import ConfigurationError
 from llmnet.core.json import check_size
+from llmnet.core.pydantic_types import is_pydantic, pydantic_decoder, pydantic_schema
 
 ACCEPTED = "a pydantic model, a dataclass, a TypedDict or a msgspec.Struct"
 
-_SHOWN_PROBLEMS = 3
 _FENCE, _LANGUAGE = "```", "json"
 
 
@@ -58,7 +57,7 @@ def codec_of(kind: Any, name: str = "output_type") -> Codec:
         ConfigurationError: as `schema_of` does.
     """
     base = typing.get_origin(kind) or kind
-    if not isinstance(base, type) or not (_is_pydantic(base) or _is_plain(base)):
+    if not isinstance(base, type) or not (is_pydantic(base) or _is_plain(base)):
         raise ConfigurationError(f"{name} must be {ACCEPTED}, not {_shown(kind)}; another type can be a field of one")
     try:
         codec = _codec(kind)
@@ -72,15 +71,10 @@ def codec_of(kind: Any, name: str = "output_type") -> Codec:
 
 @functools.lru_cache(maxsize=256)
 def _codec(kind: Any) -> Codec:
-    if _is_pydantic(typing.get_origin(kind) or kind):
-        adapter = _adapter(kind)
-        return Codec(_rooted(adapter.json_schema()), _reading(adapter.validate_json))
+    if is_pydantic(typing.get_origin(kind) or kind):
+        return Codec(_rooted(pydantic_schema(kind)), _reading(pydantic_decoder(kind)))
     schema = msgspec.json.schema(kind, schema_hook=_foreign_schema)
     return Codec(_rooted(schema), _reading(msgspec.json.Decoder(kind, dec_hook=_foreign_value).decode))
-
-
-def _is_pydantic(base: Any) -> bool:
-    return isinstance(base, type) and hasattr(base, "__pydantic_validator__")
 
 
 def _is_plain(base: type) -> bool:
@@ -143,10 +137,9 @@ def _refers(schema: Any, ref: str) -> bool:
 
 def _foreign_schema(kind: Any) -> dict[str, Any]:
     """The schema of a field's type that msgspec does not know."""
-    if not _is_pydantic(kind):
+    if not is_pydantic(kind):
         raise TypeError(f"a field has the type {_shown(kind)}, for which JSON has nothing")
-    schema: dict[str, Any] = _adapter(kind).json_schema()
-    return schema
+    return pydantic_schema(kind)
 
 
 # -- values -----------------------------------------------------------------------------------------------------------
@@ -160,10 +153,8 @@ def _reading(decode: Callable[[str], Any]) -> Callable[[str], Any]:
         check_size(body)
         try:
             return decode(body)
-        except msgspec.DecodeError as error:
+        except ValueError as error:  # msgspec's, too
             raise ValueError(str(error)) from None
-        except ValueError as error:
-            raise ValueError(_problems(error)) from None
 
     return read
 
@@ -179,25 +170,4 @@ def unfenced(text: str) -> str:
 
 def _foreign_value(kind: Any, value: Any) -> Any:
     """The value of a field that msgspec has read as plain JSON."""
-    try:
-        return _adapter(kind).validate_json(msgspec.json.encode(value))
-    except ValueError as error:
-        raise ValueError(_problems(error)) from None
-
-
-def _problems(error: ValueError) -> str:
-    """What pydantic says, without what the text holds, and as msgspec would say it; any other error as it is."""
-    errors = getattr(error, "errors", None)
-    if errors is None:
-        return str(error)
-    found = errors()
-    said = "; ".join(f"{problem['msg']} - at `{_path(problem['loc'])}`" for problem in found[:_SHOWN_PROBLEMS])
-    return said + (f"; and {len(found) - _SHOWN_PROBLEMS} more" if len(found) > _SHOWN_PROBLEMS else "")
-
-
-def _path(steps: tuple[str | int, ...]) -> str:
-    return "$" + "".join(f"[{step}]" if isinstance(step, int) else f".{step}" for step in steps)
-
-
-def _adapter(kind: Any) -> Any:
-    return sys.modules["pydantic"].TypeAdapter(kind)  # whose type it is has imported it
+    return pydantic_decoder(kind)(msgspec.json.encode(value).decode())

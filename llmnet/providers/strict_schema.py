@@ -5,14 +5,13 @@ The facts: docs/vendors.md, Structured output.
 """
 
 import functools
-from collections.abc import Iterator, Mapping
+from collections.abc import Mapping
 from typing import Any
 
 import msgspec
 
 from llmnet.core.output import Output
-
-Schema = dict[str, Any]
+from llmnet.core.schema_parts import Schema, is_recursive, parts_of
 
 _JSON_TYPES = {str: "string", bool: "boolean", int: "integer", float: "number", type(None): "null"}
 _FORMATS = ("date-time", "time", "date", "duration", "email", "hostname", "ipv4", "ipv6", "uuid")
@@ -60,7 +59,7 @@ def strict_schema_of(output: Output, dialect: Dialect) -> Schema | None:
 
 def strict_schema(schema: Schema, dialect: Dialect) -> Schema | None:
     """The schema in a vendor's dialect; `None` where that has no counterpart, as for a dict of any keys."""
-    if any(map(_is_open, _all_in(schema))) or not (dialect.recursive or _ends(schema)):
+    if any(map(_is_open, parts_of(schema))) or (is_recursive(schema) and not dialect.recursive):
         return None
     return _written(schema, dialect)
 
@@ -70,37 +69,6 @@ def _is_open(schema: Schema) -> bool:
     if "properties" in schema or schema.get("type") == "object":
         return "properties" not in schema or schema.get("additionalProperties", False) is not False
     return not schema.keys() - {"title", "description", "default", "examples"}
-
-
-def _ends(schema: Schema) -> bool:
-    """Whether no definition leads back to itself."""
-    left = {name: _targets(definition) for name, definition in schema.get("$defs", {}).items()}
-    while done := [name for name, targets in left.items() if not targets & left.keys()]:
-        for name in done:
-            del left[name]
-    return not left
-
-
-def _targets(schema: Schema) -> set[str]:
-    return {str(part["$ref"]).rpartition("/")[2] for part in _all_in(schema) if "$ref" in part}
-
-
-def _all_in(schema: Schema) -> Iterator[Schema]:
-    """A schema and all schemas in it."""
-    yield schema
-    for _, inner in _children(schema):
-        yield from _all_in(inner)
-
-
-def _children(schema: Schema) -> Iterator[tuple[str, Schema]]:
-    for keyword in ("properties", "$defs"):
-        for inner in schema.get(keyword, {}).values():
-            yield keyword, inner
-    for keyword in ("anyOf", "oneOf", "allOf", "prefixItems"):
-        for inner in schema.get(keyword, ()):
-            yield keyword, inner
-    if isinstance(schema.get("items"), dict):
-        yield "items", schema["items"]
 
 
 def _written(schema: Schema, dialect: Dialect) -> Schema:

@@ -273,3 +273,78 @@ def test_any_text_is_a_value_or_a_value_error(text):
             value_of(kind, text)
         except ValueError:
             continue
+
+
+class Part(pydantic.BaseModel):
+    a: int
+    b: int = 0
+
+
+class Unions(pydantic.BaseModel):
+    x: list[int | float | bool | Part]
+
+
+class Keyed(pydantic.BaseModel):
+    x: dict[str, list[int]]
+
+
+class Parts(pydantic.BaseModel):
+    x: list[Part]
+
+
+class Sum(pydantic.BaseModel):
+    of: "list[Sum | Product | int]"
+
+
+class Product(pydantic.BaseModel):
+    of: "list[Sum | Product | int]"
+
+
+def tree(depth, leaf):
+    return '{"of": [' * depth + leaf + "]}" * depth
+
+
+class Around(msgspec.Struct):
+    """Of msgspec, with a field that pydantic reads."""
+
+    field: Unions
+
+
+LONG = '"' + "k" * 50_000 + '": [' + '"a",' * 5_000 + "1]"
+HEAVY = {
+    "each value in each branch of a union": (Unions, '{"x": [' + ",".join(['"a"'] * 100_000) + "]}"),
+    "a long key in the path of each problem": (Keyed, f'{{"x": {{{LONG}}}}}'),
+    "in a key that comes twice": (Keyed, f'{{"x": {{{LONG}}}, "x": {{}}}}'),
+    "each missing field": (pydantic.create_model("Wide", x=(list[pydantic.create_model(
+        "Row", **{f"f{i}": (int, ...) for i in range(50)})], ...)), '{"x": [' + "{}," * 10_000 + "{}]}"),
+    "twice as many in each object of a union within itself": (Sum, tree(25, '"a"')),
+    "in a field": (Around, '{"field": {"x": [' + ",".join(['"a"'] * 100_000) + "]}}"),
+}  # fmt: skip
+
+
+@pytest.mark.parametrize("name", HEAVY)
+def test_a_text_is_refused_that_would_bring_more_problems_than_memory(name):
+    kind, text = HEAVY[name]
+    with pytest.raises(ValueError, match="too many values to be checked"):
+        value_of(kind, text)
+
+
+def test_what_a_model_may_write_is_read():
+    """As long as replies of 128k tokens are."""
+    rows = ",".join(['{"a": 1234, "b": 5678}'] * 12_000)
+    assert len(value_of(Parts, f'{{"x": [{rows}]}}').x) == 12_000
+    assert len(value_of(Unions, '{"x": [' + ",".join(["12345"] * 40_000) + "]}").x) == 40_000
+    assert value_of(Sum, tree(10, "1, 2, 3")).of
+    assert value_of(Model, '{"name": "a", "parts": [' * 40 + "]}" * 40).parts  # within itself, but no union
+
+
+def test_of_very_many_problems_only_the_number_is_said():
+    with pytest.raises(ValueError, match=r"^4000 values do not fit$"):
+        value_of(Parts, '{"x": [' + ",".join(["1"] * 4000) + "]}")
+
+
+@pytest.mark.parametrize("number", ["NaN", "Infinity", "-Infinity", "1e400"])
+@pytest.mark.parametrize("kind", [float, Any])
+def test_what_is_no_number_of_json_is_none_for_pydantic_either(kind, number):
+    with pytest.raises(ValueError):
+        value_of(pydantic.create_model("Float", x=(kind, ...)), f'{{"x": {number}}}')
