@@ -3,7 +3,7 @@
 import re
 from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
-from urllib.parse import quote, unquote, unquote_plus, urlencode, urlsplit
+from urllib.parse import quote, unquote_plus, urlencode, urlsplit
 
 from llmnet.core.errors import ConfigurationError
 from llmnet.core.extras import query_text
@@ -18,6 +18,8 @@ _SCHEME = re.compile(r"[A-Za-z][A-Za-z0-9+.-]*:")
 # What stays as it is in a path (RFC 3986, 3.3), an escape too.
 _PATH_SIGNS = "/:@!$&'()*+,;=-._~%"
 _QUERY_SIGNS = _PATH_SIGNS + "?"
+_ESCAPED_DOT = re.compile("%(?:25)*2e", re.IGNORECASE)
+_SEPARATOR = re.compile("/|%(?:25)*(?:2f|5c)", re.IGNORECASE)
 _LONE_PERCENT = re.compile(r"%(?![0-9A-Fa-f]{2})")
 
 FORM_TYPE = "application/x-www-form-urlencoded"
@@ -53,7 +55,7 @@ def checked_path(path: Any) -> tuple[str, str]:
     if "#" in path or "\\" in path or any(character < " " or character == "\x7f" for character in path):
         raise ConfigurationError("path must have no '#', backslash or control character; escape them, as in '%23'")
     plain, _, query = path.partition("?")
-    _check_below(unquote(plain).replace("\\", "/"))
+    _check_below(plain)
     return _escaped("/" + plain.removeprefix("/"), _PATH_SIGNS), _escaped(query, _QUERY_SIGNS)
 
 
@@ -63,9 +65,13 @@ def _escaped(text: str, safe: str) -> str:
 
 
 def _check_below(path: str) -> None:
-    """Check that no `..` leads out of the base, whoever on the way undoes its escapes."""
+    """Check that no `..` leads out of the base, whoever on the way undoes its escapes, once or again, or does not."""
+    shown = _ESCAPED_DOT.sub(".", path)
+    segments = [segment.partition(";")[0] for segment in _SEPARATOR.split(shown)]
+    if ".." in segments and len(segments) > shown.count("/") + 1:
+        raise ConfigurationError("path has '..' beside an escaped slash, which not all read alike; leave '..' out")
     depth = 0
-    for segment in path.split("/"):
+    for segment in segments:
         depth += {"": 0, ".": 0, "..": -1}.get(segment, 1)
         if depth < 0:
             raise ConfigurationError("path leads out of base_url by '..'; give the path below base_url")

@@ -88,6 +88,7 @@ def test_without_a_body_none_is_announced(client, server, method):
         ("/files/a%2Fb/100%", "/v1/files/a%2Fb/100%25"),
         ("/files/../models", "/v1/models"),
         ("/./a/b/../../c", "/v1/c"),
+        ("/a%2Fb/..c/./d", "/v1/a%2Fb/..c/d"),
         ("/a:b@c", "/v1/a:b@c"),
     ],
 )
@@ -109,6 +110,8 @@ def test_the_query_of_path_base_and_params(front, server):
     [
         "https://elsewhere.example/v1/files", "HTTP://x", "//elsewhere.example/files", "\\\\elsewhere.example", "mailto:x",
         "/../admin", "..", "/a/../../b", "/%2e%2E/admin", "/a/..%2f..%2f..", "/a\\..\\..\\b", "/a#b", "/a\nb", "/\ud800", 7, None,
+        # Who counts an escaped slash as one, who does not, who undoes escapes twice, and who leaves parameters out.
+        "/a%2fb/../../admin", "/a%5cb/../../admin", "/a%5cb%2f../..", "/a%252Fb/../../admin", "/%252e%252e/admin", "/..;/admin",
     ],
 )  # fmt: skip
 def test_a_path_that_leads_elsewhere_is_refused(client, server, path):

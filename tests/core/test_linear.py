@@ -393,6 +393,8 @@ PATTERNS = {
     ("core/endpoint.py", r"[A-Z]{1,20}"): OURS,
     ("core/endpoint.py", r"[A-Za-z][A-Za-z0-9+.-]*:"): OURS,
     ("core/endpoint.py", r"%(?![0-9A-Fa-f]{2})"): OURS,
+    ("core/endpoint.py", "%(?:25)*2e"): OURS,
+    ("core/endpoint.py", "/|%(?:25)*(?:2f|5c)"): OURS,
     ("providers/anthropic_params.py", r"claude-(3-|(opus|sonnet)-4(-[01])?(-20\d{6}|-latest|@|$))"): OURS,
     ("providers/hints.py", r"model|deployment"): ("search", lambda n: "mode deploymen" * (n // 14)),
     ("providers/hints.py", r"unexpected endpoint|invalid url|no such (path|route|endpoint)"): (
