@@ -9,7 +9,6 @@ from llmnet.core.errors import InvalidResponseError
 from llmnet.core.http import Headers, Meta
 from llmnet.core.json import decode
 from llmnet.core.plain import Value
-from llmnet.core.preview import cut
 from llmnet.core.public import public
 
 _CHARSET = re.compile(r"""charset\s*=\s*["']?([^\s"';]+)""", re.IGNORECASE)
@@ -65,7 +64,8 @@ class APIResponse(Value, msgspec.Struct, frozen=True, kw_only=True):
         except ValueError as error:
             why = str(error)
         kind, size = self.content_type or "no content type", len(self.content)
-        message = f"HTTP {self.status} with {size} bytes is no JSON ({kind}, {why}): {cut(self.text, 200)!r}"
+        # Of the body nothing is quoted: it may show the key, which nobody can mask any more after the call.
+        message = f"HTTP {self.status} with {size} bytes is no JSON ({kind}, {why}); `content` has what came"
         raise InvalidResponseError(message, meta=self.meta)
 
     def to_dict(self) -> dict[str, Any]:

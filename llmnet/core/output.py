@@ -42,8 +42,8 @@ class Output(msgspec.Struct, frozen=True, eq=False):
             OutputError: the reply has no value of the type.
         """
         if reply.tool_calls:
-            names = ", ".join(call.name for call in reply.tool_calls)
-            return _with(reply, NoValue(f"the reply has no {self.name}: it calls tools ({names})"))
+            # No name of theirs: said after the call, when nobody can mask a key in it any more.
+            return _with(reply, NoValue(f"the reply has no {self.name}: it calls tools; see its tool_calls"))
         if reply.refusal or reply.finish_reason in _REFUSED:
             said = f": {reply.refusal}" if reply.refusal else f" ({reply.finish_reason})"
             raise OutputError(f"the model refused to give a {self.name}{said}", reason="refusal")

@@ -46,7 +46,8 @@ class ToolCall(Value, msgspec.Struct, frozen=True, kw_only=True, omit_defaults=T
         try:
             return decode(self.arguments)
         except ValueError as error:
-            raise InvalidResponseError(f"tool call {self.name!r} has arguments that are no JSON: {error}") from None
+            # The server's words, its name too, may show the key, which nobody can mask any more after the call.
+            raise InvalidResponseError(f"the arguments of a tool call are no JSON: {error}") from None
 
     def to_dict(self) -> dict[str, Any]:
         """Id, name and arguments."""

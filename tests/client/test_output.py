@@ -240,7 +240,7 @@ def test_a_reply_that_calls_tools_has_no_value_and_raises_only_when_asked(server
     for one in (reply, stream.response, copy.copy(reply), pickle.loads(pickle.dumps(reply))):
         assert [call.name for call in one.tool_calls] == ["weather"]
         assert one.finish_reason == "tool_calls"
-        with pytest.raises(llmnet.OutputError, match=r"no City: it calls tools \(weather\)") as caught:
+        with pytest.raises(llmnet.OutputError, match="no City: it calls tools") as caught:
             _ = one.parsed
         assert caught.value.reason == "mismatch"
         assert caught.value.partial is one

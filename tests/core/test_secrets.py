@@ -1,5 +1,6 @@
 """No part of a secret is shown: neither where we cut a text in the middle of it, nor where a connection did."""
 
+import dataclasses
 import json
 import traceback
 
@@ -17,6 +18,11 @@ from llmnet.testing import Reply
 pytestmark = pytest.mark.threads
 
 HTML, JSON = {"content-type": "text/html"}, {"content-type": "application/json"}
+
+
+@dataclasses.dataclass
+class City:
+    name: str
 
 
 def chat(client):
@@ -78,6 +84,18 @@ def test_a_secret_that_is_called_a_code_is_hidden(front, server):
     with front.client(**at(server, api_key=KEY)) as client, pytest.raises(llmnet.BadRequestError) as caught:
         client.chat("hi")
     assert KEY not in shown(caught.value)
+
+
+def test_an_error_that_is_raised_after_the_call_quotes_nothing(front, server):
+    """A reply says what the server has said; of the text of an error nobody expects that."""
+    call = Reply(tool_calls=[{"id": KEY, "name": f"tool-{KEY}", "arguments": f"{{bad {KEY}"}])
+    server.script(Reply(headers=HTML, body=f"bad key {KEY}"), call)
+    with front.client(**at(server, api_key=KEY)) as client:
+        page, reply = client.request("GET", "/page"), client.chat("hi", output_type=City)
+    for ask in (page.json, reply.tool_calls[0].json, lambda: reply.parsed):
+        with pytest.raises(llmnet.InvalidResponseError) as caught:
+            ask()
+        assert KEY not in "".join(traceback.format_exception(caught.value)) + repr(caught.value)
 
 
 def test_what_is_no_secret_is_shown():
