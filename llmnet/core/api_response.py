@@ -1,17 +1,15 @@
 """The reply to `client.request`, whatever endpoint gave it; values only."""
 
-import re
 from typing import Any
 
 import msgspec
 
+from llmnet.core.body_text import body_text
 from llmnet.core.errors import InvalidResponseError
 from llmnet.core.http import Headers, Meta
 from llmnet.core.json import decode
 from llmnet.core.plain import Value
 from llmnet.core.public import public
-
-_CHARSET = re.compile(r"""charset\s*=\s*["']?([^\s"';]+)""", re.IGNORECASE)
 
 
 @public
@@ -44,14 +42,7 @@ class APIResponse(Value, msgspec.Struct, frozen=True, kw_only=True):
     @property
     def text(self) -> str:
         """The body as text, in the charset that the server names, else in UTF-8; signs that are none are replaced."""
-        return self._decoded("replace")
-
-    def _decoded(self, errors: str) -> str:
-        named = _CHARSET.search(self.headers.get("content-type", ""))
-        try:
-            return self.content.decode(named[1] if named else "utf-8", errors)
-        except LookupError:  # there is no such charset
-            return self.content.decode("utf-8", errors)
+        return body_text(self.content, self.headers)
 
     def json(self) -> Any:
         """The body as a JSON value.
@@ -71,7 +62,7 @@ class APIResponse(Value, msgspec.Struct, frozen=True, kw_only=True):
     def to_dict(self) -> dict[str, Any]:
         """Status, content type, size and meta as JSON types; `content` is the text, or `None` where it is none."""
         try:
-            content = self._decoded("strict")
+            content = body_text(self.content, self.headers, "strict")
         except UnicodeDecodeError:
             content = None
         facts = {"status": self.status, "content_type": self.content_type, "size": len(self.content)}

@@ -5,14 +5,10 @@ from collections.abc import Callable, Iterator
 from itertools import chain
 from typing import Any
 
+from llmnet.core.body_text import body_text
 from llmnet.core.chat import ChatResponse, StreamChunk
 from llmnet.core.draft import Draft
-from llmnet.core.errors import (
-    APIStatusError,
-    IncompleteStreamError,
-    InvalidResponseError,
-    LLMNetError,
-)
+from llmnet.core.errors import APIStatusError, IncompleteStreamError, InvalidResponseError, LLMNetError
 from llmnet.core.form_contract import Kind, WireForm
 from llmnet.core.http import NO_HEADERS, Headers
 from llmnet.core.inflate import MAX_BODY_BYTES, Inflater
@@ -97,7 +93,9 @@ class ReplyReader:
         pieces: list[bytes] = []
         with contextlib.suppress(InvalidResponseError):
             pieces += self._inflater.feed(body)
-        return self.form.parse_error(self.status or 0, self.headers, readable(b"".join(pieces)))
+        return self.form.parse_error(
+            self.status or 0, self.headers, readable(body_text(b"".join(pieces), self.headers))
+        )
 
     @property
     def behind(self) -> bool:
@@ -241,7 +239,7 @@ class ReplyReader:
             self._end_events(chunks)
             return
         kind = self.headers.get("content-type") or "no content type"
-        snippet = cut(body[: 4 * SNIPPET].decode("utf-8", "replace"), SNIPPET)
+        snippet = cut(body_text(bytes(body[: 4 * SNIPPET]), self.headers), SNIPPET)
         raise InvalidResponseError(f"HTTP {self.status} is no JSON ({kind}, {why}): {snippet!r}")
 
     def _response(self, raw: dict[str, Any] | bytes | None) -> ChatResponse:

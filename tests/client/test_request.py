@@ -14,6 +14,7 @@ from support.subprocesses import run_python
 
 import llmnet
 from llmnet.core import reply_reader
+from llmnet.core.http import Headers
 from llmnet.testing import Reply
 
 KEY, OTHER = "sk-a-key-that-nobody-may-see", "another-one-in-the-query"
@@ -281,6 +282,43 @@ def test_the_charset_of_a_text(client, server):
     for kind, wanted in {**kinds, "text/plain": "\ufffd"}.items():
         server.script(Reply(body=b"\xfc", headers={"content-type": kind}))
         assert client.request("GET", "/text").text == wanted
+
+
+@pytest.mark.parametrize(
+    "named", ["idna", "undefined", "punycode", "unicode_escape", "utf-7", "rot13", "hz", "zlib", "a\0"]
+)
+def test_a_codec_that_is_no_charset_is_not_used(named):
+    """Some raise errors of their own, some take quadratic time, some make text of an escape."""
+    headers = {"content-type": f"text/plain; charset={named}"}
+    reply = llmnet.APIResponse(content="\\ud800+AGE- ü".encode(), meta=llmnet.Meta(headers=Headers(headers)))
+    assert reply.text == reply.to_dict()["content"] == "\\ud800+AGE- ü"
+    with pytest.raises(llmnet.InvalidResponseError):
+        reply.json()
+
+
+@pytest.mark.parametrize(
+    ("charset", "words"),
+    [
+        ("GBK", "密钥无效"),
+        ("gb2312", "密鑰无效€"),
+        ("Big5", "無效"),
+        ("Shift_JIS", "無効"),
+        ("euc-kr", "무효"),
+        ("utf-16", "无效"),
+    ],
+)
+def test_an_error_is_read_in_its_charset(client, server, charset, words):
+    written = words.encode("gb18030" if charset == "gb2312" else charset)
+    kinds = {"text/plain": written}
+    if charset != "utf-16":
+        kinds["application/json"] = b'{"error": {"message": "%b"}}' % written
+    for kind, body in kinds.items():
+        server.script(Reply(status=400, body=body, headers={"content-type": f"{kind}; charset={charset}"}))
+        with pytest.raises(llmnet.BadRequestError, match=words):
+            client.request("GET", "/text")
+    server.script(*[Reply(body=written, headers={"content-type": f"text/html; charset={charset}"})] * 2)
+    with pytest.raises(llmnet.InvalidResponseError, match=words):
+        client.chat("hi")
 
 
 def test_a_slow_server_meets_the_bound(client, server):

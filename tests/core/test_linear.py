@@ -386,10 +386,15 @@ ESCAPE = "b'(' + _HALF + b'|' + _COMPLETE + b')'"
 # Module and pattern; OURS, or what would trouble it most as (method, text of n).
 PATTERNS = {
     ("config/shown.py", r"^((?:[^:/@]*://)?).*@"): OURS,
-    ("core/api_response.py", r"""charset\s*=\s*["']?([^\s"';]+)"""): (
+    ("core/body_text.py", r"""charset\s*=\s*["']?([^\s"';,]+)"""): (
         "search",
         lambda n: "charset = " * (n // 10) + '"',
     ),
+    (
+        "core/body_text.py",
+        "utf[-_]?(8|16([-_]?[lb]e)?)|(us-)?ascii|latin-?1|iso[-_]8859-([1-9]|1[013-6])|(windows-|cp)125[0-8]|koi8-[ru]"
+        "|gbk|gb2312|gb18030|big5(-hkscs)?|shift[-_]jis|sjis|windows-31j|euc-jp|euc-kr|cp949",
+    ): ("fullmatch", lambda n: "utf-16-le" * (n // 9)),
     ("core/endpoint.py", r"[A-Z]{1,20}"): OURS,
     ("core/endpoint.py", r"[A-Za-z][A-Za-z0-9+.-]*:"): OURS,
     ("core/endpoint.py", r"%(?![0-9A-Fa-f]{2})"): OURS,
