@@ -2,6 +2,7 @@
 
 import os
 import pathlib
+import stat
 from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
@@ -9,6 +10,8 @@ from urllib3.fields import RequestField, guess_content_type
 from urllib3.filepost import encode_multipart_formdata
 
 from llmnet.core.errors import ConfigurationError
+from llmnet.core.headers import checked_headers
+from llmnet.core.json import check_json
 
 _EXPECTED = "a path, an open file, bytes, a text, or a tuple (name, one of these, content type, headers)"
 
@@ -23,7 +26,7 @@ def encoded(fields: Mapping[str, Sequence[str]], files: Any) -> tuple[bytes, str
     Raises:
         ConfigurationError: a file is none, or cannot be read.
     """
-    parts = [_part(name, None, text.encode(), None) for name, texts in fields.items() for text in texts]
+    parts = [_part(name, None, text.encode()) for name, texts in fields.items() for text in texts]
     return encode_multipart_formdata([*parts, *_file_parts(files)])
 
 
@@ -35,25 +38,31 @@ def _file_parts(files: Any) -> Iterator[RequestField]:
         if not isinstance(pair, list | tuple) or len(pair) != 2 or not isinstance(pair[0], str):
             raise ConfigurationError("files must be a dict of names and files, or a list of such pairs")
         name, given = pair
+        check_json(name, "a key of files")
         for i, file in enumerate(given if isinstance(given, list) else [given]):
             yield _file_part(name, file, f"files[{name!r}]" + (f"[{i}]" if isinstance(given, list) else ""))
 
 
 def _file_part(name: str, given: Any, path: str) -> RequestField:
-    if not isinstance(given, tuple):
-        return _part(name, _name_of(given) or name, _read(given, path), None)
-    if not 2 <= len(given) <= 4 or not isinstance(given[0], str | None):
+    whole = given if isinstance(given, tuple) else (_name_of(given) or name, given)
+    if not 2 <= len(whole) <= 4 or not isinstance(whole[0], str | None):
         raise ConfigurationError(f"{path} must be {_EXPECTED}")
-    filename, file, *more = given
-    content_type, headers = (*more, None, None)[:2]
-    return _part(name, filename, _read(file, path), content_type, headers)
+    filename, file, content_type, headers = (*whole, None, None)[:4]
+    check_json(filename, f"the name of {path}")
+    checked_headers({"content-type": content_type}, path)
+    return _part(name, filename, _read(file, path), content_type, checked_headers(headers, path))
 
 
 def _part(
-    name: str, filename: str | None, data: bytes, content_type: str | None, headers: Mapping[str, str] | None = None
+    name: str,
+    filename: str | None,
+    data: bytes,
+    content_type: str | None = None,
+    headers: Mapping[str, str | None] | None = None,
 ) -> RequestField:
     """A part; without a name of a file it is a form field."""
-    part = RequestField(name, data, filename, headers)
+    kept = {key: value for key, value in (headers or {}).items() if value is not None}
+    part = RequestField(name, data, filename, kept)
     part.make_multipart(content_type=content_type or (guess_content_type(filename) if filename else None))
     return part
 
@@ -66,12 +75,20 @@ def _name_of(file: Any) -> str | None:
 
 def _read(file: Any, path: str) -> bytes:
     try:
-        data: Any = pathlib.Path(os.fsdecode(file)).read_bytes() if isinstance(file, os.PathLike) else file
+        data: Any = _bytes_at(pathlib.Path(os.fsdecode(file)), path) if isinstance(file, os.PathLike) else file
         data = data.read() if callable(getattr(data, "read", None)) else data
-    except OSError as error:
+    except (OSError, ValueError) as error:  # a `ValueError` of a closed file, and of a path that no system has
         raise ConfigurationError(f"{path} cannot be read: {error}") from error
     if isinstance(data, str):
+        check_json(data, path)  # half of a surrogate pair has no UTF-8
         return data.encode()
     if not isinstance(data, bytes | bytearray | memoryview):
         raise ConfigurationError(f"{path} must be {_EXPECTED}, not {type(file).__name__}")
     return bytes(data)
+
+
+def _bytes_at(place: pathlib.Path, path: str) -> bytes:
+    """All of a file: a pipe or a device may have no end, or never give a byte."""
+    if not stat.S_ISREG(place.stat().st_mode):
+        raise ConfigurationError(f"{path} is no regular file; open it, and give what you read of it")
+    return place.read_bytes()

@@ -5,7 +5,9 @@ import gc
 import gzip
 import io
 import json
+import os
 import pathlib
+import re
 import threading
 
 import pytest
@@ -190,6 +192,55 @@ def test_files_go_as_multipart_behind_the_fields(client, server, tmp_path):
         ("two", "1.txt", "text/plain", b"one"),
         ("two", "2.bin", "application/octet-stream", b"two"),
     ]
+
+
+LINES, HALF = "a\r\nX-Evil: 1", "a\ud800"
+
+
+def closed():
+    file = io.BytesIO(SOUND)
+    file.close()
+    return file
+
+
+@pytest.mark.parametrize(
+    ("file", "path"),
+    [
+        (("a.txt", b"d", LINES), "['content-type']"), (("a.txt", b"d", HALF), "['content-type']"), (("a.txt", b"d", 5), "['content-type']"),
+        (("a.txt", b"d", None, {"X": LINES}), "['X']"), (("a.txt", b"d", None, {LINES: "x"}), ""), (("a.txt", b"d", None, {"X": 1}), "['X']"),
+        (("a.txt", b"d", None, ["x"]), ""), ((HALF, b"d"), ""), (HALF, ""), (("a", HALF), ""),
+        (pathlib.Path("a\0b"), ""), (pathlib.Path(HALF), ""), (pathlib.Path("/dev/zero"), ""), (pathlib.Path("/"), ""), (closed(), ""),
+    ],
+)  # fmt: skip
+def test_a_file_that_cannot_be_sent_is_refused(client, server, file, path):
+    with pytest.raises(llmnet.ConfigurationError, match=re.escape(f"files['f']{path}")):
+        client.request("POST", "/files", files={"f": file})
+    assert server.request_count == 0
+
+
+def test_a_pipe_is_not_waited_for(client, server, tmp_path):
+    os.mkfifo(tmp_path / "pipe")
+    with pytest.raises(llmnet.ConfigurationError, match="no regular file"):
+        client.request("POST", "/files", files={"f": tmp_path / "pipe"})
+
+
+def test_a_field_whose_name_has_no_utf8_is_refused(client, server):
+    for fields in (
+        {"files": {HALF: b"d"}},
+        {"files": {"f": b"d"}, "data": {HALF: "x"}},
+        {"files": {"f": b"d"}, "data": {"x": HALF}},
+    ):
+        with pytest.raises(llmnet.ConfigurationError, match="surrogate"):
+            client.request("POST", "/files", **fields)
+    assert server.request_count == 0
+
+
+def test_a_part_has_its_own_headers(client, server):
+    server.script(json_reply({}))
+    client.request("POST", "/files", files={"f": ("a.txt", b"d", "text/x-mine", {"X-A": "b", "X-B": None})})
+    assert b"X-A: b\r\n" in server.requests[0].body
+    assert b"X-B" not in server.requests[0].body
+    assert list(parts_of(server.requests[0])) == [("f", "a.txt", "text/x-mine", b"d")]
 
 
 def test_a_retry_sends_the_same_bytes(client, server):
