@@ -21,12 +21,16 @@ from llmnet.core.params import CLIENT_FIELDS, ELSEWHERE, NOT_HERE, TRANSLATED, c
 MODEL, FILE = "LLMNET_MODEL", "LLMNET_CONFIG"
 # Names that are no parameter for `-p` and `[defaults]`, since something else says it, or nothing may.
 _NO_PARAMETERS = {
-    **dict.fromkeys((*CLIENT_FIELDS, *ELSEWHERE, *NOT_HERE, "body", "custom_id"), "is no parameter of a call"),
+    **dict.fromkeys((*CLIENT_FIELDS, *ELSEWHERE, *NOT_HERE, "body", "custom_id", "self"), "is no parameter of a call"),
     **dict.fromkeys(("messages", "prompt"), "is no parameter, but the prompt"),
     "output_type": "is no parameter: give --output-type",
     **{
         name: f"is no parameter: give --{name}, or {name} at the top of the config file"
         for name in ("model", "system", "timeout", "api")
+    },
+    **{
+        name: f"is no parameter, but an option of llmnet batch: --{name.replace('_', '-')}"
+        for name in ("max_concurrent", "ordered", "stop_after_errors")
     },
 }
 _MAX_BYTES = 2**20

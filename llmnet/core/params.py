@@ -1,4 +1,4 @@
-"""Refuses names of parameters that belong in no body: options of the client, and misspelt names.
+"""Refuses names of parameters that belong in no body: options of the client, of `batch`, and misspelt names.
 
 A misspelt name would be sent all the same; a misspelt `api_key=` would send the key as a part of the body.
 """
@@ -19,12 +19,15 @@ CLIENT_FIELDS = {
     **dict.fromkeys(
         ("api", "api_key", "api_version", "base_url", "defaults", "max_retries", "on_event", "retry"), _OPTION
     ),
-    **dict.fromkeys(("http2", "max_concurrent", "proxy", "rate_limit", "transport", "verify"), _SHARED),
+    **dict.fromkeys(("http2", "proxy", "rate_limit", "transport", "verify"), _SHARED),
+    "max_concurrent": "give it to the client when it is made, or to batch",
 }
 # What the clients decide by the method that is called.
 NOT_HERE = {
     "stream": "call stream_chat, or give callbacks= to chat",
     "callbacks": "chat takes them, a stream is iterated",
+    **dict.fromkeys(("ordered", "progress", "stop_after_errors"), "it is an argument of batch, for all its rows"),
+    "checkpoint": "a batch keeps none; give it the rows that have no answer yet, as `llmnet batch --resume` does",
 }
 # Names of a client's fields in other libraries, and others for a key, which would be sent in the body.
 ELSEWHERE = {
@@ -38,6 +41,8 @@ ELSEWHERE = {
     **dict.fromkeys(("api_base", "azure_endpoint"), "base_url"),
     "default_headers": "headers",
     "default_query": "extra_query",
+    **dict.fromkeys(("concurrency", "max_concurrency", "max_workers"), "max_concurrent"),
+    **dict.fromkeys(("max_retry", "num_retries"), "max_retries"),
 }  # fmt: skip
 # What a misspelt name may stand for: arguments of our own, and what docs/vendors.md, Translation, names.
 ARGUMENTS = frozenset({
@@ -53,11 +58,14 @@ TRANSLATED = frozenset({
 })  # fmt: skip
 # Parameters of the vendors that are near to one of those above, and right.
 VENDORS = frozenset({
-    "fallbacks", "mode", "models", "speed", "top_a", "top_k", "top_n", "typ_p",
+    "fallbacks", "min_tokens", "mode", "models", "speed", "top_a", "top_k", "top_n", "typ_p",
 })  # fmt: skip
 
 _SHORTEST = 4  # everything of three letters is near to something
-_INTENDED = sorted(name for name in ARGUMENTS | TRANSLATED | CLIENT_FIELDS.keys() if len(name) >= _SHORTEST)
+_LONG = 10  # letters from which on a name may be wrong in two places
+_INTENDED = sorted(
+    name for name in ARGUMENTS | TRANSLATED | CLIENT_FIELDS.keys() | NOT_HERE.keys() if len(name) >= _SHORTEST
+)
 _KNOWN = ARGUMENTS | TRANSLATED | VENDORS
 _RIGHT = _KNOWN - NOT_HERE.keys() - CLIENT_FIELDS.keys()
 
@@ -102,14 +110,17 @@ def intended_name(name: str) -> str | None:
     """The parameter of which a name is a misspelling, or `None`; case and dashes make no difference."""
     if name in _KNOWN:
         return None
-    plain = _plain(name)
-    return _PLAIN.get(plain) or next((known for known in _INTENDED if is_misspelt(name.lower(), known)), None)
+    near = (meant for known, meant in _NEAR.items() if is_misspelt(name.lower(), known))
+    return _PLAIN.get(_plain(name)) or next(near, None)
 
 
 def _plain(name: str) -> str:
     return name.lower().replace("_", "").replace("-", "")
 
 
+_NEAR = {name: name for name in _INTENDED} | {
+    name: intended for name, intended in ELSEWHERE.items() if len(name) >= _LONG
+}
 _PLAIN = {
     **{_plain(name): name for name in _INTENDED},
     **{_plain(name): intended for name, intended in ELSEWHERE.items()},
@@ -117,11 +128,19 @@ _PLAIN = {
 
 
 def is_misspelt(typed: str, name: str) -> bool:
-    """Whether a typed word is one edit from a name: a letter too many, too few or wrong, or two that changed places."""
-    if typed == name or abs(len(typed) - len(name)) > 1:
+    """Whether a typed word is one edit from a name, or two from a long one."""
+    return typed != name and _within(typed, name, 2 if len(name) >= _LONG else 1)
+
+
+def _within(typed: str, name: str, edits: int) -> bool:
+    """Whether so many edits suffice: a letter too many, too few or wrong, or two that changed places."""
+    if abs(len(typed) - len(name)) > edits:
         return False
     while typed and name and typed[0] == name[0]:
         typed, name = typed[1:], name[1:]
-    while typed and name and typed[-1] == name[-1]:
-        typed, name = typed[:-1], name[:-1]
-    return max(len(typed), len(name)) == 1 or (len(typed) == 2 and typed == name[::-1])
+    if not (typed and name and edits):
+        return typed == name or len(typed or name) <= edits
+    rests = [(typed[1:], name), (typed, name[1:]), (typed[1:], name[1:])]
+    if typed[:2] == name[1::-1]:
+        rests.append((typed[2:], name[2:]))
+    return any(_within(*rest, edits - 1) for rest in rests)

@@ -195,6 +195,10 @@ NO_PARAMETERS = [
     ("tempertaure=3", "tempertaure looks like a misspelt temperature"),
     ("custom_id=x", "custom_id is no parameter of a call"),
     ("output_type=x", "output_type is no parameter: give --output-type"),
+    ("stop_after_errors=3", "stop_after_errors is no parameter, but an option of llmnet batch: --stop-after-errors"),
+    ("stop_after_error=3", "stop_after_error looks like a misspelt stop_after_errors"),
+    ("progress=true", "progress is no parameter of a call"),
+    ("self=1", "self is no parameter of a call"),
 ]
 
 

@@ -1,5 +1,6 @@
 """Which names a call refuses as the client's or as misspelt, which it lets through, and what `extra_body` and `extra_query` do."""
 
+import inspect
 import json
 
 import pytest
@@ -71,7 +72,10 @@ SLIPS = {
     "extraHeaders": "extra_headers", "maxTokens": "max_tokens", "MODEL": "model", "auth_token": "api_key",
     "accessToken": "api_key", "Authorization": "api_key", "token": "api_key", "key": "api_key", "password": "api_key",
     "api_base": "base_url", "azure_endpoint": "base_url", "default_headers": "headers", "default_query": "extra_query",
-    "api-key": "api_key", "parallelToolCalls": "parallel_tool_calls",
+    "api-key": "api_key", "parallelToolCalls": "parallel_tool_calls", "max_retry": "max_retries",
+    "stop_after_error": "stop_after_errors", "progres": "progress", "orderd": "ordered", "stopAfterErrors": "stop_after_errors",
+    "concurrency": "max_concurrent", "max_concurency": "max_concurrent", "max_workers": "max_concurrent",
+    "presense_penality": "presence_penalty", "paralell_tool_call": "parallel_tool_calls", "temprarture": "temperature",
 }  # fmt: skip
 
 
@@ -84,6 +88,25 @@ def test_all_fields_of_the_client_are_told_apart():
 def test_what_is_another_methods(server, front, how):
     refused(server, front, how, {"stream": True}, "stream_chat")
     refused(server, front, how, {"callbacks": llmnet.StreamCallbacks()}, "callbacks=")
+
+
+BATCH_ARGUMENTS = {"ordered": False, "progress": True, "stop_after_errors": 3}
+
+
+def test_the_arguments_of_a_batch_are_all_known():
+    own = (
+        inspect.signature(llmnet.Client.batch).parameters.keys()
+        - inspect.signature(llmnet.Client.chat).parameters.keys()
+    )
+    assert own - {"self", "requests", "max_concurrent"} == BATCH_ARGUMENTS.keys() <= params.NOT_HERE.keys()
+
+
+@pytest.mark.parametrize("front", FRONTS)
+def test_arguments_of_a_batch_anywhere_else(server, front):
+    for name, value in BATCH_ARGUMENTS.items():
+        for how in ACTS.keys() - {"batch"}:
+            refused(server, front, how, {name: value}, f"{name}=", "argument of batch")
+    refused(server, front, "batch", {"checkpoint": "/path"}, "checkpoint=", "--resume")
 
 
 @pytest.mark.parametrize("front", FRONTS)
@@ -109,13 +132,14 @@ def test_rows_and_lines_are_checked_alike(server):
     rows = [
         {"prompt": "a", "api_key": SECRET},
         {"prompt": "a", "temprature": 1},
+        {"prompt": "a", "ordered": True},
         {"body": {**body, "base_url": "http://x"}},
         {"body": {**body, "extra_query": 5}},
         {"prompt": "good", "top_k": 5, "extra_body": {"temprature": 1}},
     ]
     with llmnet.Client(**at(server)) as client:
         results = list(client.batch(rows, ordered=True))
-    assert [type(result.error) for result in results] == [*[ConfigurationError] * 4, type(None)]
+    assert [type(result.error) for result in results] == [*[ConfigurationError] * 5, type(None)]
     assert SECRET not in str([str(result.error) for result in results])
     assert [(request.json["top_k"], request.json["temprature"]) for request in server.requests] == [(5, 1)]
 
@@ -134,7 +158,8 @@ def test_known_ones_are_sent_as_they_are(server, front):
 
 def test_the_tables_are_no_longer_than_they_must_be():
     intended = params._INTENDED  # private: the table itself is checked
-    near = {name for name in KNOWN if any(params.is_misspelt(name, other) for other in intended)}
+    names = params._NEAR  # private, as above
+    near = {name for name in KNOWN if any(params.is_misspelt(name, other) for other in names)}
     assert near == params.VENDORS
     rules = [anthropic_params.RULES, responses_request.RULES, dashscope_request.RULES, dashscope.EMBED_RULES]
     known = params.TRANSLATED | params.ARGUMENTS | {"dimensions", "encoding_format"}
@@ -155,9 +180,9 @@ def distance(a, b):
     return rows[-1][-1]
 
 
-@given(st.text("abc", max_size=6), st.text("abc", max_size=6))
-def test_a_slip_is_one_edit_or_transposition(word, name):
-    assert params.is_misspelt(word, name) is (distance(word, name) == 1)
+@given(st.text("abc", max_size=12), st.text("abc", max_size=12))
+def test_a_slip_is_an_edit_or_transposition_or_two_of_a_long_name(word, name):
+    assert params.is_misspelt(word, name) is (1 <= distance(word, name) <= (2 if len(name) >= 10 else 1))
 
 
 # -- extra_body and extra_query -----------------------------------------------------------------------------------------
