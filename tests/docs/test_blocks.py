@@ -133,6 +133,24 @@ def test_no_block_is_left_out_by_its_name(path):
     assert path.read_text().count("```") == 2 * len(pages.fences(path)), "a fence that is not closed, or not read"
 
 
+@pytest.mark.parametrize(
+    "text",
+    [*(block.text for block in BLOCKS), *(path.read_text(encoding="utf-8") for path in EXAMPLES)],
+    ids=[*ids(BLOCKS), *(path.name for path in EXAMPLES)],
+)
+def test_files_are_read_alike_on_every_machine(text):
+    """Bytes, or UTF-8 whatever the machine's own encoding is; and no line ends at U+2028, as those of `splitlines` do."""
+    calls = [node for node in ast.walk(ast.parse(text)) if isinstance(node, ast.Call)]
+    for call in calls:
+        name = getattr(call.func, "attr", getattr(call.func, "id", ""))
+        assert name != "splitlines"
+        if name in ("open", "read_text", "write_text"):
+            words = [word.value for word in call.args if isinstance(word, ast.Constant)]
+            assert {"rb", "wb", "ab"} & {*words} or "encoding" in {word.arg for word in call.keywords}, ast.unparse(
+                call
+            )
+
+
 def test_few_blocks_are_not_run():
     left_out = [block for block in BLOCKS if block not in RUN]
     assert {block.mark for block in RUN} <= {"", "continues"}

@@ -83,8 +83,23 @@ def test_a_batch_goes_on_where_it_stopped(run, server, tmp_path):
     assert run("batch_resume", source, target) == "1 were there, 4 are new, 0 failed\n"
     assert run("batch_resume", source, target) == "5 were there, 0 are new, 0 failed\n"
     assert server.request_count == 4
-    answers = [json.loads(line) for line in target.read_text().splitlines()]
+    answers = [json.loads(line) for line in target.read_bytes().splitlines()]
     assert {row["custom_id"]: row["text"] for row in answers} == {f"line-{n}": f"No. {n}" for n in range(1, 6)}
+
+
+def test_a_batch_goes_on_after_replies_with_other_ends_of_lines(run, server, tmp_path):
+    source, target = tmp_path / "requests.jsonl", tmp_path / "results.jsonl"
+    said = [f"No. {n}:\r\n {end}杭州" for n, end in enumerate("\u2028\u2029\x85\x0b\x1c")]
+    lines = [json.dumps({"prompt": prompt}, ensure_ascii=False) + "\n" for prompt in said]
+    source.write_text("".join(lines[:3]), encoding="utf-8")
+    assert run("batch_resume", source, target) == "0 were there, 3 are new, 0 failed\n"
+    paid = target.read_bytes()
+    source.write_text("".join(lines), encoding="utf-8")
+    assert run("batch_resume", source, target) == "3 were there, 2 are new, 0 failed\n"
+    assert server.request_count == 5
+    assert target.read_bytes().startswith(paid)
+    answers = [json.loads(line) for line in target.read_bytes().split(b"\n")[:-1]]
+    assert sorted(row["text"] for row in answers) == said
 
 
 def test_an_invoice_that_does_not_fit_is_asked_for_once_more(run, server):
