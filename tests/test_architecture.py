@@ -180,7 +180,7 @@ def requirements():
 def test_what_is_imported_is_declared_with_its_bounds():
     declared = dict(requirements())
     imported = {name.split(".")[0] for path in FILES for name, _, _ in imports(path)}
-    for path in FILES:  # type checkers know it without its being installed
+    for path in FILES:  # type checkers know it without its being installed, and core/chat.py does without it
         assert all(typing for name, _, typing in imports(path) if name.startswith("typing_extensions"))
     imported -= {"typing_extensions", "pytest"}  # and pytest has loaded the plugin itself
     assert imported - sys.stdlib_module_names - {"llmnet"} <= {name.replace("-", "_") for name in declared}

@@ -1,8 +1,9 @@
 """What a program says to a model and hears from it, in one form for all vendors; values only."""
 
+import sys
 from collections.abc import Callable
 from enum import StrEnum
-from typing import Any, Generic, Required, TypedDict, TypeVar, cast
+from typing import TYPE_CHECKING, Any, Generic, Required, TypeVar, cast
 
 import msgspec
 
@@ -13,6 +14,14 @@ from llmnet.core.parsed import NoValue, X, X_co
 from llmnet.core.plain import Value
 from llmnet.core.public import public
 from llmnet.core.tool_call import ToolCall, ToolCallDelta
+
+if TYPE_CHECKING or sys.version_info >= (3, 12):
+    from typing import TypedDict
+else:
+    try:  # pydantic, which has it installed, refuses that of `typing` here
+        from typing_extensions import TypedDict
+    except ImportError:
+        from typing import TypedDict
 
 T = TypeVar("T")
 

@@ -8,6 +8,8 @@ import inspect
 import json
 import math
 import pickle
+import subprocess
+import sys
 import uuid
 
 import msgspec
@@ -224,6 +226,29 @@ def test_pydantic_takes_and_gives_it(value):
     assert adapter.json_schema(mode="serialization") == {"type": "object", "title": name_of(value)}
     with pytest.raises(pydantic.ValidationError):
         adapter.validate_python(7)
+
+
+def test_a_model_of_pydantic_holds_messages():
+    """Of any Python; the keys that `Message` does not list are gone."""
+    pydantic = pytest.importorskip("pydantic")
+
+    class Question(pydantic.BaseModel):
+        messages: list[llmnet.Message]
+
+    asked = [{"role": "user", "content": [{"type": "text", "text": "Hello!", "cache_control": {}}]}]
+    assert Question(messages=[{**asked[0], "thinking": "…"}]).model_dump() == {"messages": asked}
+    for wrong in ({"content": "no role"}, {"role": 1}, {"role": "user", "name": 1}):
+        with pytest.raises(pydantic.ValidationError):
+            Question(messages=[wrong])
+
+
+def test_without_typing_extensions_a_message_is_one_of_typing():
+    program = (
+        "import sys; sys.modules['typing_extensions'] = None; import llmnet, typing;"
+        "assert typing.is_typeddict(llmnet.Message) and llmnet.Message.__required_keys__ == {'role'};"
+        "assert llmnet.Message(role='user') == {'role': 'user'} and llmnet.Message.__module__ == 'llmnet'"
+    )
+    subprocess.run([sys.executable, "-c", program], check=True, timeout=60)
 
 
 def test_a_model_of_pydantic_holds_them():
