@@ -3,24 +3,31 @@
 import json
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
+from typing import Annotated
 
-from fastapi import FastAPI, Request
+from fastapi import Depends, FastAPI, Request
 from fastapi.responses import JSONResponse, PlainTextResponse, StreamingResponse
 from pydantic import BaseModel
 
 import llmnet
 
-client = llmnet.AsyncClient(
-    "openai:gpt-5.4-mini", max_concurrent=50, timeout=llmnet.Timeout(total=60, idle=20, queue=5)
-)
-
 
 @asynccontextmanager
 async def lifespan(app: FastAPI) -> AsyncIterator[None]:
-    async with client:
+    """Each start of the service has a client of its own: one that was closed at a stop could not be used again."""
+    async with llmnet.AsyncClient(
+        "openai:gpt-5.4-mini", max_concurrent=50, timeout=llmnet.Timeout(total=60, idle=20, queue=5)
+    ) as client:
+        app.state.client = client
         yield
 
 
+async def client_of(request: Request) -> llmnet.AsyncClient:
+    client: llmnet.AsyncClient = request.app.state.client
+    return client
+
+
+Client = Annotated[llmnet.AsyncClient, Depends(client_of)]
 app = FastAPI(lifespan=lifespan)
 
 
@@ -34,7 +41,7 @@ class Answer(BaseModel):
 
 
 @app.post("/ask")
-async def ask(question: Question) -> Answer:
+async def ask(question: Question, client: Client) -> Answer:
     reply = await client.chat(question.text)
     return Answer(text=reply.content, tokens=reply.usage.total_tokens)
 
@@ -55,7 +62,7 @@ def event(name: str, data: object) -> str:
     return f"event: {name}\ndata: {json.dumps(data)}\n\n"
 
 
-async def events(prompt: str) -> AsyncIterator[str]:
+async def events(client: llmnet.AsyncClient, prompt: str) -> AsyncIterator[str]:
     """The reply as server-sent events; when the browser leaves, `async with` ends the call."""
     try:
         async with client.stream_chat(prompt) as stream:
@@ -68,11 +75,11 @@ async def events(prompt: str) -> AsyncIterator[str]:
 
 
 @app.get("/stream")
-async def stream(prompt: str) -> StreamingResponse:
+async def stream(prompt: str, client: Client) -> StreamingResponse:
     headers = {"Cache-Control": "no-store", "X-Accel-Buffering": "no"}
-    return StreamingResponse(events(prompt), media_type="text/event-stream", headers=headers)
+    return StreamingResponse(events(client, prompt), media_type="text/event-stream", headers=headers)
 
 
 @app.get("/metrics")
-async def metrics() -> PlainTextResponse:
+async def metrics(client: Client) -> PlainTextResponse:
     return PlainTextResponse(client.stats.prometheus())

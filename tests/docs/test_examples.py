@@ -7,9 +7,10 @@ import json
 import re
 import runpy
 import sys
+import types
 
 import pytest
-from support.pages import DOCS, EXAMPLES, PAGES
+from support.pages import BLOCKS, DOCS, EXAMPLES, PAGES
 
 from llmnet.testing import Reply, fault
 
@@ -23,6 +24,8 @@ SAYS = {
     "async_service": "20 answers, the last one: What is 19 squared?",
 }
 ALONE = {"conversation", "batch_resume", "tools_by_hand", "test_with_fake", "fastapi_service"}
+
+needs_fastapi = pytest.mark.skipif(importlib.util.find_spec("fastapi") is None, reason="fastapi is not installed")
 
 
 @pytest.fixture(autouse=True)
@@ -125,7 +128,26 @@ def test_tools_are_run(run, server):
     assert [message["role"] for message in server.requests[1].json["messages"]] == ["user", "assistant", "tool", "tool"]
 
 
-@pytest.mark.skipif(importlib.util.find_spec("fastapi") is None, reason="fastapi is not installed")
+SERVICES = [
+    (FOLDER / "fastapi_service.py").read_text(encoding="utf-8"),
+    next(block.text for block in BLOCKS if "lifespan" in block.text),
+]
+
+
+@needs_fastapi
+@pytest.mark.parametrize("program", SERVICES, ids=["example", "guide"])
+def test_a_service_starts_twice_in_one_process(program, server, monkeypatch):
+    from fastapi.testclient import TestClient
+
+    module = types.ModuleType("service")
+    monkeypatch.setitem(sys.modules, "service", module)  # where annotations are looked up
+    exec(program, vars(module))
+    for _ in range(2):
+        with TestClient(module.app) as user:
+            assert user.post("/ask", json={"text": "Hello!"}).json() == {"text": "Hello!", "tokens": 2}
+
+
+@needs_fastapi
 def test_a_service_answers_streams_and_fails(server):
     """Without a server of its own: requests go straight into the application."""
     import httpx
