@@ -77,6 +77,22 @@ def test_the_attributes_are_those_of_the_code():
             assert hasattr(ERRORS[name](), attribute), attribute
 
 
+SAID = [
+    ({"max_retries": 1}, Reply(status=400), "BadRequestError", (False, True)),
+    ({"max_retries": 0}, Reply(status=500), "ServerError", (True, False)),
+    ({"retry": llmnet.RetryPolicy(max_retries=1, base_delay=0.001)}, Reply(status=500), "ServerError", (True, True)),
+    ({"timeout": llmnet.Timeout(total=0.05)}, Reply(silent=True), "APITimeoutError", (False, True)),
+]
+
+
+@pytest.mark.parametrize(("fields", "reply", "name", "expected"), SAID, ids=["400", "alone", "500", "total"])
+def test_retryable_is_of_the_kind_and_repeated_of_the_client(front, server, fields, reply, name, expected):
+    server.script(reply, reply)
+    with front.client(**(at(server) | fields)) as client, pytest.raises(ERRORS[name]) as caught:
+        client.chat("Hello")
+    assert (caught.value.retryable, caught.value.repeated) == expected
+
+
 # -- the typical texts, as a real call says them -----------------------------------------------------------------------
 
 

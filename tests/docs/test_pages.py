@@ -110,6 +110,12 @@ def test_apis_and_variables_are_those_of_the_code():
     assert apis.keys() == keys.keys()
 
 
+def test_variables_of_our_own_are_those_of_the_code():
+    code = "".join(path.read_text() for path in sorted((ROOT / "llmnet").rglob("*.py")))
+    listed = [ticked(name)[0] for name, *_ in rows(PAGES["providers.md"], "llmnet's own variables")]
+    assert sorted(listed) == sorted(set(re.findall(r"\bLLMNET_[A-Z_]+\b", code)))
+
+
 def test_finish_reasons_are_those_of_the_code():
     listed = rows(PAGES["vendors.md"], "Finish reasons")
     for column, table in ((1, chat.FINISH), (2, responses.FINISH), (3, anthropic.FINISH)):
