@@ -3,6 +3,14 @@
 import pytest
 
 from llmnet.providers.services import SERVICES
+from llmnet.testing import FakeServer
+
+
+@pytest.fixture(scope="package")
+def _one_server():
+    """A server for the pages alone: a notebook's clients are closed by nobody, and their connections last as they do."""
+    with FakeServer() as server:
+        yield server
 
 
 @pytest.fixture
