@@ -15,6 +15,7 @@ import msgspec
 from llmnet.core.errors import ConfigurationError
 from llmnet.core.json import check_size
 from llmnet.core.pydantic_types import is_pydantic, pydantic_decoder, pydantic_schema
+from llmnet.core.schema_parts import Schema, parts_of, with_parts
 
 ACCEPTED = "a pydantic model, a dataclass, a TypedDict or a msgspec.Struct"
 
@@ -101,9 +102,9 @@ def _shown(kind: Any) -> str:
 # -- schemas ----------------------------------------------------------------------------------------------------------
 
 
-def _rooted(schema: dict[str, Any]) -> dict[str, Any]:
+def _rooted(schema: Schema) -> Schema:
     """A schema with all definitions at its root, which is the type itself: vendors take no reference there."""
-    defs: dict[str, Any] = {}
+    defs: Schema = {}
     root = _hoisted(schema, defs)
     if (ref := root.get("$ref")) is not None:
         name = ref.rpartition("/")[2]
@@ -113,26 +114,21 @@ def _rooted(schema: dict[str, Any]) -> dict[str, Any]:
     return {**root, "$defs": defs} if defs else root
 
 
-def _hoisted(schema: Any, defs: dict[str, Any]) -> Any:
+def _hoisted(schema: Schema, defs: Schema) -> Schema:
     """A schema without the definitions in it, which go into *defs*: those of pydantic stand where msgspec has them."""
-    if isinstance(schema, list):
-        return [_hoisted(item, defs) for item in schema]
-    if not isinstance(schema, dict):
-        return schema
     for name, definition in schema.get("$defs", {}).items():
         found = _hoisted(definition, defs)
         if defs.setdefault(name, found) != found:
             raise ValueError(f"it holds two types of the name {name!r}")
-    plain = {key: _hoisted(value, defs) for key, value in schema.items() if key != "$defs"}
+    own = {key: value for key, value in schema.items() if key != "$defs"}
+    plain = with_parts(own, lambda inner: _hoisted(inner, defs))
     if len(plain.get("allOf", ())) == 1:  # so older versions of pydantic write a reference
         plain |= plain.pop("allOf")[0]
     return plain
 
 
-def _refers(schema: Any, ref: str) -> bool:
-    if isinstance(schema, list):
-        return any(_refers(item, ref) for item in schema)
-    return isinstance(schema, dict) and (schema.get("$ref") == ref or any(_refers(v, ref) for v in schema.values()))
+def _refers(schema: Schema, ref: str) -> bool:
+    return any(part.get("$ref") == ref for part in parts_of(schema))
 
 
 def _foreign_schema(kind: Any) -> dict[str, Any]:

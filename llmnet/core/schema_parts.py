@@ -1,13 +1,13 @@
 """The schemas in a JSON schema: a property may have the name of a keyword, and a default may look like a schema."""
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from typing import Any
 
 Schema = dict[str, Any]
 
 _BY_NAME = ("properties", "patternProperties", "$defs")
 _LISTED = ("anyOf", "oneOf", "allOf", "prefixItems")
-_SINGLE = ("items", "additionalProperties")
+_SINGLE = ("items", "additionalProperties", "propertyNames")
 
 
 def parts_of(schema: Schema) -> Iterator[Schema]:
@@ -24,6 +24,14 @@ def children_of(schema: Schema) -> Iterator[Schema]:
     for keyword in _LISTED:
         yield from schema.get(keyword, ())
     yield from (schema[keyword] for keyword in _SINGLE if isinstance(schema.get(keyword), dict))
+
+
+def with_parts(schema: Schema, change: Callable[[Schema], Schema]) -> Schema:
+    """A schema with those in it changed."""
+    named = {word: {name: change(one) for name, one in schema[word].items()} for word in _BY_NAME if word in schema}
+    listed = {word: [*map(change, schema[word])] for word in _LISTED if word in schema}
+    single = {word: change(schema[word]) for word in _SINGLE if isinstance(schema.get(word), dict)}
+    return {**schema, **named, **listed, **single}
 
 
 def is_recursive(schema: Schema) -> bool:

@@ -15,6 +15,7 @@ from hypothesis import strategies as st
 
 from llmnet import ConfigurationError
 from llmnet.core.json_schema import schema_of, value_of
+from llmnet.providers.strict_schema import OPENAI, strict_schema
 from llmnet.testing.schema import instance
 
 T = TypeVar("T")
@@ -104,6 +105,22 @@ def test_a_sum_of_one_is_that_one():
     assert schema_of(pydantic.create_model("Old", a=(field, ...)))["properties"] == {
         "a": {"type": "integer", "title": "A"}
     }
+
+
+@pytest.mark.parametrize("name", ["$ref", "$defs", "allOf", "anyOf", "properties", "items", "required", "type"])
+def test_a_field_may_have_the_name_of_a_keyword(name):
+    inner = msgspec.defstruct(f"Inner{name}", [("a", City, msgspec.field(name=name))])
+    for kind in (
+        msgspec.defstruct(f"Outer{name}", [("a", inner, msgspec.field(name=name))]),
+        pydantic.create_model("Outer", a=(pydantic.create_model("Inner", a=(Model, pydantic.Field(alias=name))),
+                                          pydantic.Field(alias=name))),
+    ):  # fmt: skip
+        schema = schema_of(kind)
+        assert list(schema["properties"]) == [name]
+        strict = strict_schema(schema, OPENAI)
+        assert list(strict["properties"]) == [name]
+        value = value_of(kind, f'{{"{name}": {{"{name}": {{"name": "Rome"}}}}}}')
+        assert value.a.a.name == "Rome"
 
 
 VALUES = [
