@@ -6,6 +6,7 @@ with their arguments too.
 
 import dataclasses
 import functools
+import re
 import typing
 from collections.abc import Callable
 from typing import Any
@@ -20,6 +21,10 @@ from llmnet.core.schema_parts import Schema, parts_of, with_parts
 ACCEPTED = "a pydantic model, a dataclass, a TypedDict or a msgspec.Struct"
 
 _FENCE, _LANGUAGE = "```", "json"
+# The escape of half an emoji; what stands in the first group is none.
+_HALVES = re.compile(
+    r"(\\\\|\\u[dD][89abAB][0-9a-fA-F]{2}\\u[dD][c-fC-F][0-9a-fA-F]{2})|\\u[dD][89a-fA-F][0-9a-fA-F]{2}"
+)
 
 
 class Codec(msgspec.Struct, frozen=True, eq=False):
@@ -145,7 +150,7 @@ def _reading(decode: Callable[[str], Any]) -> Callable[[str], Any]:
     """A decoder that takes what models write, and says in one way what is wrong with it."""
 
     def read(text: str) -> Any:
-        body = unfenced(text)
+        body = _HALVES.sub(lambda found: found[1] or "\\ufffd", unfenced(text))
         check_size(body)
         try:
             return decode(body)

@@ -136,6 +136,10 @@ VALUES = [
     (City, '```json\n{"name": "Rome"}\n```', City("Rome")),
     (City, ' \n```\n{"name": "```"}```\n', City("```")),
     (City, '```JSON {"name": "Rome"}```', City("Rome")),
+    # Half an emoji is read as it is everywhere: what is whole stays.
+    (City, r'{"name": "\ud83d \uD83D\uDE00 \\ud83d"}', City("\ufffd \U0001f600 \\ud83d")),
+    (Model, r'{"name": "\ude00 \ud83d\ude00 \\ud83d"}', Model(name="\ufffd \U0001f600 \\ud83d")),
+    (Mixed, r'{"model": {"name": "\ude00"}, "more": []}', Mixed(Model(name="\ufffd"), [])),
 ]
 
 

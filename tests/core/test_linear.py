@@ -411,6 +411,10 @@ PATTERNS = {
     ("providers/structured_output.py", r"[^a-zA-Z0-9_-]+"): OURS,
     ("cli/terminal.py", "[\x00-\x08\x0b-\x1f\x7f-\x9f\u202a-\u202e\u2066-\u2069]"): ("split", lambda n: "\x1b[" * n),
     ("core/escapes.py", ESCAPE): ("split", lambda n: b"%2&#12345\\u12&aaaaaaaa" * (n // 10)),
+    (
+        "core/json_schema.py",
+        r"(\\\\|\\u[dD][89abAB][0-9a-fA-F]{2}\\u[dD][c-fC-F][0-9a-fA-F]{2})|\\u[dD][89a-fA-F][0-9a-fA-F]{2}",
+    ): ("findall", lambda n: r"\ud83d" * (n // 6)),
     ("core/headers.py", r"[!#$%&'*+.^_`|~0-9A-Za-z-]+"): OURS,
     ("core/headers.py", r"[\t\x20-\x7e\x80-\xff]*"): OURS,
     ("core/request.py", r"[\x00-\x1f\x7f]"): OURS,
