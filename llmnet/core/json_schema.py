@@ -7,6 +7,7 @@ with their arguments too.
 import dataclasses
 import functools
 import re
+import sys
 import typing
 from collections.abc import Callable
 from typing import Any
@@ -14,7 +15,7 @@ from typing import Any
 import msgspec
 
 from llmnet.core.errors import ConfigurationError
-from llmnet.core.json import check_size
+from llmnet.core.json import check_size, mended
 from llmnet.core.pydantic_types import is_pydantic, pydantic_decoder, pydantic_schema
 from llmnet.core.schema_parts import Schema, parts_of, with_parts
 
@@ -63,7 +64,7 @@ def codec_of(kind: Any, name: str = "output_type") -> Codec:
         ConfigurationError: as `schema_of` does.
     """
     base = typing.get_origin(kind) or kind
-    if not isinstance(base, type) or not (is_pydantic(base) or _is_plain(base)):
+    if not isinstance(base, type) or _is_bare(base) or not (is_pydantic(base) or _is_plain(base)):
         raise ConfigurationError(f"{name} must be {ACCEPTED}, not {_shown(kind)}; another type can be a field of one")
     try:
         codec = _codec(kind)
@@ -78,9 +79,14 @@ def codec_of(kind: Any, name: str = "output_type") -> Codec:
 @functools.lru_cache(maxsize=256)
 def _codec(kind: Any) -> Codec:
     if is_pydantic(typing.get_origin(kind) or kind):
-        return Codec(_rooted(pydantic_schema(kind)), _reading(pydantic_decoder(kind)))
+        return Codec(mended(_rooted(pydantic_schema(kind))), _reading(pydantic_decoder(kind)))
     schema = msgspec.json.schema(kind, schema_hook=_foreign_schema)
-    return Codec(_rooted(schema), _reading(msgspec.json.Decoder(kind, dec_hook=_foreign_value).decode))
+    return Codec(mended(_rooted(schema)), _reading(msgspec.json.Decoder(kind, dec_hook=_foreign_value).decode))
+
+
+def _is_bare(base: type) -> bool:
+    """Whether it is the class that types are made from."""
+    return base is msgspec.Struct or base is getattr(sys.modules.get("pydantic"), "BaseModel", None)
 
 
 def _is_plain(base: type) -> bool:

@@ -123,6 +123,17 @@ def test_a_field_may_have_the_name_of_a_keyword(name):
         assert value.a.a.name == "Rome"
 
 
+@pytest.mark.parametrize("make", [
+    lambda default: msgspec.defstruct("Half", [("x", str, default)]),
+    lambda default: pydantic.create_model("Half", x=(str, default)),
+])  # fmt: skip
+def test_a_schema_can_be_sent_whatever_the_defaults_are(make):
+    schema = schema_of(make("half \ud83d"))
+    assert schema["properties"]["x"]["default"] == "half \ufffd"
+    assert "\ufffd" in str(strict_schema(schema, OPENAI))
+    msgspec.json.encode(schema)
+
+
 VALUES = [
     (City, '{"name": "Rome", "people": 3}', City("Rome", 3)),
     (Row, '{"city": {"name": "Rome"}}', {"city": City("Rome")}),
@@ -219,6 +230,9 @@ REFUSED = [
     (Method, "Method has no JSON schema: a field has the type "),
     (Unknown, "Unknown has no JSON schema: name 'Nowhere'"),
     (Listed, "Listed is no object in JSON"),
+    (msgspec.Struct, "not Struct"),
+    (pydantic.BaseModel, "not BaseModel"),
+    (pydantic.RootModel, "RootModel is no object in JSON"),
     (pydantic.RootModel[list[int]], "is no object in JSON"),
     (twice(), "two types of the name 'Model'"),
 ]
