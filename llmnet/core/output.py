@@ -15,6 +15,7 @@ from llmnet.core.errors import ConfigurationError, OutputError
 from llmnet.core.json_schema import Codec, codec_of, name_of
 from llmnet.core.outcome import AttemptError, Outcome
 from llmnet.core.parsed import NoValue
+from llmnet.core.preview import shown
 from llmnet.core.reply_reader import ReplyReader
 
 _REFUSED = (FinishReason.REFUSAL, FinishReason.CONTENT_FILTER)
@@ -45,7 +46,7 @@ class Output(msgspec.Struct, frozen=True, eq=False):
             # No name of theirs: said after the call, when nobody can mask a key in it any more.
             return _with(reply, NoValue(f"the reply has no {self.name}: it calls tools; see its tool_calls"))
         if reply.refusal or reply.finish_reason in _REFUSED:
-            said = f": {reply.refusal}" if reply.refusal else f" ({reply.finish_reason})"
+            said = f": {shown(reply.refusal)}" if reply.refusal else f" ({reply.finish_reason})"
             raise OutputError(f"the model refused to give a {self.name}{said}", reason="refusal")
         if reply.finish_reason is FinishReason.LENGTH:
             raise OutputError(
@@ -57,7 +58,7 @@ class Output(msgspec.Struct, frozen=True, eq=False):
             return _with(reply, self.decode(reply.content))
         except ValueError as error:
             why = str(error)
-        raise OutputError(f"the reply is no {self.name}: {why}", reason="mismatch")
+        raise OutputError(f"the reply is no {self.name}: {shown(why)}", reason="mismatch")
 
     def reader(self, *args: Any, **options: Any) -> ReplyReader:
         """What reads the reply to an attempt; arguments as of `ReplyReader`."""

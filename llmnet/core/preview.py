@@ -1,5 +1,6 @@
 """The beginning of a value as text, for errors and logs; neither time nor memory is spent on the rest of it."""
 
+import re
 from collections.abc import Iterator
 from typing import Any
 
@@ -7,6 +8,7 @@ CUT = "…"
 # Characters of a value that an error shows, and keeps.
 SHOWN = 1000
 KEPT = 64 * 1024
+_CONTROLS = re.compile(r"[\x00-\x1f\x7f-\x9f]")
 
 
 def cut(text: str, size: int) -> str:
@@ -34,9 +36,9 @@ def kept(payload: Any) -> Any:
 
 
 def shown(value: Any) -> str:
-    """A value as a short text on one line."""
+    """A value as a short text on one line, signs that control a terminal as escapes."""
     text = "" if value is None else glimpse(value, 4 * SHOWN)
-    return cut(" ".join(text.split()), SHOWN)
+    return cut(_CONTROLS.sub(lambda found: repr(found[0])[1:-1], " ".join(text.split())), SHOWN)
 
 
 def _pieces(value: Any, size: int) -> Iterator[str]:

@@ -226,6 +226,26 @@ def test_no_secret_stands_in_the_message(server, front):
     assert key not in repr(caught.value.__context__)
 
 
+LONG_WORDS = {
+    "a refusal": Reply(refusal="I cannot \x1b[31m\nhelp" + " no" * 30_000),
+    "a field": Reply(text=json.dumps({"\x1b[31m\nno" * 20_000: 1})),
+}
+
+
+@pytest.mark.parametrize("name", LONG_WORDS)
+@pytest.mark.parametrize("kind", [
+    msgspec.defstruct("Closed", [("name", str, "")], forbid_unknown_fields=True),
+    pydantic.create_model("Closed", __config__={"extra": "forbid"}, name=(str, "")),
+])  # fmt: skip
+def test_the_words_of_a_model_stand_in_the_message_as_a_short_line(server, front, kind, name):
+    server.script(LONG_WORDS[name])
+    with front.client(**at(server)) as client, pytest.raises(llmnet.OutputError) as caught:
+        client.chat("Rome", output_type=kind)
+    assert len(str(caught.value)) < 1500
+    assert "\\x1b[31m" in str(caught.value)
+    assert str(caught.value).isprintable()
+
+
 WEATHER = {"type": "function", "function": {"name": "weather", "parameters": {"type": "object", "properties": {}}}}
 
 

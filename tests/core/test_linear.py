@@ -415,6 +415,7 @@ PATTERNS = {
         "core/json_schema.py",
         r"(\\\\|\\u[dD][89abAB][0-9a-fA-F]{2}\\u[dD][c-fC-F][0-9a-fA-F]{2})|\\u[dD][89a-fA-F][0-9a-fA-F]{2}",
     ): ("findall", lambda n: r"\ud83d" * (n // 6)),
+    ("core/preview.py", r"[\x00-\x1f\x7f-\x9f]"): ("split", lambda n: "\x1b[" * n),
     ("core/headers.py", r"[!#$%&'*+.^_`|~0-9A-Za-z-]+"): OURS,
     ("core/headers.py", r"[\t\x20-\x7e\x80-\xff]*"): OURS,
     ("core/request.py", r"[\x00-\x1f\x7f]"): OURS,
