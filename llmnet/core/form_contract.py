@@ -44,5 +44,8 @@ class WireForm(Protocol):
     def hint(self, error: LLMNetError) -> str:
         """What an error that ends a call suggests to look at first, to be appended to its message, or ""."""
 
+    def answer(self, draft: Draft) -> str:
+        """The text in which a value of the caller's type stands: of a model that also says what it does, its last."""
+
     def message(self, draft: Draft) -> dict[str, Any]:
         """The assistant message for the next turn."""

@@ -36,8 +36,12 @@ class Output(msgspec.Struct, frozen=True, eq=False):
     schema: dict[str, Any]
     decode: Callable[[str], Any]
 
-    def read(self, reply: ChatResponse[Any]) -> ChatResponse[Any]:
+    def read(self, reply: ChatResponse[Any], text: str) -> ChatResponse[Any]:
         """The reply with its value; one that calls tools has none, and says so when it is asked for it.
+
+        Args:
+            reply: the reply.
+            text: that part of it which the value is to stand in.
 
         Raises:
             OutputError: the reply has no value of the type.
@@ -55,7 +59,7 @@ class Output(msgspec.Struct, frozen=True, eq=False):
                 reason="length",
             )
         try:
-            return _with(reply, self.decode(reply.content))
+            return _with(reply, self.decode(text))
         except ValueError as error:
             why = str(error)
         raise OutputError(f"the reply is no {self.name}: {shown(why)}", reason="mismatch")
@@ -79,7 +83,7 @@ class _OutputReader(ReplyReader):
     def end(self) -> list[StreamChunk]:
         chunks = super().end()
         try:
-            self.value = self._output.read(self.value)
+            self.value = self._output.read(self.value, self.form.answer(self.draft))
         except OutputError as error:
             raise AttemptError(Outcome(error)) from None
         return chunks

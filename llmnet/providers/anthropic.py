@@ -14,8 +14,9 @@ from llmnet.core.http import Request
 from llmnet.core.other_replies import ModelInfo
 from llmnet.core.request import ChatRequest
 from llmnet.core.sse import ServerSentEvent
+from llmnet.providers.anthropic_block import Added, answer_in
 from llmnet.providers.anthropic_params import has_no_format, parameters, thinks
-from llmnet.providers.anthropic_reply import TEXT_DELTAS, TEXTS, Added, Reply, blocks_in, delta_type, sendable
+from llmnet.providers.anthropic_reply import TEXT_DELTAS, TEXTS, Reply, blocks_in, delta_type, sendable
 from llmnet.providers.anthropic_request import conversation
 from llmnet.providers.form import Form
 from llmnet.providers.reading import Paths, dict_of, models_in, text_of, usage_of
@@ -110,6 +111,10 @@ class Messages(Form):
         if read in (_message_start, _block_start) or (read is _block_delta and delta_type(delta) not in TEXT_DELTAS):
             draft.keep(event.data)
         return read(payload, draft) if read else None
+
+    def answer(self, draft: Draft) -> str:
+        """The last call of the answer's tool, else the text behind all that is none."""
+        return answer_in(draft.own(Reply).blocks) or super().answer(draft)
 
     def message(self, draft: Draft) -> dict[str, Any]:
         """The assistant message, with the blocks that the vendor wants back unchanged; plain text needs none.

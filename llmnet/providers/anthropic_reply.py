@@ -7,71 +7,10 @@ from collections.abc import Callable, Iterable
 from typing import Any
 
 from llmnet.core.draft import MAX_ITEMS
-from llmnet.core.growing_text import Text, check_count
-from llmnet.core.json import decode
-from llmnet.core.tool_call import ToolCallDelta
+from llmnet.core.growing_text import check_count
+from llmnet.providers.anthropic_block import Added, Block
 from llmnet.providers.reading import dicts_of, text_of
 from llmnet.providers.tool_rows import ANSWER_TOOL, arguments_text
-
-# What an event adds to the draft, as arguments of `Draft.add`.
-Added = dict[str, Any]
-
-# The field in which Anthropic wants a tool's input that was cut off, as text.
-BROKEN_INPUT = "INVALID_JSON"
-
-
-class Block:
-    """One block: how it opened, and the texts that its deltas extend.
-
-    Attributes:
-        opened: the block as it opened, later with what deltas set or append.
-        call: the number of the tool call that it is, or `None`.
-        answers: whether it was a call of the tool of structured output, which is read as text.
-    """
-
-    __slots__ = ("_citations", "_grown", "answers", "call", "opened")
-
-    def __init__(self, opened: dict[str, Any], call: int | None = None, *, answers: bool = False) -> None:
-        self.opened = dict(opened)
-        self.call, self.answers = call, answers
-        self._grown: dict[str, Text] = {}
-        self._citations: list[Any] | None = None
-
-    def cite(self, citation: Any) -> None:
-        """Append a citation to a copy of the list that the block opened with."""
-        if self._citations is None:
-            opened = self.opened.get("citations")
-            self._citations = self.opened["citations"] = list(opened) if isinstance(opened, list) else []
-        self._citations.append(citation)
-
-    def extend(self, name: str, piece: str) -> str:
-        """Append a piece to one of its texts; returns the piece."""
-        if piece and name not in self._grown:
-            self._grown[name] = Text()
-            self._grown[name].add(text_of(self.opened.get(name)))
-        if piece:
-            self._grown[name].add(piece)
-        return piece
-
-    def call_delta(self, **fields: str) -> Added:
-        """What it adds as a tool call; nothing where it is no call of the caller's tools."""
-        return {} if self.call is None else {"tools": [ToolCallDelta(index=self.call, **fields)]}
-
-    def final_input(self) -> Added:
-        """What a tool's input adds when the block stops, where no delta brought it."""
-        if "input" in self._grown:
-            return {}
-        return self.call_delta(arguments=arguments_text(self.opened.get("input") or {}))
-
-    def complete(self) -> dict[str, Any]:
-        """The block as it is to be sent back."""
-        # A copy: `partial` is asked for by any thread, also while the block grows.
-        block = self.opened | {name: str(text) for name, text in [*self._grown.items()]}
-        if self.call is not None:
-            block["input"] = block.get("input") or {}
-        if isinstance(block.get("input"), str):
-            block["input"] = _input_of(block["input"])
-        return block
 
 
 class Reply:
@@ -97,9 +36,9 @@ class Reply:
 
     def read(self, content: Iterable[dict[str, Any]]) -> Added:
         """Take complete blocks."""
-        added = [part for index, opened in enumerate(content) for part in (self.open(index, opened), self.stop(index))]
-        texts = {name: "".join(part.get(name, "") for part in added) for name in ("content", "reasoning")}
-        return {**texts, "tools": _tools_of(added)}
+        return _joined(
+            part for index, opened in enumerate(content) for part in (self.open(index, opened), self.stop(index))
+        )
 
     def open(self, index: int | None, opened: dict[str, Any]) -> Added:
         """Open a block; some gateways give all blocks one index, or none, or open a call twice."""
@@ -121,7 +60,7 @@ class Reply:
         check_count(len(self.blocks), MAX_ITEMS, "blocks")
         read = _OPENING.get(text_of(opened.get("type")))
         added = self._separated(block, read(block)) if read else {}
-        return added | {"tools": _tools_of([stopped, added])} if stopped.get("tools") else added
+        return _joined([stopped, added]) if stopped else added
 
     def grow(self, index: int | None, delta: dict[str, Any]) -> Added:
         """Take a delta; text is kept even where its block was never opened."""
@@ -147,11 +86,13 @@ class Reply:
 
     def stop_all(self) -> Added:
         """End the blocks that are still open, at the end of the message."""
-        return {"tools": _tools_of([self.stop(index) for index in list(self._open)])}
+        return _joined([self.stop(index) for index in list(self._open)])
 
 
-def _tools_of(added: Iterable[Added]) -> list[ToolCallDelta]:
-    return [delta for part in added for delta in part.get("tools", ())]
+def _joined(added: Iterable[Added]) -> Added:
+    parts = [*added]
+    texts = {name: "".join(part.get(name, "") for part in parts) for name in ("content", "reasoning")}
+    return {**texts, "tools": [delta for part in parts for delta in part.get("tools", ())]}
 
 
 def sendable(block: dict[str, Any], *, signed: bool) -> bool:
@@ -188,15 +129,6 @@ def delta_type(delta: dict[str, Any]) -> str:
     """The type of a delta, which follows from its fields where it is missing or unknown."""
     kind = text_of(delta.get("type"))
     return kind if kind in _DELTAS else next((_TYPES[name] for name in _TYPES if delta.get(name)), kind)
-
-
-def _input_of(text: str) -> dict[str, Any]:
-    """A tool's input as an object; one that was cut off is a text in it."""
-    try:
-        value = decode(text)
-    except ValueError:
-        value = None
-    return value if isinstance(value, dict) else {BROKEN_INPUT: text}
 
 
 _OPENING: dict[str, Callable[[Block], Added]] = {

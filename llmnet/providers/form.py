@@ -212,6 +212,10 @@ class Form:
 
         return hint(error, self.target)
 
+    def answer(self, draft: Draft) -> str:
+        """The text in which a value of the caller's type stands."""
+        return str(draft.content)
+
     def message(self, draft: Draft) -> dict[str, Any]:
         """The assistant message for the next turn."""
         return chat_message(draft)

@@ -15,7 +15,7 @@ from llmnet.providers.error_bodies import is_no_error
 from llmnet.providers.form import Form
 from llmnet.providers.openai_chat_reply import nested_text
 from llmnet.providers.reading import CHAT_USAGE, dict_of, dicts_of, text_of, usage_of
-from llmnet.providers.responses_reply import Output, joined_texts, texts_beyond, texts_in
+from llmnet.providers.responses_reply import Output, content_in, joined_texts, texts_beyond, texts_in
 from llmnet.providers.responses_request import RULES, input_items, sendable
 from llmnet.providers.text_events import ResponsesText, reader
 from llmnet.providers.tool_rows import arguments_text
@@ -120,6 +120,11 @@ class Responses(Form):
         draft.spoken = draft.spoken or bool(items) or empty
         finish = finish_of(reply, called=bool(draft.tools or tools))
         return draft.add(**texts, tools=tools, finish=finish, usage=usage, raw=raw)
+
+    def answer(self, draft: Draft) -> str:
+        """The text of the last message: commentary stands in messages of its own before it."""
+        texts = [text for item in draft.items if (text := content_in(item))]
+        return texts[-1] if texts else super().answer(draft)
 
     def message(self, draft: Draft) -> dict[str, Any]:
         """The message carries its items: only they bring reasoning back."""

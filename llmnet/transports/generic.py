@@ -77,6 +77,10 @@ class GenericForm:
         """Nothing is known of the address."""
         return ""
 
+    def answer(self, draft: Draft) -> str:
+        """There is none."""
+        return ""
+
     def message(self, draft: Draft) -> dict[str, Any]:
         """There is no conversation."""
         return {}

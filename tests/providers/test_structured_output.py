@@ -360,6 +360,88 @@ def test_arguments_are_text_in_the_block_of_the_answer_alone():
     assert reader.finish("".join(f"data: {json.dumps(row)}\n\n" for row in rows).encode()).content == "Hi"
 
 
+class Number(msgspec.Struct, forbid_unknown_fields=True):
+    x: int = 0
+
+
+def said(text, **more):
+    content = [{"type": "output_text", "text": text, "annotations": []}]
+    return {"type": "message", "role": "assistant", "content": content, **more}
+
+
+def block(text):
+    return {"type": "text", "text": text}
+
+
+def answer(**arguments):
+    return {"type": "tool_use", "id": "t", "name": "llmnet_answer", "input": arguments}
+
+
+SEARCH = {"type": "server_tool_use", "id": "s", "name": "web_search", "input": {"query": "x"}}
+# Of output items and of blocks: the number in the value.
+PLACES = {
+    "behind commentary": ("responses", [said("Let me see {", phase="commentary"), said('{"x":1}', phase="final_answer")], 1),
+    "behind another message": ("responses", [said('{"x":1}', id="a"), said('{"x":2}', id="b")], 2),
+    "behind a search": ("responses", [said("I look"), {"type": "web_search_call", "id": "w"}, said('{"x":1}')], 1),
+    "before a message without text": ("responses", [said('{"x":1}'), said("")], 1),
+    "behind text": ("anthropic", [block("Sure: "), answer(x=1)], 1),
+    "before text": ("anthropic", [answer(x=1), block("Done.")], 1),
+    "in the last of two answers": ("anthropic", [answer(x=1), answer(x=2)], 2),
+    "in an empty answer": ("anthropic", [block("Sure: "), answer()], 0),
+    "behind a tool of the vendor's": ("anthropic", [block("I look"), SEARCH, block('{"x"'), block(":1}")], 1),
+    "in all texts": ("anthropic", [{"type": "thinking", "thinking": "hm"}, block('{"x"'), block(":1}")], 1),
+}  # fmt: skip
+
+
+def events_of_output(items):
+    for at, item in enumerate(items):
+        place = {"output_index": at, "item_id": item.get("id", f"item_{at}")}
+        yield {"type": "response.output_item.added", "output_index": at, "item": {**item, "content": []}}
+        for part in item.get("content", ()):
+            yield {"type": "response.output_text.delta", "content_index": 0, "delta": part["text"], **place}
+        yield {"type": "response.output_item.done", "output_index": at, "item": item}
+    yield {"type": "response.completed", "response": {"id": "r", "status": "completed", "output": items}}
+
+
+def events_of_blocks(blocks):
+    yield {"type": "message_start", "message": {"id": "m", "content": []}}
+    for at, one in enumerate(blocks):
+        opened, pieces = {**one}, []
+        for field, delta in (("text", "text_delta"), ("thinking", "thinking_delta")):
+            if field in one:
+                opened[field], pieces = "", [{"type": delta, field: one[field]}]
+        if "input" in one:
+            opened["input"], text = {}, json.dumps(one["input"])
+            pieces = [{"type": "input_json_delta", "partial_json": text if one["input"] else ""}]
+        yield {"type": "content_block_start", "index": at, "content_block": opened}
+        yield from ({"type": "content_block_delta", "index": at, "delta": piece} for piece in pieces)
+        yield {"type": "content_block_stop", "index": at}
+    yield {"type": "message_delta", "delta": {"stop_reason": "end_turn"}}
+    yield {"type": "message_stop"}
+
+
+@pytest.mark.parametrize("stream", [False, True], ids=["whole", "stream"])
+@pytest.mark.parametrize("name", PLACES)
+def test_a_model_may_say_something_beside_its_answer(name, stream):
+    """The value is in the last message, whatever is said before; the text of the reply stays all that was said."""
+    form, output, number = PLACES[name]
+    if form == "responses":
+        whole, events = {"id": "r", "status": "completed", "output": output}, events_of_output(output)
+    else:
+        whole, events = (
+            {"id": "m", "type": "message", "content": output, "stop_reason": "end_turn"},
+            events_of_blocks(output),
+        )
+    body = "".join(f"data: {json.dumps(row)}\n\n" for row in events) if stream else json.dumps(whole)
+    wire = form_of("openai", "responses") if form == "responses" else form_of("anthropic")
+    reader = output_of(Number, {}).reader(wire, stream=stream)
+    reader.open(200, Headers([("content-type", "text/event-stream" if stream else "application/json")]))
+    reply = reader.finish(body.encode())
+    assert reply.parsed == Number(number)
+    texts = [text for item in output for part in item.get("content", [item]) if (text := part.get("text"))]
+    assert all(text in reply.content for text in texts)
+
+
 class OrderItem(TypedDict):
     product_name: str
     price: float
