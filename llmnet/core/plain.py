@@ -71,7 +71,7 @@ def plain(value: Any) -> Any:
 
 def fields_of(value: Any) -> dict[str, Any]:
     """The fields of a struct or dataclass as JSON types; without `raw`, unless it is a caller's own field."""
-    names = getattr(value, "__struct_fields__", None) or value.__dataclass_fields__
+    names = value.__struct_fields__ if hasattr(value, "__struct_fields__") else value.__dataclass_fields__
     left_out = _LEFT_OUT if isinstance(value, Plain) else None
     return {name: plain(getattr(value, name)) for name in names if name != left_out}
 

@@ -175,12 +175,17 @@ class Pair(msgspec.Struct):
     b: set[int]
 
 
+class Nothing(msgspec.Struct, tag="nothing"):
+    pass
+
+
 @pytest.mark.parametrize(
     ("value", "shown"),
     [
         (Colour.RED, "red"),
         (Size.LARGE, 3),
         (Pair(Point(1.5, dt.date(2026, 1, 2)), {2, 1}), {"raw": {"x": 1.5, "when": "2026-01-02"}, "b": [1, 2]}),
+        (Nothing(), {}),
         (uuid.UUID(int=1), str(uuid.UUID(int=1))),
         ({1: b"a", Colour.RED: ()}, {"1": "a", "Colour.RED": []}),
         (ValueError("why"), {"class": "ValueError", "message": "why"}),
