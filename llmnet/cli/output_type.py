@@ -35,8 +35,9 @@ def output_type(path: str) -> Output:
             raise ValueError(wrong)
         return found
 
-    title = schema.get("title")
-    return Output(title if isinstance(title, str) and title else PurePath(path).stem, schema, value)
+    title, file = schema.get("title"), PurePath(path)
+    name = title if isinstance(title, str) and title else file.stem
+    return Output(name, schema, value, misfit=f"does not fit {file.name}")
 
 
 def _read(path: str) -> Any:

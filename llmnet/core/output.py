@@ -30,11 +30,13 @@ class Output(msgspec.Struct, frozen=True, eq=False):
         name: the name of the type.
         schema: its JSON schema, which nobody may change.
         decode: makes a value of a JSON text; a `ValueError` says what does not fit.
+        misfit: what is said of a reply that does not, `""` for "is no City".
     """
 
     name: str
     schema: dict[str, Any]
     decode: Callable[[str], Any]
+    misfit: str = ""
 
     def read(self, reply: ChatResponse[Any], text: str) -> ChatResponse[Any]:
         """The reply with its value; one that calls tools has none, and says so when it is asked for it.
@@ -62,7 +64,8 @@ class Output(msgspec.Struct, frozen=True, eq=False):
             return _with(reply, self.decode(text))
         except ValueError as error:
             why = str(error)
-        raise OutputError(f"the reply is no {self.name}: {shown(why)}", reason="mismatch")
+        misfit = self.misfit or f"is no {self.name}"
+        raise OutputError(f"the reply {misfit}: {shown(why)}", reason="mismatch")
 
     def reader(self, *args: Any, **options: Any) -> ReplyReader:
         """What reads the reply to an attempt; arguments as of `ReplyReader`."""

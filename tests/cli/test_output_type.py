@@ -59,7 +59,7 @@ def test_in_every_wire_form(schema, capsys, api):
 
 
 UNFIT = [
-    (Reply(text="Hangzhou"), "the reply is no A city!: "),
+    (Reply(text="Hangzhou"), "the reply does not fit city.json: "),
     (Reply(text='{"name"', finish="length"), "the reply was cut off after 7 characters of a A city!"),
     (Reply(refusal="I won't"), "the model refused to give a A city!: I won't"),
     (Reply(text="[]"), "$ must be object"),
