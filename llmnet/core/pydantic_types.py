@@ -1,8 +1,9 @@
 """What pydantic makes of a JSON text; a text of which it could find too many problems is refused before.
 
-Pydantic goes on behind a problem, tries each branch of a union, and keeps with each problem a copy of the path to it: a
-text of 100 kB may become gigabytes, and one of 500 bytes where unions stand within themselves. Pydantic is never
-imported here: where a type is made with it, it has been already.
+Pydantic goes on behind a problem, tries each branch of a union, and keeps with each problem a copy of the path to it
+and of what does not fit, which for a missing field is all of its object: a text of 100 kB may become gigabytes, and one
+of 500 bytes where unions stand within themselves. Pydantic is never imported here: where a type is made with it, it has
+been already.
 """
 
 import functools
@@ -15,9 +16,9 @@ from llmnet.core.json import finite, refuse_constant
 from llmnet.core.schema_parts import Schema, children_of, is_recursive, parts_of, target_of
 
 # What a text may take at most if no value in it fits. Nothing that a model writes comes near.
-_MOST_BYTES = 100_000_000
-# What a problem takes, and each step of its path beyond the letters of a key.
-_PROBLEM_BYTES, _STEP_BYTES = 450, 40
+_MOST_BYTES = 250_000_000
+# What a problem takes, each step of its path, and each value in its copy of what does not fit; beyond the letters.
+_PROBLEM_BYTES, _STEP_BYTES, _VALUE_BYTES = 450, 40, 64
 # Of more problems only the number is said: pydantic lists them all or none.
 _LISTED, _SHOWN = 1000, 3
 
@@ -70,30 +71,35 @@ def _adapter(kind: Any) -> Any:
 
 
 class _Weight(NamedTuple):
-    """How many problems a value can have, and the bytes that they take."""
+    """How many problems a value can have, the bytes that they take, and those of a copy of the value."""
 
     problems: int
     bytes: int
+    copy: int
 
 
 def _weight(value: Any) -> _Weight:
     if isinstance(value, _Weight):
         return value
     if not isinstance(value, list):
-        return _Weight(1, _PROBLEM_BYTES)
+        copy = _VALUE_BYTES + (len(value) if isinstance(value, str) else 0)
+        return _Weight(1, _PROBLEM_BYTES + copy, copy)
     parts = [*map(_weight, value)]
     problems = sum(part.problems for part in parts)
-    return _Weight(problems + 1, sum(part.bytes for part in parts) + problems * _STEP_BYTES + _PROBLEM_BYTES)
+    copy = _VALUE_BYTES + sum(part.copy for part in parts)
+    below = sum(part.bytes for part in parts) + problems * _STEP_BYTES
+    return _Weight(problems + 1, below + _PROBLEM_BYTES + copy, copy)
 
 
 def _object_weight(pairs: list[tuple[str, Any]], required: int, growth: int) -> _Weight:
     """The weight of an object, of which all the required fields may be missing; a key that comes twice counts twice."""
-    problems, size = 1 + required, (1 + required) * _PROBLEM_BYTES
+    problems, size, copy = 1 + required, 0, _VALUE_BYTES
     for key, value in pairs:
         part = _weight(value)
         problems += part.problems * growth
         size += (part.bytes + part.problems * (_STEP_BYTES + len(key))) * growth
-    return _Weight(problems, size)
+        copy += part.copy + len(key)
+    return _Weight(problems, size + (1 + required) * (_PROBLEM_BYTES + copy), copy)
 
 
 def _tries(schema: Schema, defs: Schema, known: dict[str, int]) -> int:
@@ -102,7 +108,8 @@ def _tries(schema: Schema, defs: Schema, known: dict[str, int]) -> int:
     if (name := target_of(schema)) and name not in known:
         known[name] = 1
         known[name] = _tries(defs[name], defs, known)
-    union = sum(_tries(branch, defs, known) for branch in schema.get("anyOf", ()))
+    branches = [branch for branch in schema.get("anyOf", ()) if branch.get("type") != "null"]  # tries nothing within
+    union = sum(_tries(branch, defs, known) for branch in branches)
     return max([union, known.get(name, 1), *below])
 
 

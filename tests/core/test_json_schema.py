@@ -352,6 +352,10 @@ HEAVY = {
     "in a key that comes twice": (Keyed, f'{{"x": {{{LONG}}}, "x": {{}}}}'),
     "each missing field": (pydantic.create_model("Wide", x=(list[pydantic.create_model(
         "Row", **{f"f{i}": (int, ...) for i in range(50)})], ...)), '{"x": [' + "{}," * 10_000 + "{}]}"),
+    "a copy of the object for each missing field": (
+        pydantic.create_model("Wide", **{f"f{i}": (int, ...) for i in range(100)}),
+        '{"x": [' + ",".join(["[1]"] * 40_000) + "]}",
+    ),
     "twice as many in each object of a union within itself": (Sum, tree(25, '"a"')),
     "in a field": (Around, '{"field": {"x": [' + ",".join(['"a"'] * 100_000) + "]}}"),
 }  # fmt: skip
@@ -369,6 +373,9 @@ def test_what_a_model_may_write_is_read():
     rows = ",".join(['{"a": 1234, "b": 5678}'] * 12_000)
     assert len(value_of(Parts, f'{{"x": [{rows}]}}').x) == 12_000
     assert len(value_of(Unions, '{"x": [' + ",".join(["12345"] * 40_000) + "]}").x) == 40_000
+    wide = pydantic.create_model("Wide", **{f"f{i}": (int | None, ...) for i in range(20)})
+    row = "{" + ",".join(f'"f{i}": {i}' for i in range(20)) + "}"
+    assert len(value_of(pydantic.create_model("Table", x=(list[wide], ...)), f'{{"x": [{",".join([row] * 1250)}]}}').x)
     assert value_of(Sum, tree(10, "1, 2, 3")).of
     assert value_of(Model, '{"name": "a", "parts": [' * 40 + "]}" * 40).parts  # within itself, but no union
 
