@@ -4,6 +4,7 @@ import itertools
 import sys
 import time
 from collections.abc import Iterable, Iterator, Mapping
+from typing import Any
 
 import msgspec
 
@@ -19,6 +20,8 @@ REQUEST_ID_HEADERS = (
     "x-bce-request-id", "x-baidu-request-id",
 )  # fmt: skip
 _LIMIT_PREFIXES = ("x-ratelimit-", "anthropic-ratelimit-")
+# What else of the headers goes into plain JSON, and so perhaps to somebody's browser: no cookie, nobody's name.
+_SHOWN = {*REQUEST_ID_HEADERS, "content-type", "date", "retry-after", "retry-after-ms"}
 _LIMIT_FIELDS = ("limit", "remaining", "reset")
 
 
@@ -158,6 +161,11 @@ class Meta(Value, msgspec.Struct, kw_only=True):
     queued: float = 0.0
     time_to_first_token: float | None = None
     elapsed: float = 0.0
+
+    def to_dict(self) -> dict[str, Any]:
+        """The fields as JSON types; of the headers only ids, limits, waits, date and content type, and no cookie."""
+        shown = {key: text for key, text in self.headers.items() if key in _SHOWN or key.startswith(_LIMIT_PREFIXES)}
+        return {**super().to_dict(), "headers": shown}
 
     def __str__(self) -> str:
         lines = [f"attempt {number}: {attempt}" for number, attempt in enumerate(self.attempts, 1)]

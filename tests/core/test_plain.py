@@ -123,6 +123,18 @@ def test_a_reply():
     assert "你好" in REPLY.to_json()
 
 
+def test_of_the_headers_no_cookie_is_shown():
+    """FastAPI writes them into the answer of each browser."""
+    sent = {"Set-Cookie": "session=1", "openai-organization": "mine", "Retry-After": "2", "x-ratelimit-reset": "1"}
+    meta = llmnet.Meta(headers=Headers(sent))
+    for value in (meta, llmnet.ChatResponse(meta=meta), llmnet.APIResponse(meta=meta), llmnet.LLMNetError(meta=meta)):
+        written = value.to_json()
+        assert "session" not in written
+        assert "mine" not in written
+    assert meta.to_dict()["headers"] == {"retry-after": "2", "x-ratelimit-reset": "1"}
+    assert meta.headers["set-cookie"] == "session=1"
+
+
 def test_an_error():
     shown = ERROR.to_dict()
     facts = {name: shown[name] for name in ("class", "message", "status", "request_id", "retry_after", "provider")}
