@@ -17,6 +17,7 @@ from llmnet.net.sockets import TCP_OPTIONS
 from llmnet.net.socks import Talk, ended, talk
 from llmnet.net.tls import check_protocol, ssl_context
 from llmnet.transports.aio.connection import Connection
+from llmnet.transports.aio.context import without_context
 from llmnet.transports.aio.race import first_of
 from llmnet.transports.aio.watch import Watch
 from llmnet.transports.http1_reader import Http1Reader
@@ -108,7 +109,7 @@ async def _dialled(host: str, port: int) -> Connection:
     with _connecting():
         addresses = await lookup(host, port).awaited()
         sock = await first_of([functools.partial(_tcp, address) for address in addresses], _close)
-    _, connection = await asyncio.get_running_loop().create_connection(Connection, sock=sock)
+    _, connection = await without_context(asyncio.get_running_loop().create_connection(Connection, sock=sock))
     return connection
 
 
@@ -136,9 +137,11 @@ async def _secure(connection: Connection, context: ssl.SSLContext, host: str) ->
     Raises:
         httpx.ConnectError: the handshake fails.
     """
-    loop, below = asyncio.get_running_loop(), connection.transport
+    begin, below = asyncio.get_running_loop().start_tls, connection.transport
     try:
-        above = await loop.start_tls(below, connection, context, server_hostname=host, ssl_handshake_timeout=_FOREVER)
+        above = await without_context(
+            begin(below, connection, context, server_hostname=host, ssl_handshake_timeout=_FOREVER)
+        )
     except ConnectionError as error:
         raise httpx.ConnectError(str(error)) from ssl.SSLError(f"the connection was lost in the handshake: {error}")
     except OSError as error:

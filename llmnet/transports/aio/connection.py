@@ -6,6 +6,7 @@ servers that turn a client away at once; but one that has waited for its first e
 """
 
 import asyncio
+import contextvars
 import time
 from typing import Protocol, cast
 
@@ -130,7 +131,7 @@ class Connection(asyncio.Protocol):
         """The reader has room again."""
         if self._paused:
             self._paused = False
-            self._read_on()
+            contextvars.Context().run(self._read_on)  # else this caller's lived as long as the connection
 
     def rest(self) -> None:
         """Serve nobody, from now on."""
