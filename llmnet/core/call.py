@@ -178,7 +178,7 @@ class Call:
             elapsed=self._record.took,
         )
         self._record.ended(attempt)
-        if isinstance(error, LLMNetError):
+        if isinstance(error, LLMNetError) and error.meta is self.meta:
             self._complete(error, self._record.so_far(goes_on=decision.retry))
         self._record.failed(attempt, error, decision, self._judge.left)
 
@@ -219,11 +219,11 @@ class Call:
 
     def end(self, error: BaseException | None = None, *, late: bool = False) -> None:
         """Nobody goes on with the call, for it was closed, or for an error; *late*: a finalizer says so."""
-        # Python has made the exception that was being handled its `__context__`.
-        if error is not None:
+        if error is not None:  # Python has made what was being handled its `__context__`
             shorten(error)
             present(error, self._outer)
-        self.route.secrets.clean_causes(error, self._outer)
+        if getattr(error, "meta", self.meta) is self.meta:  # else it is the caller's own, as from a callback
+            self.route.secrets.clean_causes(error, self._outer)
         if self.exchange is not None:
             self.exchange.reply.forget()
         if self._record.over:

@@ -261,3 +261,34 @@ def test_a_header_of_one_call_is_hidden_by_what_it_is_called(front, server):
     assert caught.value.body == f"no {MASK} {MASK}"
     assert dict(caught.value.meta.headers)["x-said"] == MASK
     assert set(extra.values()) <= set(in_headers(extra))
+
+
+class OwnError(llmnet.LLMNetError):
+    """An error of the caller's."""
+
+
+class RowError(Exception):
+    """Something of the caller's, with what no library knows."""
+
+    def __init__(self, row):
+        super().__init__(row)
+        self.row = row
+
+
+def test_an_error_of_the_callers_own_propagates_as_it_is(front, server):
+    """From a callback, and from what gives the key: nobody but the call's own errors is cleaned and completed."""
+
+    def fail(*_):
+        try:
+            raise RowError({"id": 7})
+        except RowError as error:
+            raise OwnError("mine") from error
+
+    callbacks = llmnet.StreamCallbacks(on_chunk=fail)
+    for more, options in (({"api_key": "a-key-that-is-long"}, {"callbacks": callbacks}), ({"api_key": fail}, {})):
+        fields = at(server, headers={"x-token": "a-secret-of-mine"}, **more)
+        with front.client(**fields) as client, pytest.raises(OwnError) as caught:
+            client.chat("hi", **options)
+        cause = caught.value.__cause__
+        assert (cause.row, cause.args) == ({"id": 7}, ({"id": 7},))
+        assert (caught.value.meta, caught.value.provider, str(caught.value)) == (None, None, "mine")
