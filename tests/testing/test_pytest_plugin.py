@@ -29,6 +29,17 @@ def test_every_api_of_every_provider_is_led_to_it(fake_llm, provider, api):
     assert fake_llm.request_count == 2
 
 
+@pytest.mark.parametrize(("provider", "api"), APIS)
+def test_every_list_of_models_is_the_providers(fake_llm, provider, api):
+    with llmnet.Client(provider=provider, api=api, model="m") as client:
+        try:
+            found = client.list_models()
+        except llmnet.ConfigurationError:  # it has none
+            assert fake_llm.request_count == 0
+        else:
+            assert "fake-tools" in [model.id for model in found]
+
+
 def test_it_takes_scripts_and_shows_requests(fake_llm):
     fake_llm.script("It is sunny.")
     with llmnet.Client("openai:gpt-5.4-mini") as client:

@@ -43,6 +43,7 @@ _RESPONSES: dict[str, Kinds] = {
     "model|prompt": (str, dict),
     "input|prompt|previous_response_id|conversation": (str, list, dict),
 }
+_LIST, _NATIVE_LIST = Route(listings.MODELS, "GET"), Route(listings.NATIVE_MODELS, "GET")
 _ROUTES = (
     # by the end of the path
     ("/chat/completions", _post(chat.FORMAT, {"model": str, "messages": list})),
@@ -53,8 +54,8 @@ _ROUTES = (
     ("/multimodal-generation/generation", _post(native.FORMAT, _NATIVE)),
     ("/text-embedding/text-embedding", _post(listings.NATIVE_EMBEDDINGS, _NATIVE)),
     ("/embeddings", _post(listings.EMBEDDINGS, {"model": str, "input": (str, list)})),
-    ("/api/v1/models", Route(listings.NATIVE_MODELS, "GET")),
-    ("/models", Route(listings.MODELS, "GET")),
+    ("/api/v1/models", _NATIVE_LIST),
+    ("/models", _LIST),
 )
 _PARTS = (
     # by a part of other paths
@@ -74,6 +75,8 @@ _ANTHROPIC = {
 def route_of(request: Received) -> Route:
     """Find how a request is answered; every path has a route."""
     found = _by_path(request.path)
+    if found is _NATIVE_LIST and "page_no" not in request.query:  # OpenRouter has this path, too, and no pages
+        found = _LIST
     return _ANTHROPIC.get(found.reply_format, found) if "anthropic-version" in request.headers else found
 
 
