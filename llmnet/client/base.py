@@ -104,6 +104,8 @@ class BaseClient:
         return self._common.counters.snapshot()
 
     def __repr__(self) -> str:
+        if not hasattr(self, "_resolved"):  # an argument was refused; a debugger shows it all the same
+            return f"<{type(self).__name__} that was not made>"
         target = self._resolved.target
         own = {"model": self._resolved.model, "base_url": target.base_url, "api": target.api}
         return written(type(self).__name__, self.config, **own)

@@ -95,6 +95,14 @@ def test_meta_is_a_line_as_a_value_and_a_line_an_attempt_as_text():
     assert str(llmnet.Meta()) == "no attempt"
 
 
+@pytest.mark.parametrize("kind", [llmnet.Client, llmnet.AsyncClient])
+def test_a_client_that_was_refused_is_shown_too(kind):
+    client = kind.__new__(kind)
+    with pytest.raises(llmnet.ConfigurationError):
+        client.__init__(base_url="nowhere")
+    assert repr(client) == f"<{kind.__name__} that was not made>"
+
+
 def test_the_meta_of_a_real_call(front, server):
     server.script(500, "fine")
     with front.client(**at(server, retry=llmnet.RetryPolicy(base_delay=0.001))) as client:
