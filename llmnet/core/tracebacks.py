@@ -70,7 +70,7 @@ def _of_the_caller(entry: TracebackType | None) -> Iterator[TracebackType]:
     """From the first frame that is the caller's on all but our own: what his function calls is his, too."""
     his = False
     while entry is not None:
-        room = entry.tb_frame.f_globals.get("__name__", "").partition(".")[0]
+        room = str(entry.tb_frame.f_globals.get("__name__", "")).partition(".")[0]  # the caller's may be anything
         his = his or not (room in _BELOW_US or room in sys.stdlib_module_names)
         if his and room != "llmnet":
             yield entry

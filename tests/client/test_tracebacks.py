@@ -270,6 +270,14 @@ def test_frames_of_a_function_of_the_callers_stay(name, server):
     check(caught.value)
 
 
+def test_a_function_without_the_name_of_a_module_is_the_callers(name, server):
+    space = {"__name__": None}
+    exec("def key():\n  raise ValueError('mine')", space)
+    with pytest.raises(ValueError, match="mine") as caught:
+        run(name, at(server, api_key=space["key"]), "chat")
+    assert [frame.f_code.co_name for frame, _ in traceback.walk_tb(caught.value.__traceback__)][-1] == "key"
+
+
 def test_an_error_of_ours_in_a_function_of_the_callers_shows_that_function(name, server):
     def key():
         with llmnet.Client(**refused()) as other:
