@@ -22,6 +22,7 @@ def endpoint_call(client: BaseClient, method: Any, path: Any, arguments: Mapping
         ConfigurationError: an argument is wrong, or the client is closed.
     """
     json, data, files, params, timeout, extra_headers = (arguments[name] for name in _ARGUMENTS)
+    endpoint.check_stream(stream)
     method, (place, query) = endpoint.checked_method(method), endpoint.checked_path(path)
     values = endpoint.checked_query(params)
     headers = checked_headers(extra_headers, "extra_headers")

@@ -142,6 +142,16 @@ def check_one_body(json: Any, data: Any, files: Any) -> None:
         raise ConfigurationError(f"data beside files must be a dict of form fields, not {type(data).__name__}")
 
 
+def check_stream(stream: Any) -> None:
+    """Check what says whether the body is a stream.
+
+    Raises:
+        ConfigurationError: it is neither `True` nor `False`.
+    """
+    if not isinstance(stream, bool):
+        raise ConfigurationError(f"stream must be True or False, not {type(stream).__name__}")
+
+
 def model_in(json: Any, data: Any) -> str:
     """The model that a request names, by which events and counts know it, or `""`."""
     model = next((body.get("model") for body in (json, data) if isinstance(body, Mapping)), None)

@@ -141,6 +141,8 @@ def test_a_path_that_leads_elsewhere_is_refused(client, server, path):
         ({"files": {"f": pathlib.Path("/no/such/file")}}, r"files\['f'\] cannot be read"),
         ({"timeout": "soon"}, "timeout"),
         ({"timeout": -1}, "timeout"),
+        ({"stream": []}, "stream must be True or False"),
+        ({"stream": 1}, "stream must be True or False"),
         ({"extra_headers": {"a": "\n"}}, "extra_headers"),
     ],
 )
