@@ -17,7 +17,7 @@ from llmnet.core.admission.admission import Admission
 from llmnet.core.bounds import Bounds, Clock, Timeout, resolve_timeout
 from llmnet.core.call import Call
 from llmnet.core.credentials import in_headers
-from llmnet.core.defaults import over_defaults
+from llmnet.core.defaults import copied, over_defaults
 from llmnet.core.errors import ConfigurationError
 from llmnet.core.extras import take_extras
 from llmnet.core.forks import register_after_fork
@@ -64,7 +64,7 @@ class BaseClient:
 
     def _set_up(self, config: ClientConfig) -> None:
         self._check_plain(config.api_key, "api_key")
-        self.config = config
+        self.config, self._defaults = config, copied(config.defaults)
         self._resolved: Resolved = resolve(config, os.environ)
         self._policy = config.policy
         log.set_up(os.environ)
@@ -132,8 +132,8 @@ class BaseClient:
     def _chat_call(self, messages: Any, params: Mapping[str, Any], *, stream: bool, whole: bool = False) -> Call:
         try:
             given, config = given_params(params), self.config
-            if config.defaults is not None:
-                given = over_defaults(config.defaults, given)
+            if self._defaults is not None:
+                given = over_defaults(self._defaults, given)
             timeout, extra = given.pop("timeout", None), given.pop("extra_headers", None)
             headers = checked_headers(extra, "extra_headers")
             checked_timeout(timeout)

@@ -23,7 +23,7 @@ _OTHER_NAMES = {name: {*names} - {name} for names in _ONE_THING for name in name
 
 
 def checked_defaults(value: Any, name: str) -> dict[str, Any]:
-    """Check the defaults of a client as a call checks its arguments; the caller's dict is copied."""
+    """Check the defaults of a client as a call checks its arguments; all dicts and lists in them are copied."""
     if not isinstance(value, Mapping) or not all(isinstance(key, str) for key in value):
         raise ConfigurationError(f"{name} must be a dict of arguments of chat like {{'temperature': 0}}")
     if wrong := next((key for key in value if key in _NO_DEFAULTS), None):
@@ -37,7 +37,14 @@ def checked_defaults(value: Any, name: str) -> dict[str, Any]:
         check_names(value)
     except ConfigurationError as error:
         raise ConfigurationError(f"{name}: {error}") from None
-    return dict(value)
+    return {key: copied(one) for key, one in value.items()}
+
+
+def copied(value: Any) -> Any:
+    """A value with dicts and lists of its own, all the way down: what is done to the others later changes nothing."""
+    if isinstance(value, Mapping):
+        return {key: copied(one) for key, one in value.items()}
+    return [copied(one) for one in value] if isinstance(value, list) else value
 
 
 def checked_system(value: Any, name: str) -> str:

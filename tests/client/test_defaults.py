@@ -50,6 +50,22 @@ def bodies(server):
 # -- defaults ---------------------------------------------------------------------------------------------------------
 
 
+def test_what_is_done_to_the_dict_later_changes_nothing(server, front):
+    """Not even deep in it, where nobody would check it, nor by way of the config."""
+    given = {"stop": ["a"], "extra_body": {"z": {"k": [1]}}, "tools": [copy.deepcopy(TOOL)]}
+    wanted = copy.deepcopy(given)
+    with front.client(**at(server), defaults=given) as client:
+        for held in (given, client.config.defaults):
+            held["stop"].append("b")
+            held["extra_body"]["z"]["k"].append(object())
+            held["tools"][0]["function"]["name"] = "other"
+            held["temperature"] = "hot"
+            client.chat("hi")
+    for body in bodies(server):
+        assert (body["stop"], body["z"], body["tools"]) == (wanted["stop"], {"k": [1]}, wanted["tools"])
+        assert "temperature" not in body
+
+
 @pytest.mark.parametrize("form", FORMS)
 @pytest.mark.parametrize("how", ACTS)
 def test_a_default_is_what_the_argument_would_be(server, front, form, how):
