@@ -64,9 +64,8 @@ class Call:
         self.route, self.request, self.bounds, self.admission = route, request, bounds, admission
         self.interruption, self.meta, self.model = Stop(bounds), record.meta, record.model
         self.exchange: Exchange | None = None
-        self.delivered = False
+        self.delivered, self._outer = False, 0
         self._judge, self._record, self._wall, self._make_reader = judge, record, wall, reader
-        self._outer = 0
         self._key: str | None = None
         self._refused: tuple[str | None, LLMNetError] | None = None
 
@@ -78,7 +77,8 @@ class Call:
         Raises:
             AttemptError: somebody has stopped the call.
         """
-        self._outer = id(sys.exception())
+        if self._record.stream or not self._outer:  # once a coroutine has failed, Python says no more what it handles
+            self._outer = id(sys.exception())
         if self.exchange is None and self.interruption.error is None:
             self._record.queued()
         if self.interruption.error is not None:  # perhaps by the listener, just now

@@ -93,13 +93,15 @@ def present(error: BaseException, outer: int) -> None:
     if _Setting.whole:
         return
     chain = [*_contexts(error)]
+    # An error of another task knows nothing of what is handled here: Python itself adds it, as it passes the `await`.
     handled = next((one for one in chain if id(one) == outer), None)
+    handles = outer != id(None)
     made_from = (one for one in (error.__cause__, *chain) if one is not None and not isinstance(one, AttemptError))
     trace, cause = error.__traceback__, next(made_from, None)
     drop_tracebacks(error, outer)
     error.__traceback__, error.__cause__ = trace, None
-    error.__context__ = cause if handled is None else handled
-    error.__suppress_context__ = handled is None
+    error.__context__ = handled if handles else cause
+    error.__suppress_context__ = not handles
 
 
 def _contexts(error: BaseException) -> Iterator[BaseException]:

@@ -260,6 +260,26 @@ def test_what_the_caller_was_handling_is_shown(name):
         assert "During handling of the above exception" in "".join(traceback.format_exception(caught.value))
 
 
+RETRIED, STREAMS = ("chat", "output", "embed", "request"), ("stream", "entered stream", "callbacks", "request stream")
+
+
+@pytest.mark.parametrize("way", [*RETRIED, *STREAMS])
+async def test_what_a_coroutine_was_handling_is_shown(name, way):
+    """A connection that cannot be made fails in a task of its own, which handles nothing."""
+    if name == "sync":
+        pytest.skip("it has no coroutine")
+    fields = refused(transport="fast" if name == "async" else name) | ({} if way in RETRIED else {"max_retries": 0})
+    mine = ValueError("mine")
+    async with llmnet.AsyncClient(**fields) as client:
+        try:
+            raise mine
+        except ValueError:
+            with pytest.raises(llmnet.APIConnectionError) as caught:
+                await awaited(client, way)
+    check(caught.value)
+    assert (caught.value.__context__, caught.value.__suppress_context__) == (mine, False)
+
+
 def test_frames_of_a_function_of_the_callers_stay(name, server):
     def key():
         raise RuntimeError("the vault is shut")
