@@ -8,6 +8,7 @@ import os
 from collections.abc import Callable, Sequence
 from typing import Any
 
+from llmnet.cli.files import read_file
 from llmnet.core.errors import ConfigurationError
 
 MAX_BYTES = 64 * 2**20
@@ -28,22 +29,11 @@ def part_of(name: str) -> dict[str, Any]:
     """
     if name.lower().startswith(("http://", "https://")):
         return {"type": "image_url", "image_url": {"url": name}}
-    data = _read(name)
+    data = read_file(name, MAX_BYTES)
     kind = _kind(data[:_PIECE])
     if kind is None:
         raise ConfigurationError(f"cannot attach {name}: it is none of {', '.join(_PARTS)}")
     return _PARTS[kind](kind, base64.b64encode(data).decode(), os.path.basename(name))
-
-
-def _read(name: str) -> bytes:
-    try:
-        with open(name, "rb") as file:
-            data = file.read(MAX_BYTES + 1)
-    except (OSError, ValueError) as error:
-        raise ConfigurationError(f"cannot read {name}: {getattr(error, 'strerror', None) or error}") from None
-    if len(data) > MAX_BYTES:
-        raise ConfigurationError(f"cannot attach {name}: it is longer than {MAX_BYTES:,} bytes")
-    return data
 
 
 def _kind(head: bytes) -> str | None:

@@ -3,16 +3,19 @@
 Checked are the keywords by which schemas of replies are written (`_CHECKS`); all others are the vendor's business.
 """
 
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator
 from pathlib import PurePath
 from typing import Any
 
+from llmnet.cli.files import read_file
+from llmnet.cli.schema_check import TYPES, problem_of_schema, target_of
 from llmnet.core.errors import ConfigurationError
 from llmnet.core.json import decode
 from llmnet.core.json_schema import unfenced
 from llmnet.core.output import Output
 
 _MAX_BYTES = 2**20
+MAX_FOLLOWED = 200_000  # references, in the check of one reply
 
 
 def output_type(path: str) -> Output:
@@ -24,9 +27,11 @@ def output_type(path: str) -> Output:
     schema = _read(path)
     if not isinstance(schema, dict) or schema.get("type") != "object":
         raise ConfigurationError(f'{path} is no JSON schema of an object, as {{"type": "object", …}}')
+    if schema.keys() >= {"definitions", "$defs"}:
+        raise ConfigurationError(f"{path} has both definitions and $defs, which is one thing: write $defs alone")
     if "definitions" in schema:  # as older schemas have it
         schema["$defs"] = schema.pop("definitions")
-    if problem := next(_misshapen(schema, "$"), None):
+    if problem := problem_of_schema(schema):
         raise ConfigurationError(f"{path} is no JSON schema: {problem}")
 
     def value(text: str) -> Any:
@@ -41,41 +46,11 @@ def output_type(path: str) -> Output:
 
 
 def _read(path: str) -> Any:
+    data = read_file(path, _MAX_BYTES)
     try:
-        with open(path, "rb") as file:
-            return decode(file.read(_MAX_BYTES).decode("utf-8-sig").replace('"#/definitions/', '"#/$defs/'))
-    except OSError as error:
-        raise ConfigurationError(f"cannot read {path}: {error.strerror or error}") from None
+        return decode(data.decode("utf-8-sig").replace('"#/definitions/', '"#/$defs/'))
     except ValueError as error:
         raise ConfigurationError(f"{path} is no JSON: {getattr(error, 'msg', None) or error}") from None
-
-
-def _misshapen(schema: Any, path: str) -> Iterator[str]:
-    """What in a schema is no schema, in the places that others rely on."""
-    if not isinstance(schema, dict):
-        yield f"{path} must be an object"
-        return
-    for keyword, (kind, expected, inner) in _SHAPES.items():
-        if not isinstance(schema.get(keyword, kind()), kind):
-            yield f"{path}.{keyword} must be {expected}"
-        elif keyword in schema:
-            for name, one in inner(schema[keyword]).items():
-                yield from _misshapen(one, f"{path}.{keyword}{name}")
-
-
-_Inner = Callable[[Any], dict[str, Any]]
-# Of a keyword its type, that type in words, and the schemas in its value by their paths.
-_SHAPES: dict[str, tuple[type, str, _Inner]] = {
-    **dict.fromkeys(
-        ("properties", "$defs"), (dict, "an object", lambda found: {f".{name}": one for name, one in found.items()})
-    ),
-    **dict.fromkeys(
-        ("anyOf", "oneOf", "allOf", "prefixItems"),
-        (list, "an array", lambda found: {f"[{i}]": one for i, one in enumerate(found)}),
-    ),
-    "items": (dict, "an object", lambda found: {"": found}),
-    **dict.fromkeys(("enum", "required"), (list, "an array", lambda _: {})),
-}
 
 
 # -- whether a value fits ---------------------------------------------------------------------------------------------
@@ -83,17 +58,34 @@ _SHAPES: dict[str, tuple[type, str, _Inner]] = {
 
 def problem_of(value: Any, schema: dict[str, Any]) -> str | None:
     """What keeps a value from fitting a schema, with the path to it; `None` where it fits."""
-    return next(_problems(value, schema, schema, "$"), None)
+    try:
+        return next(_problems(value, schema, _References(schema), "$"), None)
+    except RecursionError:
+        return "it is nested too deeply to be checked"
+
+
+class _References:
+    """What the references of a schema lead to; the schemas of a value of few bytes may have many ways through them."""
+
+    def __init__(self, root: dict[str, Any]) -> None:
+        self._root, self._left = root, MAX_FOLLOWED
+
+    def target(self, ref: str) -> Any:
+        """What a reference leads to.
+
+        Raises:
+            ValueError: too many were followed for one reply.
+        """
+        self._left -= 1
+        if self._left < 0:
+            raise ValueError(f"it takes more than {MAX_FOLLOWED:,} references of the schema to check it")
+        return target_of(ref, self._root)
 
 
 _Problems = Iterator[str]
-_TYPES: Mapping[str, tuple[type, ...]] = {
-    "object": (dict,), "array": (list,), "string": (str,), "boolean": (bool,), "null": (type(None),),
-    "integer": (int,), "number": (int, float),
-}  # fmt: skip
 
 
-def _problems(value: Any, schema: Any, root: Mapping[str, Any], path: str) -> _Problems:
+def _problems(value: Any, schema: Any, root: _References, path: str) -> _Problems:
     """What keeps a value from fitting a schema."""
     if schema is False:
         yield f"{path} must not be there"
@@ -111,8 +103,7 @@ def _type(value: Any, schema: Any, _: Any, path: str) -> _Problems:
 def _is(value: Any, kind: Any) -> bool:
     if kind == "integer" and isinstance(value, float):
         return value.is_integer()
-    types = _TYPES.get(kind, (object,)) if isinstance(kind, str) else (object,)
-    return isinstance(value, types) and (bool in types or object in types or not isinstance(value, bool))
+    return isinstance(value, TYPES[kind]) and (kind == "boolean" or not isinstance(value, bool))
 
 
 def _enum(value: Any, schema: Any, _: Any, path: str) -> _Problems:
@@ -128,7 +119,7 @@ def _other_than(wanted: list[Any], value: Any, path: str) -> _Problems:
         yield f"{path} must be one of {', '.join(map(repr, wanted))}"
 
 
-def _object(value: Any, schema: Any, root: Any, path: str) -> _Problems:
+def _object(value: Any, schema: Any, root: _References, path: str) -> _Problems:
     if not isinstance(value, dict):
         return
     yield from (f"{path}.{name} is missing" for name in schema.get("required", ()) if name not in value)
@@ -137,31 +128,28 @@ def _object(value: Any, schema: Any, root: Any, path: str) -> _Problems:
         yield from _problems(item, known.get(name, others), root, f"{path}.{name}")
 
 
-def _items(value: Any, schema: Any, root: Any, path: str) -> _Problems:
+def _items(value: Any, schema: Any, root: _References, path: str) -> _Problems:
     for i, item in enumerate(value if isinstance(value, list) else ()):
         yield from _problems(item, schema["items"], root, f"{path}[{i}]")
 
 
-def _any_of(value: Any, schema: Any, root: Any, path: str) -> _Problems:
+def _any_of(value: Any, schema: Any, root: _References, path: str) -> _Problems:
     """One choice at least; of `oneOf`, too, whose choices exclude each other where a model is to understand them."""
     for choices in (schema[keyword] for keyword in ("anyOf", "oneOf") if keyword in schema):
         if not any(next(_problems(value, choice, root, path), None) is None for choice in choices):
             yield f"{path} fits none of its alternatives"
 
 
-def _all_of(value: Any, schema: Any, root: Any, path: str) -> _Problems:
+def _all_of(value: Any, schema: Any, root: _References, path: str) -> _Problems:
     for part in schema["allOf"]:
         yield from _problems(value, part, root, path)
 
 
-def _ref(value: Any, schema: Any, root: Any, path: str) -> _Problems:
-    found: Any = root
-    for step in str(schema["$ref"]).removeprefix("#").strip("/").split("/"):
-        found = found.get(step) if isinstance(found, dict) else None
-    yield from _problems(value, found, root, path)
+def _ref(value: Any, schema: Any, root: _References, path: str) -> _Problems:
+    yield from _problems(value, root.target(schema["$ref"]), root, path)
 
 
-_CHECKS: dict[str, Callable[[Any, Any, Any, str], _Problems]] = {
+_CHECKS: dict[str, Callable[[Any, Any, _References, str], _Problems]] = {
     "type": _type, "enum": _enum, "const": _const, "$ref": _ref, "items": _items,
     **dict.fromkeys(("required", "properties", "additionalProperties"), _object),
     **dict.fromkeys(("anyOf", "oneOf"), _any_of), "allOf": _all_of,

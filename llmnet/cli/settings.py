@@ -107,12 +107,15 @@ def _parsed(path: Path) -> dict[str, Any]:
 
     try:
         with open(path, "rb") as file:
-            return tomllib.loads(file.read(_MAX_BYTES).decode("utf-8-sig"))
+            data = file.read(_MAX_BYTES + 1)
+        if len(data) > _MAX_BYTES:
+            raise ConfigurationError(f"it is longer than {_MAX_BYTES:,} bytes")
+        return tomllib.loads(data.decode("utf-8-sig"))
     except OSError as error:
         raise ConfigurationError(f"it cannot be read: {error.strerror or error}") from None
     except UnicodeDecodeError as error:
         raise ConfigurationError(f"it is no UTF-8: byte {error.start + 1}") from None
-    except (tomllib.TOMLDecodeError, RecursionError) as error:
+    except (ValueError, RecursionError) as error:  # a ValueError alone: a number of thousands of digits
         raise ConfigurationError(f"it is no TOML: {error}") from None
 
 
@@ -173,4 +176,4 @@ def parameters(options: argparse.Namespace) -> dict[str, Any]:
     limits = {"max_tokens": options.max_tokens, "temperature": options.temperature}
     own = over_defaults(given, {name: value for name, value in limits.items() if value is not None})
     found = over_defaults(options.defaults, own)
-    return found | ({"output_type": output_type(options.output_type)} if options.output_type else {})
+    return found | ({"output_type": output_type(options.output_type)} if options.output_type is not None else {})

@@ -59,7 +59,7 @@ def test_what_cannot_be_attached(server, tmp_path, capsys, monkeypatch):
         "empty.png": "cannot attach {}: it is none of png",
         "none.png": "cannot read {}: No such file or directory",
         "": "cannot read {}: Is a directory",
-        "long": "cannot attach {}: it is longer than 20 bytes",
+        "long": "cannot read {}: it is longer than 20 bytes",
         "a\0b": "cannot read {}: ",
     }
     for name, why in wrong.items():

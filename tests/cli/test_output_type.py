@@ -5,7 +5,7 @@ import json
 import pytest
 from support.batches import results, to, written
 
-from llmnet.cli import main, output_type
+from llmnet.cli import main, output_type, schema_check
 from llmnet.testing import Reply
 
 CITY = {
@@ -114,12 +114,28 @@ def test_what_is_no_schema(server, tmp_path, capsys, text, why, command):
     assert why in capsys.readouterr().err
 
 
+TWICE = {f"A{n}": {"allOf": [{"$ref": f"#/$defs/A{n + 1}"}] * 2} for n in range(30)}
+DOUBLING = TWICE | {"A30": {"type": "object"}}
+CHAIN = {f"A{n}": {"$ref": f"#/$defs/A{n + 1}"} for n in range(2000)} | {"A2000": {}}
 MISSHAPEN = [
     ({"properties": []}, "$.properties must be an object"),
     ({"properties": {"a": True}}, "$.properties.a must be an object"),
     ({"items": []}, "$.items must be an object"),
     ({"anyOf": [{"enum": 5}]}, "$.anyOf[0].enum must be an array"),
-    ({"$defs": {"a": {"required": {}}}}, "$.$defs.a.required must be an array"),
+    ({"$defs": {"a": {"required": {}}}}, "$.$defs.a.required must be an array of names"),
+    ({"required": [["a"]]}, "$.required must be an array of names"),
+    ({"properties": {"a": {"type": {"x": 1}}}}, "$.properties.a.type must be one or more of object, array, string"),
+    ({"properties": {"a": {"type": ["string", "text"]}}}, "$.properties.a.type must be one or more of"),
+    ({"additionalProperties": [1]}, "$.additionalProperties must be an object, true or false"),
+    ({"properties": {"a": {"$ref": "#/$defs/b"}}}, "$.properties.a.$ref leads to nothing in this file"),
+    ({"$ref": "http://host/x"}, "$.$ref leads to nothing in this file"),
+    ({"$ref": 5}, "$.$ref leads to nothing in this file"),
+    ({"$ref": "#/far/away", "far": {"away": {"anyOf": 5}}}, "#/far/away.anyOf must be an array"),
+    ({"$ref": "#"}, "a $ref leads back to itself"),
+    ({"$ref": "#/$defs/A", "$defs": {"A": {"$ref": "#/$defs/B"}, "B": {"$ref": "#/$defs/A"}}}, "a $ref leads back"),
+    ({"items": {"$ref": "#/$defs/A"}, "$defs": {"A": {"anyOf": [{"$ref": "#/$defs/A"}]}}}, "a $ref leads back"),
+    ({"$ref": "#/$defs/A0", "$defs": DOUBLING}, "references lead to more than 1,000 schemas for one"),
+    ({"$ref": "#/$defs/A0", "$defs": CHAIN}, "one $ref leads to another, and so on, too often"),
 ]
 
 
@@ -142,3 +158,47 @@ def test_older_schemas_have_definitions(server, tmp_path, capsys):
     assert main(at(server, "--output-type", str(tmp_path / "city.json"))) == 0
     assert "definitions" not in server.requests[0].body.decode()
     assert json.loads(capsys.readouterr().out) == HANGZHOU
+
+
+def test_definitions_and_defs_are_one_thing(tmp_path, capsys):
+    (tmp_path / "a.json").write_text(json.dumps({"type": "object", "definitions": {}, "$defs": {}}))
+    assert main(["chat", "Hi", "-m", "fake:m", "--output-type", str(tmp_path / "a.json")]) == 2
+    assert "a.json has both definitions and $defs" in capsys.readouterr().err
+
+
+def test_no_name_of_a_file(capsys):
+    assert main(["chat", "Hi", "-m", "fake:m", "--output-type", ""]) == 2
+    assert capsys.readouterr().err.startswith("llmnet: cannot read : No such file")
+
+
+def test_a_file_that_is_too_long(tmp_path, capsys):
+    (tmp_path / "a.json").write_text('{"type": "object"}' + " " * 2**20)
+    assert main(["chat", "Hi", "-m", "fake:m", "--output-type", str(tmp_path / "a.json")]) == 2
+    assert "a.json: it is longer than 1,048,576 bytes" in capsys.readouterr().err
+
+
+POINTED = {"$ref": "#/x/a~1b/~0%20/1", "x": {"a/b": {"~ ": [{}, {"required": ["n"]}]}}}
+
+
+def test_references_are_pointers(tmp_path):
+    assert schema_check.problem_of_schema(POINTED) is None
+    assert output_type.problem_of({}, POINTED) == "$.n is missing"
+
+
+def test_a_schema_may_hold_itself_within():
+    tree = {"properties": {"left": {"$ref": "#"}, "name": {"type": "string"}}}
+    assert schema_check.problem_of_schema(tree) is None
+    assert output_type.problem_of({"left": {"left": {"name": 5}}}, tree) == "$.left.left.name must be string"
+
+
+def test_a_reply_with_too_many_ways_through_the_schema(monkeypatch):
+    monkeypatch.setattr(output_type, "MAX_FOLLOWED", 1000)
+    node = {"properties": {"k": {"$ref": "#/$defs/N"}}}
+    ways = [{"allOf": [node, {"required": ["z"]}]}, node]
+    schema = {"$ref": "#/$defs/N", "$defs": {"N": {"anyOf": ways}}}
+    value = {}
+    for _ in range(40):
+        value = {"k": value}
+    assert schema_check.problem_of_schema(schema) is None
+    with pytest.raises(ValueError, match="it takes more than 1,000 references"):
+        output_type.problem_of(value, schema)

@@ -136,6 +136,9 @@ WRONG = [
     ("[defaults]\nseed = nan", "defaults: seed is nan"),
     ("[defaults]\nuser = 1979-05-27", "defaults: user is a date"),
     ("model = ", "it is no TOML: "),
+    ("timeout = " + "9" * 5000, "it is no TOML: "),
+    ("#" * 2**20 + "\ntimeout = 100", "it is longer than 1,048,576 bytes"),
+    ("[defaults]\nself = 1", "defaults: self is no parameter of a call"),
 ]
 
 
