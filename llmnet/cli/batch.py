@@ -13,7 +13,7 @@ from llmnet.cli.batch_output import Output, check_not_input, line_of
 from llmnet.cli.batch_summary import Summary, show
 from llmnet.cli.check_progress import CheckProgress, terminal_for
 from llmnet.cli.connect import connect
-from llmnet.cli.first_rows import FirstRows
+from llmnet.cli.refusals import UntilRefused
 from llmnet.cli.settings import parameters
 from llmnet.cli.signals import Signals
 from llmnet.client.row_check import row_check
@@ -39,24 +39,26 @@ def batch(options: argparse.Namespace) -> int:
         stack.callback(output.close)
         if output.answered:
             rows.leave_out(output.answered)
-        first_rows, summary = FirstRows(rows), Summary(len(rows), answered_before=rows.left_out)
+        to_send, summary = UntilRefused(rows), Summary(len(rows), answered_before=rows.left_out)
         settings = {"ordered": options.ordered, "stop_after_errors": options.stop_after_errors}
-        running = stack.enter_context(client.batch(first_rows, **settings, progress=_has_bar(options)))
+        running = stack.enter_context(client.batch(to_send, **settings, progress=_has_bar(options)))
         signals.stop = running.stop
-        _write(running, output, summary, first_rows, as_json=options.json)
+        _write(running, output, summary, to_send, as_json=options.json)
         signals.raise_if_signalled()
-    if first_rows.refused:
-        printing.notify(f"llmnet: {first_rows.reason}")
+    if to_send.refused:
+        printing.notify(f"llmnet: {to_send.reason}")
     return summary.exit_code
 
 
-def _write(results: Batch[Any], output: Output, summary: Summary, first_rows: FirstRows, *, as_json: bool) -> None:
+def _write(results: Batch[Any], output: Output, summary: Summary, to_send: UntilRefused, *, as_json: bool) -> None:
     """Write the results, and a summary however that ends."""
     try:
         for result in results:
             output.write(line_of(result))
             summary.add(result)
-            first_rows.add(result)
+            to_send.add(result)
+    except BrokenPipeError:  # the reader has closed it, as `head` does: what is left is not finished
+        pass
     finally:
         results.close()
         show(summary.figures(), as_json=as_json)

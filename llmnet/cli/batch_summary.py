@@ -59,8 +59,8 @@ class Summary:
 
     @property
     def exit_code(self) -> int:
-        """0 if all rows are ok; the code of their error, if all failed with the same; else 1."""
-        if not self._causes:
+        """0 if all rows are ok; the code of their error, if all that are done failed with the same; else 1."""
+        if self._ok == self._total:
             return 0
         return next(iter(self._codes)) if len(self._codes) == 1 and not self._ok else 1
 

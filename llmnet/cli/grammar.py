@@ -22,14 +22,14 @@ with an error. Throttles are waited out for up to an hour. An OUTPUT that is not
 --overwrite. With --resume it is gone on with: rows that have an answer there are left out; those that failed are asked
 again, and their lines are removed. Rows without a custom_id are known by their line, so INPUT must be as it was.
 
-Where the first 20 rows are all refused for the key or a spent quota, no more are sent. A summary goes to standard error
-at the end, and a progress bar while it runs, if that is a terminal.
+Where the first 20 rows, or 100 in a row later on, are all refused for the key or a spent quota, no more are sent. A
+summary goes to standard error at the end, and a progress bar while it runs, if that is a terminal.
 """
 _BATCH_END = """
 Ctrl-C ends the requests under way, and what had finished is in the output; once more, and nothing is waited for. The
 same command with --resume goes on from there.
 
-exit codes: 0 all rows are ok, 1 some failed, 2 usage or wrong input (nothing was sent);
+exit codes: 0 all rows are ok, 1 some failed or are not finished, 2 usage or wrong input (nothing was sent);
   3 authentication, 4 quota or rate limit, 5 network: all rows failed with that; 129, 130, 143: ended by a signal
 
 examples:

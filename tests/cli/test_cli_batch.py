@@ -404,6 +404,8 @@ def test_a_batch_of_which_the_first_rows_are_all_refused_stops(server, tmp_path,
         ([Reply(status=401)] * 19 + [Reply(status=400)], 60),
         ([Reply()] + [Reply(status=401)] * 59, 60),
         ([Reply(status=400)] * 60, 60),
+        ([Reply()] + [Reply(status=401)] * 100, 101),  # all were sent
+        ([Reply()] + [Reply(status=401)] * 99 + [Reply(status=400)] + [Reply(status=401)] * 50, 160),
     ],
 )
 def test_other_batches_go_on(server, tmp_path, capfd, replies, rows):
@@ -411,7 +413,16 @@ def test_other_batches_go_on(server, tmp_path, capfd, replies, rows):
     path, out = written(tmp_path / "in.jsonl", [{"prompt": str(n)} for n in range(rows)]), tmp_path / "out.jsonl"
     main(to(server, path, "-o", out, "--ordered", "--max-concurrent", 1, "--timeout", 0.3))
     assert len(results(out.read_text())) == rows
-    assert "were all refused" not in capfd.readouterr().err
+    assert "refused, so no more were sent" not in capfd.readouterr().err
+
+
+def test_a_quota_that_is_spent_half_way_through_ends_a_batch(server, tmp_path, capfd):
+    server.script(*[Reply()] * 30, *[Reply(status=402)] * 270)
+    rows, out = written(tmp_path / "in.jsonl", [{"prompt": str(n)} for n in range(300)]), tmp_path / "out.jsonl"
+    assert main(to(server, rows, "-o", out, "--max-concurrent", 4)) == 1
+    *_, last = capfd.readouterr().err.splitlines()
+    assert last.startswith("llmnet: 100 rows in a row were refused, so no more were sent; the last of them: openai (")
+    assert 130 <= len(results(out.read_text())) < 200
 
 
 COLUMNS = [

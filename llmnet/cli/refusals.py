@@ -1,4 +1,7 @@
-"""Ends a batch whose first rows are all refused for the key or a spent quota: the others would be, too."""
+"""Ends a batch whose rows are all refused for the key or a spent quota: those that are left would be, too.
+
+At its beginning few rows decide. Later on, where the key was right, it takes more: neighbours may name another model.
+"""
 
 from collections.abc import Iterator
 from typing import Any
@@ -7,7 +10,7 @@ from llmnet.batch.rows import BatchResult
 from llmnet.cli.batch_input import Rows
 from llmnet.core.errors import AuthenticationError, PermissionDeniedError, QuotaExceededError, RateLimitError
 
-ROWS = 20
+FIRST, LATER = 20, 100  # refusals in a row
 _REFUSALS = (AuthenticationError, PermissionDeniedError, QuotaExceededError)
 # Seconds: a batch does not wait longer for a limit to end, which is then like a spent quota.
 _MAX_WAIT = 3600.0
@@ -18,15 +21,16 @@ def _refused(error: Exception | None) -> bool:
     return limited or isinstance(error, _REFUSALS)
 
 
-class FirstRows:
-    """The rows of a batch, which end as soon as the first ones have all been refused.
+class UntilRefused:
+    """The rows of a batch, which end as soon as so many in a row were refused.
 
     Attributes:
-        refused: whether the first results were all such refusals.
+        refused: whether they were, before all rows were done.
     """
 
     def __init__(self, rows: Rows) -> None:
-        self._rows, self._count, self._decided = rows, 0, len(rows) <= ROWS
+        self._rows, self._done, self._in_a_row = rows, 0, 0
+        self._most = FIRST
         self.refused = False
         self._last: Exception | None = None
 
@@ -40,14 +44,16 @@ class FirstRows:
             yield row
 
     def add(self, result: BatchResult) -> None:
-        """Count a result; only the first ones decide."""
-        if not self._decided:
-            refused, self._last = _refused(result.error), result.error
-            self._count += refused
-            self.refused = self._count >= ROWS
-            self._decided = self.refused or not refused
+        """Count a result."""
+        self._done += 1
+        if not _refused(result.error):
+            self._most, self._in_a_row = LATER, 0
+        elif not self.refused:
+            self._in_a_row, self._last = self._in_a_row + 1, result.error
+            self.refused = self._in_a_row >= self._most and self._done < len(self._rows)
 
     @property
     def reason(self) -> str:
         """Why no more rows were sent."""
-        return f"the first {ROWS} rows were all refused, so no more were sent; the last of them: {self._last}"
+        rows = f"the first {FIRST} rows were all" if self._most == FIRST else f"{LATER} rows in a row were"
+        return f"{rows} refused, so no more were sent; the last of them: {self._last}"
