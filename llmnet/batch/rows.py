@@ -1,6 +1,6 @@
 """Rows of a batch and their results; a wrong row is refused with the reason before anything is sent."""
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from typing import Any, Generic, Literal, Never
 
 import msgspec
@@ -135,7 +135,12 @@ def read_row(item: Any, common: Mapping[str, Any]) -> Row:
         inputs = [name for name in ("prompt", "messages") if name in fields]
     if len(inputs) != 1:
         raise ConfigurationError(f"a row needs either prompt or messages, it has {', '.join(fields) or 'nothing'}")
-    return Row(messages=fields.pop(inputs[0]), custom_id=custom_id, params=over_defaults(common, fields))
+    messages = fields.pop(name := inputs[0])
+    if not isinstance(
+        messages, str | Sequence
+    ):  # what else is wrong with them is said of messages, whatever their name
+        raise ConfigurationError(f"{name} must be a string or a list of messages, not {type(messages).__name__}")
+    return Row(messages=messages, custom_id=custom_id, params=over_defaults(common, fields))
 
 
 def _body(line: dict[str, Any]) -> dict[str, Any]:

@@ -17,11 +17,12 @@ from typing import Any, BinaryIO
 
 from llmnet.batch.rows import read_row
 from llmnet.cli.check_progress import EVERY
-from llmnet.cli.stdin import pieces
+from llmnet.cli.stdin import CURE, pieces
 from llmnet.core.errors import ConfigurationError, LLMNetError
 from llmnet.core.json import decode
 
 _MAX_REPORTED = 20  # wrong lines that the error lists
+_NO_UTF_8 = "is no UTF-8"
 MAX_LINE = 64 * 2**20
 """Bytes of a line at most: input without line ends would be read into memory."""
 
@@ -199,7 +200,8 @@ class _Report:
     def __str__(self) -> str:
         first = sorted(self._first)[:_MAX_REPORTED]
         more = [f"  and {self.count - len(first)} more"] if self.count > len(first) else []
-        return "\n".join([*(f"  line {number}: {reason}" for number, reason in first), *more])
+        cure = [f"  {CURE}"] if any(reason.endswith(_NO_UTF_8) for _, reason in first) else []
+        return "\n".join([*(f"  line {number}: {reason}" for number, reason in first), *more, *cure])
 
 
 def _object(line: bytes) -> dict[str, Any]:
@@ -208,7 +210,7 @@ def _object(line: bytes) -> dict[str, Any]:
             line.decode()  # what is no UTF-8 would be forgiven
         value = decode(line.rstrip())  # a column at the line's end would be of no use
     except UnicodeDecodeError as error:
-        raise ConfigurationError(f"byte {error.start + 1} is no UTF-8") from None
+        raise ConfigurationError(f"byte {error.start + 1} {_NO_UTF_8}") from None
     except ValueError as error:
         column = getattr(error, "colno", None)
         reason = getattr(error, "msg", None) or str(error)

@@ -99,11 +99,17 @@ _SECONDS = _number(float, "a positive number of seconds", sys.float_info.min)
 _FINITE = _number(float, "a number", -sys.float_info.max, sys.float_info.max)
 
 
+# What Python calls values of JSON: as texts they are hardly ever meant, and no vendor refuses all of them.
+_PYTHON = {"True": "true", "False": "false", "None": "null"}
+
+
 def _parameter(argument: str) -> tuple[str, Any]:
     """A parameter, as in `top_p=0.9`: the value is JSON where it is JSON, else text."""
     name, mark, text = _text(argument).partition("=")
     if not (mark and name.strip()):
         raise argparse.ArgumentTypeError(f"must be NAME=VALUE, as in top_p=0.9, not {argument!r}")
+    if text in _PYTHON:
+        raise argparse.ArgumentTypeError(f"is JSON: write {name}={_PYTHON[text]}, or {name}='\"{text}\"' for that text")
     try:
         return name.strip(), decode(text)
     except ValueError:

@@ -16,6 +16,7 @@ MAX_BYTES = 64 * 2**20  # of a prompt
 HINT_DELAY = 3.0  # seconds until the hint is printed
 SLICE = 0.5  # seconds: a signal that comes the moment before a wait does not end that wait
 _PIECE = 64 * 2**10
+CURE = "if it is GBK, iconv -f GBK -t UTF-8 converts it"
 HINT = "llmnet: waiting for standard input to end, which is to follow the prompt; </dev/null gives none"
 HINT_ALONE = "llmnet: no prompt was given, so standard input is one: waiting for its end"
 
@@ -64,7 +65,9 @@ def _read(stream: Any, *, required: bool = False) -> str:
     try:
         text = data if isinstance(data, str) else data.decode()
     except UnicodeDecodeError as error:
-        raise ConfigurationError(f"standard input is no UTF-8: byte {error.start + 1}; nothing was sent") from None
+        raise ConfigurationError(
+            f"standard input is no UTF-8: byte {error.start + 1}; nothing was sent; {CURE}"
+        ) from None
     return text.removeprefix(_BOM)
 
 

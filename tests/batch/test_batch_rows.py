@@ -50,7 +50,7 @@ WRONG = {
     "only a name": ({"custom_id": "n"}, "it has nothing", "n"),
     "both": ({"custom_id": "n", "prompt": "hi", "messages": HI}, "it has prompt, messages", "n"),
     "a prompt beside a body": ({**LINE, "prompt": "hi"}, "either prompt or messages, it has .*body, prompt", "a"),
-    "a prompt that is none": ({"prompt": 7}, "must be a string or a list", None),
+    "a prompt that is none": ({"prompt": 7}, "prompt must be a string or a list of messages, not int", None),
     "a name that is a number": ({"custom_id": 7, "prompt": "hi"}, "custom_id must be a string, not 7", None),
     "a field that is a number": ({7: 7, "prompt": "hi"}, "the names in a row must be strings, not 7", None),
     "a body that is none": ({**LINE, "body": "hi"}, "body must be an object, not str", "a"),

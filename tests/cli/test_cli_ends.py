@@ -79,8 +79,8 @@ def test_what_is_asked(server, streams, prompt, stdin, asked):
 
 
 WRONG = [
-    ("Hi", b"caf\xe9", "standard input is no UTF-8: byte 4; nothing was sent"),
-    ("-", b"\xff\xfeH\x00i\x00", "standard input is no UTF-8: byte 1; nothing was sent"),
+    ("Hi", b"caf\xe9", f"standard input is no UTF-8: byte 4; nothing was sent; {stdin_of_cli.CURE}"),
+    ("-", "你好".encode("gbk"), f"standard input is no UTF-8: byte 1; nothing was sent; {stdin_of_cli.CURE}"),
     ("-", b"", "the prompt is empty"),
     ("-", None, "standard input is closed"),
 ]

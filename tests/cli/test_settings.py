@@ -219,6 +219,15 @@ def test_no_name_or_no_value(capsys, argument):
     assert "must be NAME=VALUE, as in top_p=0.9, not" in capsys.readouterr().err
 
 
+@pytest.mark.parametrize(("text", "meant"), [("True", "true"), ("False", "false"), ("None", "null")])
+def test_values_are_written_as_in_json(server, capsys, text, meant):
+    with pytest.raises(SystemExit):
+        main(["chat", "Hi", "-p", f"enable_thinking={text}"])
+    assert f"write enable_thinking={meant}, or enable_thinking='\"{text}\"' for that text" in capsys.readouterr().err
+    sent = asked(server, "-m", "openai:m", "--base-url", f"{server.url}/v1", "-p", f'enable_thinking="{text}"')
+    assert sent["enable_thinking"] == text
+
+
 def test_parameters_and_system_of_a_batch(server, tmp_path, capsys, file):
     file(FULL.format(url=server.url))
     (tmp_path / "in.jsonl").write_text('{"prompt": "a", "temperature": 2}\n')
