@@ -79,6 +79,10 @@ class BatchState:
         with self._lock:
             return self.closing and not self.in_flight and not self._results
 
+    def __str__(self) -> str:
+        left = ", no more are taken" if self.closing else ""
+        return f"{self.taken:,} rows taken, {self.finished:,} of them done, {self.delivered:,} results given{left}"
+
     def add_worker(self) -> bool:
         """Count one more worker, if there may be one."""
         with self._lock:

@@ -198,6 +198,9 @@ class AsyncBatch(Generic[X_co]):
     def __init__(self, engine: AsyncEngine[Any], report: Reporter) -> None:
         self._engine, self._report = engine, report
 
+    def __repr__(self) -> str:
+        return f"<{type(self).__name__}: {self._engine.state}>"
+
     def __aiter__(self) -> Self:
         return self
 

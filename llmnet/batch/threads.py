@@ -154,6 +154,9 @@ class Batch(Generic[X_co]):
     def __init__(self, engine: Engine[Any], report: Reporter) -> None:
         self._engine, self._report = engine, report
 
+    def __repr__(self) -> str:
+        return f"<{type(self).__name__}: {self._engine.state}>"
+
     def __iter__(self) -> Self:
         return self
 

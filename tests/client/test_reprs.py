@@ -33,6 +33,18 @@ def test_a_client_of_the_embedded_server_names_no_port(front):
         assert "base_url='fake:'" in repr(getattr(client, "_client", client))
 
 
+def test_a_batch_shows_how_far_it_is(front, server):
+    with front.client(**at(server)) as client, client.batch(["a", "b", "c"], max_concurrent=1) as batch:
+
+        def shown():
+            return repr(getattr(batch, "_batch", batch))
+
+        name = named(front, "Batch")
+        assert shown() == f"<{name}: 0 rows taken, 0 of them done, 0 results given>"
+        assert len(list(batch)) == 3
+        assert shown() == f"<{name}: 3 rows taken, 3 of them done, 3 results given, no more are taken>"
+
+
 def test_a_stream_shows_how_far_it_is(front, server):
     server.script(Reply(text=WORDS, hold="body"), Reply(hold=True))
     with front.client(**at(server)) as client:
