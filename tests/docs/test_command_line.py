@@ -8,6 +8,7 @@ from support.pages import PAGES, PATHS, fences, rows
 
 from llmnet.cli import exit_codes
 from llmnet.cli.grammar import parser
+from llmnet.cli.settings import read_file
 
 PAGE = PAGES["command-line.md"]
 LINES = [
@@ -18,6 +19,25 @@ LINES = [
     for line in found["text"].splitlines()
 ]
 COMMANDS = [part.strip() for line in LINES for part in re.split(r"&&|\|", line) if part.strip().startswith("llmnet ")]
+
+
+FILES = [
+    pytest.param(found["text"], id=f"{path.name}:{line}")
+    for path in PATHS
+    for found, line in fences(path)
+    if found["language"] == "toml" and "[defaults]" in found["text"]
+]
+
+
+@pytest.mark.parametrize("text", FILES)
+def test_a_config_file_is_read(text, tmp_path):
+    path = tmp_path / "config.toml"
+    path.write_text(text, encoding="utf-8")
+    assert read_file(path)["defaults"]
+
+
+def test_config_files_are_found():
+    assert len(FILES) >= 2
 
 
 @pytest.mark.parametrize("command", dict.fromkeys(COMMANDS))
@@ -34,6 +54,7 @@ def test_each_option_of_the_page_exists(capsys):
     assert options - set(re.findall(r"--?[a-z][\w-]*", capsys.readouterr().out)) == set()
 
 
-def test_the_exit_codes_are_those_of_the_code():
-    listed = {int(code) for cells in rows(PAGE, "Exit codes") for code in cells[0].split(",")}
+@pytest.mark.parametrize(("page", "heading"), [("command-line.md", "Exit codes"), ("README.zh.md", "退出码")])
+def test_the_exit_codes_are_those_of_the_code(page, heading):
+    listed = {int(code) for cells in rows(PAGES[page], heading) for code in re.findall(r"\d+", cells[0])}
     assert listed == {0, 1, *(code for _, code in exit_codes._CODES)}  # private: nobody else lists them
