@@ -111,7 +111,7 @@ def test_another_signal_ends_it(server, talk, way, during):
         server.wait_for_requests(1)
     terminal.process.send_signal(signal.SIGTERM)
     with contextlib.suppress(subprocess.TimeoutExpired):
-        terminal.process.wait(10)
+        terminal.process.wait(1)
     terminal.type("\r")  # where it came the moment before the wait for a key, which Python does not end for it
     assert terminal.end()[0] == 143
 
