@@ -15,6 +15,7 @@ from llmnet.core.request import ChatRequest
 from llmnet.core.sse import ServerSentEvent
 from llmnet.providers import reading
 from llmnet.providers.error_bodies import find_error, looks_failed, status_error
+from llmnet.providers.hints import hint  # not on use: a process without a descriptor left could not load it
 from llmnet.providers.target import Target
 from llmnet.providers.writing import set_params, url_below
 
@@ -208,8 +209,6 @@ class Form:
 
     def hint(self, error: LLMNetError) -> str:
         """What an error suggests about the address of the calls."""
-        from llmnet.providers.hints import hint  # noqa: PLC0415 - on use: few errors need it
-
         return hint(error, self.target)
 
     def answer(self, draft: Draft) -> str:

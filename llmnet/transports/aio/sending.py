@@ -1,5 +1,6 @@
 """Sends one request over a connection of the fast transport, and waits for the head of its reply."""
 
+import asyncio
 from collections.abc import AsyncIterator
 from typing import Any
 
@@ -96,6 +97,8 @@ async def _next(pieces: AsyncIterator[bytes]) -> bytes | None:
 async def _send(connection: Connection, watch: Watch, reader: Http1Reader, data: bytes) -> bool:
     """Send what the other side takes, until it answers; whether all of it has gone out."""
     for at in range(0, len(data), AT_ONCE):
+        if at:  # a turn of the loop: for whoever else waits, and for an answer to be seen while nothing keeps this up
+            await asyncio.sleep(0)
         # An answer that is there already needs no more of the request, however fast the other side takes it.
         if not await _room(connection, watch, reader) or reader.status is not None:
             return False
