@@ -1,7 +1,7 @@
 """Goes on with the output of a batch that was stopped: a row that has an answer keeps its line, all other lines go.
 
-The lines that stay are moved towards the beginning of the file, one by one, and never leave it: wherever that is ended,
-each of them is still there.
+The lines that stay are moved towards the beginning of the file, one by one, and never leave it. A signal waits until
+that is done; a machine that fails in the middle of it leaves one line torn, which the next time names.
 """
 
 import json
@@ -78,7 +78,14 @@ def _result(line: bytes) -> dict[str, Any] | None:
 
 
 def _is_cut(line: bytes) -> bool:
-    return not line.endswith(b"\n") and line[: len(_BEGINNING)] == _BEGINNING[: len(line)]
+    """Whether it is the beginning of a line of ours; what is whole JSON, and none of them, is somebody else's."""
+    if line.endswith(b"\n") or line[: len(_BEGINNING)] != _BEGINNING[: len(line)]:
+        return False
+    try:
+        json.loads(line)
+    except (ValueError, RecursionError):
+        return True
+    return False
 
 
 def _is_answer(result: dict[str, Any]) -> bool:

@@ -124,13 +124,17 @@ def _object(value: Any, schema: Any, root: _References, path: str) -> _Problems:
         return
     yield from (f"{path}.{name} is missing" for name in schema.get("required", ()) if name not in value)
     known, others = schema.get("properties") or {}, schema.get("additionalProperties", True)
+    if "patternProperties" in schema:  # which is the vendor's business, and says what the others are
+        others = True
     for name, item in value.items():
         yield from _problems(item, known.get(name, others), root, f"{path}.{name}")
 
 
 def _items(value: Any, schema: Any, root: _References, path: str) -> _Problems:
+    behind = len(schema.get("prefixItems", ()))
     for i, item in enumerate(value if isinstance(value, list) else ()):
-        yield from _problems(item, schema["items"], root, f"{path}[{i}]")
+        if i >= behind:
+            yield from _problems(item, schema["items"], root, f"{path}[{i}]")
 
 
 def _any_of(value: Any, schema: Any, root: _References, path: str) -> _Problems:

@@ -46,11 +46,13 @@ class UntilRefused:
     def add(self, result: BatchResult) -> None:
         """Count a result."""
         self._done += 1
+        if self.refused:  # what was under way by then changes nothing
+            return
         if not _refused(result.error):
             self._most, self._in_a_row = LATER, 0
-        elif not self.refused:
-            self._in_a_row, self._last = self._in_a_row + 1, result.error
-            self.refused = self._in_a_row >= self._most and self._done < len(self._rows)
+            return
+        self._in_a_row, self._last = self._in_a_row + 1, result.error
+        self.refused = self._in_a_row >= self._most and self._done < len(self._rows)
 
     @property
     def reason(self) -> str:

@@ -139,18 +139,20 @@ def _unknown(name: str) -> str:
 def _check_together(found: Mapping[str, Any]) -> None:
     """Check the values as a client and a call do."""
     from llmnet.config.fields import ClientConfig  # noqa: PLC0415 - as above
-    from llmnet.core.request import chat_request  # noqa: PLC0415
+    from llmnet.core.defaults import checked_defaults  # noqa: PLC0415
+    from llmnet.core.headers import checked_headers  # noqa: PLC0415
 
     fields = {name: value for name, value in found.items() if name in ("model", "base_url", "api", "timeout")}
     if "model" not in fields and (alone := fields.keys() & {"base_url", "api"}):
         raise ConfigurationError(f"{min(alone)} needs model beside it, to say what is spoken there")
     ClientConfig().over(fields)
-    defaults = found.get("defaults", {})
+    defaults = dict(found.get("defaults", {}))
     try:
         check_parameters(defaults)
-        chat_request("", "m", defaults, stream=False).check_json()
+        checked_headers(defaults.pop("extra_headers", None), "extra_headers")
     except ConfigurationError as error:
         raise ConfigurationError(f"defaults: {error}") from None
+    checked_defaults(defaults, "defaults")
 
 
 def check_parameters(parameters: Mapping[str, Any]) -> None:

@@ -13,6 +13,7 @@ from llmnet.core.errors import ConfigurationError
 from llmnet.core.headers import checked_headers
 from llmnet.core.json import check_json
 
+_OURS = ("content-disposition", "content-type")
 _EXPECTED = "a path, an open file, bytes, a text, or a tuple (name, one of these, content type, headers)"
 
 
@@ -50,7 +51,10 @@ def _file_part(name: str, given: Any, path: str) -> RequestField:
     filename, file, content_type, headers = (*whole, None, None)[:4]
     check_json(filename, f"the name of {path}")
     checked_headers({"content-type": content_type}, path)
-    return _part(name, filename, _read(file, path), content_type, checked_headers(headers, path))
+    more = checked_headers(headers, path)
+    if said := next((one for one in more if one.lower() in _OURS), None):
+        raise ConfigurationError(f"{path}: {said} is made of the names and the content type; give these")
+    return _part(name, filename, _read(file, path), content_type, more)
 
 
 def _part(

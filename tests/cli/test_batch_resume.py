@@ -90,14 +90,22 @@ def test_an_output_that_is_not_there_or_empty_is_begun(server, tmp_path):
     assert len(results(out.read_text())) == len(results((tmp_path / "empty.jsonl").read_text())) == 1
 
 
-FOREIGN = ["yesterday\n", "yesterday", '{"prompt": "a"}\n', "[1]\n", line("a") + "?\n" + line("b"), '{"custom_id": "a"']
+FOREIGN = [
+    '{"id":1,"mine":2}',
+    "yesterday\n",
+    "yesterday",
+    '{"prompt": "a"}\n',
+    "[1]\n",
+    line("a") + "?\n" + line("b"),
+    '{"custom_id": "a"',
+]
 
 
 @pytest.mark.parametrize("text", FOREIGN)
 def test_what_is_no_output_of_a_batch_is_left_as_it_is(server, tmp_path, capfd, text):
     rows, out = written(tmp_path / "in.jsonl", [{"prompt": "a"}]), tmp_path / "out.jsonl"
     out.write_text(text)
-    number = 2 if text.startswith('{"id"') else 1
+    number = 2 if text.startswith('{"id": "batch') else 1
     for _ in range(2):  # nothing holds the file after the first refusal
         assert main(to(server, rows, "-o", out, "--resume")) == 2
         why = f"llmnet: line {number} of {out} is no result of a batch; nothing was sent: remove it, or name another output\n"

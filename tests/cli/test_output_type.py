@@ -202,3 +202,11 @@ def test_a_reply_with_too_many_ways_through_the_schema(monkeypatch):
     assert schema_check.problem_of_schema(schema) is None
     with pytest.raises(ValueError, match="it takes more than 1,000 references"):
         output_type.problem_of(value, schema)
+
+
+def test_keywords_that_others_depend_on():
+    row = {"type": "array", "prefixItems": [{"type": "string"}], "items": {"type": "integer"}}
+    assert output_type.problem_of(["a", 1, 2], row) is None
+    assert output_type.problem_of(["a", 1, "b"], row) == "$[2] must be integer"
+    named = {"type": "object", "patternProperties": {"^x-": {}}, "additionalProperties": False}
+    assert output_type.problem_of({"x-a": 1}, named) is None

@@ -138,6 +138,8 @@ WRONG = [
     ("model = ", "it is no TOML: "),
     ("timeout = " + "9" * 5000, "it is no TOML: "),
     ("#" * 2**20 + "\ntimeout = 100", "it is longer than 1,048,576 bytes"),
+    ("[defaults]\nextra_body = 5", "defaults: extra_body must be"),
+    ("[defaults]\nextra_headers = {a = 5}", "defaults: extra_headers"),
     ("[defaults]\nself = 1", "defaults: self is no parameter of a call"),
 ]
 

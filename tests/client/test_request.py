@@ -210,6 +210,7 @@ def closed():
     [
         (("a.txt", b"d", LINES), "['content-type']"), (("a.txt", b"d", HALF), "['content-type']"), (("a.txt", b"d", 5), "['content-type']"),
         (("a.txt", b"d", None, {"X": LINES}), "['X']"), (("a.txt", b"d", None, {LINES: "x"}), ""), (("a.txt", b"d", None, {"X": 1}), "['X']"),
+        (("a.txt", b"d", None, {"Content-Type": "a/b"}), ""), (("a.txt", b"d", "a/b", {"content-disposition": "x"}), ""),
         (("a.txt", b"d", None, ["x"]), ""), ((HALF, b"d"), ""), (HALF, ""), (("a", HALF), ""),
         (pathlib.Path("a\0b"), ""), (pathlib.Path(HALF), ""), (pathlib.Path("/dev/zero"), ""), (pathlib.Path("/"), ""), (closed(), ""),
     ],
