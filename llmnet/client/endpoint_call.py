@@ -9,6 +9,7 @@ from llmnet.core.bounds import resolve_timeout
 from llmnet.core.bytes_reader import BytesReader
 from llmnet.core.call import Call
 from llmnet.core.credentials import in_query
+from llmnet.core.extras import with_query
 from llmnet.core.headers import checked_headers
 from llmnet.core.request import checked_timeout
 from llmnet.core.tracebacks import short_errors
@@ -29,7 +30,7 @@ def endpoint_call(client: BaseClient, method: Any, path: Any, arguments: Mapping
     bounds = resolve_timeout(checked_timeout(timeout), client.config.timeout, stream=stream, flex=False)
     body, content_type = _body(method, json, data, files)
     form = client._form()
-    url = endpoint.with_query(form.url(place), query, values)
+    url = with_query(form.url(place), query, values)
     return client._make_call(
         form,
         form.request_of(method, url, body, content_type, stream=stream),

@@ -18,10 +18,11 @@ class Shown(Returnable):
         return written("ClientConfig", self)
 
     def to_dict(self) -> dict[str, Any]:
-        """The fields as JSON types, without the key, the headers, and whatever is a query: that may hold a key, too."""
+        """The fields as JSON types, without key and headers, nor extras and queries: they may hold a key, too."""
         shown = {name: value for name, value in fields_of(self).items() if name not in _SECRET}
         if shown["defaults"]:
-            shown["defaults"].pop("extra_query", None)
+            for extra in ("extra_body", "extra_query"):
+                shown["defaults"].pop(extra, None)
         return shown | {"base_url": without_query(shown["base_url"]), "proxy": _without_login(shown["proxy"])}
 
 

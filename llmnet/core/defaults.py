@@ -6,7 +6,6 @@ from typing import Any
 from llmnet.core.errors import ConfigurationError
 from llmnet.core.extras import take_extras
 from llmnet.core.json import check_json
-from llmnet.core.params import check_names
 from llmnet.core.request import checked_params, with_schemas
 
 # Arguments of a call that are no defaults, and what to do instead.
@@ -34,7 +33,6 @@ def checked_defaults(value: Any, name: str) -> dict[str, Any]:
         given, _ = checked_params(with_schemas(params)[0])
         for key, one in given.items():
             check_json(one, key)
-        check_names(value)
     except ConfigurationError as error:
         raise ConfigurationError(f"{name}: {error}") from None
     return {key: copied(one) for key, one in value.items()}

@@ -3,7 +3,7 @@
 import re
 from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
-from urllib.parse import quote, unquote_plus, urlencode, urlsplit
+from urllib.parse import quote, urlencode
 
 from llmnet.core.errors import ConfigurationError
 from llmnet.core.extras import query_text
@@ -96,15 +96,6 @@ def _texts(value: Any, path: str) -> Iterator[str]:
     for item in value if isinstance(value, list | tuple) else [value]:
         if (text := query_text(item, path)) is not None:
             yield text
-
-
-def with_query(url: str, query: str, params: Mapping[str, Sequence[str]]) -> str:
-    """An address with the query of a path behind its own, and parameters, which replace all of their name."""
-    parts = urlsplit(url)
-    pairs = [pair for pair in f"{parts.query}&{query}".split("&") if pair]
-    kept = [pair for pair in pairs if unquote_plus(pair.partition("=")[0]) not in params]
-    written = urlencode(params, doseq=True)
-    return parts._replace(query="&".join([*kept, *filter(None, [written])])).geturl()
 
 
 def body_of(method: str, json: Any, data: Any) -> tuple[bytes | None, str | None]:

@@ -5,7 +5,7 @@ The error of an attempt, which an event carries, so says what the caller would b
 
 from typing import Any
 
-from llmnet.core.chat import ChatResponse
+from llmnet.core.chat import ChatResponse, replace_meta
 from llmnet.core.errors import APIStatusError, LLMNetError
 from llmnet.core.http import Meta, billed
 from llmnet.core.judge import Judge
@@ -22,10 +22,11 @@ def complete(error: LLMNetError, route: Route, judge: Judge, meta: Meta, partial
         meta: how the call went until then.
         partial: the reply as far as it had arrived.
     """
-    error.provider, error.host, error.meta, error.partial = route.form.provider, route.host, meta, partial
+    error.provider, error.host, error.meta = route.form.provider, route.host, meta
+    error.partial = None if partial is None else replace_meta(partial, meta)
     error.repeated, error.retryable = judge.repeats, judge.policy.repeats(error)
     error.maybe_billed = billed(meta.attempts)
     if isinstance(error, APIStatusError):
         meta.request_id = error.request_id = meta.request_id or error.request_id
-    hint = route.form.hint(error)
+    hint = route.secrets.hide(route.form.hint(error))  # as the message has it by then, where that was cleaned
     error.message = error.message.removesuffix(hint) + hint

@@ -35,16 +35,20 @@ class Extras:
     def over(self, request: Request) -> Request:
         """The request with the extras merged into it."""
         if self.query:
-            request = msgspec.structs.replace(request, url=self._url(request.url))
+            query = {name: [] if value is None else [value] for name, value in self.query.items()}
+            request = msgspec.structs.replace(request, url=with_query(request.url, "", query))
         if self.body and request.body is not None:
             request = msgspec.structs.replace(request, body=encode({**json.loads(request.body), **self.body}))
         return request
 
-    def _url(self, url: str) -> str:
-        parts = urlsplit(url)
-        pairs = filter(None, parts.query.split("&"))
-        kept = [pair for pair in pairs if unquote_plus(pair.partition("=")[0]) not in self.query]
-        return parts._replace(query="&".join([*kept, *filter(None, [_written(self.query)])])).geturl()
+
+def with_query(url: str, query: str, params: Mapping[str, Sequence[str]]) -> str:
+    """An address with the query of a path behind its own, and parameters, which replace all of their name."""
+    parts = urlsplit(url)
+    pairs = [pair for pair in f"{parts.query}&{query}".split("&") if pair]
+    kept = [pair for pair in pairs if unquote_plus(pair.partition("=")[0]) not in params]
+    written = urlencode(params, doseq=True)
+    return parts._replace(query="&".join([*kept, *filter(None, [written])])).geturl()
 
 
 NONE = Extras()

@@ -35,30 +35,22 @@ class Codec(msgspec.Struct, frozen=True, eq=False):
     decode: Callable[[str], Any]
 
 
-def schema_of(kind: Any, name: str = "output_type") -> dict[str, Any]:
+def schema_of(kind: Any, name: str = "output_type", *, keep: bool = True) -> dict[str, Any]:
     """The JSON schema of a type: an object, other types in `$defs`. The caller may not change it.
 
     Args:
         kind: the type.
         name: what an error calls it.
+        keep: whether it is asked for again; what is made for once takes no place of one that is.
 
     Raises:
         ConfigurationError: it is no such type, or JSON cannot carry one of its fields.
     """
-    return codec_of(kind, name).schema
+    return codec_of(kind, name, keep=keep).schema
 
 
-def value_of(kind: Any, text: str) -> Any:
-    """The value of a type in a JSON text, which may stand in a code fence.
-
-    Raises:
-        ValueError: the text is no JSON, or does not fit the type; the message names the path of the field.
-    """
-    return codec_of(kind).decode(text)
-
-
-def codec_of(kind: Any, name: str = "output_type") -> Codec:
-    """Schema and decoder of a type, made once.
+def codec_of(kind: Any, name: str = "output_type", *, keep: bool = True) -> Codec:
+    """Schema and decoder of a type, made once if they are to be kept.
 
     Raises:
         ConfigurationError: as `schema_of` does.
@@ -67,7 +59,7 @@ def codec_of(kind: Any, name: str = "output_type") -> Codec:
     if not isinstance(base, type) or _is_bare(base) or not (is_pydantic(base) or _is_plain(base)):
         raise ConfigurationError(f"{name} must be {ACCEPTED}, not {_shown(kind)}; another type can be a field of one")
     try:
-        codec = _codec(kind)
+        codec = (_codec if keep else _codec.__wrapped__)(kind)
     except Exception as error:
         # The libraries, and what a type does itself to make its schema, raise what they like.
         raise ConfigurationError(f"{name}: {_shown(kind)} has no JSON schema: {error}") from error

@@ -58,7 +58,7 @@ TRANSLATED = frozenset({
 })  # fmt: skip
 # Parameters of the vendors that are near to one of those above, and right.
 VENDORS = frozenset({
-    "fallbacks", "min_tokens", "mode", "models", "speed", "top_a", "top_k", "top_n", "typ_p",
+    "fallbacks", "min_tokens", "mode", "models", "output_dtype", "speed", "top_a", "top_k", "top_n", "typ_p",
 })  # fmt: skip
 
 _SHORTEST = 4  # everything of three letters is near to something

@@ -114,7 +114,7 @@ def _parameters(function: Function, where: str) -> list[inspect.Parameter]:
 def _schema(name: str, parameters: list[inspect.Parameter], where: str) -> dict[str, Any]:
     """The schema of an object that has the parameters as its fields; those without a default are required."""
     fields = [(one.name, Any if one.annotation is one.empty else one.annotation) for one in parameters]
-    schema = schema_of(msgspec.defstruct(name, fields), where)
+    schema = schema_of(msgspec.defstruct(name, fields), where, keep=False)
     properties = {one.name: {**schema["properties"][one.name]} for one in parameters}
     required = [one.name for one in parameters if one.default is one.empty]
     kept = {key: value for key, value in schema.items() if key not in ("title", "properties", "required")}

@@ -68,6 +68,8 @@ def _is_open(schema: Schema) -> bool:
     """Whether values may have properties or types that the schema does not name."""
     if "properties" in schema or schema.get("type") == "object":
         return "properties" not in schema or schema.get("additionalProperties", False) is not False
+    if schema.get("type") == "array":
+        return schema.keys().isdisjoint(("items", "prefixItems"))
     return not schema.keys() - {"title", "description", "default", "examples"}
 
 

@@ -31,7 +31,9 @@ def by_schema(chat: ChatRequest, output: Output) -> ChatRequest:
 
 def by_json_mode(chat: ChatRequest, output: Output) -> ChatRequest:
     """Ask by `json_object`, which vendors refuse where no message mentions JSON, and by an instruction."""
-    instructed = msgspec.structs.replace(chat, messages=_instructed(chat.messages, output.schema))
+    messages = _instructed(chat.messages, output.schema)
+    first = chat.first - (len(messages) - len(chat.messages))  # errors count as the caller does
+    instructed = msgspec.structs.replace(chat, messages=messages, first=first)
     return with_params(instructed, response_format={"type": "json_object"})
 
 

@@ -14,7 +14,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from llmnet import ConfigurationError
-from llmnet.core.json_schema import schema_of, value_of
+from llmnet.core.json_schema import codec_of, schema_of
 from llmnet.providers.strict_schema import OPENAI, strict_schema
 from llmnet.testing.schema import instance
 
@@ -119,7 +119,7 @@ def test_a_field_may_have_the_name_of_a_keyword(name):
         assert list(schema["properties"]) == [name]
         strict = strict_schema(schema, OPENAI)
         assert list(strict["properties"]) == [name]
-        value = value_of(kind, f'{{"{name}": {{"{name}": {{"name": "Rome"}}}}}}')
+        value = codec_of(kind).decode(f'{{"{name}": {{"{name}": {{"name": "Rome"}}}}}}')
         assert value.a.a.name == "Rome"
 
 
@@ -156,14 +156,14 @@ VALUES = [
 
 @pytest.mark.parametrize(("kind", "text", "value"), VALUES)
 def test_values_are_of_the_type(kind, text, value):
-    assert value_of(kind, text) == value
-    assert type(value_of(kind, text)) is type(value)
+    assert codec_of(kind).decode(text) == value
+    assert type(codec_of(kind).decode(text)) is type(value)
 
 
 @pytest.mark.parametrize("kind", [kind for kind, _, _ in VALUES])
 def test_what_fits_the_schema_fits_the_type(kind):
     made = instance(schema_of(kind), "text 7")
-    value_of(kind, msgspec.json.encode(made).decode())
+    codec_of(kind).decode(msgspec.json.encode(made).decode())
 
 
 MISMATCHES = [
@@ -186,14 +186,14 @@ MISMATCHES = [
 @pytest.mark.parametrize(("kind", "text", "said"), MISMATCHES)
 def test_a_mismatch_names_the_path_of_the_field(kind, text, said):
     with pytest.raises(ValueError) as caught:
-        value_of(kind, text)
+        codec_of(kind).decode(text)
     assert said in str(caught.value)
     assert "pydantic.dev" not in str(caught.value)
 
 
 def test_what_pydantic_was_given_is_not_shown():
     with pytest.raises(ValueError) as caught:
-        value_of(Model, '{"name": ["sk-secret"], "size": {}, "parts": [1, 2]}')
+        codec_of(Model).decode('{"name": ["sk-secret"], "size": {}, "parts": [1, 2]}')
     assert "sk-secret" not in str(caught.value)
     assert str(caught.value).endswith("; and 1 more")
     assert caught.value.__cause__ is None
@@ -249,9 +249,9 @@ def test_other_types_are_refused_by_their_name(kind, said):
 
 def test_pydantic_is_not_imported_for_other_types():
     code = (
-        "import sys, msgspec\nfrom llmnet.core.json_schema import schema_of, value_of\n"
+        "import sys, msgspec\nfrom llmnet.core.json_schema import codec_of, schema_of\n"
         "class S(msgspec.Struct): a: int\n"
-        "schema_of(S), value_of(S, '{\"a\": 1}')\nassert 'pydantic' not in sys.modules"
+        "schema_of(S), codec_of(S).decode('{\"a\": 1}')\nassert 'pydantic' not in sys.modules"
     )
     subprocess.run([sys.executable, "-c", code], check=True, timeout=60)
 
@@ -297,15 +297,15 @@ def values(kind):
 def test_what_is_written_as_json_is_read_again(data):
     kind = data.draw(TYPES)
     value = data.draw(values(kind))
-    assert value_of(kind, msgspec.json.encode(value).decode()) == value
-    value_of(kind, msgspec.json.encode(instance(schema_of(kind))).decode())
+    assert codec_of(kind).decode(msgspec.json.encode(value).decode()) == value
+    codec_of(kind).decode(msgspec.json.encode(instance(schema_of(kind))).decode())
 
 
 @given(st.text(max_size=60) | st.text('{}[]":,`\n a1', max_size=60))
 def test_any_text_is_a_value_or_a_value_error(text):
     for kind in (City, Model, Mixed):
         try:
-            value_of(kind, text)
+            codec_of(kind).decode(text)
         except ValueError:
             continue
 
@@ -365,28 +365,30 @@ HEAVY = {
 def test_a_text_is_refused_that_would_bring_more_problems_than_memory(name):
     kind, text = HEAVY[name]
     with pytest.raises(ValueError, match="too many values to be checked"):
-        value_of(kind, text)
+        codec_of(kind).decode(text)
 
 
 def test_what_a_model_may_write_is_read():
     """As long as replies of 128k tokens are."""
     rows = ",".join(['{"a": 1234, "b": 5678}'] * 12_000)
-    assert len(value_of(Parts, f'{{"x": [{rows}]}}').x) == 12_000
-    assert len(value_of(Unions, '{"x": [' + ",".join(["12345"] * 40_000) + "]}").x) == 40_000
+    assert len(codec_of(Parts).decode(f'{{"x": [{rows}]}}').x) == 12_000
+    assert len(codec_of(Unions).decode('{"x": [' + ",".join(["12345"] * 40_000) + "]}").x) == 40_000
     wide = pydantic.create_model("Wide", **{f"f{i}": (int | None, ...) for i in range(20)})
     row = "{" + ",".join(f'"f{i}": {i}' for i in range(20)) + "}"
-    assert len(value_of(pydantic.create_model("Table", x=(list[wide], ...)), f'{{"x": [{",".join([row] * 1250)}]}}').x)
-    assert value_of(Sum, tree(10, "1, 2, 3")).of
-    assert value_of(Model, '{"name": "a", "parts": [' * 40 + "]}" * 40).parts  # within itself, but no union
+    assert len(
+        codec_of(pydantic.create_model("Table", x=(list[wide], ...))).decode(f'{{"x": [{",".join([row] * 1250)}]}}').x
+    )
+    assert codec_of(Sum).decode(tree(10, "1, 2, 3")).of
+    assert codec_of(Model).decode('{"name": "a", "parts": [' * 40 + "]}" * 40).parts  # within itself, but no union
 
 
 def test_of_very_many_problems_only_the_number_is_said():
     with pytest.raises(ValueError, match=r"^4000 values do not fit$"):
-        value_of(Parts, '{"x": [' + ",".join(["1"] * 4000) + "]}")
+        codec_of(Parts).decode('{"x": [' + ",".join(["1"] * 4000) + "]}")
 
 
 @pytest.mark.parametrize("number", ["NaN", "Infinity", "-Infinity", "1e400"])
 @pytest.mark.parametrize("kind", [float, Any])
 def test_what_is_no_number_of_json_is_none_for_pydantic_either(kind, number):
     with pytest.raises(ValueError):
-        value_of(pydantic.create_model("Float", x=(kind, ...)), f'{{"x": {number}}}')
+        codec_of(pydantic.create_model("Float", x=(kind, ...))).decode(f'{{"x": {number}}}')

@@ -47,7 +47,7 @@ PROGRESS = dict.fromkeys(
 )
 CONFIG = llmnet.ClientConfig(
     model="openai:m", api_key=KEY, headers={"x-key": KEY}, proxy=f"http://user:{PASSWORD}@proxy:3128",
-    base_url=f"https://host/v1?key={KEY}", on_event=print, defaults={"temperature": 0, "extra_query": {"key": KEY}},
+    base_url=f"https://host/v1?key={KEY}", on_event=print, defaults={"temperature": 0, "extra_query": {"key": KEY}, "extra_body": {"api_key": KEY}},
 )  # fmt: skip
 EVENT = (1, "openai", "host", "m", False, 0.5)
 VALUES = [

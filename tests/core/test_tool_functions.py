@@ -16,6 +16,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from llmnet import ConfigurationError
+from llmnet.core import json_schema
 from llmnet.core.docstrings import described
 from llmnet.core.tool_functions import split_tools, tool_of
 from llmnet.testing.schema import instance
@@ -355,3 +356,12 @@ def test_any_docstring_is_read(docstring):
     summary, parameters = described(f"Args:\n{docstring}")
     assert isinstance(summary, str)
     assert all(name.isidentifier() or name.isalnum() for name in parameters)
+
+
+def test_a_function_takes_no_place_of_a_type_that_is_asked_for_again():
+    before = json_schema._codec.cache_info().currsize  # private: nothing else shows it
+    split_tools([plain])
+    for n in range(5):
+        exec(f"def made_{n}(x: int): ...", made := {})
+        split_tools([made[f"made_{n}"]])
+    assert json_schema._codec.cache_info().currsize == before  # private, as above

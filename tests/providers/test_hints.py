@@ -163,6 +163,16 @@ def test_of_a_port_where_nothing_listens(front, provider, asked):
     assert f"; nothing listens at 127.0.0.1:{port}: {asked}" in str(caught.value)
 
 
+def test_a_hint_that_holds_the_key_is_given_once(front):
+    """`ollama` is what many have as the key of Ollama: in an error it is hidden like any other."""
+    with socket.create_server(("127.0.0.1", 0)) as free:
+        port = free.getsockname()[1]
+    fields = at_port(port, max_retries=0) | {"provider": "ollama", "api_key": "ollama"}
+    with front.client(**fields) as client, pytest.raises(llmnet.APIConnectionError) as caught:
+        client.chat("hi")
+    assert str(caught.value).count("nothing listens") == 1
+
+
 def test_of_a_key_that_is_missing():
     with pytest.raises(llmnet.ConfigurationError) as caught:
         llmnet.Client("deepseek:deepseek-chat")

@@ -323,10 +323,26 @@ def test_what_fits_the_strict_schema_fits_the_type(kinds, dialect):
     assert isinstance(output_of(kind, {}).decode(json.dumps(made)), kind)
 
 
-@pytest.mark.parametrize("field", [Any, dict[str, int], dict, pydantic.JsonValue])
+@pytest.mark.parametrize("field", [Any, dict[str, int], dict, pydantic.JsonValue, list, list[Any]])
 def test_what_is_open_has_no_strict_schema(field):
     kind = pydantic.create_model("Made", field=(field, ...))
     assert strict_schema(schema_of(kind), OPENAI) is None
+
+
+@pytest.mark.parametrize("field", [list, list[Any], set, dict, Any])
+def test_nor_has_a_dataclass_with_such_a_field(field):
+    kind = dataclasses.make_dataclass("Made", [("field", field)])
+    assert strict_schema(schema_of(kind), OPENAI) is None
+
+
+@pytest.mark.parametrize("provider", ["openai", "deepseek", "dashscope"])
+@pytest.mark.parametrize("system", [None, "Be brief."])
+def test_errors_count_messages_as_the_caller_does(provider, system):
+    messages = [{"role": "user", "content": "a"}, {"role": "user", "content": [{"text": "no type"}]}]
+    fields = {"api_key": "k" * 20, "model": "m", "system": system}
+    with llmnet.Client(provider=provider, **fields) as client, pytest.raises(llmnet.ConfigurationError) as caught:
+        client.chat(messages, output_type=City)
+    assert "messages[1].content[0]" in str(caught.value)
 
 
 def test_nor_has_what_takes_more_than_it_names():

@@ -51,6 +51,8 @@ _BY_VENDOR = """
     stop_token_ids stream_reasoning structural_tag structured_outputs t_max_predict_ms temperature temperature_last
     template tfs_z think timings_per_token top_k top_logprobs_num top_n_sigma top_p truncate truncate_prompt_tokens
     ttl typ_p typical use_beam_search vllm_xargs xtc_probability xtc_threshold
+embeddings of voyage:
+    input_type output_dimension output_dtype truncation
 """
 
 KNOWN = sorted({word for line in _BY_VENDOR.splitlines() if not line.endswith(":") for word in line.split()})

@@ -108,6 +108,15 @@ def test_a_stream_that_is_cut_shows_what_had_arrived(front, server):
     assert then["error"]["partial"]["content"] == caught.value.partial.content == "one"
 
 
+def test_what_had_arrived_by_an_attempt_goes_as_far_as_that_attempt(front, server):
+    server.script(Reply(text="one two three", cut=300, reset=True), Reply(status=500))  # behind the role, before a word
+    told = Told()
+    with front.client(**at(server, on_event=told, retry=QUICK)) as client, pytest.raises(llmnet.LLMNetError):
+        list(client.stream_chat("Hi"))
+    (event, _), _ = told.of(llmnet.AttemptFailed)
+    assert len(event.error.partial.meta.attempts) == 1
+
+
 def test_a_call_that_is_cancelled_while_nobody_reads(front, server):
     server.script(Reply(text="one two three", pace=0.01))
     told = Told()
