@@ -1,6 +1,7 @@
 """Turns the arguments of a method into calls: what both clients share, without the waiting."""
 
 import dataclasses
+import functools
 import os
 import time
 import warnings
@@ -31,7 +32,6 @@ from llmnet.core.reply_reader import ReplyReader
 from llmnet.core.request import chat_request, check_common, checked_model, checked_timeout
 from llmnet.core.route import Route
 from llmnet.core.secrets import Secrets
-from llmnet.core.tool_call import with_functions
 from llmnet.providers.form import Form
 from llmnet.providers.model_names import disagreement
 from llmnet.providers.wire_forms import make_form
@@ -153,7 +153,7 @@ class BaseClient:
                 raise
             reader, secrets = ReplyReader if chat.output is None else chat.output.reader, extras.secrets
             if chat.functions is not None:
-                reader = with_functions(reader, chat.functions)
+                reader = functools.partial(reader, functions=chat.functions)
             return self._make_call(
                 form, request, bounds, headers=headers, gate=gate, stream=stream, reader=reader, secrets=secrets
             )

@@ -18,7 +18,7 @@ class BytesReader(ReplyReader):
         """Say what the reply is, from its head."""
         kind = super().open(status, headers)
         if self.stream and kind != "error":
-            self._inflater = Inflater(headers.get("content-encoding"), None)
+            self._take_apart(Inflater(headers.get("content-encoding"), None))
         return kind
 
     def _kind_of(self, content_type: str) -> Kind:
@@ -35,5 +35,6 @@ class BytesReader(ReplyReader):
             chunks.append(piece)
 
     def _end_json(self, chunks: list[Any]) -> None:
-        self._inflater.end()
+        if self._inflater is not None:
+            self._inflater.end()
         self.value = bytes(self._body)

@@ -1,6 +1,7 @@
 """A reply under assembly: wire forms add what an event says, and get the chunk to hand out; nothing is guessed here."""
 
 from collections.abc import Callable, Mapping, Sequence
+from types import MappingProxyType
 from typing import Any, TypeVar
 
 import msgspec
@@ -17,6 +18,7 @@ MAX_CALLS = 1024
 MAX_ITEMS = 2048
 MAX_KEPT = 32 * 1024 * 1024
 _NODE_BYTES = 32
+NO_FUNCTIONS: Mapping[str, Function] = MappingProxyType({})
 
 
 class Draft:
@@ -38,12 +40,12 @@ class Draft:
         extra: what else a wire form must remember between events.
     """
 
-    def __init__(self, asked: str = "") -> None:
+    def __init__(self, asked: str = "", functions: Mapping[str, Function] = NO_FUNCTIONS) -> None:
         self.id, self.model, self.asked = "", "", asked
         self.request_id: str | None = None
         self.content, self.reasoning, self.refusal = Text(), Text(), Text()
         self.tools: dict[int, ToolDraft] = {}
-        self.functions: Mapping[str, Function] = {}
+        self.functions = functions
         self.finish_reason: FinishReason | None = None
         self.native_finish_reason: str | None = None
         self.usage: Usage | None = None
@@ -155,8 +157,8 @@ class Draft:
         """The tool calls in the order of their indexes."""
         return [self.tools[index].whole(self.functions) for index in sorted(self.tools)]
 
-    def response(self, *, provider: str, message: dict[str, Any], raw: dict[str, Any] | bytes | None) -> ChatResponse:
-        """The reply as far as it is known; `raw` may be the text of its JSON."""
+    def response(self, *, provider: str, message: dict[str, Any], raw: dict[str, Any] | None) -> ChatResponse:
+        """The reply as far as it is known."""
         return ChatResponse(
             id=self.id,
             model=self.model,
@@ -171,6 +173,10 @@ class Draft:
             raw=raw,
             message=message,
         )
+
+
+# Stands where no reply is put together yet; nobody adds to it.
+NO_DRAFT = Draft()
 
 
 def label_of(value: object) -> str:

@@ -6,7 +6,7 @@ The forms themselves are in `llmnet/providers/`: its `wire_forms.py` lists them.
 from collections.abc import Mapping
 from typing import Any, Literal, Protocol
 
-from llmnet.core.chat import StreamChunk
+from llmnet.core.chat import ChatResponse, StreamChunk
 from llmnet.core.draft import Draft
 from llmnet.core.errors import APIStatusError, LLMNetError
 from llmnet.core.http import Request
@@ -23,8 +23,8 @@ class WireForm(Protocol):
     def authorise(self, request: Request, key: str | None) -> Request:
         """The request with its credential."""
 
-    def read_body(self, body: bytearray, draft: Draft) -> bool:
-        """Read a whole reply that is a text alone into the draft; false, and nothing has changed, for any other."""
+    def read_body(self, body: bytes | bytearray) -> ChatResponse | None:
+        """Read a whole reply that is a text alone; `None` for any other."""
 
     def parse(self, payload: Any, draft: Draft) -> StreamChunk | None:
         """Read a whole reply into the draft."""
@@ -45,7 +45,7 @@ class WireForm(Protocol):
         """What an error that ends a call suggests to look at first, to be appended to its message, or ""."""
 
     def answer(self, draft: Draft) -> str:
-        """The text in which a value of the caller's type stands: of a model that also says what it does, its last."""
+        """The text in which a value of the caller's type stands, as the last of several; `""` for all the content."""
 
     def message(self, draft: Draft) -> dict[str, Any]:
         """The assistant message for the next turn."""

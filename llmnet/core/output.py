@@ -6,7 +6,7 @@ text what it may; a call of a tool is an answer of its own; the rest is a value 
 
 import functools
 from collections.abc import Callable, Mapping
-from typing import Any, cast
+from typing import Any
 
 import msgspec
 
@@ -86,13 +86,10 @@ class _OutputReader(ReplyReader):
     def end(self) -> list[StreamChunk]:
         chunks = super().end()
         try:
-            self.value = self._output.read(self.value, self.form.answer(self.draft))
+            self.value = self._output.read(self.value, self.form.answer(self.draft) or self.value.content)
         except OutputError as error:
             raise AttemptError(Outcome(error)) from None
         return chunks
-
-    def partial(self) -> ChatResponse[Any] | None:
-        return super().partial() if self.value is None else cast("ChatResponse[Any]", self.value)
 
 
 def output_of(kind: Any, params: Mapping[str, Any]) -> Output:

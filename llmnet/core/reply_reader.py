@@ -1,21 +1,23 @@
 """Reads the reply to one attempt: its head and bytes go in, chunks, an error or the value come out; no I/O."""
 
 import contextlib
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from itertools import chain
 from typing import Any
 
 from llmnet.core.body_text import body_text
 from llmnet.core.chat import ChatResponse, StreamChunk
-from llmnet.core.draft import Draft
+from llmnet.core.draft import NO_DRAFT, NO_FUNCTIONS, Draft
 from llmnet.core.errors import APIStatusError, IncompleteStreamError, InvalidResponseError, LLMNetError
+from llmnet.core.event_reader import EventReader
 from llmnet.core.form_contract import Kind, WireForm
 from llmnet.core.http import NO_HEADERS, Headers
 from llmnet.core.inflate import MAX_BODY_BYTES, Inflater
 from llmnet.core.json import decode, readable
 from llmnet.core.outcome import AttemptError, Outcome
 from llmnet.core.preview import cut, glimpse
-from llmnet.core.sse import ServerSentEvent, SSEDecoder, apart, begins_stream, is_stream
+from llmnet.core.sse import begins_stream, is_stream
+from llmnet.core.tool_call import Function
 
 # How much may come out of a body's coding; the events of a stream are bounded one by one.
 _MOST: dict[Kind, int | None] = {"error": 64 * 1024, "json": MAX_BODY_BYTES, "events": None}
@@ -28,22 +30,31 @@ class ReplyReader:
     A few bytes may stand for very much work: `feed` does one piece of it at a time, and while the reader is `behind` it
     is to be called again, without bytes. Bounds, and whoever else is to be served, are looked after in between.
     All methods raise `AttemptError` when the reply is not what was promised, after the chunks that came before.
+    JSON in no coding, as most replies are, is gathered as it comes: what takes others apart is made for those alone.
 
     Args:
         form, stream, asked: the wire form; whether a stream was asked for, and of which model.
         read: reads the JSON of a reply that is no chat.
+        functions: what the caller has given as tools, by name.
     """
 
     def __init__(
-        self, form: WireForm, *, stream: bool = False, read: Callable[[Any], Any] | None = None, asked: str = ""
+        self,
+        form: WireForm,
+        *,
+        stream: bool = False,
+        read: Callable[[Any], Any] | None = None,
+        asked: str = "",
+        functions: Mapping[str, Function] = NO_FUNCTIONS,
     ) -> None:
-        self.form, self.stream = form, stream
+        self.form, self.stream, self._asked, self._functions = form, stream, asked, functions
         self.status: int | None = None
-        self.headers, self.draft = NO_HEADERS, Draft(asked)
+        self.headers, self.draft = NO_HEADERS, NO_DRAFT
         self.kind: Kind | None = None
         self.value: Any = None
-        self.arrived, self._read, self._shown = 0, read, False
-        self._body, self._first = bytearray(), b""
+        self.arrived, self._read, self._is_known = 0, read, False
+        self._body: bytes | bytearray = b""
+        self._inflater: Inflater | None = None
         self._error: LLMNetError | None = None
         self._pieces: Iterator[bytes] = iter(())
         self._piece: bytes | None = None  # the next one, so that the last one is known as such
@@ -53,14 +64,19 @@ class ReplyReader:
         self.status, self.headers = status, headers
         self.kind = self._kind_of(headers.get("content-type", "").lower())
         encoding = headers.get("content-encoding")
-        try:
-            self._inflater = Inflater(encoding, _MOST[self.kind])
-        except InvalidResponseError as error:
-            if self.kind != "error":
-                raise AttemptError(Outcome(error)) from None
-            self._inflater = Inflater(None)
-        self._decoder = SSEDecoder()
+        if encoding or self.kind == "events":
+            try:
+                self._take_apart(Inflater(encoding, _MOST[self.kind]))
+            except InvalidResponseError as error:
+                if self.kind != "error":
+                    raise AttemptError(Outcome(error)) from None
         return self.kind
+
+    def _take_apart(self, inflater: Inflater) -> Inflater:
+        """Make what takes a body apart: it is coded, may be a stream, or says more than a text."""
+        self._inflater, self.draft = inflater, Draft(self._asked, self._functions)
+        self._events = EventReader(self.form, self.draft)
+        return inflater
 
     def _kind_of(self, content_type: str) -> Kind:
         if not 200 <= (self.status or 0) < 300:
@@ -77,7 +93,7 @@ class ReplyReader:
     @property
     def patient(self) -> bool:
         """Whether a stream may be silent for as long as `response`: it has nothing to show yet."""
-        return self.kind == "events" and (self.draft.silent or not self._shown)
+        return self.kind == "events" and (self.draft.silent or not self._events.shown)
 
     @property
     def done(self) -> bool:
@@ -92,10 +108,11 @@ class ReplyReader:
         """The error of an error reply, from as much of its body as was read."""
         pieces: list[bytes] = []
         with contextlib.suppress(InvalidResponseError):
-            pieces += self._inflater.feed(body)
-        return self.form.parse_error(
-            self.status or 0, self.headers, readable(body_text(b"".join(pieces), self.headers))
-        )
+            pieces += self._inflater.feed(body) if self._inflater else [body]
+        return self._failure(readable(body_text(b"".join(pieces), self.headers)))
+
+    def _failure(self, payload: Any) -> APIStatusError:
+        return self.form.parse_error(self.status or 0, self.headers, payload)
 
     @property
     def behind(self) -> bool:
@@ -109,30 +126,41 @@ class ReplyReader:
         self.arrived += len(data)
         chunks: list[StreamChunk] = []
         try:
-            if data and self._piece is None:
-                self._pieces = self._inflater.feed(data)
-                self._piece = next(self._pieces, None)
-            elif data:
-                self._pieces = chain(self._pieces, self._inflater.feed(data))
-            if self._piece is not None:
-                if self._is_events(self._piece):
-                    self._take(self._decoder.feed(self._piece), chunks)
-                else:
-                    self._gather(self._piece, chunks)
-                self._piece = None if self.draft.done else next(self._pieces, None)
+            if self._inflater is None and (self._body or data.startswith(b"{")):
+                self._gather(data, chunks)
+            else:
+                self._feed(data, chunks)
         except LLMNetError as error:
             self._hold(error, chunks)
         return chunks
 
+    def _feed(self, data: bytes, chunks: list[StreamChunk]) -> None:
+        inflater = self._inflater or self._take_apart(Inflater(None))
+        if data and self._piece is None:
+            self._pieces = inflater.feed(data)
+            self._piece = next(self._pieces, None)
+        elif data:
+            self._pieces = chain(self._pieces, inflater.feed(data))
+        if self._piece is not None:
+            if self._is_events(self._piece):
+                self._events.feed(self._piece, chunks)
+            else:
+                self._gather(self._piece, chunks)
+            self._piece = None if self.draft.done else next(self._pieces, None)
+
     def _is_events(self, piece: bytes) -> bool:
         """Some gateways call an event stream JSON, or the reverse: its first bytes tell one from the other."""
-        if not self._first and self._read is None and (first := piece.lstrip()[:1]):
-            self._first = first
+        if not self._is_known and self._read is None and piece and not piece.isspace():
+            self._is_known = True
             self.kind = "events" if is_stream(self.kind == "events", piece, asked=self.stream) else "json"
         return self.kind == "events"
 
     def _gather(self, piece: bytes, chunks: list[Any]) -> None:
-        self._body += piece
+        if not self._body:
+            self._body = piece
+        elif piece:
+            self._body = self._body if isinstance(self._body, bytearray) else bytearray(self._body)
+            self._body += piece
         if len(self._body) > MAX_BODY_BYTES:
             raise InvalidResponseError(f"the body is longer than {MAX_BODY_BYTES} bytes")
 
@@ -151,16 +179,13 @@ class ReplyReader:
 
     def forget(self) -> None:
         """Let go of the bytes of the body: nobody goes on with it; what was made of them stays."""
-        self._body, self._pieces, self._piece, self._decoder = bytearray(), iter(()), None, SSEDecoder()
-
-    def finish(self, body: bytes) -> Any:
-        """Take a whole body at once and give the value."""
-        self.feed(body)
-        self.end()
-        return self.value
+        self._body, self._pieces, self._piece = b"", iter(()), None
+        self._events = EventReader(self.form, self.draft)
 
     def partial(self) -> ChatResponse[Any] | None:
         """The reply as far as it has arrived, or `None` where nothing of it has."""
+        if isinstance(self.value, ChatResponse):
+            return self.value
         return self._response(None) if self.draft.begun or self.draft.id else None
 
     def _hold(self, error: LLMNetError, chunks: list[StreamChunk]) -> None:
@@ -169,48 +194,30 @@ class ReplyReader:
         if not chunks:
             raise AttemptError(Outcome(error)) from error
 
-    def _take(self, events: list[ServerSentEvent], chunks: list[StreamChunk]) -> None:
-        parse_event, draft = self.form.parse_event, self.draft
-        for event in apart(events):
-            if draft.done:
-                return
-            chunk = parse_event(event, draft)
-            if chunk is not None:
-                self._shown = True
-                chunks.append(chunk)
-
     def _end_events(self, chunks: list[StreamChunk]) -> None:
-        last = None if self.draft.done else self._decoder.end()
-        if last is not None:
-            # Without its blank line it counts if it is whole; half of one is what a cut stream looks like.
-            with contextlib.suppress(InvalidResponseError):
-                self._take([last], chunks)
-        held = self.form.close(self.draft)
-        chunks += [held] if held else []
+        self._events.end(chunks)
         if not self.draft.whole:
             raise self._incomplete()
         self.value = self._response(None)
 
     def _incomplete(self) -> LLMNetError:
-        """The stream ended too early; some servers say why in a bare line that the event-stream grammar ignores."""
-        for line in (lines := self._decoder.comments):
-            payload = readable(line.encode())
-            if self.form.find_error(payload):
-                return self.form.parse_error(self.status or 0, self.headers, payload)
-        if self.draft.failure is not None:
-            return self.form.parse_error(self.status or 0, self.headers, self.draft.failure)
-        words = "\n".join(lines).strip() or self.draft.words
+        if (failure := self._events.failure) is not None:
+            return self._failure(failure)
+        words = self._events.last_words
         last = f"; its last words: {glimpse(words, 200)}" if words else ""
         return IncompleteStreamError(f"the stream ended before its terminal event, after {self.arrived} bytes{last}")
 
     def _end_json(self, chunks: list[StreamChunk]) -> None:
-        self._inflater.end()
+        if self._inflater is not None:
+            self._inflater.end()
         body = self._body
+        if self._read is None and not self.stream and (reply := self.form.read_body(body)) is not None:
+            self.value = reply
+            return
         if not body or body.isspace():
             raise InvalidResponseError(f"HTTP {self.status} with an empty body", retryable=True)
-        if self._read is None and not self.stream and self.form.read_body(body, self.draft):
-            self._end_chat(bytes(body))
-            return
+        if self._inflater is None and self._read is None:
+            self._take_apart(Inflater(None))
         try:
             payload, why = decode(body, arrived=self.arrived), None
         except ValueError as error:
@@ -219,28 +226,25 @@ class ReplyReader:
             self._end_no_json(body, why, chunks)
             return
         if self.form.find_error(payload):
-            raise self.form.parse_error(self.status or 0, self.headers, payload)
+            raise self._failure(payload)
         if self._read is None:
             chunk = self.form.parse(payload, self.draft)
-            self._end_chat(payload)
+            self.draft.done = True
+            self.value = self._response(payload)
             chunks += [chunk] if chunk and self.stream else []
         else:
             self.value = self._read(payload)
 
-    def _end_chat(self, raw: dict[str, Any] | bytes) -> None:
-        self.draft.done = True
-        self.value = self._response(raw)
-
-    def _end_no_json(self, body: bytearray, why: str, chunks: list[StreamChunk]) -> None:
+    def _end_no_json(self, body: bytes | bytearray, why: str, chunks: list[StreamChunk]) -> None:
         """A body that is no JSON may be an event stream after all, asked for or not."""
-        if self._read is None and (begins_stream(body) or (self.stream and self._first == b"{")):
+        if self._read is None and (begins_stream(body) or (self.stream and body.lstrip().startswith(b"{"))):
             self.kind = "events"
-            self._take(self._decoder.feed(bytes(body)), chunks)
+            self._events.feed(bytes(body), chunks)
             self._end_events(chunks)
             return
         kind = self.headers.get("content-type") or "no content type"
         snippet = cut(body_text(bytes(body[: 4 * SNIPPET]), self.headers), SNIPPET)
         raise InvalidResponseError(f"HTTP {self.status} is no JSON ({kind}, {why}): {snippet!r}")
 
-    def _response(self, raw: dict[str, Any] | bytes | None) -> ChatResponse:
+    def _response(self, raw: dict[str, Any] | None) -> ChatResponse:
         return self.draft.response(provider=self.form.provider, message=self.form.message(self.draft), raw=raw)

@@ -126,14 +126,3 @@ class ToolDraft:
 def _sound(text: str) -> str:
     """A text that can be sent back: half an emoji becomes U+FFFD."""
     return text if encodable(text) else str(mended(text))
-
-
-def with_functions(make: Callable[..., Any], functions: Mapping[str, Function]) -> Callable[..., Any]:
-    """What makes a reader of replies, with the functions that their calls may mean."""
-
-    def reader(*args: Any, **options: Any) -> Any:
-        made = make(*args, **options)
-        made.draft.functions = functions
-        return made
-
-    return reader

@@ -113,8 +113,8 @@ class Messages(Form):
         return read(payload, draft) if read else None
 
     def answer(self, draft: Draft) -> str:
-        """The last call of the answer's tool, else the text behind all that is none."""
-        return answer_in(draft.own(Reply).blocks) or super().answer(draft)
+        """The last call of the answer's tool, or the text behind all that is none."""
+        return answer_in(draft.own(Reply).blocks)
 
     def message(self, draft: Draft) -> dict[str, Any]:
         """The assistant message, with the blocks that the vendor wants back unchanged; plain text needs none.

@@ -4,7 +4,7 @@ import functools
 from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any, ClassVar
 
-from llmnet.core.chat import StreamChunk
+from llmnet.core.chat import ChatResponse, StreamChunk
 from llmnet.core.draft import Draft, chat_message
 from llmnet.core.errors import APIStatusError, InvalidResponseError, LLMNetError
 from llmnet.core.http import Request, merged
@@ -122,9 +122,9 @@ class Form:
 
     # -- replies ------------------------------------------------------------------------------------------------------
 
-    def read_body(self, body: bytearray, draft: Draft) -> bool:
-        """Read a complete reply that is a text alone; false, and nothing has changed, for any other."""
-        return False
+    def read_body(self, body: bytes | bytearray) -> ChatResponse | None:
+        """Read a complete reply that is a text alone; `None` for any other."""
+        return None
 
     def parse_event(self, event: ServerSentEvent, draft: Draft) -> StreamChunk | None:
         """Read one event: `[DONE]` ends the stream, an error is raised, a heartbeat gives no chunk."""
@@ -212,8 +212,8 @@ class Form:
         return hint(error, self.target)
 
     def answer(self, draft: Draft) -> str:
-        """The text in which a value of the caller's type stands."""
-        return str(draft.content)
+        """The text in which a value of the caller's type stands, `""` where that is all of the content."""
+        return ""
 
     def message(self, draft: Draft) -> dict[str, Any]:
         """The assistant message for the next turn."""

@@ -7,7 +7,7 @@ from urllib.parse import quote, urlsplit
 
 import msgspec
 
-from llmnet.core.chat import StreamChunk
+from llmnet.core.chat import ChatResponse, StreamChunk, Usage
 from llmnet.core.draft import Draft, chat_message
 from llmnet.core.errors import ConfigurationError
 from llmnet.core.http import Request
@@ -96,21 +96,28 @@ class ChatCompletions(Form):
         self.check(payload, draft, "choices")
         return chunk
 
-    def read_body(self, body: bytearray, draft: Draft) -> bool:
+    def read_body(self, body: bytes | bytearray) -> ChatResponse | None:
         """The text of the one choice, with its reasoning, its finish and the usage."""
         found = _text_reply(body)
         if found is None:
-            return False
+            return None
         choice = found.choices[0]
-        message, finish = choice.message, reply.finish_of({"finish_reason": choice.finish_reason})
-        if not message.content or finish is None:
-            return False
-        draft.name(id=found.id, model=found.model)
-        usage = usage_of(found.usage, CHAT_USAGE)
-        draft.text(message.content, message.reasoning_content or message.reasoning or "", "", usage)
-        draft.finish(*finish)
-        draft.may_end = True
-        return True
+        said, native = choice.message, choice.finish_reason
+        if not said.content or native in reply.NO_FINISH:
+            return None
+        reasoning = said.reasoning_content or said.reasoning or None
+        return ChatResponse(
+            id=found.id or "",
+            model=found.model or "",
+            content=said.content,
+            reasoning=reasoning,
+            finish_reason=reply.reason_of(native),
+            native_finish_reason=native,
+            usage=usage_of(found.usage, CHAT_USAGE) or Usage(),
+            provider=self.provider,
+            raw=bytes(body),
+            message=self._with_reasoning({"role": "assistant", "content": said.content}, reasoning),
+        )
 
     def read_text(self, data: str, draft: Draft) -> StreamChunk | None:
         """The text or reasoning of choice 0."""
@@ -180,10 +187,11 @@ class ChatCompletions(Form):
 
     def message(self, draft: Draft) -> dict[str, Any]:
         """Some services want their reasoning back in the next turn, or the extras of the reply and its calls."""
-        message = chat_message(draft)
-        if draft.reasoning and self._wants_reasoning:
-            message["reasoning_content"] = str(draft.reasoning)
+        message = self._with_reasoning(chat_message(draft), str(draft.reasoning))
         return with_extras(message, self.provider, draft)
+
+    def _with_reasoning(self, message: dict[str, Any], reasoning: str | None) -> dict[str, Any]:
+        return message | {"reasoning_content": reasoning} if reasoning and self._wants_reasoning else message
 
 
 def _sent(message: Object, place: int, provider: str) -> Object:

@@ -23,7 +23,7 @@ _REASONING = ("reasoning_content", "reasoning", "thinking", "reasoning_text")
 # Types of the parts of a content that are reasoning, and the fields of a part that may hold its text.
 _REASONING_PARTS = ("thinking", "reasoning", "reasoning_text", "summary_text")
 _TEXT_FIELDS = ("text", "thinking", "reasoning", "summary", "content", "value")
-_NO_FINISH = ("", "null")
+NO_FINISH = ("", "null")
 # Finish reasons that explain an empty reply.
 _EXPLAINS_EMPTY = (FinishReason.LENGTH, FinishReason.CONTENT_FILTER, FinishReason.ERROR)
 
@@ -152,13 +152,18 @@ def refusal_of(message: Object) -> str:
 def finish_of(choice: Object) -> Finish | None:
     """Why a choice ended; null, an absent key, `""` and the string `"null"` mean that it has not."""
     native = _reason_in(choice.get("finish_reason"))
-    if native in _NO_FINISH:
+    if native in NO_FINISH:
         native = _reason_in(_finish_elsewhere(choice))
-    if native in _NO_FINISH:
+    if native in NO_FINISH:
         return None
     flag = choice.get("flag")
     unsafe = isinstance(flag, int) and flag >= _UNSAFE_FLAG
-    return FinishReason.CONTENT_FILTER if unsafe else FINISH.get(native.lower(), FinishReason.OTHER), native
+    return FinishReason.CONTENT_FILTER if unsafe else reason_of(native), native
+
+
+def reason_of(native: str) -> FinishReason:
+    """What a service's own word for the end of a reply means."""
+    return FINISH.get(native.lower(), FinishReason.OTHER)
 
 
 def _finish_elsewhere(choice: Object) -> Any:

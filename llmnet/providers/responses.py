@@ -124,7 +124,7 @@ class Responses(Form):
     def answer(self, draft: Draft) -> str:
         """The text of the last message: commentary stands in messages of its own before it."""
         texts = [text for item in draft.items if (text := content_in(item))]
-        return texts[-1] if texts else super().answer(draft)
+        return texts[-1] if texts else ""
 
     def message(self, draft: Draft) -> dict[str, Any]:
         """The message carries its items: only they bring reasoning back."""

@@ -9,7 +9,7 @@ from typing import Any, Generic, Protocol, TypeVar
 from llmnet.core.admission.admission import Admission
 from llmnet.core.bounds import Bounds, Clock, Timeout, positive, resolve_timeout
 from llmnet.core.call import Call
-from llmnet.core.chat import StreamChunk
+from llmnet.core.chat import ChatResponse, StreamChunk
 from llmnet.core.draft import Draft
 from llmnet.core.errors import APIStatusError, ConfigurationError, LLMNetError
 from llmnet.core.exchange import Exchange
@@ -52,9 +52,8 @@ class GenericForm:
         """The request as it is: its credentials are the caller's."""
         return request
 
-    def read_body(self, body: bytearray, draft: Draft) -> bool:
+    def read_body(self, body: bytes | bytearray) -> ChatResponse | None:
         """Nothing is read."""
-        return False
 
     def parse(self, payload: Any, draft: Draft) -> StreamChunk | None:
         """Nothing is read."""

@@ -319,12 +319,13 @@ def test_half_of_a_coded_body_is_none(client, server, stream):
         list(client.request("GET", "/file", stream=True)) if stream else client.request("GET", "/file")
 
 
-def test_a_body_has_a_limit_and_a_stream_has_none(client, server, monkeypatch):
-    monkeypatch.setitem(reply_reader._MOST, "json", 1000)  # private: 64 MiB would take a while
-    server.script(*[Reply(body=SOUND)] * 3)
+@pytest.mark.parametrize("body", [SOUND, b"{" + SOUND])
+def test_a_body_has_a_limit_and_a_stream_has_none(client, server, monkeypatch, body):
+    monkeypatch.setattr(reply_reader, "MAX_BODY_BYTES", 1000)  # private: 64 MiB would take a while
+    server.script(*[Reply(body=body)] * 3)
     with pytest.raises(llmnet.InvalidResponseError, match="longer than 1000 bytes"):
         client.request("GET", "/file")
-    assert b"".join(client.request("GET", "/file", stream=True)) == SOUND
+    assert b"".join(client.request("GET", "/file", stream=True)) == body
 
 
 def test_the_charset_of_a_text(client, server):

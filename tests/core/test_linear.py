@@ -18,6 +18,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 from support import inside
+from support.replies import read_whole
 
 import llmnet
 from llmnet.cli.terminal import ControlFilter
@@ -127,7 +128,7 @@ def streamed(api, size=100_000):
 
 
 def whole(api):
-    return lambda data: exchange_of(api, stream=False).finish(data)
+    return lambda data: read_whole(exchange_of(api, stream=False), data)
 
 
 def inflated(data):

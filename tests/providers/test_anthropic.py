@@ -6,6 +6,7 @@ import random
 
 import pytest
 from support import recorded
+from support.replies import read_whole
 
 from llmnet.core.chat import FinishReason, Usage
 from llmnet.core.draft import Draft
@@ -520,7 +521,7 @@ def complete(**fields):
     }  # fmt: skip
     one = exchange(stream=False)
     one.open(200, JSON)
-    return one.finish(json.dumps(payload).encode())
+    return read_whole(one, json.dumps(payload).encode())
 
 
 THOUGHT = {"type": "thinking", "thinking": "Hm. ", "signature": "sig"}
@@ -611,15 +612,16 @@ def test_a_reply_without_blocks_is_invalid(payload):
     one = exchange(stream=False)
     one.open(200, JSON)
     with pytest.raises(AttemptError) as caught:
-        one.finish(payload)
+        read_whole(one, payload)
     assert isinstance(caught.value.outcome.error, InvalidResponseError)
 
 
 def test_half_an_emoji_does_not_spoil_the_next_turn():
     one = exchange(stream=False)
     one.open(200, JSON)
-    reply = one.finish(
-        rb'{"id":"m","content":[{"type":"text","text":"a\ud83d"},{"type":"tool_use","id":"t","name":"f","input":{"x":"\ude00"}}]}'
+    reply = read_whole(
+        one,
+        rb'{"id":"m","content":[{"type":"text","text":"a\ud83d"},{"type":"tool_use","id":"t","name":"f","input":{"x":"\ude00"}}]}',
     )
     assert reply.content == "a\ufffd"
     assert reply.tool_calls[0].json() == {"x": "\ufffd"}
@@ -1063,6 +1065,6 @@ def test_recorded_replies(row):
         models, cursor = form().parse_models(json.loads(recorded.body(row)))
         assert (len(models), models[0].id, cursor) == (row["expected"]["n"], row["expected"]["first_id"], None)
     else:
-        reply = one.finish(recorded.body(row))
+        reply = read_whole(one, recorded.body(row))
         assert recorded.check(row, reply) == []
         assert sent_back(reply) == reply.raw["content"]

@@ -7,6 +7,7 @@ import random
 
 import pytest
 from support import recorded
+from support.replies import read_whole
 
 from llmnet.core.chat import FinishReason, Usage
 from llmnet.core.errors import (
@@ -327,7 +328,7 @@ def opened(*, stream, status=200, headers=None):
 
 def read_json(payload, *, stream=False):
     exchange = opened(stream=stream, headers=Headers({"content-type": "application/json"}))
-    return exchange.finish(json.dumps(payload).encode())
+    return read_whole(exchange, json.dumps(payload).encode())
 
 
 def frame(output, event="result", status=200, **fields):
@@ -787,7 +788,7 @@ def test_recorded_streams_made_to_repeat(row):
 @pytest.mark.parametrize("row", WHOLE, ids=recorded.name)
 def test_recorded_replies(row):
     exchange = opened(stream=False, headers=recorded.headers(row))
-    reply = exchange.finish(recorded.body(row))
+    reply = read_whole(exchange, recorded.body(row))
     assert recorded.check(row, reply) == []
     assert reply.raw == json.loads(recorded.body(row))
 

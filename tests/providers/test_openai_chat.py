@@ -6,6 +6,7 @@ import random
 
 import pytest
 from support import recorded
+from support.replies import read_whole
 
 from llmnet.core import errors
 from llmnet.core.chat import FinishReason, Usage
@@ -234,7 +235,7 @@ def completion(*choices, **more):
 def read(payload, provider="openai", *, stream=False):
     exchange = ReplyReader(form(provider), stream=stream)
     exchange.open(200, Headers({"content-type": "application/json"}))
-    return exchange.finish(json.dumps(payload).encode())
+    return read_whole(exchange, json.dumps(payload).encode())
 
 
 def reply_of(message, **more):

@@ -8,6 +8,7 @@ import time
 
 import pytest
 from support import recorded
+from support.replies import read_whole
 
 from llmnet.core import errors
 from llmnet.core.chat import FinishReason, Usage
@@ -385,7 +386,7 @@ def response(*output, **more):
 def read(payload, provider="openai"):
     exchange = ReplyReader(form(provider))
     exchange.open(200, Headers({"content-type": "application/json"}))
-    return exchange.finish(json.dumps(payload).encode())
+    return read_whole(exchange, json.dumps(payload).encode())
 
 
 def test_a_complete_reply():

@@ -10,6 +10,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from support import recorded
+from support.replies import read_whole
 
 import llmnet
 from llmnet.core.http import Headers
@@ -373,7 +374,7 @@ def test_arguments_are_text_in_the_block_of_the_answer_alone():
     ]
     reader = ReplyReader(form_of("anthropic"), stream=True)
     reader.open(200, Headers([("content-type", "text/event-stream")]))
-    assert reader.finish("".join(f"data: {json.dumps(row)}\n\n" for row in rows).encode()).content == "Hi"
+    assert read_whole(reader, "".join(f"data: {json.dumps(row)}\n\n" for row in rows).encode()).content == "Hi"
 
 
 class Number(msgspec.Struct, forbid_unknown_fields=True):
@@ -452,7 +453,7 @@ def test_a_model_may_say_something_beside_its_answer(name, stream):
     wire = form_of("openai", "responses") if form == "responses" else form_of("anthropic")
     reader = output_of(Number, {}).reader(wire, stream=stream)
     reader.open(200, Headers([("content-type", "text/event-stream" if stream else "application/json")]))
-    reply = reader.finish(body.encode())
+    reply = read_whole(reader, body.encode())
     assert reply.parsed == Number(number)
     texts = [text for item in output for part in item.get("content", [item]) if (text := part.get("text"))]
     assert all(text in reply.content for text in texts)
@@ -500,12 +501,12 @@ def test_recorded_replies_give_their_values_and_refusals(server):
         reader = output.reader(form, stream=row["stream"], asked="m")
         reader.open(200, recorded.headers(row))
         if reason is None:
-            order = reader.finish(recorded.body(row)).parsed
+            order = read_whole(reader, recorded.body(row)).parsed
             assert order["total"] == 14.0
             assert order["items"][0] == {"product_name": "Green Tea", "price": 5.5, "quantity": 2}
             continue
         with pytest.raises(Exception) as caught:
-            reader.finish(recorded.body(row))
+            read_whole(reader, recorded.body(row))
         error = caught.value.outcome.error
         assert (type(error), error.reason) == (llmnet.OutputError, reason)
         assert reader.partial().refusal in str(error)

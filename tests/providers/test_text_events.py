@@ -12,7 +12,7 @@ from support.replies import form, receive
 from support.wire_forms import FORMS
 
 from llmnet.core.chat import StreamChunk
-from llmnet.core.draft import Draft
+from llmnet.core.draft import NO_DRAFT, Draft
 from llmnet.core.errors import LLMNetError
 from llmnet.core.sse import ServerSentEvent
 from llmnet.providers.text_events import LONGEST
@@ -207,15 +207,24 @@ def fact(outcome):
 @given(altered(REPLY))
 def test_a_reply_says_what_it_says_by_the_general_rules(text):
     general = form()
-    general.read_body = lambda body, draft: False
+    general.read_body = lambda body: None
     assert fact(reply_of(form(), text)) == fact(reply_of(general, text))
 
 
 def test_an_ordinary_reply_is_read_in_one_step():
-    own, draft = form(), Draft("asked")
-    assert own.read_body(bytearray(json.dumps(REPLY).encode()), draft)
-    assert (str(draft.content), str(draft.reasoning), draft.finish_reason) == ("a", "b", "stop")
-    assert (draft.usage.total_tokens, draft.usage.cached_tokens, draft.id, draft.model) == (5, 1, "c", "m")
+    reply = form().read_body(bytearray(json.dumps(REPLY).encode()))
+    assert (reply.content, reply.reasoning, reply.finish_reason) == ("a", "b", "stop")
+    assert (reply.usage.total_tokens, reply.usage.cached_tokens, reply.id, reply.model) == (5, 1, "c", "m")
+
+
+@pytest.mark.parametrize("kind", ["application/json", "text/event-stream"])
+@pytest.mark.parametrize(
+    "body", [json.dumps(REPLY), json.dumps(REPLY | {"new": 1}), '{"error": {}}', "{", "data: {}\n\n"]
+)
+def test_nobody_adds_to_the_draft_that_stands_where_there_is_none(body, kind):
+    for stream in (False, True):
+        receive(form(), body.encode(), stream=stream, kind=kind)
+    assert (NO_DRAFT.begun, NO_DRAFT.done, NO_DRAFT.id, NO_DRAFT.words, NO_DRAFT.extra) == (False, False, "", None, {})
 
 
 @pytest.mark.parametrize("again", [copy.copy, copy.deepcopy, lambda r: pickle.loads(pickle.dumps(r))])

@@ -52,6 +52,13 @@ def receive(own, body, *, stream, kind, size=41):
     return chunks, exchange.value
 
 
+def read_whole(reader, body):
+    """The value of a body that comes at once."""
+    reader.feed(body)
+    reader.end()
+    return reader.value
+
+
 def read_json(own, payload):
     """The reply, or the error, of a body in JSON; it is the same where a stream was asked for."""
     body = json.dumps(payload).encode()
