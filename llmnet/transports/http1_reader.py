@@ -5,16 +5,13 @@ head line that is folded, blanks after the size of a chunk (RFC 9112, 2.2, 5.2, 
 these is looked for here: control characters, another version, a head without end, an upgrade nobody asked for.
 """
 
-import re
-
 import httptools
 
 LONGEST_HEAD = 128 * 1024
 """Bytes of a head, and of what stands between two pieces of a body."""
 
-CONTROL = re.compile(rb"[\x00-\x08\x0a-\x1f\x7f]")
+CONTROL = bytes([*range(9), *range(10, 32), 127])
 """What no part of a head may hold: a value with a line end would be a header more (RFC 9110, 5.5)."""
-_CONTROL_BUT_LF = re.compile(rb"[\x00-\x08\x0b-\x1f\x7f]")
 
 # The last one lets a final head follow an informational one that speaks of the end of the connection.
 _LENIENCIES = dict.fromkeys(
@@ -76,8 +73,9 @@ class Http1Reader:
         self.error: Http1Error | None = None
         self.status: int | None = None
         self.headers: list[tuple[str, str]] = []
-        self.reason, self.version = b"", ""
-        self._first, self._parts, self._lines = b"", list[bytes](), list[bytes]()
+        self.reason, self.version, self._first = b"", "", b""
+        self._lines: list[bytes] = []
+        self._parts: list[bytes] = []
         self._between = self.buffered = 0
         self._parser: httptools.HttpResponseParser | None = httptools.HttpResponseParser(self)
         self._parser.set_dangerous_leniencies(**_LENIENCIES)
@@ -159,36 +157,34 @@ class Http1Reader:
 
     def on_headers_complete(self) -> None:
         """A head is complete; an informational one says nothing of the request (RFC 9110, 15.2)."""
-        parser, text = self._parser, b"\n".join(self._lines)
+        parser, lines = self._parser, self._lines
         if self.done or parser is None or self.error is not None:
             return
         status, self.version = parser.get_status_code(), parser.get_http_version()
+        text = b"\n".join([self.reason, *lines])
         if (problem := self._problem(status, text)) is not None:
             self.error = self._refused(problem)
         elif status >= _FINAL:
             parts = text.decode("latin-1").split("\n")
-            self.headers = [(name, value.strip(" \t")) for name, value in zip(parts[::2], parts[1::2], strict=False)]
-            self._until_close = not (self._bodiless or status in _BODILESS or _has_end(self.headers))
-            self.reusable = parser.should_keep_alive() and not self._until_close
+            self.headers = [(name, value.strip(" \t")) for name, value in zip(parts[1::2], parts[2::2], strict=True)]
+            self.reusable = parser.should_keep_alive()  # never behind a body that ends with its connection
+            self._until_close = not (self.reusable or self._bodiless or status in _BODILESS or _has_end(self.headers))
             self.status, self.done = status, self._bodiless
             self._lines, self._first = [], b""  # a stream may last for long
 
     def _problem(self, status: int, text: bytes) -> str | None:
-        """What is wrong with a head that llhttp has taken; its names and values are joined by line ends."""
+        """What is wrong with a head that llhttp has taken; its reason, names and values are joined by line ends."""
         lines = self._lines
-        if status < 100 or status == _SWITCHING or self.version not in _VERSIONS or not self._is_http():
+        is_http = self._first.lstrip(b"\r\n").startswith(b"HTTP/")
+        if status < 100 or status == _SWITCHING or self.version not in _VERSIONS or not is_http:
             return f"no final status of HTTP/1.1: HTTP/{self.version} {status}"
         if len(text) + len(lines) > LONGEST_HEAD:
             return f"it is longer than {LONGEST_HEAD} bytes"
-        if b" " in b",".join(lines[::2]):  # llhttp takes it behind the names that it knows
+        if b" " in b"".join(lines[::2]):  # llhttp takes it behind the names that it knows
             return "it has a blank before a colon"
-        if CONTROL.search(self.reason) or _CONTROL_BUT_LF.search(text) or text.count(b"\n") >= max(len(lines), 1):
+        if len(text) - len(text.translate(None, CONTROL)) > len(lines):
             return "it has a control character"
         return None
-
-    def _is_http(self) -> bool:
-        first = self._first.lstrip(b"\r\n")
-        return b"HTTP/".startswith(first[:5])
 
     def on_body(self, piece: bytes) -> None:
         """A piece of the body."""

@@ -63,28 +63,24 @@ def request_head(method: bytes, target: bytes, fields: Fields, lines: Lines | No
     Raises:
         ValueError: HTTP cannot carry a part of it, which the message does not show, or its fields contradict.
     """
-    # All but the length are as in the request before.
-    others = tuple([field for field in fields if len(field[0]) != 14 or field[0].lower() != b"content-length"])
-    lengths = {field[1] for field in fields if field not in others} if len(others) < len(fields) else set()
-    start, codings = (lines or _lines)(method, target, others)
-    framing, length = _framing(lengths, codings)
-    return Head(b"%b%b\r\n" % (start, framing), length)
-
-
-def _framing(lengths: set[bytes], codings: list[bytes]) -> tuple[bytes, int | None]:
-    """The one line that says where the body ends, if any does (RFC 9112, 6.2), and how long the body is.
-
-    Raises:
-        ValueError: the fields say several things, or what cannot be done.
-    """
+    others: Fields = []
+    lengths: set[bytes] = set()
+    for field in fields:
+        if len(field[0]) == 14 and field[0].lower() == b"content-length":
+            lengths.add(field[1])
+        else:  # as in the request before
+            others.append(field)
+    start, codings = (lines or _lines)(method, target, tuple(others))
     if codings == [b"chunked"]:
-        return b"Transfer-Encoding: chunked\r\n", None
+        return Head(b"%bTransfer-Encoding: chunked\r\n\r\n" % start, None)
     if codings or len(lengths) > 1 or not all(map(bytes.isdigit, lengths)):
         raise ValueError("give Content-Length as one number, or Transfer-Encoding: chunked, or neither")
-    if not lengths:
-        return b"", 0
-    (length,) = lengths
-    return b"Content-Length: %b\r\n" % length, int(length)
+    return completed(start, *map(int, lengths))
+
+
+def completed(start: bytes, size: int | None = None) -> Head:
+    """The head of which there are all lines but the one that says how long the body is, if there is a body."""
+    return Head(start + b"\r\n", 0) if size is None else Head(b"%bContent-Length: %d\r\n\r\n" % (start, size), size)
 
 
 def cached_lines() -> Lines:
@@ -96,9 +92,9 @@ def cached_lines() -> Lines:
 
 
 def _lines(method: bytes, target: bytes, fields: tuple[tuple[bytes, bytes], ...]) -> Written:
-    has_control = CONTROL.search(b"".join([value for _, value in fields])) is not None
+    values = b"".join([value for _, value in fields])
     is_token = all(map(_TOKEN.fullmatch, [method, *[name for name, _ in fields]]))
-    if has_control or not is_token or not _TARGET.fullmatch(target):
+    if values.translate(None, CONTROL) != values or not is_token or not _TARGET.fullmatch(target):
         raise ValueError("the request has a method, an address or a header that HTTP cannot carry")
     names = [name.lower() for name, _ in fields]
     if names.count(b"host") != 1:
