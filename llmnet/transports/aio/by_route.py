@@ -29,26 +29,25 @@ def in_use(transport: Any) -> bool:
 class ByRoute(Generic[T]):
     """What serves each way.
 
-    Nothing is awaited between the look whether there is something and putting it there.
-
     Args:
         in_use: whether something serves a request right now.
+
+    Attributes:
+        clients: by way; nothing is awaited between a look whether there is one and putting it there.
     """
 
     def __init__(self, in_use: Callable[[T], bool]) -> None:
         self._in_use = in_use
         self.clients: dict[Way, T] = {}
 
-    async def get(self, way: Way, make: Callable[[], T]) -> T:
-        """What serves a way, made where there is nothing yet."""
-        found = self.clients.get(way)
-        if found is None:
-            found = self.clients[way] = make()
-            for old in list(self.clients)[:-WAYS]:
-                if not self._in_use(self.clients[old]):
-                    await self.clients.pop(old).aclose()
-                    break
-        return found
+    async def add(self, way: Way, client: T) -> T:
+        """Have something serve a way from now on."""
+        self.clients[way] = client
+        for old in list(self.clients)[:-WAYS]:
+            if not self._in_use(self.clients[old]):
+                await self.clients.pop(old).aclose()
+                break
+        return client
 
     async def aclose(self) -> None:
         """Close all of them."""

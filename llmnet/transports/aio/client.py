@@ -9,7 +9,8 @@ import httpx
 from llmnet.core.http import Request
 from llmnet.transports.aio.by_route import ByRoute, in_use
 from llmnet.transports.aio.connect import Origin
-from llmnet.transports.aio.fast import HEADLESS, ORIGIN, origin_of
+from llmnet.transports.aio.fast import KNOWN, FastTransport
+from llmnet.transports.request_head import completed
 
 
 class _NoCookies(httpx.Cookies):
@@ -38,8 +39,8 @@ class Client(httpx.AsyncClient):
     def __init__(self, transport: httpx.AsyncBaseTransport) -> None:
         super().__init__(transport=transport, trust_env=False, timeout=None)
         self.transport = transport
-        # But for the length, those of a client's calls are few; they hold credentials, and go with it.
-        self.headers_of = functools.lru_cache(16)(_headers)
+        # But for their bodies, those of a client's calls are few; they hold credentials, and go with it.
+        self.prepared = functools.lru_cache(16)(functools.partial(_prepared, transport))
 
 
 class ClientsByRoute(ByRoute[Client]):
@@ -49,25 +50,30 @@ class ClientsByRoute(ByRoute[Client]):
         super().__init__(lambda client: in_use(client.transport))
 
 
-@functools.lru_cache(256)
-def address(url: str) -> tuple[httpx.URL, bytes, Origin]:
-    """An address as httpx reads it, its authority, and where it is."""
-    parsed = httpx.URL(url)
-    return parsed, parsed.netloc, origin_of(parsed)
-
-
-def _headers(host: bytes, headers: tuple[tuple[str, str], ...]) -> httpx.Headers:
+def _prepared(
+    transport: httpx.AsyncBaseTransport, method: str, url: str, headers: tuple[tuple[str, str], ...]
+) -> tuple[httpx.Request, Origin | None, bytes]:
+    """A request without its body, where it goes, and what goes out before the line that says how long the body is."""
     # As bytes: of texts httpx takes only ASCII.
     given = [(name.encode(), value.encode("latin-1")) for name, value in headers]
-    return httpx.Headers(given if any(name == b"host" for name, _ in given) else [(b"host", host), *given])
+    parsed = httpx.URL(url)
+    host = [] if any(name == b"host" for name, _ in given) else [(b"host", parsed.netloc)]
+    request = httpx.Request(method, parsed, headers=[*host, *given], stream=httpx.ByteStream(b""))
+    if not isinstance(transport, FastTransport):
+        return request, None, b""
+    origin, head = transport.known(request)
+    return request, origin, head.data[:-2]
 
 
 def send_request(request: Request, client: Client, extensions: dict[str, Any]) -> Coroutine[Any, Any, httpx.Response]:
     """Send a request by a client, with more extensions."""
-    (url, authority, origin), body = address(request.url), request.body
-    headers, stream = client.headers_of(authority, tuple(request.headers.items())), httpx.ByteStream(body or b"")
-    extensions |= {HEADLESS: True, ORIGIN: origin}
-    theirs = httpx.Request(request.method, url, headers=headers, stream=stream, extensions=extensions)
-    if body is not None:
-        theirs.headers["content-length"] = str(len(body))
+    alike, origin, start = client.prepared(request.method, request.url, tuple(request.headers.items()))
+    body, size = request.body or b"", None if request.body is None else len(request.body)
+    if origin is not None:
+        extensions[KNOWN] = origin, completed(start, size)
+    theirs = httpx.Request(
+        alike.method, alike.url, headers=alike.headers, stream=httpx.ByteStream(body), extensions=extensions
+    )
+    if size is not None:
+        theirs.headers["content-length"] = str(size)
     return client.send(theirs, stream=True, auth=_AS_IT_IS)

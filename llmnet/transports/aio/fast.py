@@ -14,11 +14,11 @@ from llmnet.transports.aio.sending import exchange, head_of
 from llmnet.transports.aio.wait import Scope
 from llmnet.transports.aio.watch import Watch
 from llmnet.transports.http1_reader import Http1Reader
-from llmnet.transports.request_head import cached_lines
+from llmnet.transports.request_head import Head, cached_lines
 
-WATCH, ORIGIN, HEADLESS, BODY = "llmnet.watch", "llmnet.origin", "llmnet.headless", "llmnet.body"
-"""Extensions: of a request, the waits of its attempt; where its address is, if that is known; that its response needs
-no headers, for they are asked of its body; of a response, its body."""
+WATCH, KNOWN, BODY = "llmnet.watch", "llmnet.known", "llmnet.body"
+"""Extensions: of a request, the waits of its attempt; where it goes and its head, if they are known: its response then
+needs no headers, for they are asked of its body; of a response, its body."""
 
 _PORTS = {"http": 80, "https": 443}
 
@@ -50,8 +50,8 @@ class FastTransport(httpx.AsyncBaseTransport):
             AttemptError: a bound has expired, or the call was stopped.
         """
         watch: Watch = request.extensions[WATCH]
-        origin = request.extensions.get(ORIGIN) or origin_of(request.url)
-        head = head_of(request, self._forwards, self._lines)
+        known: tuple[Origin, Head] | None = request.extensions.get(KNOWN)
+        origin, head = known or self.known(request)
         idle = self._youngest(origin)
         connection = idle or await self._connected(watch, origin)
         self._used.add(connection)
@@ -65,7 +65,7 @@ class FastTransport(httpx.AsyncBaseTransport):
             raise
         finally:
             watch.exchange.received |= reader.begun
-        headers = None if HEADLESS in request.extensions else httpx.Headers(reader.headers, "latin-1")
+        headers = httpx.Headers(reader.headers, "latin-1") if known is None else None
         body = Body(connection, reader, watch, functools.partial(self._back, origin))
         return httpx.Response(
             reader.status or 0,
@@ -73,6 +73,10 @@ class FastTransport(httpx.AsyncBaseTransport):
             stream=body,
             extensions={BODY: body, "http_version": b"HTTP/" + reader.version.encode(), "reason_phrase": reader.reason},
         )
+
+    def known(self, request: httpx.Request) -> tuple[Origin, Head]:
+        """Where a request goes, and its head."""
+        return origin_of(request.url), head_of(request, self._forwards, self._lines)
 
     async def warm(self, watch: Watch, origin: Origin) -> None:
         """Add a connection to the idle ones.

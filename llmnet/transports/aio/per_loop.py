@@ -73,13 +73,13 @@ class PerLoop(Generic[T]):
     async def here(self) -> T:
         """The value of the running loop."""
         loop = asyncio.get_running_loop()
-        with self._lock:
-            if loop in self._kept:
-                return self._kept[loop].value
-            self._forget_closed()
-            kept = LoopValue(self._make(), self._close, functools.partial(self._forget, weakref.ref(loop)))
-            self._kept[loop] = kept
-        await anext(kept.keeper)
+        kept = self._kept.get(loop)  # without the lock: it is one look, and nobody else adds a value for this loop
+        if kept is None:
+            with self._lock:
+                self._forget_closed()
+                kept = LoopValue(self._make(), self._close, functools.partial(self._forget, weakref.ref(loop)))
+                self._kept[loop] = kept
+            await anext(kept.keeper)
         return kept.value
 
     def _forget_closed(self) -> None:

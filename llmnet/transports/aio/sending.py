@@ -100,16 +100,16 @@ async def _send(connection: Connection, watch: Watch, reader: Http1Reader, data:
         if at:  # a turn of the loop: for whoever else waits, and for an answer to be seen while nothing keeps this up
             await asyncio.sleep(0)
         # An answer that is there already needs no more of the request, however fast the other side takes it.
-        if not await _room(connection, watch, reader) or reader.status is not None:
+        if reader.status is not None or not _has_room(connection, reader):
             return False
         connection.transport.write(data[at : at + AT_ONCE] if len(data) > AT_ONCE else data)
-    return await _room(connection, watch, reader)
+        while connection.is_full and reader.status is None and reader.error is None:
+            await watch.wait()
+    return _has_room(connection, reader)
 
 
-async def _room(connection: Connection, watch: Watch, reader: Http1Reader) -> bool:
-    """Wait until more may be written; false where there is nobody to take it: the reply is there, or the end."""
-    while connection.is_full and reader.status is None and reader.error is None:
-        await watch.wait()
+def _has_room(connection: Connection, reader: Http1Reader) -> bool:
+    """Whether more may be written; not where there is nobody to take it: the reply is there, or the end."""
     return not (connection.is_full or connection.transport.is_closing() or reader.error is not None)
 
 

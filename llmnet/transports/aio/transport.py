@@ -16,8 +16,8 @@ from llmnet.core.outcome import AttemptError
 from llmnet.net.proxy import Proxy
 from llmnet.net.proxy_route import check_route, need, proxy_route
 from llmnet.transports.aio.body import Body
-from llmnet.transports.aio.client import Client, ClientsByRoute, address, send_request
-from llmnet.transports.aio.fast import BODY, WATCH, FastTransport
+from llmnet.transports.aio.client import Client, ClientsByRoute, send_request
+from llmnet.transports.aio.fast import BODY, WATCH, FastTransport, origin_of
 from llmnet.transports.aio.per_loop import PerLoop
 from llmnet.transports.aio.reply import FOREIGN, HttpxBody, OpenReply
 from llmnet.transports.aio.wait import Scope
@@ -89,18 +89,17 @@ class Transport:
 
     async def _client(self, exchange: Exchange, *, is_fast: bool) -> Client:
         """The client of the running loop for the route of an exchange."""
-        clients, fresh, proxy = await self._clients.here(), exchange.fresh, self._proxy_of(exchange)
-        secure = exchange.request.url.startswith("https:")
+        by_route, proxy = await self._clients.here(), self._proxy_of(exchange)
+        way = (proxy.full_url if proxy else "", exchange.request.url.startswith("https:"), exchange.fresh, is_fast)
+        return by_route.clients.get(way) or await by_route.add(way, self._new_client(proxy, *way[1:]))
+
+    def _new_client(self, proxy: Proxy | None, secure: bool, fresh: bool, is_fast: bool) -> Client:
         kept = 0 if fresh else self._pool_size
+        if is_fast:
+            return Client(FastTransport(proxy, self._verify, kept, secure=secure))
+        from llmnet.transports.aio.pool import transport_of  # noqa: PLC0415 - on use: it loads httpcore
 
-        def make() -> Client:
-            if is_fast:
-                return Client(FastTransport(proxy, self._verify, kept, secure=secure))
-            from llmnet.transports.aio.pool import transport_of  # noqa: PLC0415 - on use: it loads httpcore
-
-            return Client(transport_of(proxy, self._verify, kept, secure=secure, http2=self._http2))
-
-        return await clients.get((proxy.full_url if proxy else "", secure, fresh, is_fast), make)
+        return Client(transport_of(proxy, self._verify, kept, secure=secure, http2=self._http2))
 
     def _proxy_of(self, exchange: Exchange) -> Proxy | None:
         return proxy_route(exchange, self._proxy, os.environ)
@@ -125,7 +124,7 @@ async def warm_fast(exchange: Exchange, client: Client) -> None:
     """Add a connection of our own to the idle ones."""
     watch, transport = Watch(exchange), cast("FastTransport", client.transport)
     try:
-        await transport.warm(watch, address(exchange.request.url)[2])
+        await transport.warm(watch, origin_of(httpx.URL(exchange.request.url)))
     except FOREIGN as error:
         raise _failed(error, exchange) from error
 
