@@ -6,7 +6,7 @@ import select
 import socket
 import time
 import weakref
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from typing import Any
 
 from llmnet.core.forks import register_after_fork
@@ -86,13 +86,13 @@ def close_after_fork(sock: socket.socket) -> None:
     _CONNECTED.sockets.add(sock)
 
 
-def is_readable(sock: Any) -> bool:
-    """Whether a receive on a socket would not wait."""
+def poller(sock: Any, *, read: bool = False, write: bool = False) -> Callable[[float], object]:
+    """Waits so many seconds for a socket to have something to read, or room; whether it does."""
     if hasattr(select, "poll"):
         poll = select.poll()
-        poll.register(sock, select.POLLIN)
-        return bool(poll.poll(0))
-    return bool(select.select([sock], [], [], 0)[0])  # Windows
+        poll.register(sock, select.POLLIN * read | select.POLLOUT * write)
+        return lambda seconds: poll.poll(seconds * 1000)
+    return lambda seconds: any(select.select([sock] * read, [sock] * write, [], seconds))  # Windows
 
 
 def shutdown(sock: socket.socket) -> None:

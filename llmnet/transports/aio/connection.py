@@ -10,7 +10,7 @@ import contextvars
 import time
 from typing import Protocol, cast
 
-from llmnet.net.sockets import AT_ONCE, PATIENCE, Age, is_readable
+from llmnet.net.sockets import AT_ONCE, PATIENCE, Age, poller
 from llmnet.transports.aio.watch import Alarm, Watch
 
 # Bytes of a body that wait for their reader before the server is kept waiting.
@@ -58,6 +58,7 @@ class Connection(asyncio.Protocol):
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
         """It stands."""
         self.below, self._alarm = cast("asyncio.Transport", transport), Alarm(asyncio.get_running_loop())
+        self._readable = poller(transport.get_extra_info("socket"), read=True)
         self.speak(self.below)
 
     def speak(self, transport: asyncio.Transport) -> None:
@@ -154,7 +155,7 @@ class Connection(asyncio.Protocol):
     @property
     def is_followed(self) -> bool:
         """Whether something has come that the loop had no turn to read: its end, or what nobody has asked for."""
-        return is_readable(self.below.get_extra_info("socket"))
+        return bool(self._readable(0.0))
 
     @property
     def is_tired(self) -> bool:

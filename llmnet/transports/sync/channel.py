@@ -6,14 +6,13 @@ outlives a bound, and no thread watches.
 
 import errno
 import functools
-import select
 import socket
 import ssl
 from collections.abc import Callable
 from typing import Any
 
 from llmnet.core.exchange import Exchange
-from llmnet.net.sockets import AT_ONCE, shutdown
+from llmnet.net.sockets import AT_ONCE, poller, shutdown
 
 LOOK = 1.0 if socket.__dict__.get("SIO_RCVALL") else 3600.0
 """Seconds after which one who waits looks up: no poll takes any number, and on Windows Ctrl-C does not end one."""
@@ -39,7 +38,7 @@ class Channel:
     def __init__(self, sock: Any) -> None:
         sock.settimeout(0.0)
         self._sock, self._lowest = sock, lowest(sock)
-        self._readable = _waits(self._lowest, read=True)
+        self._readable = poller(self._lowest, read=True)
         # Layers of TLS may hold bytes of which the system knows nothing.
         self._first = _no_wait if isinstance(sock, ssl.SSLSocket) or sock is not self._lowest else self._readable
         self.stop = functools.partial(shutdown, self._lowest)
@@ -71,7 +70,7 @@ class Channel:
                 try:
                     return self._sock.recv(size)  # type: ignore[no-any-return]
                 except ssl.SSLWantWriteError:  # TLS has to answer something of its own first
-                    wait = _waits(self._lowest, write=True)
+                    wait = poller(self._lowest, write=True)
                 except WOULD_WAIT:
                     wait = self._readable
             left = exchange.bounds.remaining()[1]
@@ -124,7 +123,7 @@ class Channel:
         left = exchange.remaining()
         if left <= 0:
             raise TimeoutError("timed out")
-        _waits(self._lowest, read=is_answered is not None, write=True)(min(left, LOOK))
+        poller(self._lowest, read=is_answered is not None, write=True)(min(left, LOOK))
         check_unanswered(is_answered)
 
 
@@ -136,15 +135,6 @@ def check_unanswered(is_answered: IsAnswered | None) -> None:
     """
     if is_answered is not None and is_answered():
         raise BrokenPipeError(errno.EPIPE, "the reply has come before all was sent")
-
-
-def _waits(sock: socket.socket, *, read: bool = False, write: bool = False) -> Callable[[float], object]:
-    """Waits so many seconds for a socket to have something to read, or room; whether it does."""
-    if hasattr(select, "poll"):
-        poll = select.poll()
-        poll.register(sock, select.POLLIN * read | select.POLLOUT * write)
-        return lambda seconds: poll.poll(seconds * 1000)
-    return lambda seconds: any(select.select([sock] * read, [sock] * write, [], seconds))  # Windows
 
 
 def _no_wait(_: float) -> bool:
