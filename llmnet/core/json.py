@@ -5,7 +5,7 @@ What is read is measured before it is built: a small text can stand for a thousa
 
 import json
 import math
-from itertools import accumulate
+from itertools import accumulate, repeat
 from typing import Any
 
 import msgspec
@@ -13,13 +13,19 @@ import msgspec
 from llmnet.core.errors import ConfigurationError
 
 _decoder = msgspec.json.Decoder()
+_write_quickly = msgspec.json.Encoder().encode
 _write = json.JSONEncoder(ensure_ascii=False, allow_nan=False, separators=(",", ":")).encode
 _SCALARS = (str, bool, int, float, type(None))
+_TEXT = frozenset({str})
+# Of these, and of lists and dicts of them, msgspec writes what `json` does; it would write NaN, bytes and more, too.
+_PLAIN = frozenset({str, bool, int, type(None)})
 
 # Deeper than any reply is nested, and far from the depth at which Python's own recursion ends.
 MAX_DEPTH = 100
 # Deeper than anything that is sent is nested.
 MAX_SENT_DEPTH = 200
+# As deep as most of what is sent is nested.
+_USUAL_DEPTH = 20
 # Values in one text, a list or dict counting twice: some 40 MB of objects at most. Each eight bytes that come may
 # bring one more: so large a reply is one that was asked for, as a thousand vectors are. Not so for lists and dicts,
 # which the garbage collector goes through again and again while they are made: of those there may never be more.
@@ -138,12 +144,24 @@ def encode(value: Any, name: str = "body") -> bytes:
         ConfigurationError: it holds what JSON cannot carry; the message names the path, below *name*.
     """
     try:
+        if _is_plain(value, _USUAL_DEPTH):
+            return _write_quickly(value)
         text = _write(value).encode()
         if _opened(text) > MAX_SENT_DEPTH and _is_deeper(text, MAX_SENT_DEPTH):
             raise ValueError(_TOO_DEEP)
     except (TypeError, ValueError, RecursionError) as error:
         raise ConfigurationError(_problem(value, name) or f"{name} cannot be sent as JSON: {error}") from None
     return text
+
+
+def _is_plain(value: Any, depth: int) -> bool:
+    """Whether a value holds nothing but plain types and finite numbers, and is no deeper than that."""
+    kind = type(value)
+    if kind is dict and _TEXT.issuperset(map(type, value)):
+        value = value.values()
+    elif kind is not list:
+        return kind in _PLAIN or (kind is float and math.isfinite(value))
+    return _PLAIN.issuperset(map(type, value)) or (depth > 0 and all(map(_is_plain, [*value], repeat(depth - 1))))
 
 
 def check_json(value: Any, name: str) -> None:

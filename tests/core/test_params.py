@@ -4,7 +4,7 @@ import inspect
 import json
 
 import pytest
-from hypothesis import given
+from hypothesis import example, given
 from hypothesis import strategies as st
 from support.acts import FRONTS, attempt
 from support.inside import common_of
@@ -18,6 +18,7 @@ from llmnet.config.fields import FIELDS
 from llmnet.core import params
 from llmnet.core.extras import take_extras
 from llmnet.core.http import Request
+from llmnet.core.json import encode
 from llmnet.providers import anthropic_params, dashscope, dashscope_request, responses_request
 from llmnet.testing import Reply
 
@@ -48,6 +49,49 @@ def test_extras_go_over_a_body_of_any_depth_and_size():
     extras = take_extras({"extra_body": {"more": 1}})
     request = extras.over(Request(method="POST", url="https://h", body=json.dumps(body).encode()))
     assert json.loads(request.body) == {**body, "more": 1}
+
+
+class Text(str):
+    """A subclass, as enumerations of texts are."""
+
+    __slots__ = ()
+
+
+scalars = (
+    st.none()
+    | st.booleans()
+    | st.integers()
+    | st.floats()
+    | st.text()
+    | st.binary()
+    | st.sampled_from(["\ud800", Text("é"), 2**70, {1}])
+)
+values = st.recursive(
+    scalars,
+    lambda inner: (
+        st.lists(inner)
+        | st.tuples(inner)
+        | st.dictionaries(st.text() | st.integers() | st.none() | st.sampled_from(["\udc00", 0.5]), inner)
+    ),
+)
+
+
+@given(values)
+@example([[[0.1], {"a\x1f\x7f": '\u2028"\\/'}], {}])
+@example([{"n": float("nan")}])
+@example({"a": {None: 1}})
+def test_what_is_sent_is_what_python_would_write(value):
+    try:
+        written = json.dumps(value, ensure_ascii=False, allow_nan=False, separators=(",", ":")).encode()
+    except (TypeError, ValueError):
+        written = None
+    try:
+        sent = encode(value)
+    except ConfigurationError:
+        sent = None
+    if "e" in str(value):  # a number may be written as 1e16 or as 1e+16
+        written, sent = (text and json.loads(text) for text in (written, sent))
+    assert sent == written
 
 
 # -- names ------------------------------------------------------------------------------------------------------------
