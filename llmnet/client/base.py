@@ -8,29 +8,27 @@ import warnings
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any, Self
 
+from llmnet.client.routes import Routes
 from llmnet.client.shared import Shared
 from llmnet.config.address import FAKE_URL
 from llmnet.config.fields import ClientConfig, client_config
-from llmnet.config.resolve import CREDENTIALS, Resolved, resolve
+from llmnet.config.resolve import Resolved, resolve
 from llmnet.config.shown import written
 from llmnet.core import tracebacks
 from llmnet.core.admission.admission import Admission
 from llmnet.core.bounds import Bounds, Clock, Timeout, resolve_timeout
 from llmnet.core.call import Call
-from llmnet.core.credentials import in_headers
 from llmnet.core.defaults import copied, over_defaults
 from llmnet.core.errors import ConfigurationError
 from llmnet.core.extras import take_extras
 from llmnet.core.forks import register_after_fork
 from llmnet.core.headers import checked_headers
-from llmnet.core.http import Request, merged
-from llmnet.core.identity import ByIdentity
+from llmnet.core.http import Request
 from llmnet.core.judge import Judge
 from llmnet.core.params import given_params
 from llmnet.core.record import Record
 from llmnet.core.reply_reader import ReplyReader
 from llmnet.core.request import chat_request, check_common, checked_model, checked_timeout
-from llmnet.core.route import Route
 from llmnet.core.secrets import Secrets
 from llmnet.providers.form import Form
 from llmnet.providers.model_names import disagreement
@@ -46,9 +44,10 @@ _SHARED_FIELDS = ("max_concurrent", "proxy", "verify", "http2", "transport")
 class BaseClient:
     """A client without the waiting: its settings, and the calls that its methods make.
 
-    Threads share it without a lock: what it holds is set when it is made, and never changes, but for `_known_form`. Two
-    threads that need that one first may both make it; both are alike, and a form holds nothing but its target, and
-    what follows from it. What does change is `Shared`'s, and the secrets', which see to themselves.
+    Threads share it without a lock: what it holds is set when it is made, and never changes, but for `_known_form` and
+    `_own_model`. Two threads that need one of them first may both make it; both are alike, and a form holds nothing but
+    its target, and what follows from it. What else changes is `Shared`'s, the routes' and the secrets', which see to
+    themselves.
     """
 
     _clock: Clock = staticmethod(time.monotonic)
@@ -69,10 +68,14 @@ class BaseClient:
         self._policy = config.policy
         log.set_up(os.environ)
         self._known_form: Form | None = None
+        self._usual_bounds = [
+            resolve_timeout(None, config.timeout, stream=stream, flex=False) for stream in (False, True)
+        ]
         self._secrets = register_after_fork(Secrets(self._resolved.secrets))
 
     def _share(self, shared: Shared) -> None:
         self._common = shared
+        self._routes = Routes(shared, self._resolved.key, self._policy.budget, self._secrets)
         self._listener = EventDispatcher(shared.counters, shared.late, self.config.on_event)
 
     @tracebacks.short_errors
@@ -131,17 +134,17 @@ class BaseClient:
 
     def _chat_call(self, messages: Any, params: Mapping[str, Any], *, stream: bool, whole: bool = False) -> Call:
         try:
-            given, config = given_params(params), self.config
+            given = given_params(params)
             if self._defaults is not None:
                 given = over_defaults(self._defaults, given)
-            timeout, extra = given.pop("timeout", None), given.pop("extra_headers", None)
-            headers = checked_headers(extra, "extra_headers")
+            timeout, kind = given.pop("timeout", None), given.pop("output_type", None)
+            headers = checked_headers(given.pop("extra_headers", None), "extra_headers")
             checked_timeout(timeout)
             extras = take_extras(given)
             model = self._model_of(given.pop("model", None))
-            chat = chat_request(messages, model, given, stream=stream, system=config.system)
+            chat = chat_request(messages, model, given, stream=stream, output_type=kind, system=self.config.system)
             tier = chat.params.get("service_tier")
-            bounds = resolve_timeout(timeout, config.timeout, stream=stream and not whole, flex=tier == "flex")
+            bounds = self._bounds(timeout, stream=stream and not whole, flex=tier == "flex")
             form = self._form()
             if chat.output is not None:
                 chat = form.wanting(chat, chat.output)
@@ -167,8 +170,18 @@ class BaseClient:
         Raises:
             ConfigurationError: there is none, or it is another provider's.
         """
-        own = self._resolved.model if model is None else self._resolved.names.own(checked_model(model))
-        return checked_model(own)
+        return self._own_model if model is None else checked_model(self._resolved.names.own(checked_model(model)))
+
+    @functools.cached_property
+    def _own_model(self) -> str:
+        """The model of calls that name none."""
+        return checked_model(self._resolved.model)
+
+    def _bounds(self, timeout: float | Timeout | None, *, stream: bool, flex: bool = False) -> Timeout:
+        """The bounds of a call that was given this timeout."""
+        if timeout is None and not flex:
+            return self._usual_bounds[stream]
+        return resolve_timeout(timeout, self.config.timeout, stream=stream, flex=flex)
 
     def _row_call(self, row: Any, common: Mapping[str, Any]) -> Call:
         """The call of one row of a batch.
@@ -214,32 +227,17 @@ class BaseClient:
         Its own headers lie over all others, the credential too. *since* is the start of the larger operation (a list,
         an embedding) that it is a part of.
         """
-        host, key = form.target.host, self._resolved.key
-        model, *_ = gate
-        # A callable is itself the credential: a token that it renews is no new one. Headers and query may hold one too.
-        given = merged(request.headers, headers) if headers else request.headers
-        lane = (host, ByIdentity(key) if callable(key) else key, *map(given.get, CREDENTIALS), *secrets)
         common, policy, bounds = self._common, self._policy, Bounds(timeout, self._clock, since)
-        # A call without credentials of its own needs no secrets but its client's.
-        own = bool(headers or secrets or callable(key))
-        route = Route(
-            form=form,
-            host=host,
-            key=key,
-            headers=headers,
-            gate=common.gate((*lane, *gate), bounds.started),
-            bucket=common.bucket(lane, policy.budget, bounds.started),
-            secrets=self._secrets.also([*in_headers(headers), *secrets]) if own else self._secrets,
-        )
-        record = Record(bounds, self._listener, (form.provider, host, model, stream), common.count)
+        route = self._routes.find(form, request, gate, headers, secrets, bounds.started)
+        record = Record(bounds, self._listener, (form.provider, route.host, gate[0], stream), common.count)
         call = Call(
             route,
             request,
             bounds=bounds,
-            judge=Judge(policy, bounds, route.gate, route.bucket, common.rng, renewable=callable(key)),
+            judge=Judge(policy, bounds, route.gate, route.bucket, common.rng, renewable=callable(route.key)),
             admission=Admission(common.queue, route.gate, bounds, policy.max_retry_after, common.rng, record),
             record=record,
             wall=self._wall,
             reader=reader,
         )
-        return self._common.watch(call)
+        return common.watch(call)

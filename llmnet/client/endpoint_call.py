@@ -5,7 +5,6 @@ from typing import Any
 
 from llmnet.client.base import BaseClient
 from llmnet.core import endpoint
-from llmnet.core.bounds import resolve_timeout
 from llmnet.core.bytes_reader import BytesReader
 from llmnet.core.call import Call
 from llmnet.core.credentials import in_query
@@ -27,7 +26,7 @@ def endpoint_call(client: BaseClient, method: Any, path: Any, arguments: Mapping
     method, (place, query) = endpoint.checked_method(method), endpoint.checked_path(path)
     values = endpoint.checked_query(params)
     headers = checked_headers(extra_headers, "extra_headers")
-    bounds = resolve_timeout(checked_timeout(timeout), client.config.timeout, stream=stream, flex=False)
+    bounds = client._bounds(checked_timeout(timeout), stream=stream)
     body, content_type = _body(method, json, data, files)
     form = client._form()
     url = with_query(form.url(place), query, values)

@@ -8,7 +8,7 @@ from typing import Any, Generic, Self, TypeVar
 import msgspec
 
 from llmnet.client.base import BaseClient
-from llmnet.core.bounds import Bounds, resolve_timeout
+from llmnet.core.bounds import Bounds
 from llmnet.core.call import Call
 from llmnet.core.chat import total_usage
 from llmnet.core.errors import InvalidResponseError, LLMNetError
@@ -46,7 +46,7 @@ class MultiRequest(Generic[T]):
         checked_timeout(timeout)
         self._headers = checked_headers(headers, "extra_headers")
         self._client, self.form = client, client._form()
-        self._timeout = resolve_timeout(timeout, client.config.timeout, stream=False, flex=False)
+        self._timeout = client._bounds(timeout, stream=False)
         self._bounds = Bounds(self._timeout, client._clock)
         self._running: Call | None = None  # the one that is run
         self._meta, self._queued = Meta(), 0.0

@@ -52,7 +52,13 @@ class ChatRequest(msgspec.Struct, frozen=True, kw_only=True):
 
 
 def chat_request(
-    messages: Any, model: str, params: Mapping[str, Any], *, stream: bool, system: str | None = None
+    messages: Any,
+    model: str,
+    params: Mapping[str, Any],
+    *,
+    stream: bool,
+    output_type: Any = None,
+    system: str | None = None,
 ) -> ChatRequest:
     """Check the arguments of a chat, all but what the forms find out: whether JSON can carry the values.
 
@@ -61,6 +67,7 @@ def chat_request(
         model: a name that `checked_model` has passed.
         params: the parameters.
         stream: whether the reply is to be streamed.
+        output_type: what the reply is to be, or `None`.
         system: the client's own system message, which goes before all others.
 
     Raises:
@@ -69,15 +76,14 @@ def chat_request(
     params, functions = with_schemas(params)
     values, dropped = checked_params(params) if params else ({}, frozenset())
     ours = [] if system is None else [{"role": "system", "content": system}]
-    said, output = checked_messages(messages), wanted_output(values)
-    values.pop("output_type", None)
+    said = checked_messages(messages)
     return ChatRequest(
         model=model,
         messages=[*ours, *said] if ours else said,
         params=values,
         stream=stream,
         dropped=dropped,
-        output=output,
+        output=None if output_type is None else wanted_output(output_type, values),
         functions=functions,
         first=-len(ours),
     )
@@ -90,7 +96,8 @@ def check_common(params: Mapping[str, Any]) -> None:
         ConfigurationError: one of them is wrong, whatever the rest of a chat is.
     """
     checked_params(with_schemas(params)[0])
-    wanted_output(params)
+    if (kind := params.get("output_type")) is not None:
+        wanted_output(kind, params)
 
 
 def with_schemas(params: Mapping[str, Any]) -> tuple[Mapping[str, Any], Mapping[str, Function] | None]:
@@ -100,7 +107,7 @@ def with_schemas(params: Mapping[str, Any]) -> tuple[Mapping[str, Any], Mapping[
         ConfigurationError: no tool can be made of one of them.
     """
     tools = params.get("tools")
-    if not isinstance(tools, list | tuple) or all(isinstance(tool, Mapping) for tool in tools):
+    if tools is None or not isinstance(tools, list | tuple) or all(isinstance(tool, Mapping) for tool in tools):
         return params, None
     from llmnet.core.tool_functions import split_tools  # noqa: PLC0415 - loaded on use
 
@@ -108,17 +115,15 @@ def with_schemas(params: Mapping[str, Any]) -> tuple[Mapping[str, Any], Mapping[
     return {**params, "tools": made}, functions
 
 
-def wanted_output(params: Mapping[str, Any]) -> "Output | None":
-    """What the `output_type` among the parameters of a call asks for, if it is there.
+def wanted_output(kind: Any, params: Mapping[str, Any]) -> "Output":
+    """What `output_type` asks for, beside the parameters of a call.
 
     Raises:
-        ConfigurationError: it is no type that can be asked for, or another parameter asks for a format, too.
+        ConfigurationError: it is no type that can be asked for, or a parameter asks for a format, too.
     """
-    if params.get("output_type") is None:
-        return None
     from llmnet.core.output import output_of  # noqa: PLC0415 - loaded on use
 
-    return output_of(params["output_type"], params)
+    return output_of(kind, params)
 
 
 def checked_model(model: Any) -> str:

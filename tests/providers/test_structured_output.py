@@ -95,7 +95,7 @@ def form_of(name, api=None, base_url=None):
 
 
 def body_of(form, kind, model="m", messages="Rome", **params):
-    chat = chat_request(messages, model, {**params, "output_type": kind}, stream=False)
+    chat = chat_request(messages, model, params, output_type=kind, stream=False)
     return json.loads(form.prepare(form.wanting(chat, chat.output)).body)
 
 
