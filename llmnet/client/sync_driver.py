@@ -67,7 +67,8 @@ class Driver:
     def _send(self) -> None:
         call = self.call
         self._waits.enter(call.admission, call.interruption)
-        exchange = call.begin(wait.ask_key(call.route.key, call.interruption))
+        key = call.route.key
+        exchange = call.begin(wait.ask_key(key, call.interruption) if callable(key) else key)
         reply = self._reply = self._transport.send(exchange, call.bounds)
         body = self._body = iter(reply)
         if exchange.head(reply.status, reply.headers) == "error":

@@ -120,17 +120,16 @@ class Bounds:
     def __init__(self, timeout: Timeout, clock: Clock, since: float | None = None) -> None:
         self._timeout = timeout
         self.clock = clock
-        self.started = clock()
+        self.started = self._mark = clock()
         self._end = (self.started if since is None else since) + _seconds(timeout.total)
         self._seen = math.inf
-        self.start("queue")
+        self.phase: TimeoutPhase = "queue"
+        self._limit = _seconds(timeout.queue)
 
     def start(self, phase: TimeoutPhase, limit: float | None = None) -> None:
         """Begin a phase: its own bound, or another *limit* in seconds, counts from now."""
         self.phase = phase
-        if limit is None:
-            limit = getattr(self._timeout, phase)
-        self._limit = math.inf if limit is None else limit
+        self._limit = _seconds(getattr(self._timeout, phase) if limit is None else limit)
         self._mark = self.clock()
         if self._mark < self._end:
             self._seen = math.inf
@@ -148,9 +147,9 @@ class Bounds:
         self.start("response" if patient else "idle")
         self.phase = "idle"
 
-    def remaining(self) -> tuple[TimeoutPhase, float]:
+    def remaining(self, now: float | None = None) -> tuple[TimeoutPhase, float]:
         """The nearest bound, of equal ones `total`, and the seconds to it, not above zero once it has expired."""
-        now = self.clock()
+        now = self.clock() if now is None else now
         own, total = self._mark + self._limit - now, self._end - now
         return (self.phase, own) if own < total else ("total", total)
 

@@ -192,13 +192,12 @@ class Call:
         """The reply is whole: note the attempt, refill the budget, and give the value."""
         if self.interruption.ending == "closed":  # by a hook of the caller's, just now
             self.end()
-        self._record.ended(Attempt(status=self.meta.status, sent=True, elapsed=self._record.took))
+        reply, meta = self.current.reply, self.meta
+        self._record.ended(Attempt(status=meta.status, sent=True, elapsed=self._record.took))
         self._judge.succeed()
-        reply, hide = self.current.reply, self.route.secrets.hide
-        self.meta.request_id = self.meta.request_id or hide(reply.draft.request_id or "") or None
-        value = reply.value
-        if isinstance(value, ChatResponse):
-            value = replace_meta(value, self.meta)
+        if meta.request_id is None and reply.draft.request_id:
+            meta.request_id = self.route.secrets.hide(reply.draft.request_id)
+        value = replace_meta(reply.value, meta) if isinstance(reply.value, ChatResponse) else reply.value
         self._record.finished("ok", getattr(value, "usage", Usage()))
         return value
 

@@ -61,7 +61,7 @@ class Record:
         count: Callable[[int], None] = lambda _: None,
     ) -> None:
         self.meta, self.sent = Meta(), count
-        *_, self.model, self.stream = facts
+        self.model, self.stream = facts[2:]
         self._bounds, self._listener = bounds, listener
         self._listen: Callable[[CallEvent], None] | None = listener
         self._eager: Callable[[CallEvent], None] | None = listener if listener is not None and listener.eager else None

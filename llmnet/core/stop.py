@@ -63,8 +63,9 @@ class Stop:
             AttemptError: the call was stopped meanwhile.
         """
         if wake is None:
-            with self._lock:
-                self._wake = None
+            if self._wake is not None:  # only whoever drives the call sets it
+                with self._lock:
+                    self._wake = None
             return
         self._wake = wake  # without the lock: whoever stops the call sets the error first, and wakes then
         if self.error is not None:

@@ -1,7 +1,7 @@
 """One call's way to its turn: the delay after the previous failure, the gate, a slot; it waits for nothing itself.
 
-A front asks for the `wait_time` and sleeps as long, then `admit`s, and `settle`s once the attempt is over, however it
-ended.
+A front asks for the `wait_time` and sleeps as long, then `take`s a slot or `join`s those who wait for one, and
+`settle`s once the attempt is over, however it ended.
 """
 
 import random
@@ -32,7 +32,9 @@ class Admission:
         witness: is told that the call is held at the gate, once for each time that this was shut.
     """
 
-    __slots__ = ("_bounds", "_gate", "_longest", "_queue", "_resume_at", "_ticket", "_told", "_turn", "_witness")
+    __slots__ = (
+        "_bounds", "_gate", "_longest", "_queue", "_resume_at", "_rng", "_ticket", "_told", "_turn", "_witness",
+    )  # fmt: skip
 
     def __init__(
         self,
@@ -44,8 +46,9 @@ class Admission:
         witness: Witness | None = None,
     ) -> None:
         self._queue, self._gate, self._bounds, self._longest = queue, gate, bounds, longest
-        self._witness, self._told = witness, NEVER
-        self._turn, self._resume_at = GateTurn(gate, rng), bounds.started
+        self._witness, self._told, self._rng = witness, NEVER, rng
+        self._resume_at = bounds.started
+        self._turn: GateTurn | None = None
         self._ticket: Ticket | None = None
 
     def delay(self, seconds: float) -> None:
@@ -60,10 +63,11 @@ class Admission:
                 or the time is over.
         """
         now = self._bounds.clock()
-        phase, left = self._bounds.remaining()
+        phase, left = self._bounds.remaining(now)
         if self._gate.until == NEVER and self._resume_at <= now and left > 0:
             return 0.0
         hint = self._gate.hint(now)
+        self._turn = self._turn or GateTurn(self._gate, self._rng)
         wait = hint if hint > self._longest else self._turn.wait_time(now, self._resume_at, left)
         if wait >= left or hint > self._longest:
             detail = f"the {phase} bound has {left:.1f}s left and max_retry_after is {self._longest:g}s"
@@ -81,18 +85,23 @@ class Admission:
             self._told = until
             self._witness.held(wait, self._gate.refusal)
 
-    def admit(self, wake: Wake) -> Ticket | None:
-        """Take a slot, or a place in the queue for one; the ticket of a place is granted later, and then wakes.
+    def take(self) -> bool:
+        """Take a slot, unless others wait for one; whether the call has it."""
+        if self._queue is None:
+            return True
+        if self._ticket is None:
+            # It is known here before the queue has it: there is no moment in which a Ctrl-C could lose it.
+            self._ticket = Ticket()
+            self._queue.take(self._ticket)
+        return self._ticket.granted
 
-        Returns:
-            `None` where the slot was had at once, or before.
-        """
-        if self._queue is None or self._ticket is not None:
-            return None
-        # It is known here before the queue has it: there is no moment in which a Ctrl-C could lose it.
-        ticket = self._ticket = Ticket(wake)
-        self._queue.join(ticket)
-        return None if ticket.granted else ticket
+    def join(self, wake: Wake) -> Ticket:
+        """Queue for the slot that could not be taken; the ticket is granted later, and then wakes."""
+        assert self._queue is not None  # noqa: S101 - it had no slot to take
+        assert self._ticket is not None  # noqa: S101 - and the ticket is there since
+        self._ticket.wake = wake
+        self._queue.join(self._ticket)
+        return self._ticket
 
     def look(self, ticket: Ticket) -> bool:
         """Whether a place in the queue has become a slot; finishes work that an interrupted thread left.

@@ -29,32 +29,26 @@ class Visit:
         self.thread = threading.get_ident()
 
 
-def _nobody() -> None:
-    """There is nobody to wake."""
-
-
 class Ticket(Visit):
     """A place in the queue, and then a slot.
 
     Attributes:
         granted: whether the slot is its own; once true it stays so.
+        wake: what tells its owner, who waits; set before it joins.
     """
 
-    __slots__ = ("_wake", "granted")
+    __slots__ = ("granted", "wake")
 
-    def __init__(self, wake: Wake) -> None:
+    def __init__(self, wake: Wake | None = None) -> None:
         self.thread = threading.get_ident()
-        self._wake: Wake = wake
+        self.wake = wake
         self.granted = False
-
-    def have(self) -> None:
-        """It has its slot from the beginning: nobody will wait, and what would wake them need not be kept."""
-        self.granted, self._wake = True, _nobody
 
     def _rouse(self) -> bool:
         """Tell the owner; false where nobody can hear it any more, for its event loop is closed."""
         try:
-            self._wake()
+            if self.wake is not None:
+                self.wake()
         except RuntimeError:
             return False
         return True
@@ -123,12 +117,16 @@ class FairQueue:
             "give many requests to batch(), which takes each when there is room for it"
         )
 
+    def take(self, ticket: Ticket) -> bool:
+        """Take a slot, where nobody is before this ticket; whoever comes just now finds the slot taken."""
+        if not (self._noted or self._waiting or self._heirs) and self._fits(ticket):
+            ticket.granted = True
+        return ticket.granted
+
     def join(self, ticket: Ticket) -> None:
         """Ask for a slot with a ticket already in hand, which no interrupt can lose on its way back."""
-        if self._noted or self._waiting or self._heirs or not self._fits(ticket):
+        if not self.take(ticket):
             self._note(ticket, joins=True, mine=ticket)
-        else:  # nobody is before it, and whoever comes just now finds the slot taken
-            ticket.have()
 
     def leave(self, ticket: Ticket) -> None:
         """Give the slot back, or stop waiting for one; at any moment, from any thread, any number of times."""

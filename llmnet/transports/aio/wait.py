@@ -11,7 +11,7 @@ from collections.abc import Awaitable, Callable, Coroutine, Generator
 from typing import Any, TypeVar, cast
 
 from llmnet.core.admission.admission import Admission
-from llmnet.core.headers import checked_key, given_key
+from llmnet.core.headers import given_key
 from llmnet.core.outcome import AttemptError, Outcome
 from llmnet.core.request import is_async_callable
 from llmnet.core.stop import Interruptible
@@ -43,23 +43,22 @@ class AsyncWait:
         while True:
             if (wait := admission.wait_time()) > 0:
                 await self.sleep(wait, stop)
-            elif await self._slot(admission, stop):
+            elif admission.take():
                 break
+            else:
+                await self._queue(admission, stop)
         stop.bounds.past_queue()
 
     async def sleep(self, seconds: float, stop: Interruptible) -> None:
         """Wait, unless the call is stopped."""
         await self._until(asyncio.Event(), seconds, stop)
 
-    async def _slot(self, admission: Admission, stop: Interruptible) -> bool:
-        """Wait for a slot, first come, first served; false where the gate may have been shut meanwhile."""
+    async def _queue(self, admission: Admission, stop: Interruptible) -> None:
+        """Wait for a slot, first come, first served; the gate may be shut meanwhile."""
         turn, loop = asyncio.Event(), asyncio.get_running_loop()
-        ticket = admission.admit(lambda: call_soon(loop, turn.set))
-        if ticket is None:
-            return True
+        ticket = admission.join(lambda: call_soon(loop, turn.set))
         while not admission.look(ticket):
             await self._until(turn, stop.remaining(), stop)
-        return False
 
     async def _until(self, event: asyncio.Event, seconds: float, stop: Interruptible) -> None:
         loop = asyncio.get_running_loop()
@@ -204,9 +203,9 @@ def finish(loop: asyncio.AbstractEventLoop, end: Callable[[], Coroutine[Any, Any
     wake(loop, start)
 
 
-async def ask_key(source: Any, stop: Interruptible) -> str | None:
-    """The key of an attempt: as given, or from a callable that is asked each time, under the bounds of its call."""
-    return given_key(await Scope(stop, ASKED).run(_answer(source))) if callable(source) else checked_key(source)
+async def ask_key(source: Callable[[], Any], stop: Interruptible) -> str:
+    """The key of an attempt, from a callable that is asked each time, under the bounds of its call."""
+    return given_key(await Scope(stop, ASKED).run(_answer(source)))
 
 
 async def _answer(source: Callable[[], Any]) -> Any:

@@ -6,7 +6,7 @@ from typing import Any
 
 from llmnet.core.admission.admission import Admission
 from llmnet.core.errors import ConfigurationError
-from llmnet.core.headers import checked_key, given_key
+from llmnet.core.headers import given_key
 from llmnet.core.latch import SLICE, Latch
 from llmnet.core.outcome import AttemptError, Outcome
 from llmnet.core.request import is_async_callable
@@ -29,23 +29,22 @@ class SyncWait:
         while True:
             if (wait := admission.wait_time()) > 0:
                 self.sleep(wait, stop)
-            elif self._slot(admission, stop):
+            elif admission.take():
                 break
+            else:
+                self._queue(admission, stop)
         stop.bounds.past_queue()
 
     def sleep(self, seconds: float, stop: Interruptible) -> None:
         """Wait, unless the call is stopped."""
         self._until(Latch(), seconds, stop)
 
-    def _slot(self, admission: Admission, stop: Interruptible) -> bool:
-        """Wait for a slot, first come, first served; false where the gate may have been shut meanwhile."""
+    def _queue(self, admission: Admission, stop: Interruptible) -> None:
+        """Wait for a slot, first come, first served; the gate may be shut meanwhile."""
         turn = Latch()
-        ticket = admission.admit(turn.set)
-        if ticket is None:
-            return True
+        ticket = admission.join(turn.set)
         while not admission.look(ticket):
             self._until(turn, min(stop.remaining(), SLICE), stop)
-        return False
 
     def _until(self, event: Latch, seconds: float, stop: Interruptible) -> None:
         stop.on_stop(event.set)
@@ -63,9 +62,9 @@ def wait_for(event: Latch, seconds: float) -> None:
         pass
 
 
-def ask_key(source: Any, stop: Interruptible) -> str | None:
-    """The key of an attempt: as given, or from a callable that is asked each time, under the bounds of its call."""
-    return given_key(_answer(source, stop)) if callable(source) else checked_key(source)
+def ask_key(source: Callable[[], Any], stop: Interruptible) -> str:
+    """The key of an attempt, from a callable that is asked each time, under the bounds of its call."""
+    return given_key(_answer(source, stop))
 
 
 def _answer(source: Callable[[], Any], stop: Interruptible) -> Any:
