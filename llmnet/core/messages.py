@@ -6,7 +6,10 @@ from typing import Any
 
 from llmnet.core.errors import ConfigurationError
 
+_BYTES = (bytes, bytearray, memoryview)
 ROLES = ("system", "developer", "user", "assistant", "tool", "function")
+# Of these a text is all that they say; an answer of a tool names its call.
+_SPEAKERS = tuple(role for role in ROLES if role != "tool")
 # Parts that are nothing but their text.
 _TEXTS = ("text", "input_text", "output_text")
 
@@ -15,19 +18,28 @@ def checked_messages(messages: Any) -> list[dict[str, Any]]:
     """Check a conversation; a plain string is one user message. The caller's objects are copied, never changed."""
     if isinstance(messages, str):
         return [{"role": "user", "content": messages}]
-    is_list = isinstance(messages, list | Sequence) and not isinstance(messages, bytes | bytearray | memoryview)
-    if not is_list:
+    if not isinstance(messages, list) and (not isinstance(messages, Sequence) or isinstance(messages, _BYTES)):
         raise ConfigurationError(
             f"messages must be a string or a list of messages like {{'role': 'user', 'content': '…'}}, "
             f"not {type(messages).__name__}"
         )
     if not messages:
         raise ConfigurationError("messages is empty; give at least one message")
-    return [_checked_message(message, f"messages[{i}]") for i, message in enumerate(messages)]
+    return [
+        dict(message) if _is_text(message) else _checked_message(message, f"messages[{i}]")
+        for i, message in enumerate(messages)
+    ]
+
+
+def _is_text(message: Any) -> bool:
+    """Whether a message is a role and a text, as most are: nothing else can be wrong with it."""
+    if type(message) is not dict or len(message) != 2:
+        return False
+    return type(message.get("content")) is str and message.get("role") in _SPEAKERS
 
 
 def _checked_message(message: Any, path: str) -> dict[str, Any]:
-    if not isinstance(message, dict | Mapping):  # in this order: it is quicker
+    if not isinstance(message, Mapping):
         raise ConfigurationError(f"{path} must be a dict with 'role' and 'content', not {type(message).__name__}")
     role = message.get("role")
     if role not in ROLES:

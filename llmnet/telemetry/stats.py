@@ -10,7 +10,6 @@ The bounds of the histograms are those of OpenTelemetry's GenAI conventions (`ge
 import threading
 from bisect import bisect_left
 from collections.abc import Iterator
-from operator import add
 from typing import Any
 
 import msgspec
@@ -146,17 +145,14 @@ class Counters:
     def count(self, event: CallFinished) -> None:
         """Count a call that is over."""
         with self._lock:
-            self._entry((event.provider, event.model, event.outcome)).add(event.meta, event.usage, event.attempts)
+            series = self._series.get((event.provider, event.model, event.outcome)) or self._new(event)
+            series.add(event.meta, event.usage, event.attempts)
 
-    def _entry(self, key: tuple[str, str, str]) -> "_Series":
-        """The entry of a provider, a model and an outcome; where there are too many, the one that the rest share."""
-        found = self._series.get(key)
-        if found is None:
-            provider, model, outcome = key
-            is_named = len(self._series) < MAX_ROWS and len(model) <= LONGEST_NAME
-            known = key if is_named else (provider, OTHER, outcome)
-            found = self._series.setdefault(known, _Series())
-        return found
+    def _new(self, event: CallFinished) -> "_Series":
+        """A new entry; where there are too many, the one that the rest share."""
+        is_named = len(self._series) < MAX_ROWS and len(event.model) <= LONGEST_NAME
+        key = (event.provider, event.model if is_named else OTHER, event.outcome)
+        return self._series.setdefault(key, _Series())
 
     def snapshot(self) -> Stats:
         """What was counted so far."""
@@ -168,10 +164,13 @@ class Counters:
 class _Series:
     """The sums of one entry."""
 
-    __slots__ = ("durations", "elapsed", "first_tokens", "first_tokens_sum", "sums")
+    __slots__ = (
+        "calls", "durations", "elapsed", "first_tokens", "first_tokens_sum", "input_tokens", "output_tokens",
+        "requests", "retries", "throttles",
+    )  # fmt: skip
 
     def __init__(self) -> None:
-        self.sums = [0] * len(_COUNTERS)
+        self.calls = self.requests = self.retries = self.throttles = self.input_tokens = self.output_tokens = 0
         self.elapsed = self.first_tokens_sum = 0.0
         self.durations = [0] * (len(DURATIONS) + 1)
         self.first_tokens = [0] * (len(FIRST_TOKENS) + 1)
@@ -182,13 +181,13 @@ class _Series:
         if (first := meta.time_to_first_token) is not None:
             self.first_tokens_sum += first
             self.first_tokens[bisect_left(FIRST_TOKENS, first)] += 1
-        requests = throttles = 0
+        self.calls += 1
+        self.retries += max(len(attempts) - 1, 0)
         for attempt in attempts:
-            requests += attempt.sent
-            throttles += attempt.throttled
-        retries = max(len(attempts) - 1, 0)
-        counts = (1, requests, retries, throttles, usage.input_tokens or 0, usage.output_tokens or 0)
-        self.sums = [*map(add, self.sums, counts)]
+            self.requests += attempt.sent
+            self.throttles += attempt.throttled
+        self.input_tokens += usage.input_tokens or 0
+        self.output_tokens += usage.output_tokens or 0
 
     def snapshot(self, provider: str, model: str, outcome: str) -> CallStats:
         return CallStats(
@@ -199,7 +198,7 @@ class _Series:
             time_to_first_token=Histogram(
                 bounds=FIRST_TOKENS, counts=tuple(self.first_tokens), total=self.first_tokens_sum
             ),
-            **dict(zip(_COUNTERS, self.sums, strict=True)),
+            **{name: getattr(self, name) for name in _COUNTERS},
         )
 
 
