@@ -129,7 +129,9 @@ class Bounds:
     def start(self, phase: TimeoutPhase, limit: float | None = None) -> None:
         """Begin a phase: its own bound, or another *limit* in seconds, counts from now."""
         self.phase = phase
-        self._limit = _seconds(getattr(self._timeout, phase) if limit is None else limit)
+        if limit is None:
+            limit = getattr(self._timeout, phase)
+        self._limit = math.inf if limit is None else limit
         self._mark = self.clock()
         if self._mark < self._end:
             self._seen = math.inf

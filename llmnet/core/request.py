@@ -73,8 +73,12 @@ def chat_request(
     Raises:
         ConfigurationError: one of them is wrong; the message names it, its value and the fix.
     """
-    params, functions = with_schemas(params)
-    values, dropped = checked_params(params) if params else ({}, frozenset())
+    values: dict[str, Any] = {}
+    dropped: frozenset[str] = frozenset()
+    functions = None
+    if params:
+        params, functions = with_schemas(params)
+        values, dropped = checked_params(params)
     ours = [] if system is None else [{"role": "system", "content": system}]
     said = checked_messages(messages)
     return ChatRequest(
@@ -107,7 +111,7 @@ def with_schemas(params: Mapping[str, Any]) -> tuple[Mapping[str, Any], Mapping[
         ConfigurationError: no tool can be made of one of them.
     """
     tools = params.get("tools")
-    if tools is None or not isinstance(tools, list | tuple) or all(isinstance(tool, Mapping) for tool in tools):
+    if not isinstance(tools, list | tuple) or all(isinstance(tool, Mapping) for tool in tools):
         return params, None
     from llmnet.core.tool_functions import split_tools  # noqa: PLC0415 - loaded on use
 
