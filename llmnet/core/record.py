@@ -25,7 +25,7 @@ from llmnet.core.events import (
     Listener,
     Throttled,
 )
-from llmnet.core.http import NO_HEADERS, Attempt, Headers, Meta, request_id_of
+from llmnet.core.http import NO_HEADERS, Attempt, Headers, Meta
 from llmnet.core.retry import Decision
 
 _numbers = itertools.count(1)
@@ -109,10 +109,10 @@ class Record:
         if self._eager is not None:
             self._eager(self._event(AttemptStarted, self._number))
 
-    def received(self, status: int | None, headers: Headers) -> None:
-        """The head of a reply, without a secret."""
+    def received(self, status: int | None, headers: Headers, request_id: str | None) -> None:
+        """The head of a reply, and the id that it gives, without a secret."""
         meta = self.meta
-        meta.status, meta.headers, meta.request_id = status, headers, request_id_of(headers)
+        meta.status, meta.headers, meta.request_id = status, headers, request_id
 
     @property
     def took(self) -> float:

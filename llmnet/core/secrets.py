@@ -78,8 +78,7 @@ class Secrets:
     def hide(self, text: str) -> str:
         """The text without a secret, in time that grows as the text does."""
         wanted = self._all()
-        spans = sorted(span for layer in layers(text) for span in _found(layer, wanted)) if wanted else []
-        return _masked(text, spans) if spans else text
+        return _hidden(wanted, text) if wanted else text
 
     def clean(self, error: LLMNetError, outer: int = 0) -> LLMNetError:
         """The error without a secret, and without causes that show or hold one (`cut_causes`)."""
@@ -101,14 +100,12 @@ class Secrets:
     def clean_meta(self, meta: Meta) -> None:
         """Remove secrets that a server echoed from the headers and the id."""
         meta.request_id = meta.request_id and self.hide(meta.request_id)
-        meta.headers = self.clean_headers(meta.headers)
+        meta.headers = _without(self._all(), meta.headers)
 
     def clean_headers(self, headers: Headers) -> Headers:
-        """The headers without a secret: nearly always the very same, which one search finds out."""
-        text = headers.text()
-        if self.hide(text) == text:
-            return headers
-        return Headers([(self.hide(name), self.hide(value)) for name, value in headers.items()])
+        """The headers without a secret; they are searched when somebody looks at them first, as few ever do."""
+        wanted = self._all()
+        return _CleanHeaders(wanted, headers) if wanted else headers
 
     def _clean(self, body: Any) -> Any:
         """A body without a secret: nearly always the very same, which one search finds out."""
@@ -121,6 +118,40 @@ class Secrets:
         if isinstance(body, dict):
             return {self.hide(str(key)): self._cleaned(value) for key, value in body.items()}
         return [self._cleaned(item) for item in body] if isinstance(body, list) else body
+
+
+class _CleanHeaders(Headers):
+    """Headers without what was a secret when they came, whenever they are looked at."""
+
+    __slots__ = ("_source",)
+
+    def __init__(self, wanted: tuple[Needle, ...], headers: Headers) -> None:
+        self._source: tuple[tuple[Needle, ...], Headers] | None = wanted, headers
+
+    def __getattr__(self, name: str) -> Any:
+        if name != "_items":
+            raise AttributeError(name)
+        source = self._source
+        if source is not None:  # else another thread has just looked at them
+            self._items = _without(*source)._items
+            self._source = None
+        return self._items
+
+    def __reduce__(self) -> Any:
+        return Headers, (self._items,)
+
+
+def _without(wanted: tuple[Needle, ...], headers: Headers) -> Headers:
+    """The headers without a secret: nearly always the very same, which one search finds out."""
+    text = headers.text()
+    if _hidden(wanted, text) == text:
+        return headers
+    return Headers([(_hidden(wanted, name), _hidden(wanted, value)) for name, value in headers.items()])
+
+
+def _hidden(wanted: tuple[Needle, ...], text: str) -> str:
+    spans = sorted(span for layer in layers(text) for span in _found(layer, wanted))
+    return _masked(text, spans) if spans else text
 
 
 def _texts(body: Any) -> Iterator[str]:

@@ -1,8 +1,10 @@
 """A secret is hidden however it is written: escaped in whole or in part, once or again, in any text, in linear time."""
 
 import base64
+import copy
 import html
 import json
+import pickle
 import string
 import time
 from urllib.parse import quote, quote_plus, unquote
@@ -170,6 +172,30 @@ def _timed(secrets, repeated):
 def test_the_name_of_a_header_may_be_a_secret():
     headers = Headers({f"X-{KEY}": "1", "b": "2"})
     assert dict(Secrets([KEY]).clean_headers(headers)) == {f"x-{MASK}": "1", "b": "2"}
+
+
+LOOKS = {
+    "one": lambda headers: headers["A"],
+    "all": lambda headers: next(iter(headers.values())),
+    "shown": repr,
+    "pickled": lambda headers: repr(vars_of(pickle.loads(pickle.dumps(headers)))),
+    "copied": lambda headers: repr(vars_of(copy.deepcopy(headers))),
+}
+
+
+def vars_of(thing):
+    return {name: getattr(thing, name, None) for kind in type(thing).__mro__ for name in getattr(kind, "__slots__", ())}
+
+
+@pytest.mark.parametrize("look", LOOKS.values(), ids=LOOKS)
+def test_headers_that_are_looked_at_late_have_no_secret_of_the_time_when_they_came(look):
+    secrets = Secrets()
+    secrets.learn(KEY)
+    headers = secrets.clean_headers(Headers({"a": f"b {KEY}"}))
+    for number in range(NEWEST):
+        secrets.learn(f"another-key-{number}")
+    assert f"b {MASK}" in look(headers)
+    assert KEY not in repr(vars_of(headers))
 
 
 CREDENTIALS = (
