@@ -17,9 +17,9 @@ from llmnet.providers import openai_chat_reply as reply
 from llmnet.providers.form import Form
 from llmnet.providers.increments import Increments, increment_of
 from llmnet.providers.openai_chat_reply import Object
-from llmnet.providers.reading import CHAT_USAGE, dict_of, joined, remainder, usage_of
+from llmnet.providers.reading import dict_of, joined, remainder
 from llmnet.providers.reply_extras import collect, outgoing, with_extras
-from llmnet.providers.text_events import ChatReply, ChatText, reader
+from llmnet.providers.text_events import ChatReply, ChatText, chat_usage, reader
 from llmnet.providers.tool_calls import Calls, RepeatedCalls, complete_calls
 from llmnet.providers.tool_rows import rows_of
 from llmnet.providers.wire_forms import CHAT
@@ -113,7 +113,7 @@ class ChatCompletions(Form):
             reasoning=reasoning,
             finish_reason=reply.reason_of(native),
             native_finish_reason=native,
-            usage=usage_of(found.usage, CHAT_USAGE) or Usage(),
+            usage=chat_usage(found.usage) or Usage(),
             provider=self.provider,
             raw=bytes(body),
             message=self._with_reasoning({"role": "assistant", "content": said.content}, reasoning),

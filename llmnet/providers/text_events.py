@@ -9,6 +9,9 @@ from typing import Annotated, Literal, TypeVar
 
 import msgspec
 
+from llmnet.core.chat import Usage
+from llmnet.providers.reading import CHAT_USAGE, LARGEST, usage_of
+
 T = TypeVar("T")
 
 # A longer text may hold more values than are ever decoded; the types alone bound how deep they are nested.
@@ -103,8 +106,29 @@ class _ChatAnswer(_Fields):
     content_filter_results: dict[str, dict[str, bool | str]] | None = None
 
 
+_Count = Annotated[int, msgspec.Meta(ge=-LARGEST, le=LARGEST)]
+
+
+class _ChatDetails(_Fields):
+    cached_tokens: _Count | None = None
+    reasoning_tokens: _Count | None = None
+    text_tokens: int | None = None
+    audio_tokens: int | None = None
+    image_tokens: int | None = None
+    accepted_prediction_tokens: int | None = None
+    rejected_prediction_tokens: int | None = None
+
+
+class _ChatCounts(_Fields):
+    prompt_tokens: _Count
+    completion_tokens: _Count
+    total_tokens: _Count
+    prompt_tokens_details: _ChatDetails | None = None
+    completion_tokens_details: _ChatDetails | None = None
+
+
 class ChatReply(_Fields):
-    """A complete reply of the chat form; its usage is read by the rules of all forms."""
+    """A complete reply of the chat form; `chat_usage` reads its usage."""
 
     choices: tuple[_ChatAnswer]
     id: str | None = None
@@ -169,6 +193,22 @@ class NativeText(_Fields):
     output: _NativeOutput
     usage: dict[str, int | dict[str, int | None] | None] | None = None
     request_id: str | None = None
+
+
+def chat_usage(usage: object) -> Usage | None:
+    """The usage of a reply of the chat form, by the rules of all forms where it has other fields than most."""
+    try:
+        counts = msgspec.convert(usage, _ChatCounts)
+    except msgspec.ValidationError:
+        return usage_of(usage, CHAT_USAGE)
+    before, after = counts.prompt_tokens_details, counts.completion_tokens_details
+    return Usage(
+        input_tokens=counts.prompt_tokens,
+        output_tokens=counts.completion_tokens,
+        total_tokens=counts.total_tokens,
+        cached_tokens=before.cached_tokens if before else None,
+        reasoning_tokens=after.reasoning_tokens if after else None,
+    )
 
 
 def reader(kind: type[T]) -> Callable[[str | bytes | bytearray], T | None]:
