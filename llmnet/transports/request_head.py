@@ -10,16 +10,16 @@ from llmnet.transports.http1_reader import CONTROL
 Fields = list[tuple[bytes, bytes]]
 """Header fields: names and values."""
 
-Written = tuple[bytes, list[bytes]]
-"""The lines of a head, and the transfer codings that it names, in the place of their lines."""
+Written = tuple[bytes, list[bytes], set[bytes]]
+"""The lines of a head, and the transfer codings and lengths that it names, in the place of their lines."""
 
 Lines = Callable[[bytes, bytes, tuple[tuple[bytes, bytes], ...]], Written]
-"""Writes the lines of a head from its method, target and fields, all but the length."""
+"""Writes the lines of a head from its method, target and fields."""
 
 # A value with a line end in it would be a header more (RFC 9110, 5.5), a target with a blank another version.
 _TOKEN = re.compile(rb"[!#$%&'*+\-.^_`|~0-9A-Za-z]+")
 _TARGET = re.compile(rb"[\x21-\x7e]+")
-_CODING = b"transfer-encoding"
+_CODING, _LENGTH = b"transfer-encoding", b"content-length"
 
 
 class Head(NamedTuple):
@@ -63,24 +63,18 @@ def request_head(method: bytes, target: bytes, fields: Fields, lines: Lines | No
     Raises:
         ValueError: HTTP cannot carry a part of it, which the message does not show, or its fields contradict.
     """
-    others: Fields = []
-    lengths: set[bytes] = set()
-    for field in fields:
-        if len(field[0]) == 14 and field[0].lower() == b"content-length":
-            lengths.add(field[1])
-        else:  # as in the request before
-            others.append(field)
-    start, codings = (lines or _lines)(method, target, tuple(others))
+    ends = bool(fields) and fields[-1][0].lower() == _LENGTH  # as a rule: all before it is as in the request before
+    start, codings, lengths = (lines or _lines)(method, target, tuple(fields[:-1] if ends else fields))
+    if ends:
+        lengths = lengths | {fields[-1][1]}
     if codings == [b"chunked"]:
-        return Head(b"%bTransfer-Encoding: chunked\r\n\r\n" % start, None)
+        return Head(start + b"Transfer-Encoding: chunked\r\n\r\n", None)
     if codings or len(lengths) > 1 or not all(map(bytes.isdigit, lengths)):
         raise ValueError("give Content-Length as one number, or Transfer-Encoding: chunked, or neither")
-    return completed(start, *map(int, lengths))
-
-
-def completed(start: bytes, size: int | None = None) -> Head:
-    """The head of which there are all lines but the one that says how long the body is, if there is a body."""
-    return Head(start + b"\r\n", 0) if size is None else Head(b"%bContent-Length: %d\r\n\r\n" % (start, size), size)
+    if not lengths:
+        return Head(start + b"\r\n", 0)
+    (length,) = lengths
+    return Head(b"%bContent-Length: %b\r\n\r\n" % (start, length), int(length))
 
 
 def cached_lines() -> Lines:
@@ -100,8 +94,9 @@ def _lines(method: bytes, target: bytes, fields: tuple[tuple[bytes, bytes], ...]
     if names.count(b"host") != 1:
         raise ValueError("give the header Host once (RFC 9112, 3.2)")
     codings = [value.lower() for name, (_, value) in zip(names, fields, strict=True) if name == _CODING]
-    lines = [b"%b: %b" % field for name, field in zip(names, fields, strict=True) if name != _CODING]
-    return b"\r\n".join([b"%b %b HTTP/1.1" % (method, target), *lines, b""]), codings
+    lengths = {value for name, (_, value) in zip(names, fields, strict=True) if name == _LENGTH}
+    lines = [b"%b: %b" % field for name, field in zip(names, fields, strict=True) if name not in (_CODING, _LENGTH)]
+    return b"\r\n".join([b"%b %b HTTP/1.1" % (method, target), *lines, b""]), codings, lengths
 
 
 def authority(host: str, port: int | None = None) -> str:

@@ -7,7 +7,7 @@ import threading
 import httpx
 import pytest
 import requests
-from support.live import ENGINE, PROMPT, needs_our_engine
+from support.live import ENGINE, PROMPT, at, needs_our_engine
 
 import llmnet
 from llmnet.testing import Reply
@@ -188,3 +188,21 @@ def test_no_piece_is_asked_for_once_there_is_an_answer(awaited, kind):
             assert awaited.run(sent(url)) == 413
         over.set()
     assert len(given) < 10
+
+
+def test_what_a_tracer_adds_to_a_request_of_a_client_goes_out(awaited, server, monkeypatch):
+    send = httpx.AsyncClient.send
+
+    async def traced(client, request, **how):
+        request.headers.update({"traceparent": "00-ab", "user-agent": "tracer"})
+        return await send(client, request, **how)
+
+    with awaited.client(**at(server)) as client:
+        client.chat("hi")
+        with monkeypatch.context() as patch:
+            patch.setattr(httpx.AsyncClient, "send", traced)
+            client.chat("hi")
+        client.chat("hi")
+    before, traced, after = [request.headers for request in server.requests]
+    assert (traced["traceparent"], traced["user-agent"]) == ("00-ab", "tracer")
+    assert "traceparent" not in {**before, **after}

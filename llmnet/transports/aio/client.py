@@ -9,8 +9,7 @@ import httpx
 from llmnet.core.http import Request
 from llmnet.transports.aio.by_route import ByRoute, in_use
 from llmnet.transports.aio.connect import Origin
-from llmnet.transports.aio.fast import KNOWN, FastTransport
-from llmnet.transports.request_head import completed
+from llmnet.transports.aio.fast import ORIGIN, origin_of
 
 
 class _NoCookies(httpx.Cookies):
@@ -40,7 +39,7 @@ class Client(httpx.AsyncClient):
         super().__init__(transport=transport, trust_env=False, timeout=None)
         self.transport = transport
         # But for their bodies, those of a client's calls are few; they hold credentials, and go with it.
-        self.prepared = functools.lru_cache(16)(functools.partial(_prepared, transport))
+        self.prepared = functools.lru_cache(16)(_prepared)
 
 
 class ClientsByRoute(ByRoute[Client]):
@@ -50,30 +49,21 @@ class ClientsByRoute(ByRoute[Client]):
         super().__init__(lambda client: in_use(client.transport))
 
 
-def _prepared(
-    transport: httpx.AsyncBaseTransport, method: str, url: str, headers: tuple[tuple[str, str], ...]
-) -> tuple[httpx.Request, Origin | None, bytes]:
-    """A request without its body, where it goes, and what goes out before the line that says how long the body is."""
+def _prepared(url: str, headers: tuple[tuple[str, str], ...]) -> tuple[httpx.URL, httpx.Headers, Origin]:
+    """Address and headers as httpx has them, and where the address is."""
+    parsed = httpx.URL(url)
     # As bytes: of texts httpx takes only ASCII.
     given = [(name.encode(), value.encode("latin-1")) for name, value in headers]
-    parsed = httpx.URL(url)
     host = [] if any(name == b"host" for name, _ in given) else [(b"host", parsed.netloc)]
-    request = httpx.Request(method, parsed, headers=[*host, *given], stream=httpx.ByteStream(b""))
-    if not isinstance(transport, FastTransport):
-        return request, None, b""
-    origin, head = transport.known(request)
-    return request, origin, head.data[:-2]
+    return parsed, httpx.Headers([*host, *given]), origin_of(parsed)
 
 
 def send_request(request: Request, client: Client, extensions: dict[str, Any]) -> Coroutine[Any, Any, httpx.Response]:
     """Send a request by a client, with more extensions."""
-    alike, origin, start = client.prepared(request.method, request.url, tuple(request.headers.items()))
-    body, size = request.body or b"", None if request.body is None else len(request.body)
-    if origin is not None:
-        extensions[KNOWN] = origin, completed(start, size)
-    theirs = httpx.Request(
-        alike.method, alike.url, headers=alike.headers, stream=httpx.ByteStream(body), extensions=extensions
-    )
-    if size is not None:
-        theirs.headers["content-length"] = str(size)
+    url, headers, origin = client.prepared(request.url, tuple(request.headers.items()))
+    body, extensions[ORIGIN] = request.body, origin
+    stream = httpx.ByteStream(body or b"")
+    theirs = httpx.Request(request.method, url, headers=headers, stream=stream, extensions=extensions)
+    if body is not None:
+        theirs.headers["content-length"] = str(len(body))
     return client.send(theirs, stream=True, auth=_AS_IT_IS)

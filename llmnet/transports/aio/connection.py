@@ -8,6 +8,7 @@ servers that turn a client away at once; but one that has waited for its first e
 import asyncio
 import contextvars
 import time
+from collections.abc import Hashable
 from typing import Protocol, cast
 
 from llmnet.net.sockets import AT_ONCE, PATIENCE, Age, poller
@@ -34,6 +35,7 @@ class Connection(asyncio.Protocol):
 
     Attributes:
         below: asyncio's transport of the TCP connection.
+        origin: where it leads, once it is there.
         transport: the one that is spoken over: the same, or above TLS.
         lost: whether it has ended.
         failure: what it has ended with, if that was no end in order.
@@ -42,6 +44,7 @@ class Connection(asyncio.Protocol):
     """
 
     below: asyncio.Transport
+    origin: Hashable
     transport: asyncio.Transport
     _alarm: Alarm
 
@@ -139,6 +142,8 @@ class Connection(asyncio.Protocol):
         self._watch = self._reader = None
         self._alarm.rest()
         self._idle_since = time.monotonic()
+        if self._paused:
+            self.resume()
 
     def abort(self) -> None:
         """End it at once, whatever still waits to be sent; who waits for it hears of that."""

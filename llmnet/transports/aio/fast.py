@@ -1,6 +1,5 @@
 """HTTP/1.1 of our own under `httpx.AsyncClient`: a pool by origin; the last connection to come serves first."""
 
-import functools
 import ssl
 
 import httpx
@@ -14,11 +13,11 @@ from llmnet.transports.aio.sending import exchange, head_of
 from llmnet.transports.aio.wait import Scope
 from llmnet.transports.aio.watch import Watch
 from llmnet.transports.http1_reader import Http1Reader
-from llmnet.transports.request_head import Head, cached_lines
+from llmnet.transports.request_head import cached_lines
 
-WATCH, KNOWN, BODY = "llmnet.watch", "llmnet.known", "llmnet.body"
-"""Extensions: of a request, the waits of its attempt; where it goes and its head, if they are known: its response then
-needs no headers, for they are asked of its body; of a response, its body."""
+WATCH, ORIGIN, BODY = "llmnet.watch", "llmnet.origin", "llmnet.body"
+"""Extensions: of a request, the waits of its attempt, and where it goes, if that is known: its response then needs no
+headers, for they are asked of its body; of a response, its body."""
 
 _PORTS = {"http": 80, "https": 443}
 
@@ -50,8 +49,8 @@ class FastTransport(httpx.AsyncBaseTransport):
             AttemptError: a bound has expired, or the call was stopped.
         """
         watch: Watch = request.extensions[WATCH]
-        known: tuple[Origin, Head] | None = request.extensions.get(KNOWN)
-        origin, head = known or self.known(request)
+        known: Origin | None = request.extensions.get(ORIGIN)
+        origin, head = known or origin_of(request.url), head_of(request, self._forwards, self._lines)
         idle = self._youngest(origin)
         connection = idle or await self._connected(watch, origin)
         self._used.add(connection)
@@ -66,17 +65,13 @@ class FastTransport(httpx.AsyncBaseTransport):
         finally:
             watch.exchange.received |= reader.begun
         headers = httpx.Headers(reader.headers, "latin-1") if known is None else None
-        body = Body(connection, reader, watch, functools.partial(self._back, origin))
+        body = Body(connection, reader, watch, self._back)
         return httpx.Response(
             reader.status or 0,
             headers=headers,
             stream=body,
             extensions={BODY: body, "http_version": b"HTTP/" + reader.version.encode(), "reason_phrase": reader.reason},
         )
-
-    def known(self, request: httpx.Request) -> tuple[Origin, Head]:
-        """Where a request goes, and its head."""
-        return origin_of(request.url), head_of(request, self._forwards, self._lines)
 
     async def warm(self, watch: Watch, origin: Origin) -> None:
         """Add a connection to the idle ones.
@@ -85,7 +80,7 @@ class FastTransport(httpx.AsyncBaseTransport):
             httpx.TransportError: it failed.
             AttemptError: a bound has expired, or the call was stopped.
         """
-        self._keep(origin, await self._connected(watch, origin))
+        self._keep(await self._connected(watch, origin))
 
     def _youngest(self, origin: Origin) -> Connection | None:
         """The last idle connection to come that will do."""
@@ -106,27 +101,27 @@ class FastTransport(httpx.AsyncBaseTransport):
             connection = await Scope(watch.exchange).run(self._connector.connect(watch, origin))
         finally:
             self._connecting -= 1
+        connection.origin = origin
         if self._closed:
             connection.abort()
             raise httpx.ConnectError("the client was closed")
         return connection
 
-    def _back(self, origin: Origin, connection: Connection, reader: Http1Reader) -> None:
+    def _back(self, connection: Connection, reader: Http1Reader) -> None:
         connection.served = True
         if reader.done and reader.reusable:
-            self._keep(origin, connection)
+            self._keep(connection)
         else:
             self._end(connection)
 
-    def _keep(self, origin: Origin, connection: Connection) -> None:
+    def _keep(self, connection: Connection) -> None:
         """Keep a connection for the next exchange, if it will do for one, and none for too long."""
-        if self._closed or len(self._idle.at(origin)) >= self._kept or not connection.usable:
+        if self._closed or len(self._idle.at(connection.origin)) >= self._kept or not connection.usable:
             self._end(connection)
             return
         self._used.discard(connection)
         connection.rest()
-        connection.resume()
-        self._idle.keep(origin, connection)
+        self._idle.keep(connection.origin, connection)
         for tired in self._idle.tidy():
             tired.abort()
 

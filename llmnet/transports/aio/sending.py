@@ -53,7 +53,13 @@ async def exchange(
     salvage = Salvage(connection.below) if is_large else None
     try:
         watch.exchange.sending()
-        if is_whole := await _send_whole(connection, watch, reader, head, request.stream):
+        if head.length is not None and isinstance(request.stream, httpx.ByteStream):
+            body = b"".join(request.stream)
+            _check(head, len(body), is_over=True)
+            is_whole = await _send(connection, watch, reader, head.data + body)
+        else:
+            is_whole = await _send_pieces(connection, watch, reader, head, request.stream)
+        if is_whole:
             watch.exchange.uploaded()
         while reader.status is None:
             if reader.error is not None:
@@ -65,16 +71,12 @@ async def exchange(
             salvage.end()
 
 
-async def _send_whole(connection: Connection, watch: Watch, reader: Http1Reader, head: Head, stream: Any) -> bool:
+async def _send_pieces(connection: Connection, watch: Watch, reader: Http1Reader, head: Head, stream: Any) -> bool:
     """Send head and body, as far as the other side takes them; whether all of it has gone out.
 
     Raises:
         httpx.LocalProtocolError: the body is not as long as the head says.
     """
-    if head.length is not None and isinstance(stream, httpx.ByteStream):
-        body = b"".join(stream)
-        _check(head, len(body), is_over=True)
-        return await _send(connection, watch, reader, head.data + body)
     size, before = 0, head.data
     pieces = aiter(stream)
     while (piece := await Scope(watch.exchange).run(_next(pieces))) is not None:
