@@ -44,10 +44,9 @@ _SHARED_FIELDS = ("max_concurrent", "proxy", "verify", "http2", "transport")
 class BaseClient:
     """A client without the waiting: its settings, and the calls that its methods make.
 
-    Threads share it without a lock: what it holds is set when it is made, and never changes, but for `_known_form` and
-    `_own_model`. Two threads that need one of them first may both make it; both are alike, and a form holds nothing but
-    its target, and what follows from it. What else changes is `Shared`'s, the routes' and the secrets', which see to
-    themselves.
+    Threads share it without a lock: what it holds is set when it is made, and never changes, but for `_known_form`. Two
+    threads that need that one first may both make it; both are alike, and a form holds nothing but its target, and
+    what follows from it. What else changes is `Shared`'s, the routes' and the secrets', which see to themselves.
     """
 
     _clock: Clock = staticmethod(time.monotonic)
@@ -170,12 +169,9 @@ class BaseClient:
         Raises:
             ConfigurationError: there is none, or it is another provider's.
         """
-        return self._own_model if model is None else checked_model(self._resolved.names.own(checked_model(model)))
-
-    @functools.cached_property
-    def _own_model(self) -> str:
-        """The model of calls that name none."""
-        return checked_model(self._resolved.model)
+        if model is not None:
+            return checked_model(self._resolved.names.own(checked_model(model)))
+        return self.config.model or checked_model(self._resolved.model)  # or that of the address
 
     def _bounds(self, timeout: float | Timeout | None, *, stream: bool, flex: bool = False) -> Timeout:
         """The bounds of a call that was given this timeout."""

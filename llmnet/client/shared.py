@@ -67,11 +67,11 @@ class Shared:
     def _begin(self) -> None:
         # A signal handler may close the client on the very thread that is in here.
         self._lock = threading.RLock()
-        self._live: weakref.WeakSet[Call] = weakref.WeakSet()
+        self._live: set[weakref.ref[Call]] = set()  # each takes itself out, once its call is gone
 
     def after_fork(self) -> None:
         """Begin anew in a forked child: slots and locks belong to threads that it lacks, calls to its parent."""
-        for call in list(self._live):
+        for call in self._calls():
             call.interruption.orphan(
                 APIConnectionError("the process was forked while the call was under way", retryable=False)
             )
@@ -104,9 +104,13 @@ class Shared:
         """Note a call, so that `close` can end it."""
         with self._lock:
             if not self.closed:
-                self._live.add(call)
+                self._live.add(weakref.ref(call, self._live.discard))
             self.check_open()  # after it: a handler that has closed it just now may not have seen the call
         return call
+
+    def _calls(self) -> list[Call]:
+        """The calls in flight."""
+        return [call for ref in [*self._live] if (call := ref()) is not None]
 
     def check_open(self) -> None:
         """Refuse a call of a client that is closed.
@@ -121,6 +125,6 @@ class Shared:
         """End all calls; done again, it ends those that a Ctrl-C has left out."""
         with self._lock:
             self.closed = True
-            live = list(self._live)
+            live = self._calls()
         for call in live:
             call.stop(APIConnectionError("the client was closed while the call was under way", retryable=False))

@@ -20,7 +20,7 @@ def calls_of(client):
     """The calls in flight."""
     common = common_of(client)
     with lock_of(common):
-        return list(common._live)  # private: how far a call has come
+        return common._calls()  # private: how far a call has come
 
 
 def form_of(client):
