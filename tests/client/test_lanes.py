@@ -1,7 +1,10 @@
 """Gates and buckets are kept by what callers have in common, and forgotten once nobody is held back by them."""
 
+import gc
+
 import pytest
 from support.fronts import virtual
+from support.inside import common_of
 
 import llmnet
 from llmnet.core.admission.bucket import Bucket
@@ -73,18 +76,41 @@ def test_many_lanes_in_use_are_not_searched_for_each_new_one():
     assert len(asked) <= 8 * MANY
 
 
-@pytest.mark.parametrize("header", ["Authorization", "x-api-key", "api-key"])
-def test_a_credential_in_a_header_has_a_gate_of_its_own(server, header):
+def header(name):
+    return [{"extra_headers": {name: f"Bearer {whose}"}} for whose in ("mine", "other")]
+
+
+OWN = {
+    "Authorization": header("Authorization"),
+    "x-api-key": header("x-api-key"),
+    "api-key": header("api-key"),
+    "query": [{"extra_query": {"key": f"the key that is {whose}"}} for whose in ("mine", "other")],
+    "model": [{"model": "mine"}, {"model": "other"}],
+    "tier": [{"service_tier": "mine"}, {"service_tier": "other"}],
+}
+
+
+@pytest.mark.parametrize("how", OWN)
+def test_a_credential_a_model_and_a_tier_have_gates_of_their_own(server, how):
     at_once = llmnet.RetryPolicy(max_throttle_wait=1)
     with llmnet.Client("fake:m", base_url=server.url + "/v1", retry=at_once) as client:
         time = virtual(client)
-        mine, other = {header: "Bearer mine"}, {header: "Bearer other"}
+        mine, other = OWN[how]
         server.script(THROTTLE)
         with pytest.raises(llmnet.RateLimitError):
-            client.chat("Hi", extra_headers=mine)
-        client.chat("Hi", extra_headers=other)
+            client.chat("Hi", **mine)
+        client.chat("Hi", **other)
         client.chat("Hi")
         assert time.sleeps == []
-        client.chat("Hi", extra_headers=mine)
+        client.chat("Hi", **mine)
         assert len(time.sleeps) == 1
         assert time.sleeps[0] >= 7.0
+
+
+def test_calls_that_are_over_are_not_kept_in_mind(server):
+    with llmnet.Client("fake:m", base_url=server.url + "/v1") as client:
+        for _ in range(3):
+            client.chat("Hi")
+        client.stream_chat("Hi").close()
+        gc.collect()
+        assert not common_of(client)._live  # private: it would grow with every call
