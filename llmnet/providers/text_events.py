@@ -22,7 +22,10 @@ _NoText = Literal[""] | None
 
 
 class _Fields(msgspec.Struct, forbid_unknown_fields=True, gc=False):
-    """An object of an event that has no other fields than these."""
+    """An object of an event that has no other fields than these.
+
+    They stand in the order in which most servers send them: msgspec looks for each one behind the one before.
+    """
 
 
 class _ChatDelta(_Fields):
@@ -42,30 +45,30 @@ class _ChatDelta(_Fields):
     token_id: int | None = None
 
 
-class _ChatChoice(_Fields):
-    delta: _ChatDelta
+class _ChatChoice(_Fields, kw_only=True):
     index: Literal[0] | None = None
+    delta: _ChatDelta
+    logprobs: None = None
     finish_reason: _NoText = None
     native_finish_reason: _NoText = None
     matched_stop: None = None
     stop_reason: None = None
-    logprobs: None = None
     token_ids: None = None
     text: str | None = None
     seed: int | None = None
     content_filter_results: dict[str, dict[str, bool | str]] | None = None
 
 
-class ChatText(_Fields):
+class ChatText(_Fields, kw_only=True):
     """A text of the chat form."""
 
-    choices: tuple[_ChatChoice]
     id: str | None = None
-    model: str | None = None
     object: Literal["chat.completion.chunk", "chat.completion", ""] | None = None
     created: int | float | None = None
-    system_fingerprint: str | None = None
+    model: str | None = None
     service_tier: str | None = None
+    system_fingerprint: str | None = None
+    choices: tuple[_ChatChoice]
     usage: None = None
     error: None = None
     x_groq: None = None
@@ -77,14 +80,14 @@ class ChatText(_Fields):
     prompt_token_ids: None = None
 
 
-class _ChatMessage(_Fields):
-    content: str
+class _ChatMessage(_Fields, kw_only=True):
     role: str | None = None
+    content: str
+    refusal: _NoText = None
+    annotations: _Empty = None
     reasoning_content: str | None = None
     reasoning: str | None = None
-    refusal: _NoText = None
     tool_calls: _Empty = None
-    annotations: _Empty = None
     images: _Empty = None
     reasoning_details: _Empty = None
     thinking_blocks: _Empty = None
@@ -93,14 +96,14 @@ class _ChatMessage(_Fields):
     provider_specific_fields: None = None
 
 
-class _ChatAnswer(_Fields):
-    message: _ChatMessage
-    finish_reason: str
+class _ChatAnswer(_Fields, kw_only=True):
     index: Literal[0] | None = None
+    message: _ChatMessage
+    logprobs: None = None
+    finish_reason: str
     native_finish_reason: str | None = None
     matched_stop: int | str | None = None
     stop_reason: int | str | None = None
-    logprobs: None = None
     token_ids: None = None
     seed: int | None = None
     content_filter_results: dict[str, dict[str, bool | str]] | None = None
@@ -127,17 +130,17 @@ class _ChatCounts(_Fields):
     completion_tokens_details: _ChatDetails | None = None
 
 
-class ChatReply(_Fields):
+class ChatReply(_Fields, kw_only=True):
     """A complete reply of the chat form; `chat_usage` reads its usage."""
 
-    choices: tuple[_ChatAnswer]
     id: str | None = None
-    model: str | None = None
     object: Literal["chat.completion", ""] | None = None
     created: int | float | None = None
-    system_fingerprint: str | None = None
-    service_tier: str | None = None
+    model: str | None = None
+    choices: tuple[_ChatAnswer]
     usage: dict[str, int | float | str | dict[str, int | float | str | None] | None] | None = None
+    service_tier: str | None = None
+    system_fingerprint: str | None = None
     error: None = None
     x_groq: None = None
     provider: str | None = None
