@@ -56,13 +56,24 @@ class Driver:
         """
         try:
             self.call.enter()
-            if self._body is not None:
-                return await self._read(self._body)
-            await self._send()
+            if self._body is None:
+                await self._send()
+                return []
+            exchange, data = self.call.current, None
+            if not exchange.reply.done:
+                exchange.between()
+                try:
+                    data = await anext(self._body)
+                except StopAsyncIteration:
+                    data = None
+            chunks = self._read(exchange.reply, data)
+            if self.over:
+                await self.leave()
         except AttemptError as failure:
             await self.leave()
             self.call.judge(failure)
-        return []
+            return []
+        return chunks
 
     async def _send(self) -> None:
         call = self.call
@@ -74,12 +85,7 @@ class Driver:
         if exchange.head(reply.status, reply.headers) == "error":
             raise AttemptError(Outcome(exchange.reply.fail(await last_bytes(body, exchange, *ERROR_BODY))))
 
-    async def _read(self, body: AsyncIterator[bytes]) -> list[Any]:
-        exchange = self.call.current
-        reader, data = exchange.reply, None
-        if not reader.done:
-            exchange.between()
-            data = await anext(body, None)
+    def _read(self, reader: ReplyReader, data: bytes | None) -> list[Any]:
         chunks = reader.end() if data is None else reader.feed(data)
         if chunks and reader.stream:
             self.call.mark_delivered()
@@ -89,7 +95,6 @@ class Driver:
         if data is None:
             self.value = self.call.succeed()
             self.over = True
-            await self.leave()
         return chunks
 
     def _has_ended(self, reader: ReplyReader) -> bool:

@@ -56,13 +56,24 @@ class Driver:
         """
         try:
             self.call.enter()
-            if self._body is not None:
-                return self._read(self._body)
-            self._send()
+            if self._body is None:
+                self._send()
+                return []
+            exchange, data = self.call.current, None
+            if not exchange.reply.done:
+                exchange.between()
+                try:
+                    data = next(self._body)
+                except StopIteration:
+                    data = None
+            chunks = self._read(exchange.reply, data)
+            if self.over:
+                self.leave()
         except AttemptError as failure:
             self.leave()
             self.call.judge(failure)
-        return []
+            return []
+        return chunks
 
     def _send(self) -> None:
         call = self.call
@@ -74,12 +85,7 @@ class Driver:
         if exchange.head(reply.status, reply.headers) == "error":
             raise AttemptError(Outcome(exchange.reply.fail(last_bytes(body, exchange, *ERROR_BODY))))
 
-    def _read(self, body: Iterator[bytes]) -> list[Any]:
-        exchange = self.call.current
-        reader, data = exchange.reply, None
-        if not reader.done:
-            exchange.between()
-            data = next(body, None)
+    def _read(self, reader: ReplyReader, data: bytes | None) -> list[Any]:
         chunks = reader.end() if data is None else reader.feed(data)
         if chunks and reader.stream:
             self.call.mark_delivered()
@@ -89,7 +95,6 @@ class Driver:
         if data is None:
             self.value = self.call.succeed()
             self.over = True
-            self.leave()
         return chunks
 
     def _has_ended(self, reader: ReplyReader) -> bool:

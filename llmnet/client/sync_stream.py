@@ -22,7 +22,7 @@ class Stream(Generic[T]):
     """
 
     def __init__(self, driver: Driver) -> None:
-        self._driver, self._call = driver, driver.call
+        self._driver, self._call, self._interruption = driver, driver.call, driver.call.interruption
         self._ready: deque[T] = deque()
         self._value: Any = None  # what came of it all, once it has ended
         self._closed = self._read_out = False
@@ -37,15 +37,16 @@ class Stream(Generic[T]):
 
     def __next__(self) -> T:
         while True:
-            while self._value is None and (not self._ready or self._closed or self._call.stopped is not None):
-                self._advance()
-            if self._value is not None and (self._closed or not self._ready):
+            ended = self._value is not None  # asked first: what is ready then is all
+            if self._ready and not self._closed and (ended or self._interruption.error is None):
+                try:
+                    return self._ready.popleft()
+                except IndexError:  # another thread has taken it
+                    continue
+            if ended:
                 self._read_out = True
                 raise StopIteration
-            try:
-                return self._ready.popleft()
-            except IndexError:  # another thread has taken it
-                continue
+            self._advance()
 
     def _advance(self) -> None:
         """Take one step; whatever ends the call closes the stream, so that nothing is ever sent again."""

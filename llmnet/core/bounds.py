@@ -113,9 +113,12 @@ class Bounds:
         timeout: the bounds.
         clock: the monotonic time.
         since: the moment from which `total` counts, if not from now: these are part of something longer.
+
+    Attributes:
+        due: when the nearest bound expires, by the clock.
     """
 
-    __slots__ = ("_end", "_limit", "_mark", "_seen", "_timeout", "clock", "phase", "started")
+    __slots__ = ("_end", "_limit", "_mark", "_seen", "_timeout", "clock", "due", "phase", "started")
 
     def __init__(self, timeout: Timeout, clock: Clock, since: float | None = None) -> None:
         self._timeout = timeout
@@ -125,16 +128,22 @@ class Bounds:
         self._seen = math.inf
         self.phase: TimeoutPhase = "queue"
         self._limit = _seconds(timeout.queue)
+        self.due = min(self._mark + self._limit, self._end)
 
-    def start(self, phase: TimeoutPhase, limit: float | None = None) -> None:
-        """Begin a phase: its own bound, or another *limit* in seconds, counts from now."""
+    def start(self, phase: TimeoutPhase, limit: float | None = None, *, bound: TimeoutPhase | None = None) -> float:
+        """Begin a phase; the seconds to the nearest bound.
+
+        From now count its own bound, or another *limit* in seconds, or the *bound* of another phase.
+        """
         self.phase = phase
         if limit is None:
-            limit = getattr(self._timeout, phase)
+            limit = getattr(self._timeout, bound or phase)
         self._limit = math.inf if limit is None else limit
-        self._mark = self.clock()
-        if self._mark < self._end:
+        self._mark = now = self.clock()
+        self.due = min(now + self._limit, self._end)
+        if now < self._end:
             self._seen = math.inf
+        return self.due - now
 
     def past_queue(self) -> None:
         """Begin a wait towards which `total` alone counts: for a key, or for a slot after the first attempt."""
@@ -143,11 +152,6 @@ class Bounds:
     def last(self, seconds: float) -> None:
         """Begin a short phase at the end of a reply that nobody waits for any more."""
         self.start("idle", seconds)
-
-    def idle(self, *, patient: bool) -> None:
-        """Begin a silence; while a stream is *patient* (nothing to show yet) it may last as long as `response`."""
-        self.start("response" if patient else "idle")
-        self.phase = "idle"
 
     def remaining(self, now: float | None = None) -> tuple[TimeoutPhase, float]:
         """The nearest bound, of equal ones `total`, and the seconds to it, not above zero once it has expired."""

@@ -93,7 +93,8 @@ class Draft:
     def text(self, content: str, reasoning: str, raw: str, usage: Usage | None = None) -> StreamChunk:
         """Take a piece of text, as nearly every event brings it and nothing else; `raw` is the event's JSON."""
         self.begun, self.spoken, self.silent = True, True, False
-        self.count(usage)
+        if usage is not None:
+            self.count(usage)
         return StreamChunk(
             content=self.content.add(content) if content else "",
             reasoning=self.reasoning.add(reasoning) if reasoning else None,

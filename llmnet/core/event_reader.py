@@ -41,11 +41,12 @@ class EventReader:
 
     def _take(self, events: Iterable[ServerSentEvent], chunks: list[StreamChunk]) -> None:
         parse_event, draft = self._form.parse_event, self._draft
-        for event in apart(events):
+        for event in events:
             if draft.done:
                 return
-            chunk = parse_event(event, draft)
-            if chunk is not None:
+            if "\n" in event.data and (parts := apart(event)):
+                self._take(parts, chunks)
+            elif (chunk := parse_event(event, draft)) is not None:
                 self.shown = True
                 chunks.append(chunk)
 

@@ -99,10 +99,16 @@ class Exchange:
         self._record.received(status, secrets.clean_headers(headers), request_id and secrets.hide(request_id))
         return self.reply.open(status, headers)
 
-    def silence(self) -> None:
-        """A wait for bytes begins: of a begun reply each silence is measured on its own."""
-        if self.reply.begun and not self._closing:
-            self.bounds.idle(patient=self.reply.patient)
+    def silence(self) -> float:
+        """A wait for bytes begins: of a begun reply each silence is measured on its own; seconds to the nearest bound.
+
+        Raises:
+            AttemptError: the call was stopped.
+        """
+        bound = self.reply.bound
+        if self._closing or bound is None or self._stop.error is not None:
+            return self.remaining()
+        return self.bounds.start("idle", bound=bound)
 
     def between(self) -> None:
         """The driver is about to ask for the next bytes: what never waits, or asks for no bound, ends here.
@@ -110,10 +116,9 @@ class Exchange:
         Raises:
             AttemptError: a bound has expired, or the call was stopped.
         """
-        if self.remaining() <= 0:
-            self.silence()  # what has passed since the last bytes may have been the caller's time
-            if self.remaining() <= 0 and not self.bounds.may_look():
-                raise AttemptError(Outcome(self.expired()))
+        # A silence begins here: what has passed since the last bytes may have been the caller's time.
+        if self.silence() <= 0 and not self.bounds.may_look():
+            raise AttemptError(Outcome(self.expired()))
 
     def drain(self, seconds: float) -> None:
         """What is still read of this reply is read for the connection's sake, and for so long at most."""

@@ -8,7 +8,7 @@ from typing import Any
 from llmnet.core.body_text import body_text
 from llmnet.core.chat import ChatResponse, StreamChunk
 from llmnet.core.draft import NO_DRAFT, NO_FUNCTIONS, Draft
-from llmnet.core.errors import APIStatusError, IncompleteStreamError, InvalidResponseError, LLMNetError
+from llmnet.core.errors import APIStatusError, IncompleteStreamError, InvalidResponseError, LLMNetError, TimeoutPhase
 from llmnet.core.event_reader import EventReader
 from llmnet.core.form_contract import Kind, WireForm
 from llmnet.core.http import NO_HEADERS, Headers
@@ -86,14 +86,13 @@ class ReplyReader:
         return "json" if not self.stream or "json" in content_type or "html" in content_type else "events"
 
     @property
-    def begun(self) -> bool:
-        """Whether the reply has begun: a plain one with its head, a stream with its first sign of output."""
-        return self.kind == "json" or self.draft.begun
-
-    @property
-    def patient(self) -> bool:
-        """Whether a stream may be silent for as long as `response`: it has nothing to show yet."""
-        return self.kind == "events" and (self.draft.silent or not self._events.shown)
+    def bound(self) -> TimeoutPhase | None:
+        """How long a silence may last: longer while a stream has nothing to show; `None` before the reply has begun."""
+        if self.kind == "json":
+            return "idle"
+        if not self.draft.begun:
+            return None
+        return "response" if self.draft.silent or not self._events.shown else "idle"
 
     @property
     def done(self) -> bool:

@@ -6,7 +6,6 @@ and what is held between two feeds is bounded by `max_event_bytes`.
 """
 
 import re
-from collections.abc import Iterable, Iterator
 
 import msgspec
 
@@ -15,6 +14,7 @@ from llmnet.core.json import decode
 
 # What a line of an event stream may begin with (data, event, id, retry, a comment), and no JSON does.
 _FIRST = (b"d", b"e", b"i", b"r", b":")
+_CR = 13  # bytes are asked for a number ten times as fast as for a byte string
 _OPENING = re.compile(rb"(?:\xef\xbb\xbf)?+\s*+(?:data|event|id|retry)?:")
 MAX_EVENT_BYTES = 8 * 1024 * 1024
 # Old gateways of DashScope leave out the blank lines: then each line is a frame, to be read as one.
@@ -90,7 +90,7 @@ class SSEDecoder:
         """
         if self._error is not None:
             raise self._error
-        if self._skip_lf or b"\r" in data:
+        if self._skip_lf or _CR in data:
             data = self._with_line_feeds(data)
         end = data.rfind(b"\n") + 1
         if end:
@@ -136,7 +136,7 @@ class SSEDecoder:
         if self._skip_lf and data:
             data = data.removeprefix(b"\n")
             self._skip_lf = False
-        if b"\r" in data:
+        if _CR in data:
             self._skip_lf = data.endswith(b"\r")
             data = data.replace(b"\r\n", b"\n").replace(b"\r", b"\n")
         return data
@@ -222,18 +222,16 @@ def is_stream(labelled: bool, piece: bytes, *, asked: bool) -> bool:
     return first in _FIRST if asked else begins_stream(piece)
 
 
-def apart(events: Iterable[ServerSentEvent]) -> Iterator[ServerSentEvent]:
-    """Events, of which those that one line feed separates, in place of two, are split.
+def apart(event: ServerSentEvent) -> list[ServerSentEvent]:
+    """The events that one line feed separates, in place of two; none where an event is one.
 
     Their data, joined, is no JSON. The name and the comments of the joined event are given to the last one.
     """
-    for event in events:
-        if "\n" not in event.data or _is_json(event.data):
-            yield event
-            continue
-        *lines, last = event.data.split("\n")
-        yield from (ServerSentEvent(data=line, id=event.id) for line in lines)
-        yield ServerSentEvent(event.event, last, event.id, event.retry, event.comments)
+    *lines, last = event.data.split("\n")
+    if not lines or _is_json(event.data):
+        return []
+    parts = [ServerSentEvent(data=line, id=event.id) for line in lines]
+    return [*parts, ServerSentEvent(event.event, last, event.id, event.retry, event.comments)]
 
 
 def _is_json(text: str) -> bool:

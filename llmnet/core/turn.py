@@ -33,5 +33,5 @@ class Turn:
 
     def give(self, mine: object) -> None:
         """Give the turn back, if the token has it."""
-        if self.has(mine):
+        if self._holder.get(None) is mine:
             self._holder.clear()

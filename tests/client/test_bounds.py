@@ -75,9 +75,9 @@ def test_the_nearest_bound_is_the_one_that_is_named():
     bounds.start("response")
     assert bounds.remaining() == ("response", 20)
     now[0] = 10.0
-    bounds.idle(patient=True)
+    assert bounds.start("idle", bound="response") == 15
     assert bounds.remaining() == ("total", 15)
-    bounds.idle(patient=False)
+    assert bounds.start("idle") == 5
     assert bounds.remaining() == ("idle", 5)
     bounds.past_queue()
     assert bounds.remaining() == ("total", 15)

@@ -867,7 +867,7 @@ def test_signs_of_life():
         opened(1, type="tool_use", id="t", name="f", input={}), grown(1, "input_json_delta", partial_json="{}"), stopped(1), ended(), STOP,
     ):  # fmt: skip
         one.feed(piece.encode())
-        seen.append((one.begun, one.draft.silent, one.done))
+        seen.append((one.draft.begun, one.draft.silent, one.done))
     no, yes = False, True
     assert seen == [
         (no, no, no), (no, no, no), (yes, yes, no), (yes, no, no), (yes, no, no),

@@ -93,8 +93,8 @@ def test_an_error_among_events_parted_by_one_line_feed():
 def test_events_apart():
     pretty = ServerSentEvent(data='{\n"a": 1\n}')
     two = ServerSentEvent(event="b", data='{"a": 1}\n{"b": 2}', id="7", comments=("x",))
-    assert list(apart([pretty])) == [pretty]
-    assert list(apart([two])) == [
+    assert apart(pretty) == []
+    assert apart(two) == [
         ServerSentEvent(data='{"a": 1}', id="7"),
         ServerSentEvent(event="b", data='{"b": 2}', id="7", comments=("x",)),
     ]

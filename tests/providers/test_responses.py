@@ -545,13 +545,12 @@ class StreamReader:
     def __init__(self, *frames, provider="openai"):
         self.exchange = ReplyReader(form(provider), stream=True)
         self.exchange.open(200, Headers({"content-type": "text/event-stream"}))
-        self.chunks, self.counts, self.begun, self.patient = [], [], [], []
+        self.chunks, self.counts, self.bounds = [], [], []
         for frame in frames:
             chunks = self.exchange.feed(frame)
             self.chunks += chunks
             self.counts.append(len(chunks))
-            self.begun.append(self.exchange.begun)
-            self.patient.append(self.exchange.patient)
+            self.bounds.append(self.exchange.bound)
         self.chunks += self.exchange.end()
         self.reply = self.exchange.value
 
@@ -601,9 +600,8 @@ def test_an_open_item_is_the_first_sign_of_output_and_may_be_silent_for_long():
         CREATED, added(0, THOUGHT), closed(0, THOUGHT | {"summary": []}), added(1, MESSAGE), delta("output_text", "Hello", 1),
         closed(1, MESSAGE), added(2, HOSTED), added(3, HOSTED), closed(2, HOSTED), closed(3, HOSTED), ended(MESSAGE),
     )  # fmt: skip
-    assert reader.begun == [False, *[True] * 10]
-    #                        created, open, closed, open, text, closed, two searches, one done, both, end
-    assert reader.patient == [True, True, True, True, False, False, True, True, True, False, False]
+    opened, spoke, searched = ["response"] * 3, ["idle"] * 2, ["response"] * 3  # one of two searches is done
+    assert reader.bounds == [None, *opened, *spoke, *searched, "idle", "idle"]
 
 
 @pytest.mark.parametrize(

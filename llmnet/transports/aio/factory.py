@@ -152,6 +152,7 @@ class BoundedStream(httpx.AsyncByteStream):
 
     async def __anext__(self) -> bytes:
         try:
+            self._exchange.between()
             return await anext(self._reply)
         except AttemptError as failure:
             error = _theirs(failure, self._exchange, self._request)

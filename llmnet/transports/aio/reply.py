@@ -99,7 +99,6 @@ class OpenReply:
             exchange.between()
         if behind:
             return b""
-        exchange.silence()
         try:
             data = await self._body.read()
         except FOREIGN as error:

@@ -5,6 +5,7 @@ import contextlib
 import contextvars
 import math
 
+from llmnet.core.bounds import Bounds
 from llmnet.core.exchange import Exchange
 from llmnet.core.outcome import AttemptError, Outcome
 
@@ -22,14 +23,14 @@ class Watch:
         alarm: the timer of the connection that serves it.
     """
 
-    __slots__ = ("__weakref__", "_expired", "_loop", "_news", "alarm", "exchange")
+    __slots__ = ("__weakref__", "_loop", "_news", "_over", "alarm", "exchange")
 
     alarm: "Alarm"
 
     def __init__(self, exchange: Exchange) -> None:
         self.exchange, self._loop = exchange, asyncio.get_running_loop()
         self._news: asyncio.Future[None] | None = None
-        self._expired = False
+        self._over = False
 
     @property
     def is_waiting(self) -> bool:
@@ -42,22 +43,19 @@ class Watch:
         Raises:
             AttemptError: the bound has expired, or the call was stopped.
         """
-        self._news = news = self._loop.create_future()
+        self.exchange.on_stop(self._stop)  # until the attempt ends: to be woken does no harm
+        self.alarm.set(self)
         try:
-            self.exchange.on_stop(self._stop)
-            self.alarm.set(self, self.exchange.remaining())
-            await news
+            await self.news()
         finally:
-            self._news = None
-            self.exchange.on_stop(None)
-        self.exchange.raise_if_stopped()
-        if self._expired:
+            self._news = None  # not before: who is woken all the time is not to miss its bound
+        if self._over:
             raise AttemptError(Outcome(self.exchange.expired()))
 
-    async def news(self) -> None:
-        """Wait for news; somebody else sees to the bounds."""
-        self._news = news = self._loop.create_future()
-        await news
+    def news(self) -> "asyncio.Future[None]":
+        """What news will end; somebody else sees to the bounds."""
+        self._news = self._loop.create_future()
+        return self._news
 
     def wake(self) -> None:
         """There is news."""
@@ -65,14 +63,14 @@ class Watch:
         if news is not None and not news.done():
             news.set_result(None)
 
-    def expire(self) -> None:
-        """The bound has expired."""
-        self._expired = True
+    def end(self) -> None:
+        """The bound has expired, or the call was stopped."""
+        self._over = True
         self.wake()
 
     def _stop(self) -> None:
         with contextlib.suppress(RuntimeError):  # a loop that is closed has nobody left to wake
-            self._loop.call_soon_threadsafe(self.wake)
+            self._loop.call_soon_threadsafe(self.end)
 
 
 class Alarm:
@@ -81,22 +79,19 @@ class Alarm:
     Its loop's alone. What it calls runs in no caller's context, for it may last longer than the caller.
     """
 
-    __slots__ = ("_due", "_loop", "_timer", "_watch", "_when")
+    __slots__ = ("_loop", "_timer", "_watch", "_when")
 
     def __init__(self, loop: asyncio.AbstractEventLoop) -> None:
         self._loop = loop
         self._timer: asyncio.Handle | None = None
         self._watch: Watch | None = None
-        self._due = self._when = math.inf
+        self._when = math.inf  # by the clock of the bounds
 
-    def set(self, watch: Watch, seconds: float) -> None:
-        """Have a watch expire in so many seconds, if it still waits then."""
-        self._watch, self._due = watch, self._loop.time() + max(seconds, 0.0)
-        if self._due == math.inf or (self._timer is not None and self._when <= self._due):
-            return
-        if self._timer is not None:
-            self._timer.cancel()
-        self._arm()
+    def set(self, watch: Watch) -> None:
+        """Have a watch expire with the nearest bound, if it still waits then."""
+        self._watch = watch
+        if self._timer is None or self._when > watch.exchange.bounds.due:
+            self._arm(watch.exchange.bounds)
 
     def rest(self) -> None:
         """Nobody waits any more, until somebody does again."""
@@ -109,18 +104,22 @@ class Alarm:
             self._timer.cancel()
             self._timer = None
 
-    def _arm(self) -> None:
-        self._when = self._due
-        self._timer = self._loop.call_at(self._due, self._look, _TURNS, context=contextvars.Context())
+    def _arm(self, bounds: Bounds) -> None:
+        if self._timer is not None:
+            self._timer.cancel()
+        self._when, (_, left) = bounds.due, bounds.remaining()
+        if left < math.inf:
+            self._timer = self._loop.call_later(max(left, 0.0), self._look, _TURNS, context=contextvars.Context())
 
     def _look(self, turns: int) -> None:
         """Look whether the bound has expired: a later wait may have moved it."""
         self._timer = None
         if self._watch is None or not self._watch.is_waiting:
             return
-        if self._loop.time() < self._due:
-            self._arm()
+        bounds = self._watch.exchange.bounds
+        if bounds.remaining()[1] > 0:
+            self._arm(bounds)
         elif turns:
             self._when, self._timer = -math.inf, self._loop.call_soon(self._look, turns - 1)
         else:
-            self._watch.expire()
+            self._watch.end()

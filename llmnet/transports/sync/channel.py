@@ -63,8 +63,7 @@ class Channel:
             TimeoutError: the bound expired, and nothing has arrived.
             AttemptError: the call was stopped.
         """
-        exchange.silence()
-        left, wait = exchange.remaining(), self._first
+        left, wait = exchange.silence(), self._first
         while left > 0:
             if wait(min(left, LOOK)):
                 try:
