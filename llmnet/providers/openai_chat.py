@@ -14,6 +14,7 @@ from llmnet.core.http import Request
 from llmnet.core.request import ChatRequest
 from llmnet.core.sse import ServerSentEvent
 from llmnet.providers import openai_chat_reply as reply
+from llmnet.providers.alike import Alike
 from llmnet.providers.form import Form
 from llmnet.providers.increments import Increments, increment_of
 from llmnet.providers.openai_chat_reply import Object
@@ -31,6 +32,14 @@ _DEPLOYMENT = re.compile(r"/deployments/[^/?]*")
 _text_event, _text_reply = reader(ChatText), reader(ChatReply)
 # In `Draft.extra`: whether a delta has come with anything but a role.
 _FILLED = "filled"
+
+
+def _said(event: ChatText | None) -> tuple[str, str]:
+    """The text and the reasoning of an event that has nothing else."""
+    if event is None:
+        return "", ""
+    delta = event.choices[0].delta
+    return delta.content or "", delta.reasoning_content or delta.reasoning or ""
 
 
 class ChatCompletions(Form):
@@ -121,13 +130,14 @@ class ChatCompletions(Form):
 
     def read_text(self, data: str, draft: Draft) -> StreamChunk | None:
         """The text or reasoning of choice 0."""
+        alike = draft.own(Alike)
+        if text := alike.text(data):
+            return draft.text("", text, data) if alike.reasons else draft.text(text, "", data)
         event = _text_event(data)
-        if event is None:
+        content, reasoning = _said(event)
+        if event is None or not (content or reasoning):
             return None
-        delta = event.choices[0].delta
-        content, reasoning = delta.content or "", delta.reasoning_content or delta.reasoning or ""
-        if not (content or reasoning):
-            return None
+        alike.learn(data, lambda probe: _said(_text_event(probe)))
         if not draft.extra.get(_FILLED):
             draft.own(reply.Choices).found()
             draft.extra[_FILLED] = True

@@ -3,6 +3,7 @@
 import copy
 import json
 import pickle
+import re
 
 import msgspec
 import pytest
@@ -15,6 +16,7 @@ from llmnet.core.chat import StreamChunk
 from llmnet.core.draft import NO_DRAFT, Draft
 from llmnet.core.errors import LLMNetError
 from llmnet.core.sse import ServerSentEvent
+from llmnet.providers import openai_chat
 from llmnet.providers.text_events import LONGEST
 
 CHAT = {"id": "c", "object": "chat.completion.chunk", "created": 1, "model": "m", "usage": None, "service_tier": "x"}
@@ -153,6 +155,76 @@ def by_general_rules(name):
 def test_it_says_what_it_says_by_the_general_rules(name, data):
     events = data.draw(streams(name))
     assert read(form(name), events) == read(by_general_rules(name), events)
+
+
+TEXTS = [
+    '"a"', '"b"', '" c"', '"\\""', '"\\ud83d"', '"\\ude00"', '"\\ud83d\\ude00"', '"\u00e9\u2028"', '"\\u0000"', '"\\\\"', '""', ' "a" ',
+    "null", "1", '"a', 'a"', '"a","content":"z"', '"a"},"b":{"c":"d"', '["a"]', '"a\nb"', '"\ud800"', "",
+]  # fmt: skip
+
+
+@st.composite
+def alike(draw):
+    """Events that differ where the text of most of them stands."""
+    text = draw(altered(draw(st.sampled_from(STREAMS["chat-completions"][1:]))))
+    pieces = draw(st.lists(st.sampled_from(TEXTS), min_size=2, max_size=8))
+    return [ServerSentEvent(data=text.replace('"a"', piece).replace('"b"', piece)) for piece in pieces]
+
+
+@settings(max_examples=400)
+@given(alike(), alike())
+def test_events_that_are_alike_say_what_they_say_by_the_general_rules(events, others):
+    stream = [*events, *others, *events]
+    assert read(form(), stream) == read(by_general_rules("chat-completions"), stream)
+
+
+def chat_text(field="content", **fields):
+    def event(text, **changed):
+        row = {"index": 0, "delta": {field: text}, "finish_reason": None}
+        return json.dumps({**CHAT, "choices": [row], **fields, **changed})
+
+    return event
+
+
+def counted(monkeypatch, events):
+    """What is read of some events, and how many were decoded for it."""
+    decoded = []
+    whole = openai_chat._text_event  # private: what decodes one
+    monkeypatch.setattr(openai_chat, "_text_event", lambda data: decoded.append(1) or whole(data))  # private: the same
+    own, draft = form(), Draft()
+    return [own.read_text(event, draft) for event in events], len(decoded)
+
+
+@pytest.mark.parametrize("field", ["content", "reasoning_content", "reasoning"])
+def test_of_events_that_are_alike_only_the_text_is_decoded(monkeypatch, field):
+    event = chat_text(field)
+    texts = ["first", "\u00e9", 'a "word"', "\n", "last"]
+    chunks, decoded = counted(monkeypatch, map(event, texts))
+    assert [chunk.content or chunk.reasoning for chunk in chunks] == texts
+    assert [chunk.raw for chunk in chunks] == [json.loads(event(text)) for text in texts]
+    assert decoded == 2  # the first, and that with another text in its place
+
+
+def test_what_is_alike_may_change(monkeypatch):
+    said, thought = chat_text(), chat_text("reasoning")
+    _, decoded = counted(monkeypatch, [make("a") for make in (thought, said) for _ in range(50)])
+    assert decoded == 4
+
+
+def test_events_that_are_never_alike_are_soon_not_compared(monkeypatch):
+    event = chat_text()
+    _, decoded = counted(monkeypatch, [event("a", obfuscation="x" * number) for number in range(100)])
+    assert decoded == 100 + 3
+
+
+def test_few_places_are_tried(monkeypatch):
+    filters = {"hate": {f"{number}": True for number in range(9)}}
+    row = {"content_filter_results": filters, "index": 0, "delta": {"content": "a"}}
+    event = json.dumps({"choices": [row]}).replace("true", '"b"')
+    event = re.sub(r'"\d": "b"', '"content": "b"', event)
+    chunks, decoded = counted(monkeypatch, [event] * 100)
+    assert {chunk.content for chunk in chunks} == {"a"}
+    assert decoded == 100 + 3 * 3
 
 
 @pytest.mark.parametrize("name", FORMS)
