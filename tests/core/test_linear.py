@@ -401,6 +401,10 @@ PATTERNS = {
     ("core/endpoint.py", r"%(?![0-9A-Fa-f]{2})"): OURS,
     ("core/endpoint.py", "%(?:25)*2e"): OURS,
     ("core/endpoint.py", "/|%(?:25)*(?:2f|5c)"): OURS,
+    ("providers/alike.py", r'"(?:content|reasoning|reasoning_content)": ?("(?:[^"\\]|\\.)*+")'): (
+        "search",
+        lambda n: '"content": "\\' * (n // 13),
+    ),
     ("providers/anthropic_params.py", r"claude-(3-|(opus|sonnet)-4(-[01])?(-20\d{6}|-latest|@|$))"): OURS,
     ("providers/hints.py", r"model|deployment"): ("search", lambda n: "mode deploymen" * (n // 14)),
     ("providers/hints.py", r"unexpected endpoint|invalid url|no such (path|route|endpoint)"): (
