@@ -10,16 +10,16 @@ from llmnet.transports.http1_reader import CONTROL
 Fields = list[tuple[bytes, bytes]]
 """Header fields: names and values."""
 
-Written = tuple[bytes, list[bytes], set[bytes]]
-"""The lines of a head, and the transfer codings and lengths that it names, in the place of their lines."""
+Written = tuple[bytes, list[bytes]]
+"""The lines of a head, and the transfer codings that it names, in the place of their lines."""
 
 Lines = Callable[[bytes, bytes, tuple[tuple[bytes, bytes], ...]], Written]
-"""Writes the lines of a head from its method, target and fields."""
+"""Writes the lines of a head from its method, target and fields, all but the length."""
 
 # A value with a line end in it would be a header more (RFC 9110, 5.5), a target with a blank another version.
 _TOKEN = re.compile(rb"[!#$%&'*+\-.^_`|~0-9A-Za-z]+")
 _TARGET = re.compile(rb"[\x21-\x7e]+")
-_CODING, _LENGTH = b"transfer-encoding", b"content-length"
+_CODING = b"transfer-encoding"
 
 
 class Head(NamedTuple):
@@ -63,10 +63,14 @@ def request_head(method: bytes, target: bytes, fields: Fields, lines: Lines | No
     Raises:
         ValueError: HTTP cannot carry a part of it, which the message does not show, or its fields contradict.
     """
-    ends = bool(fields) and fields[-1][0].lower() == _LENGTH  # as a rule: all before it is as in the request before
-    start, codings, lengths = (lines or _lines)(method, target, tuple(fields[:-1] if ends else fields))
-    if ends:
-        lengths = lengths | {fields[-1][1]}
+    others: Fields = []
+    lengths: set[bytes] = set()
+    for field in fields:
+        if len(field[0]) == 14 and field[0].lower() == b"content-length":
+            lengths.add(field[1])
+        else:  # as in the request before
+            others.append(field)
+    start, codings = (lines or _lines)(method, target, tuple(others))
     if codings == [b"chunked"]:
         return Head(start + b"Transfer-Encoding: chunked\r\n\r\n", None)
     if codings or len(lengths) > 1 or not all(map(bytes.isdigit, lengths)):
@@ -94,9 +98,8 @@ def _lines(method: bytes, target: bytes, fields: tuple[tuple[bytes, bytes], ...]
     if names.count(b"host") != 1:
         raise ValueError("give the header Host once (RFC 9112, 3.2)")
     codings = [value.lower() for name, (_, value) in zip(names, fields, strict=True) if name == _CODING]
-    lengths = {value for name, (_, value) in zip(names, fields, strict=True) if name == _LENGTH}
-    lines = [b"%b: %b" % field for name, field in zip(names, fields, strict=True) if name not in (_CODING, _LENGTH)]
-    return b"\r\n".join([b"%b %b HTTP/1.1" % (method, target), *lines, b""]), codings, lengths
+    lines = [b"%b: %b" % field for name, field in zip(names, fields, strict=True) if name != _CODING]
+    return b"\r\n".join([b"%b %b HTTP/1.1" % (method, target), *lines, b""]), codings
 
 
 def authority(host: str, port: int | None = None) -> str:

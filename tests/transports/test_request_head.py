@@ -5,7 +5,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from llmnet.transports.http1_reader import Http1Reader
-from llmnet.transports.request_head import authority, request_head
+from llmnet.transports.request_head import authority, cached_lines, request_head
 
 HOST = (b"Host", b"h")
 
@@ -69,6 +69,15 @@ def test_one_thing_is_said_of_the_body(fields, length, data):
 def test_what_says_two_things_of_the_body_is_refused(fields):
     with pytest.raises(ValueError, match="Content-Length as one number"):
         request_head(b"GET", b"/", [HOST, *fields])
+
+
+def test_heads_that_differ_in_their_length_alone_are_written_once():
+    lines, kind = cached_lines(), (b"Content-Type", b"text/plain")
+    for size in (b"1", b"20"):
+        for fields in ([HOST, kind, (b"content-length", size)], [HOST, (b"Content-Length", size), kind]):
+            head = request_head(b"POST", b"/", fields, lines)
+            assert head.data.endswith(b"Content-Type: text/plain\r\nContent-Length: %b\r\n\r\n" % size)
+    assert lines.cache_info().misses == 1
 
 
 @pytest.mark.parametrize("fields", [[], [HOST, HOST], [HOST, (b"host", b"other")]])
