@@ -62,8 +62,8 @@ class ReplyReader:
     def open(self, status: int, headers: Headers) -> Kind:
         """Say what the reply is, from its head: decided by what came, not by what was asked for."""
         self.status, self.headers = status, headers
-        self.kind = self._kind_of(headers.get("content-type", "").lower())
-        encoding = headers.get("content-encoding")
+        self.kind = self._kind_of((headers.first(("content-type",)) or "").lower())
+        encoding = headers.first(("content-encoding",))
         if encoding or self.kind == "events":
             try:
                 self._take_apart(Inflater(encoding, _MOST[self.kind]))

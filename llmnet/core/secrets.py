@@ -9,6 +9,7 @@ from typing import Any
 from llmnet.core.errors import LLMNetError
 from llmnet.core.escapes import Layer, layers, undone
 from llmnet.core.exception_graph import cut_causes
+from llmnet.core.head_lines import LazyHeaders
 from llmnet.core.http import Headers, Meta
 from llmnet.core.preview import CUT
 
@@ -120,25 +121,19 @@ class Secrets:
         return [self._cleaned(item) for item in body] if isinstance(body, list) else body
 
 
-class _CleanHeaders(Headers):
+class _CleanHeaders(LazyHeaders):
     """Headers without what was a secret when they came, whenever they are looked at."""
 
     __slots__ = ("_source",)
 
     def __init__(self, wanted: tuple[Needle, ...], headers: Headers) -> None:
-        self._source: tuple[tuple[Needle, ...], Headers] | None = wanted, headers
+        self._source = wanted, headers
 
-    def __getattr__(self, name: str) -> Any:
-        if name != "_items":
-            raise AttributeError(name)
-        source = self._source
-        if source is not None:  # else another thread has just looked at them
-            self._items = _without(*source)._items
-            self._source = None
-        return self._items
-
-    def __reduce__(self) -> Any:
-        return Headers, (self._items,)
+    def made(self) -> dict[str, str]:
+        """The clean ones; only they are kept."""
+        clean = _without(*self._source)
+        self._source = (), clean
+        return dict(clean)
 
 
 def _without(wanted: tuple[Needle, ...], headers: Headers) -> Headers:

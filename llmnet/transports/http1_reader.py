@@ -52,7 +52,7 @@ class Http1Reader:
     Attributes:
         begun: whether a byte has come.
         status: the status of the final head, or `None` before it.
-        headers: names and values of the final head, byte for byte (latin-1).
+        lines: the lines of the final head: of each its name, then its value, which may end in blanks.
         reason: the words beside the status.
         version: `"1.0"` or `"1.1"`.
         done: whether the reply has come to its end.
@@ -63,8 +63,8 @@ class Http1Reader:
     """
 
     __slots__ = (
-        "_between", "_bodiless", "_first", "_goes_on", "_lines", "_parser", "_parts", "_until_close",
-        "begun", "buffered", "done", "error", "exceeded", "headers", "reason", "reusable", "status", "version",
+        "_between", "_bodiless", "_first", "_goes_on", "_parser", "_parts", "_until_close",
+        "begun", "buffered", "done", "error", "exceeded", "lines", "reason", "reusable", "status", "version",
     )  # fmt: skip
 
     def __init__(self, method: str = "POST") -> None:
@@ -72,9 +72,8 @@ class Http1Reader:
         self.begun = self.done = self.exceeded = self.reusable = self._until_close = self._goes_on = False
         self.error: Http1Error | None = None
         self.status: int | None = None
-        self.headers: list[tuple[str, str]] = []
         self.reason, self.version, self._first = b"", "", b""
-        self._lines: list[bytes] = []
+        self.lines: list[bytes] = []
         self._parts: list[bytes] = []
         self._between = self.buffered = 0
         self._parser: httptools.HttpResponseParser | None = httptools.HttpResponseParser(self)
@@ -118,6 +117,12 @@ class Http1Reader:
             self.error = CutShortError("the connection ended inside the body of the reply")
         self._parser = None
 
+    @property
+    def headers(self) -> list[tuple[str, str]]:
+        """Names and values of the final head, byte for byte (latin-1)."""
+        parts = [part.decode("latin-1") for part in self.lines]
+        return [(name, value.rstrip(" \t")) for name, value in zip(parts[::2], parts[1::2], strict=True)]
+
     def take(self) -> bytes:
         """The pieces of the body that have come since the last time, in one."""
         parts, self._parts, self.buffered = self._parts, [], 0
@@ -141,7 +146,7 @@ class Http1Reader:
     def on_message_begin(self) -> None:
         """A head begins: that of the reply, or of what comes after it."""
         if self.status is None:
-            self._lines, self.reason = [], b""
+            self.lines, self.reason = [], b""
         elif self.done:
             self._exceed()
 
@@ -153,28 +158,25 @@ class Http1Reader:
     def on_header(self, name: bytes, value: bytes) -> None:
         """A line of a head, or of the trailers, which nobody reads."""
         if self.status is None:
-            self._lines += name, value
+            self.lines += name, value
 
     def on_headers_complete(self) -> None:
         """A head is complete; an informational one says nothing of the request (RFC 9110, 15.2)."""
-        parser, lines = self._parser, self._lines
+        parser = self._parser
         if self.done or parser is None or self.error is not None:
             return
         status, self.version = parser.get_status_code(), parser.get_http_version()
-        text = b"\n".join([self.reason, *lines])
-        if (problem := self._problem(status, text)) is not None:
+        if (problem := self._problem(status)) is not None:
             self.error = self._refused(problem)
         elif status >= _FINAL:
-            parts = text.decode("latin-1").split("\n")
-            self.headers = [(name, value.strip(" \t")) for name, value in zip(parts[1::2], parts[2::2], strict=True)]
             self.reusable = parser.should_keep_alive()  # never behind a body that ends with its connection
             self._until_close = not (self.reusable or self._bodiless or status in _BODILESS or _has_end(self.headers))
-            self.status, self.done = status, self._bodiless
-            self._lines, self._first = [], b""  # a stream may last for long
+            self.status, self.done, self._first = status, self._bodiless, b""
 
-    def _problem(self, status: int, text: bytes) -> str | None:
-        """What is wrong with a head that llhttp has taken; its reason, names and values are joined by line ends."""
-        lines = self._lines
+    def _problem(self, status: int) -> str | None:
+        """What is wrong with a head that llhttp has taken."""
+        lines = self.lines
+        text = b"\n".join([self.reason, *lines])
         is_http = self._first.lstrip(b"\r\n").startswith(b"HTTP/")
         if status < 100 or status == _SWITCHING or self.version not in _VERSIONS or not is_http:
             return f"no final status of HTTP/1.1: HTTP/{self.version} {status}"

@@ -4,7 +4,7 @@ from collections.abc import AsyncIterator, Callable
 
 import httpx
 
-from llmnet.core.http import Headers
+from llmnet.core.head_lines import HeadLines
 from llmnet.transports.aio.connection import Connection
 from llmnet.transports.aio.sending import broken
 from llmnet.transports.aio.watch import Watch
@@ -33,7 +33,7 @@ class Body(httpx.AsyncByteStream):
     ) -> None:
         self._connection, self._reader, self._watch, self._ended = connection, reader, watch, ended
         self._closed = False
-        self.headers, reader.headers = Headers(reader.headers), []
+        self.headers, reader.lines = HeadLines(reader.lines), []  # a stream may last for long
 
     @property
     def has_come(self) -> bool:

@@ -11,7 +11,7 @@ from typing import Any
 import urllib3
 from urllib3.exceptions import ProtocolError
 
-from llmnet.core.http import Headers
+from llmnet.core.head_lines import HeadLines
 from llmnet.transports.http1_reader import Http1Reader
 
 
@@ -35,7 +35,7 @@ class Reply:
     _pool: Any = None
     status: int | None = None
     reason = version_string = ""
-    headers: Headers
+    headers: HeadLines
 
     def __init__(self, connection: Any, method: str, url: str) -> None:
         self._connection, self._channel, self._exchange = connection, connection.channel, connection.exchange
@@ -61,7 +61,8 @@ class Reply:
         while self.reader.status is None:
             self._more()
         reader = self.reader
-        self.status, self.reason, self.headers = reader.status, reader.reason.decode("latin-1"), Headers(reader.headers)
+        self.status, self.reason = reader.status, reader.reason.decode("latin-1")
+        self.headers = HeadLines(reader.lines)
         self.version_string = f"HTTP/{reader.version}"
 
     def read1(self, size: int | None = -1, decode_content: bool = False) -> bytes:

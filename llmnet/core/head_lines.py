@@ -1,0 +1,74 @@
+"""Headers of which nothing is made before it is asked for: of most replies nobody ever looks at more than two or three.
+
+A service sends the same names with nearly all of its replies: where each of them stands is found out once.
+"""
+
+import functools
+import sys
+from collections.abc import Iterable, Sequence
+from typing import Any
+
+from llmnet.core.http import Headers
+
+# Names of a whole head that are remembered.
+_LONGEST = 2048
+
+
+class LazyHeaders(Headers):
+    """Headers that are made when somebody looks at them; two threads may both do so, and make the same."""
+
+    __slots__ = ()
+
+    def made(self) -> dict[str, str]:
+        """The values by their names, in lower case."""
+        raise NotImplementedError
+
+    def __getattr__(self, name: str) -> Any:
+        if name != "_items":
+            raise AttributeError(name)
+        self._items = self.made()
+        return self._items
+
+    def __reduce__(self) -> Any:
+        return Headers, (self._items,)
+
+
+class HeadLines(LazyHeaders):
+    """Headers as the lines of a head.
+
+    Args:
+        lines: of each its name, then its value, which may end in blanks (RFC 9110, 5.5); nobody changes them.
+    """
+
+    __slots__ = ("_lines", "_places")
+
+    def __init__(self, lines: Sequence[bytes]) -> None:
+        names = b"\n".join(lines[::2])
+        self._lines = lines
+        self._places = (_places if len(names) <= _LONGEST else _places.__wrapped__)(names)
+
+    def made(self) -> dict[str, str]:
+        """All of them."""
+        return {name: self._at(places) for name, places in self._places.items()}
+
+    def __getitem__(self, name: str) -> str:
+        return self._at(self._places[name.lower()])
+
+    def first(self, names: Iterable[str]) -> str | None:
+        """The first of some headers, named in lower case, that says anything."""
+        for name in names:
+            if name in self._places and (value := self._at(self._places[name])):
+                return value
+        return None
+
+    def _at(self, places: Iterable[int]) -> str:
+        return ", ".join([self._lines[at].decode("latin-1").rstrip(" \t") for at in places])
+
+
+@functools.lru_cache(32)
+def _places(names: bytes) -> dict[str, list[int]]:
+    """Where the values of each name are; the names stand a line each."""
+    found: dict[str, list[int]] = {}
+    for at, name in enumerate(names.decode("latin-1").lower().split("\n") if names else ()):
+        found.setdefault(sys.intern(name), []).append(2 * at + 1)
+    return found

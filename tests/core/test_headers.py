@@ -1,0 +1,36 @@
+"""The headers of a reply: made of the lines of its head as of pairs, and of what is kept of them."""
+
+from hypothesis import example, given
+from hypothesis import strategies as st
+
+from llmnet.core import head_lines
+from llmnet.core.head_lines import HeadLines
+from llmnet.core.http import Headers
+
+ASKED = ["A", "a", "Set-Cookie", "set-cookie", "X-Ü", "B", ""]
+NAMES = st.sampled_from(ASKED[:-1])
+VALUES = st.text(st.characters(codec="latin-1", exclude_categories=["Cc"], include_characters="\t"), max_size=8)
+
+
+@given(st.lists(st.tuples(NAMES, VALUES), max_size=6))
+@example([])
+@example([("a", "1 \t"), ("b", ""), ("A", "\xa0")])
+def test_the_lines_of_a_head_make_the_headers_that_their_pairs_make(pairs):
+    lines = [part.encode("latin-1") for pair in pairs for part in pair]
+    plain = Headers([(name, value.rstrip(" \t")) for name, value in pairs])
+    assert [HeadLines(lines).first((name.lower(), "b")) for name, _ in pairs] == [
+        plain.first((name.lower(), "b")) for name, _ in pairs
+    ]
+    assert [*HeadLines(lines).items()] == [*plain.items()]
+    assert [(name in HeadLines(lines), HeadLines(lines).get(name)) for name in [*ASKED, "none"]] == [
+        (name in plain, plain.get(name)) for name in [*ASKED, "none"]
+    ]
+
+
+def test_names_are_kept_where_they_are_few():
+    kept = head_lines._places  # private: what is kept is seen nowhere else
+    kept.cache_clear()
+    for _ in range(3):
+        HeadLines([b"A", b"1", b"B", b"2"])
+        HeadLines([b"x" * 3000, b"1"])
+    assert (kept.cache_info().currsize, kept.cache_info().hits) == (1, 2)
