@@ -143,15 +143,23 @@ def encode(value: Any, name: str = "body") -> bytes:
     Raises:
         ConfigurationError: it holds what JSON cannot carry; the message names the path, below *name*.
     """
+    if (text := _written(value)) is not None:
+        return text
     try:
-        if _is_plain(value, _USUAL_DEPTH):
-            return _write_quickly(value)
         text = _write(value).encode()
         if _opened(text) > MAX_SENT_DEPTH and _is_deeper(text, MAX_SENT_DEPTH):
             raise ValueError(_TOO_DEEP)
     except (TypeError, ValueError, RecursionError) as error:
         raise ConfigurationError(_problem(value, name) or f"{name} cannot be sent as JSON: {error}") from None
     return text
+
+
+def _written(value: Any) -> bytes | None:
+    """A value of plain types as JSON; `None` for any other, and for one that cannot be written."""
+    try:
+        return _write_quickly(value) if _is_plain(value, _USUAL_DEPTH) else None
+    except ValueError:  # half a surrogate pair, or a number of thousands of digits
+        return None
 
 
 def _is_plain(value: Any, depth: int) -> bool:
@@ -170,7 +178,7 @@ def check_json(value: Any, name: str) -> None:
     Raises:
         ConfigurationError: it cannot; the message names the path, below *name*.
     """
-    if problem := _problem(value, name):
+    if _written(value) is None and (problem := _problem(value, name)):
         raise ConfigurationError(problem)
 
 

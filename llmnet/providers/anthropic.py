@@ -3,6 +3,7 @@
 The facts: docs/vendors.md, Messages.
 """
 
+import functools
 from collections.abc import Callable, Mapping
 from typing import TYPE_CHECKING, Any, ClassVar
 from urllib.parse import urlsplit
@@ -65,7 +66,7 @@ class Messages(Form):
         body: dict[str, Any] = {
             "model": chat.model,
             "max_tokens": MAX_TOKENS,
-            **conversation(chat.messages, first=chat.first, signed=self.target.is_at("anthropic.com")),
+            **conversation(chat.messages, first=chat.first, signed=self.target.signs_thinking),
         }
         own = parameters(params_of(chat), model=chat.model, limit=MAX_TOKENS)
         stream = {"stream": True} if chat.stream else {}
@@ -81,9 +82,12 @@ class Messages(Form):
         return structured_output.with_params(chat, response_format={"type": "json_schema", "schema": schema})
 
     def _url(self, path: str, query: Mapping[str, Any] | None = None) -> str:
+        return self.url(self._version + path, query)
+
+    @functools.cached_property
+    def _version(self) -> str:
         """Anthropic's base URL is a bare host; those of gateways often end in the version."""
-        versioned = urlsplit(self.target.base_url).path.rstrip("/").endswith("/v1")
-        return self.url(path if versioned else f"/v1{path}", query)
+        return "" if urlsplit(self.target.base_url).path.rstrip("/").endswith("/v1") else "/v1"
 
     def parse(self, payload: Any, draft: Draft) -> StreamChunk | None:
         """A complete reply: all its blocks at once."""

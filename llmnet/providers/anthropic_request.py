@@ -59,10 +59,12 @@ def _translated(message: dict[str, Any], path: str, signed: bool) -> tuple[str, 
     role = message["role"]
     if role not in _ROLES:
         raise _lacking(f"{path}.role {role!r}")
+    side, translate = _ROLES[role]
+    if len(message) == 2 and isinstance(text := message.get("content"), str):  # as most are
+        return side, _blocks(text, path) if text.strip() else []
     known = ("role", "content", VENDOR, *_KEYS.get(role, ()))
     if unknown := next((name for name, value in message.items() if value and name not in known), None):
         raise _lacking(f"{path}.{unknown}")
-    side, translate = _ROLES[role]
     return side, [block for block in translate(message, path) if sendable(block, signed=signed)]
 
 

@@ -18,7 +18,8 @@ _TRANSLATED = {"role", "content", "refusal", "tool_calls", "tool_call_id"}
 # Fields of a message that are not sent: reasoning is accepted only as an item of the vendor's own, and the text of a
 # tool's answer shows that it failed.
 _NOT_SENT = {VENDOR, "reasoning_content", "reasoning", "reasoning_details", "annotations", "is_error"}
-_WITHOUT_COUNTERPART = {"name", "audio", "function_call"}
+_WITHOUT_COUNTERPART = ("audio", "function_call", "name")
+_KNOWN = _TRANSLATED.union(_NOT_SENT, _WITHOUT_COUNTERPART)
 _OWN_PARTS = ("input_", "output_", "refusal", "summary_text", "reasoning_text", "computer_screenshot")
 
 
@@ -63,7 +64,7 @@ def _items(message: Mapping[str, Any], place: int, custom: set[str], *, stored: 
         return [_answer(message, path, custom)]
     if (own := items_in(message, RESPONSES)) is not None:
         return sendable(own, stored=stored)
-    for name in sorted(_WITHOUT_COUNTERPART):
+    for name in _WITHOUT_COUNTERPART:
         if message.get(name):
             raise _refusal(f"{path}.{name}", f"{name!r} of a message", "leave it out for this provider")
     return [*_message(message, path, place), *map(_call, message.get("tool_calls") or ())]
@@ -89,8 +90,7 @@ def _message(message: Mapping[str, Any], path: str, place: int) -> list[dict[str
 
 def _other_fields(message: Mapping[str, Any]) -> dict[str, Any]:
     """The vendor's own fields of a message."""
-    known = _TRANSLATED | _NOT_SENT | _WITHOUT_COUNTERPART
-    return {name: value for name, value in message.items() if name not in known and value is not None}
+    return {name: value for name, value in message.items() if name not in _KNOWN and value is not None}
 
 
 def _answer(message: Mapping[str, Any], path: str, custom: set[str]) -> dict[str, Any]:

@@ -58,6 +58,11 @@ class Target:
         """Whether a reply may be asked for by its JSON schema, by what is known of the service and of the host."""
         return not self.service.json_mode and not self.is_at(*_JSON_MODE)
 
+    @functools.cached_property
+    def signs_thinking(self) -> bool:
+        """Whether it takes back only thinking that it has signed; other hosts sign nothing."""
+        return self.is_at("anthropic.com")
+
     @property
     def _version(self) -> str:
         """Azure's version, which may be in the address; without one, a version later than all."""
