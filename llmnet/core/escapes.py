@@ -63,6 +63,11 @@ def layers(text: str) -> Iterator[Layer]:
         yield layer
 
 
+def is_plain(text: str) -> bool:
+    """Whether a text is ASCII and no part of it may be an escape, so that it means what it says and no more."""
+    return text.isascii() and not ("%" in text or "\\" in text or "&" in text)
+
+
 def undone(text: str) -> Iterator[str]:
     """What a text may mean, itself first."""
     return (layer.text.decode("utf-8", "replace") for layer in layers(text))

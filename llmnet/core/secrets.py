@@ -7,7 +7,7 @@ from collections.abc import Iterable, Iterator, Mapping
 from typing import Any
 
 from llmnet.core.errors import LLMNetError
-from llmnet.core.escapes import Layer, layers, undone
+from llmnet.core.escapes import Layer, is_plain, layers, undone
 from llmnet.core.exception_graph import cut_causes
 from llmnet.core.head_lines import LazyHeaders
 from llmnet.core.http import Headers, Meta
@@ -24,8 +24,8 @@ _TAIL = 16
 NEWEST = 8
 _CUT = CUT.encode()
 Span = tuple[int, int]
-Needle = tuple[bytes, bytes]
-"""The beginning of a secret, by which it is searched for, and all of it."""
+Needle = tuple[bytes, bytes, str]
+"""The beginning of a secret, by which it is searched for, all of it, and that beginning as a text of ASCII has it."""
 
 
 class Secrets:
@@ -145,6 +145,8 @@ def _without(wanted: tuple[Needle, ...], headers: Headers) -> Headers:
 
 
 def _hidden(wanted: tuple[Needle, ...], text: str) -> str:
+    if is_plain(text) and not any(start in text for _, _, start in wanted):
+        return text  # as nearly always
     spans = sorted(span for layer in layers(text) for span in _found(layer, wanted))
     return _masked(text, spans) if spans else text
 
@@ -177,7 +179,8 @@ def needles(secret: str) -> tuple[Needle, ...]:
         one[SHORTEST:].lstrip().encode("utf-8", "surrogatepass") for one in unescaped if len(one) >= SHORTEST + _TAIL
     }
     found |= {seen for one in found if not one.isascii() for seen in _misread(one)}
-    return tuple((one[:_HEAD], one) for one in found.union(_in_base64(secret)) if len(one) >= SHORTEST)
+    wanted = [(one[:_HEAD], one) for one in found.union(_in_base64(secret)) if len(one) >= SHORTEST]
+    return tuple((head, one, head.decode("latin-1")) for head, one in wanted)
 
 
 def _misread(forms: bytes) -> Iterator[bytes]:
@@ -207,7 +210,7 @@ def _in_base64(secret: str) -> Iterator[bytes]:
 def _found(layer: Layer, wanted: Iterable[Needle]) -> Iterator[Span]:
     """Where secrets stand, and beginnings of them before a cut or the end, where a lost connection has cut them."""
     text = layer.text
-    for head, needle in wanted:
+    for head, needle, _ in wanted:
         at = text.find(head)
         while at >= 0:
             end = at + len(needle) if text.startswith(needle, at) else _cut_short(text, at, needle)

@@ -103,6 +103,18 @@ def test_no_trace_of_a_password_that_looks_like_escapes(data, secret, before, af
     check(secret, data.draw(by_one_writer(secret)), before, f" {after}", outside)
 
 
+@given(keys | passwords, st.integers(0, 40), neutral, st.just("") | neutral)
+def test_a_text_of_ascii_shows_as_little_as_any_other(secret, cut, before, after):
+    text = before + secret[:cut] + after
+    shown = Secrets([secret]).hide(text)
+    assert f"é{shown}" == Secrets([secret]).hide(f"é{text}")
+    assert MASK in shown or cut < len(secret)
+
+
+def test_a_secret_without_a_letter_of_ascii():
+    assert Secrets(["密码密码密码密码"]).hide("it is 密码密码密码密码") == f"it is {MASK}"
+
+
 @given(keys, st.binary(max_size=7), st.binary(max_size=7), st.booleans())
 def test_no_trace_in_base64(secret, before, after, url):
     code = base64.urlsafe_b64encode if url else base64.b64encode
