@@ -16,9 +16,17 @@ _decoder = msgspec.json.Decoder()
 _write_quickly = msgspec.json.Encoder().encode
 _write = json.JSONEncoder(ensure_ascii=False, allow_nan=False, separators=(",", ":")).encode
 _SCALARS = (str, bool, int, float, type(None))
+
+
+class Texts(dict[str, Any]):
+    """A dict of texts and nothing else, which was looked at when it was made, and is not to be changed."""
+
+    __slots__ = ()
+
+
 _TEXT = frozenset({str})
 # Of these, and of lists and dicts of them, msgspec writes what `json` does; it would write NaN, bytes and more, too.
-_PLAIN = frozenset({str, bool, int, type(None)})
+_PLAIN = frozenset({str, bool, int, type(None), Texts})
 
 # Deeper than any reply is nested, and far from the depth at which Python's own recursion ends.
 MAX_DEPTH = 100
@@ -158,7 +166,7 @@ def _written(value: Any) -> bytes | None:
     """A value of plain types as JSON; `None` for any other, and for one that cannot be written."""
     try:
         return _write_quickly(value) if _is_plain(value, _USUAL_DEPTH) else None
-    except ValueError:  # half a surrogate pair, or a number of thousands of digits
+    except (TypeError, ValueError):  # a subclass in `Texts`, half a surrogate pair, a number of thousands of digits
         return None
 
 

@@ -5,6 +5,7 @@ from reprlib import repr as brief
 from typing import Any
 
 from llmnet.core.errors import ConfigurationError
+from llmnet.core.json import Texts
 
 _BYTES = (bytes, bytearray, memoryview)
 ROLES = ("system", "developer", "user", "assistant", "tool", "function")
@@ -17,7 +18,7 @@ _TEXTS = ("text", "input_text", "output_text")
 def checked_messages(messages: Any) -> list[dict[str, Any]]:
     """Check a conversation; a plain string is one user message. The caller's objects are copied, never changed."""
     if isinstance(messages, str):
-        return [{"role": "user", "content": messages}]
+        messages = [{"role": "user", "content": messages}]
     if not isinstance(messages, list) and (not isinstance(messages, Sequence) or isinstance(messages, _BYTES)):
         raise ConfigurationError(
             f"messages must be a string or a list of messages like {{'role': 'user', 'content': '…'}}, "
@@ -26,7 +27,7 @@ def checked_messages(messages: Any) -> list[dict[str, Any]]:
     if not messages:
         raise ConfigurationError("messages is empty; give at least one message")
     return [
-        dict(message) if _is_text(message) else _checked_message(message, f"messages[{i}]")
+        Texts(message) if _is_text(message) else _checked_message(message, f"messages[{i}]")
         for i, message in enumerate(messages)
     ]
 

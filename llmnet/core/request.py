@@ -11,7 +11,7 @@ import msgspec
 
 from llmnet.core.bounds import Timeout, positive, written
 from llmnet.core.errors import ConfigurationError
-from llmnet.core.json import check_json
+from llmnet.core.json import Texts, check_json
 from llmnet.core.messages import checked_messages
 from llmnet.core.params import check_names
 from llmnet.core.tool_call import Function
@@ -79,7 +79,7 @@ def chat_request(
     if params:
         params, functions = with_schemas(params)
         values, dropped = checked_params(params)
-    ours = [] if system is None else [{"role": "system", "content": system}]
+    ours = [] if system is None else [Texts(role="system", content=system)]
     said = checked_messages(messages)
     return ChatRequest(
         model=model,

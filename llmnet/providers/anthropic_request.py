@@ -13,7 +13,7 @@ from typing import Any
 from urllib.parse import unquote
 
 from llmnet.core.errors import ConfigurationError
-from llmnet.core.json import decode
+from llmnet.core.json import Texts, decode
 from llmnet.providers.anthropic_params import valid_id
 from llmnet.providers.anthropic_reply import sendable
 from llmnet.providers.reading import text_of
@@ -60,8 +60,8 @@ def _translated(message: dict[str, Any], path: str, signed: bool) -> tuple[str, 
     if role not in _ROLES:
         raise _lacking(f"{path}.role {role!r}")
     side, translate = _ROLES[role]
-    if len(message) == 2 and isinstance(text := message.get("content"), str):  # as most are
-        return side, _blocks(text, path) if text.strip() else []
+    if type(message) is Texts:  # as most are
+        return side, _blocks(message["content"], path) if message["content"].strip() else []
     known = ("role", "content", VENDOR, *_KEYS.get(role, ()))
     if unknown := next((name for name, value in message.items() if value and name not in known), None):
         raise _lacking(f"{path}.{unknown}")

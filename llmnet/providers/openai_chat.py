@@ -11,6 +11,7 @@ from llmnet.core.chat import ChatResponse, StreamChunk, Usage
 from llmnet.core.draft import Draft, chat_message
 from llmnet.core.errors import ConfigurationError
 from llmnet.core.http import Request
+from llmnet.core.json import Texts
 from llmnet.core.request import ChatRequest
 from llmnet.core.sse import ServerSentEvent
 from llmnet.providers import openai_chat_reply as reply
@@ -206,9 +207,9 @@ class ChatCompletions(Form):
 
 def _sent(message: Object, place: int, provider: str) -> Object:
     """A message as it is sent; each of its parts must have a type."""
-    content = message.get("content")
-    if len(message) == 2 and type(content) is str:  # a role and a text, as most are: nothing of it is left out
+    if type(message) is Texts:  # as most are: nothing of it is left out
         return message
+    content = message.get("content")
     for i, part in enumerate(content if isinstance(content, list | tuple) else ()):
         if "type" not in part:
             path = f"messages[{place}].content[{i}]"

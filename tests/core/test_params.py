@@ -1,5 +1,6 @@
 """Which names a call refuses as the client's or as misspelt, which it lets through, and what `extra_body` and `extra_query` do."""
 
+import enum
 import inspect
 import json
 
@@ -19,6 +20,7 @@ from llmnet.core import params
 from llmnet.core.extras import take_extras
 from llmnet.core.http import Request
 from llmnet.core.json import encode
+from llmnet.core.messages import checked_messages
 from llmnet.providers import anthropic_params, dashscope, dashscope_request, responses_request
 from llmnet.testing import Reply
 
@@ -92,6 +94,29 @@ def test_what_is_sent_is_what_python_would_write(value):
     if "e" in str(value):  # a number may be written as 1e16 or as 1e+16
         written, sent = (text and json.loads(text) for text in (written, sent))
     assert sent == written
+
+
+class Role(enum.StrEnum):
+    """As a program may name them."""
+
+    USER = "user"
+
+
+ODD = {
+    "role of a subclass": {"role": Text("user"), "content": "hi"},
+    "role of an enumeration": {"role": Role.USER, "content": "hi"},
+    "text of a subclass": {"role": "user", "content": Text("hi")},
+    "name of a subclass": {Text("role"): "user", "content": "hi"},
+    "the text first": {"content": "hi", "role": "user"},
+    "a name more": {"role": "user", "content": "hi", "name": "Ann"},
+}
+
+
+@pytest.mark.parametrize("name", ODD)
+def test_a_message_is_sent_as_it_is(name):
+    written = json.dumps(ODD[name], separators=(",", ":")).encode()
+    assert encode(checked_messages([ODD[name]])) == b"[%b]" % written
+    assert encode(checked_messages(Text("hi"))) == b'[{"role":"user","content":"hi"}]'
 
 
 # -- names ------------------------------------------------------------------------------------------------------------
