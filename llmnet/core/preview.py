@@ -8,6 +8,7 @@ CUT = "…"
 # Characters of a value that an error shows, and keeps.
 SHOWN = 1000
 KEPT = 64 * 1024
+_WIDEST = len("'\\U0010ffff'")  # what `repr` makes of one character, at most
 _CONTROLS = re.compile(r"[\x00-\x1f\x7f-\x9f]")
 
 
@@ -29,8 +30,10 @@ def glimpse(value: Any, size: int) -> str:
     return cut("".join(pieces), size)
 
 
-def kept(payload: Any) -> Any:
-    """What an error keeps of a body: all of it, or the beginning of its text."""
+def kept(payload: Any, size: int = KEPT) -> Any:
+    """What an error keeps of JSON of so many characters: all of it, or the beginning of its text."""
+    if size * _WIDEST <= KEPT:
+        return payload
     text = glimpse(payload, KEPT)
     return payload if len(text) <= KEPT else text
 

@@ -130,7 +130,7 @@ class Form:
         """Read one event: `[DONE]` ends the stream, an error is raised, a heartbeat gives no chunk."""
         for line in event.comments:
             if line.startswith("{"):
-                self._note_unread(readable(line), draft)
+                self._note_unread(readable(line), len(line), draft)
         if event.event != "error" and (chunk := self.read_text(event.data, draft)) is not None:
             return chunk
         return self._parse_event(event, draft)
@@ -152,12 +152,12 @@ class Form:
             raise self.parse_error(200, {}, payload, stream_status=reading.status_in(event.comments))
         chunk = self.read_event(payload, event, draft) if isinstance(payload, dict) else None
         if chunk is None or not draft.spoken:
-            self._note_unread(payload, draft)
+            self._note_unread(payload, len(data), draft)
         return chunk
 
-    def _note_unread(self, payload: Any, draft: Draft) -> None:
+    def _note_unread(self, payload: Any, size: int, draft: Draft) -> None:
         """Remember an event without output, and the first that looks like a failure, for the message of an error."""
-        draft.words = kept(payload)
+        draft.words = kept(payload, size)
         if draft.failure is None and looks_failed(payload) and not self.is_own_event(payload):
             draft.failure = draft.words
 
