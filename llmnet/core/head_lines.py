@@ -61,8 +61,10 @@ class HeadLines(LazyHeaders):
                 return value
         return None
 
-    def _at(self, places: Iterable[int]) -> str:
-        return ", ".join([self._lines[at].decode("latin-1").rstrip(" \t") for at in places])
+    def _at(self, places: Sequence[int]) -> str:
+        if len(places) > 1:
+            return ", ".join([self._at([place]) for place in places])
+        return self._lines[places[0]].decode("latin-1").rstrip(" \t")
 
 
 @functools.lru_cache(32)
