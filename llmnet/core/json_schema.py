@@ -152,7 +152,7 @@ def _reading(decode: Callable[[str], Any]) -> Callable[[str], Any]:
         check_size(body)
         try:
             return decode(body)
-        except ValueError as error:  # msgspec's, too
+        except (msgspec.DecodeError, ValueError) as error:  # the former was no ValueError before msgspec 0.20
             raise ValueError(str(error)) from None
 
     return read
