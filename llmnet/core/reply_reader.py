@@ -156,7 +156,7 @@ class ReplyReader:
 
     def _gather(self, piece: bytes, chunks: list[Any]) -> None:
         if not self._body:
-            self._body = piece
+            self._body = bytes(piece)  # a transport may give a buffer of its own, and fill it again
         elif piece:
             self._body = self._body if isinstance(self._body, bytearray) else bytearray(self._body)
             self._body += piece

@@ -287,3 +287,16 @@ def test_nothing_is_sent_for_a_stream_that_its_hook_has_cancelled(front, kind, a
         with pytest.raises(llmnet.StreamCancelledError) as caught:
             next(streams[0])
         assert (transport.requests, len(caught.value.meta.attempts)) == ([], attempts)
+
+
+def refilled(data, size=20):
+    """Pieces of a body, all in the one buffer of a transport that fills it again."""
+    buffer = bytearray()
+    for at in range(0, len(data), size):
+        buffer[:] = data[at : at + size]
+        yield buffer
+
+
+def test_a_buffer_that_is_filled_again_is_the_transports():
+    with llmnet.Client("openai:m", api_key="sk-test", transport=Memory((200, JSON, refilled(said("Hello"))))) as client:
+        assert client.chat("hi").content == "Hello"
