@@ -14,7 +14,7 @@ _PLACES = 3
 _PROBE = "another text"
 # There are servers that change something else in each event, such as a padding: of those no more is tried.
 _TRIES = 3
-_NOWHERE = "\0"  # no event begins so
+_NOWHERE = "\ud800"  # no event begins so: it comes of no UTF-8
 _text = msgspec.json.Decoder(str).decode
 
 
@@ -50,7 +50,7 @@ class Alike:
             read: the text and the reasoning of an event.
         """
         self._before = _NOWHERE
-        if not self._tries:
+        if not self._tries or _PROBE in data:  # which then proves nothing
             return
         self._tries -= 1
         for place in islice(_PLACE.finditer(data), _PLACES):

@@ -54,6 +54,18 @@ def test_heartbeats_are_ignored(name, heartbeat):
 
 
 @pytest.mark.parametrize("name", HELLO)
+def test_a_text_between_control_characters_is_no_text(name):
+    reply = streamed(form(name), '\0"Bye"\0', *HELLO[name], '\0"Bye"\0')
+    assert reply.content == "Hello"
+
+
+def test_a_text_that_stands_twice_in_an_event_is_read_where_it_counts():
+    delta = {"reasoning": "no", "reasoning_content": "another text"}
+    said = [chunk(delta), chunk(delta | {"reasoning": "nor this"}), chunk(finish="stop"), DONE]
+    assert streamed(form(), *said).reasoning == "another text" * 2
+
+
+@pytest.mark.parametrize("name", HELLO)
 def test_a_stream_of_which_nothing_can_be_read_is_an_error(name):
     assert isinstance(streamed(form(name), "ping", "ping"), IncompleteStreamError)
 
