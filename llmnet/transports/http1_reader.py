@@ -177,7 +177,7 @@ class Http1Reader:
         """What is wrong with a head that llhttp has taken."""
         lines = self.lines
         text = b"\n".join([self.reason, *lines])
-        is_http = self._first.lstrip(b"\r\n").startswith(b"HTTP/")
+        is_http = b"HTTP/".startswith(self._first.lstrip(b"\r\n")[:5])  # of many empty lines, `_first` has no more
         if status < 100 or status == _SWITCHING or self.version not in _VERSIONS or not is_http:
             return f"no final status of HTTP/1.1: HTTP/{self.version} {status}"
         if len(text) + len(lines) > LONGEST_HEAD:

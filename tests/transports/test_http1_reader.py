@@ -53,6 +53,7 @@ TAKEN = {
     "an informational head of HTTP/1.0": (b"HTTP/1.0 100 X\r\n\r\n" + OK + b"Content-Length: 2\r\n\r\nhi", b"hi", True),
     "an offer to upgrade": (OK + b"Upgrade: h2c\r\nConnection: upgrade\r\nContent-Length: 2\r\n\r\nhi", b"hi", True),
     "no body": (b"HTTP/1.1 204 No Content\r\n\r\n", b"", True),
+    "many empty lines before it": (b"\r\n" * 400 + OK + b"Content-Length: 2\r\n\r\nhi", b"hi", True),
     "the end of the connection after it": (OK + b"Connection: close\r\nContent-Length: 2\r\n\r\nhi", b"hi", False),
     "HTTP/1.0": (b"HTTP/1.0 200 OK\r\nContent-Length: 2\r\n\r\nhi", b"hi", False),
     "bytes that follow": (OK + b"Content-Length: 2\r\n\r\nhiHTTP", b"hi", False),
