@@ -54,9 +54,10 @@ class AsyncStream(Generic[T]):
         try:
             if self._closed or not self._turn.take(mine):
                 raise StreamError("the stream is closed" if self._closed else "another one reads the stream just now")
-            self._ready.extend(arrived := await self._driver.step())
-            self._arrived += len(arrived)
-            self._value = self._driver.value
+            if self._value is None and not self._closed:  # else another one has ended it before this one had the turn
+                self._ready.extend(arrived := await self._driver.step())
+                self._arrived += len(arrived)
+                self._value = self._driver.value
             self._turn.give(mine)
         except BaseException as error:
             if self._turn.has(mine):

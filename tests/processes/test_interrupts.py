@@ -247,6 +247,30 @@ def test_a_thread_that_takes_a_chunk_from_another_ends_nothing_for_that_one(serv
             return
 
 
+@pytest.mark.parametrize("end", [list, llmnet.ChatStream.close], ids=["read", "closed"])
+def test_a_stream_that_another_thread_ends_is_not_sent_again(server, end):
+    """Between any two steps of the one that reads: also where it is just about to take the turn."""
+
+    def ended():
+        with contextlib.suppress(llmnet.StreamError):  # "another one reads the stream just now"
+            end(stream)
+
+    for n in itertools.count(1):
+        server.script(Reply(text="one two"))
+        with llmnet.Client(**at(server)) as client:
+            stream = client.stream_chat("hi")
+            next(stream)
+            with (
+                Trace((stream_module, turn), lambda: Work(ended).result(), n) as trace,
+                contextlib.suppress(llmnet.StreamError),
+            ):
+                list(stream)
+            assert (client.request_count, slots(client)) == (1, 0), trace.at
+        if not trace.done:
+            assert n > 30
+            return
+
+
 def test_a_close_from_another_thread_is_no_end_of_the_stream(server):
     """Between any two steps of the one that reads: it gets all, or it hears that the stream is closed."""
     with llmnet.Client(**at(server)) as client:
