@@ -5,6 +5,8 @@ head line that is folded, blanks after the size of a chunk (RFC 9112, 2.2, 5.2, 
 these is looked for here: control characters, another version, a head without end, an upgrade nobody asked for.
 """
 
+import sys
+
 import httptools
 
 LONGEST_HEAD = 128 * 1024
@@ -87,11 +89,16 @@ class Http1Reader:
         self.begun = True
         if self.status is None and len(self._first) < _SHOWN:
             self._first += data[:_SHOWN]
-        self._goes_on = False
+        self._goes_on, outer = False, sys.exception()
         try:
             self._parser.feed_data(data)
         except httptools.HttpParserUpgrade:
             self._fail("it switches protocols, which nobody has asked for")
+        except httptools.HttpParserCallbackError as error:
+            # None of the methods below raises: a signal handler has, as Ctrl-C's does. It is the context, unless the
+            # caller handles an exception just now, which takes its place.
+            raised = error.__context__
+            raise (KeyboardInterrupt() if raised is None or raised is outer else raised) from None
         except httptools.HttpParserError as error:
             self._fail(str(error))
         self._between = 0 if self._goes_on else self._between + len(data)

@@ -161,6 +161,23 @@ def test_a_body_where_there_is_none_leaves_its_connection_to_nobody(cuts):
     assert (reader.done, reader.reusable, reader.take(), reader.error) == (True, False, b"", None)
 
 
+@pytest.mark.parametrize("raised", [KeyboardInterrupt, SystemExit, TimeoutError])
+def test_what_a_signal_handler_raises_within_the_parser_is_no_broken_reply(raised):
+    """The parser calls back: a Ctrl-C that comes there ends the call; it is not sent again."""
+
+    class Interrupted(Http1Reader):
+        def on_body(self, piece):
+            raise raised
+
+    with pytest.raises(raised):
+        Interrupted().feed(OK + b"Content-Length: 2\r\n\r\nhi")
+    try:
+        raise ValueError("something else, which the caller handles just now")
+    except ValueError:
+        with pytest.raises(KeyboardInterrupt):  # what was raised is not known then
+            Interrupted().feed(OK + b"Content-Length: 2\r\n\r\nhi")
+
+
 @pytest.mark.parametrize("method", ["HEAD", "CONNECT"])
 def test_the_replies_that_have_no_body(method):
     reader = read(OK + b"Content-Length: 9\r\n\r\n", method=method)
