@@ -1,4 +1,4 @@
-"""Headers of which nothing is made before it is asked for: of most replies nobody ever looks at more than two or three.
+"""Headers that are decoded when somebody asks for them: of most replies nobody asks for more than two or three.
 
 A service sends the same names with nearly all of its replies: where each of them stands is found out once.
 """
@@ -10,7 +10,7 @@ from typing import Any
 
 from llmnet.core.http import Headers
 
-# Names of a whole head that are remembered.
+# Bytes of all names of a head; where the values of a larger head are is not remembered.
 _LONGEST = 2048
 
 
@@ -25,7 +25,7 @@ class LazyHeaders(Headers):
 
     def __getattr__(self, name: str) -> Any:
         if name != "_items":
-            raise AttributeError(name)
+            raise AttributeError(f"'Headers' object has no attribute {name!r}")
         self._items = self.made()
         return self._items
 

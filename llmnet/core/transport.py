@@ -15,8 +15,8 @@ leave     driver    closes the reply, gives the slot back, has a failure     0.2
                     judged, unless that was done already
 ========= ========= ======================================================== ================== =======================
 
-Before each piece of the body the driver asks the bounds, and whether the call was stopped, and a silence begins: within
-`send`, and while a piece is awaited, both are the transport's to see to. What closing raises as `AttemptError` is
+Before each piece of the body the driver has a silence begin, and asks the bounds and whether the call was stopped.
+Within `send`, and while a piece is awaited, the transport asks for both. What closing raises as `AttemptError` is
 dropped. A reply that nobody has closed, for its stream was dropped, closes itself by a finalizer.
 
 In the body `response` goes on until the first sign of output, then `idle` bounds each silence. While a stream has
