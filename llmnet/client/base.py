@@ -171,7 +171,7 @@ class BaseClient:
         """
         if model is not None:
             return checked_model(self._resolved.names.own(checked_model(model)))
-        return self.config.model or checked_model(self._resolved.model)  # or that of the address
+        return self.config.model or checked_model(self._resolved.model)  # the latter may be named by the address
 
     def _bounds(self, timeout: float | Timeout | None, *, stream: bool, flex: bool = False) -> Timeout:
         """The bounds of a call that was given this timeout."""

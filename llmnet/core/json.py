@@ -19,7 +19,7 @@ _SCALARS = (str, bool, int, float, type(None))
 
 
 class Texts(dict[str, Any]):
-    """A dict of texts and nothing else, which was looked at when it was made, and is not to be changed."""
+    """A dict of texts and nothing else: that was checked when it was made, and nobody changes it."""
 
     __slots__ = ()
 
@@ -166,7 +166,7 @@ def _written(value: Any) -> bytes | None:
     """A value of plain types as JSON; `None` for any other, and for one that cannot be written."""
     try:
         return _write_quickly(value) if _is_plain(value, _USUAL_DEPTH) else None
-    except (TypeError, ValueError):  # a subclass in `Texts`, half a surrogate pair, a number of thousands of digits
+    except (TypeError, ValueError):  # a str of a type of its own, half a surrogate pair, thousands of digits
         return None
 
 

@@ -9,7 +9,7 @@ from llmnet.core.json import Texts
 
 _BYTES = (bytes, bytearray, memoryview)
 ROLES = ("system", "developer", "user", "assistant", "tool", "function")
-# Of these a text is all that they say; an answer of a tool names its call.
+# Roles whose message may be a text and nothing else; an answer of a tool names its call, too.
 _SPEAKERS = tuple(role for role in ROLES if role != "tool")
 # Parts that are nothing but their text.
 _TEXTS = ("text", "input_text", "output_text")

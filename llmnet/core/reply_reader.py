@@ -30,7 +30,7 @@ class ReplyReader:
     A few bytes may stand for very much work: `feed` does one piece of it at a time, and while the reader is `behind` it
     is to be called again, without bytes. Bounds, and whoever else is to be served, are looked after in between.
     All methods raise `AttemptError` when the reply is not what was promised, after the chunks that came before.
-    JSON in no coding, as most replies are, is gathered as it comes: what takes others apart is made for those alone.
+    JSON without a coding, as most replies are, is gathered as it comes: what others need is made for them alone.
 
     Args:
         form, stream, asked: the wire form; whether a stream was asked for, and of which model.
@@ -87,7 +87,7 @@ class ReplyReader:
 
     @property
     def bound(self) -> TimeoutPhase | None:
-        """How long a silence may last: longer while a stream has nothing to show; `None` before the reply has begun."""
+        """Which bound a silence has: `response` while a stream has nothing to show; `None` before a reply has begun."""
         if self.kind == "json":
             return "idle"
         if not self.draft.begun:

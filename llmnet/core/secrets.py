@@ -164,7 +164,7 @@ def _texts(body: Any) -> Iterator[str]:
             yield from _texts(item)
 
 
-# -- what is searched for----------------------------------------------------------------------------------------------
+# -- what is searched for ---------------------------------------------------------------------------------------------
 
 
 def needles(secret: str) -> tuple[Needle, ...]:

@@ -53,7 +53,7 @@ class Stop:
 
     @property
     def waiting(self) -> bool:
-        """Whether somebody blocks for the call, and can be woken."""
+        """Whether somebody can be woken, who blocks for the call, or has since its attempt began."""
         return self._wake is not None
 
     def on_stop(self, wake: Wake | None) -> None:

@@ -1,4 +1,4 @@
-"""Events that are like the one before but for their text, as nearly all of a stream are: no more of them is decoded."""
+"""Events that differ from the one before in their text alone, as nearly all of a stream do: only it is decoded."""
 
 import re
 from collections.abc import Callable
@@ -12,7 +12,8 @@ from llmnet.providers.text_events import LONGEST
 _PLACE = re.compile(r'"(?:content|reasoning|reasoning_content)": ?("(?:[^"\\]|\\.)*+")')
 _PLACES = 3
 _PROBE = "another text"
-# There are servers that change something else in each event, such as a padding: of those no more is tried.
+# Events in a row that are not like the one before; then no more is tried, for there are servers that change something
+# else in each event, such as a padding.
 _TRIES = 3
 _NOWHERE = "\ud800"  # no event begins so: it comes of no UTF-8
 _text = msgspec.json.Decoder(str).decode
@@ -43,7 +44,7 @@ class Alike:
         return text
 
     def learn(self, data: str, read: Callable[[str], tuple[str, str]]) -> None:
-        """Remember what is around the text of an event; that it is the text is proved by another one in its place.
+        """Remember what is around the text of an event; another one in its place proves that it is the text.
 
         Args:
             data: the JSON of the event.

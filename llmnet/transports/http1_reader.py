@@ -176,7 +176,7 @@ class Http1Reader:
         if (problem := self._problem(status)) is not None:
             self.error = self._refused(problem)
         elif status >= _FINAL:
-            self.reusable = parser.should_keep_alive()  # never behind a body that ends with its connection
+            self.reusable = parser.should_keep_alive()  # false where the body ends with its connection
             self._until_close = not (self.reusable or self._bodiless or status in _BODILESS or _has_end(self.headers))
             self.status, self.done, self._first = status, self._bodiless, b""
 

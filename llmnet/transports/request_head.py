@@ -11,10 +11,10 @@ Fields = list[tuple[bytes, bytes]]
 """Header fields: names and values."""
 
 Written = tuple[bytes, list[bytes]]
-"""The lines of a head, and the transfer codings that it names, in the place of their lines."""
+"""The lines of a head but those of its transfer codings, and these codings."""
 
 Lines = Callable[[bytes, bytes, tuple[tuple[bytes, bytes], ...]], Written]
-"""Writes the lines of a head from its method, target and fields, all but the length."""
+"""Writes the lines of a head from its method, its target and all fields but the length."""
 
 # A value with a line end in it would be a header more (RFC 9110, 5.5), a target with a blank another version.
 _TOKEN = re.compile(rb"[!#$%&'*+\-.^_`|~0-9A-Za-z]+")
@@ -68,7 +68,7 @@ def request_head(method: bytes, target: bytes, fields: Fields, lines: Lines | No
     for field in fields:
         if len(field[0]) == 14 and field[0].lower() == b"content-length":
             lengths.add(field[1])
-        else:  # as in the request before
+        else:  # most often the same as in the request before
             others.append(field)
     start, codings = (lines or _lines)(method, target, tuple(others))
     if codings == [b"chunked"]:

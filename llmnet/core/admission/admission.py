@@ -97,8 +97,8 @@ class Admission:
 
     def join(self, wake: Wake) -> Ticket:
         """Queue for the slot that could not be taken; the ticket is granted later, and then wakes."""
-        assert self._queue is not None  # noqa: S101 - it had no slot to take
-        assert self._ticket is not None  # noqa: S101 - and the ticket is there since
+        assert self._queue is not None  # noqa: S101 - without a queue `take` never fails
+        assert self._ticket is not None  # noqa: S101 - `take` has made it
         self._ticket.wake = wake
         self._queue.join(self._ticket)
         return self._ticket

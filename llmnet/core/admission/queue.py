@@ -118,7 +118,7 @@ class FairQueue:
         )
 
     def take(self, ticket: Ticket) -> bool:
-        """Take a slot, where nobody is before this ticket; whoever comes just now finds the slot taken."""
+        """Take a slot, where nobody is before this ticket; whether it has one. Who comes later finds the slot taken."""
         if not (self._noted or self._waiting or self._heirs) and self._fits(ticket):
             ticket.granted = True
         return ticket.granted

@@ -33,7 +33,7 @@ class ByRoute(Generic[T]):
         in_use: whether something serves a request right now.
 
     Attributes:
-        clients: by way; nothing is awaited between a look whether there is one and putting it there.
+        clients: by way. Whoever finds none adds one before anything is awaited, so that there are never two.
     """
 
     def __init__(self, in_use: Callable[[T], bool]) -> None:

@@ -38,7 +38,7 @@ class Client(httpx.AsyncClient):
     def __init__(self, transport: httpx.AsyncBaseTransport) -> None:
         super().__init__(transport=transport, trust_env=False, timeout=None)
         self.transport = transport
-        # But for their bodies, those of a client's calls are few; they hold credentials, and go with it.
+        # But for their bodies a client's requests are much the same. What is kept holds credentials, and goes with it.
         self.prepared = functools.lru_cache(16)(_prepared)
 
 

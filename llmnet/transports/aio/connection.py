@@ -35,7 +35,7 @@ class Connection(asyncio.Protocol):
 
     Attributes:
         below: asyncio's transport of the TCP connection.
-        origin: where it leads, once it is there.
+        origin: the origin that it leads to, once it is connected.
         transport: the one that is spoken over: the same, or above TLS.
         lost: whether it has ended.
         failure: what it has ended with, if that was no end in order.

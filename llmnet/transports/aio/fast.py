@@ -16,8 +16,8 @@ from llmnet.transports.http1_reader import Http1Reader
 from llmnet.transports.request_head import cached_lines
 
 WATCH, ORIGIN, BODY = "llmnet.watch", "llmnet.origin", "llmnet.body"
-"""Extensions: of a request, the waits of its attempt, and where it goes, if that is known: its response then needs no
-headers, for they are asked of its body; of a response, its body."""
+"""Extensions. Of a request: the waits of its attempt; where it goes, in requests of `send_request` alone, whose
+responses have no headers, for those are asked of the body. Of a response: its body."""
 
 _PORTS = {"http": 80, "https": 443}
 

@@ -43,12 +43,12 @@ class Watch:
         Raises:
             AttemptError: the bound has expired, or the call was stopped.
         """
-        self.exchange.on_stop(self._stop)  # until the attempt ends: to be woken does no harm
+        self.exchange.on_stop(self._stop)  # it stays until the attempt ends: to be woken does no harm
         self.alarm.set(self)
         try:
             await self.news()
         finally:
-            self._news = None  # not before: who is woken all the time is not to miss its bound
+            self._news = None  # not in `wake`: who is woken again and again still waits, and has its bound
         if self._over:
             raise AttemptError(Outcome(self.exchange.expired()))
 
