@@ -88,7 +88,7 @@ class ReplyReader:
     @property
     def bound(self) -> TimeoutPhase | None:
         """Which bound a silence has: `response` while a stream has nothing to show; `None` before a reply has begun."""
-        if self.kind == "json":
+        if self.kind == "json":  # a plain reply begins with its head, a stream with its first sign of output
             return "idle"
         if not self.draft.begun:
             return None
