@@ -1,5 +1,6 @@
 """The headers of a reply: made of the lines of its head as of pairs, and of what is kept of them."""
 
+import pytest
 from hypothesis import example, given
 from hypothesis import strategies as st
 
@@ -34,3 +35,9 @@ def test_names_are_kept_where_they_are_few():
         HeadLines([b"A", b"1", b"B", b"2"])
         HeadLines([b"x" * 3000, b"1"])
     assert (kept.cache_info().currsize, kept.cache_info().hits) == (1, 2)
+
+
+@pytest.mark.parametrize("headers", [Headers(), HeadLines([b"a", b"1"])])
+def test_an_attribute_that_is_not_there_is_told_as_one_of_headers(headers):
+    with pytest.raises(AttributeError, match="^'Headers' object has no attribute 'nothing'$"):
+        headers.nothing  # noqa: B018 - it is asked for
