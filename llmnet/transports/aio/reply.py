@@ -25,6 +25,7 @@ ERROR_BODY = (2.0, 64 * 1024)
 DRAIN = (0.25, 64 * 1024)
 # So many pieces may be given out, one after another, before the loop gets a turn.
 PIECES = 32
+_NOTHING = httpx.ByteStream(b"")
 
 
 class Body(Protocol):
@@ -133,7 +134,7 @@ class OpenReply:
                 await self._body.aclose()
             finally:
                 # httpx ties the two to each other: whatever they hold, as the reply, would live until it is collected.
-                self.response.stream = httpx.ByteStream(b"")
+                self.response.stream = _NOTHING
 
     def drop(self) -> None:
         """Let go without waiting: the connection is closed by the loop that it belongs to, if that still runs."""
