@@ -34,8 +34,8 @@ class Draft:
         silent: an output block or item is open of which nothing can be shown yet; silence may last then.
         unseen: audio or images came, which the chunks have in `raw` alone.
         spoken: there was a place for what the model says, be it empty; without one there was no reply at all.
-        words: the last event that gave nothing, and
-        failure: the first one that looks like a failure in words nobody knows; both as they are shown in an error.
+        words: the last event that gave nothing, or its JSON, and
+        failure: the first one that looks like a failure in words nobody knows; both are shown in an error.
         items: the vendor's own blocks or items, to be sent back as they came.
         extra: what else a wire form must remember between events.
     """

@@ -59,4 +59,5 @@ class EventReader:
     @property
     def last_words(self) -> Any:
         """The last that has come of it and gave no chunk."""
-        return "\n".join(self._decoder.comments).strip() or self._draft.words
+        words = self._draft.words
+        return "\n".join(self._decoder.comments).strip() or (readable(words) if isinstance(words, str) else words)

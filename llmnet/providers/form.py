@@ -2,7 +2,7 @@
 
 import functools
 from collections.abc import Mapping
-from typing import TYPE_CHECKING, Any, ClassVar
+from typing import TYPE_CHECKING, Any, ClassVar, Literal
 
 from llmnet.core.chat import ChatResponse, StreamChunk
 from llmnet.core.draft import Draft, chat_message
@@ -132,11 +132,14 @@ class Form:
             if line.startswith("{"):
                 self._note_unread(readable(line), len(line), draft)
         if event.event != "error" and (chunk := self.read_text(event.data, draft)) is not None:
-            return chunk
+            return chunk or None
         return self._parse_event(event, draft)
 
-    def read_text(self, data: str, draft: Draft) -> StreamChunk | None:
-        """Read an event of a stream that is a piece of text alone; `None`, and nothing has changed, for any other."""
+    def read_text(self, data: str, draft: Draft) -> StreamChunk | Literal[False] | None:
+        """Read an event of a stream that is a piece of text alone, or an empty one, which gives `False` for a chunk.
+
+        Of any other it is `None`, and nothing has changed.
+        """
         return None
 
     def _parse_event(self, event: ServerSentEvent, draft: Draft) -> StreamChunk | None:

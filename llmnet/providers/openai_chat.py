@@ -2,7 +2,7 @@
 
 import functools
 import re
-from typing import Any
+from typing import Any, Literal
 from urllib.parse import quote, urlsplit
 
 import msgspec
@@ -129,15 +129,17 @@ class ChatCompletions(Form):
             message=self._with_reasoning({"role": "assistant", "content": said.content}, reasoning),
         )
 
-    def read_text(self, data: str, draft: Draft) -> StreamChunk | None:
-        """The text or reasoning of choice 0."""
+    def read_text(self, data: str, draft: Draft) -> StreamChunk | Literal[False] | None:
+        """The text or reasoning of choice 0; the first event of most streams says only who speaks."""
         alike = draft.own(Alike)
         if text := alike.text(data):
             return draft.text("", text, data) if alike.reasons else draft.text(text, "", data)
         event = _text_event(data)
-        content, reasoning = _said(event)
-        if event is None or not (content or reasoning):
+        if event is None:
             return None
+        content, reasoning = _said(event)
+        if not (content or reasoning):
+            return self._note_empty(event, data, draft)
         alike.learn(data, lambda probe: _said(_text_event(probe)))
         if not draft.extra.get(_FILLED):
             draft.own(reply.Choices).found()
@@ -145,6 +147,16 @@ class ChatCompletions(Form):
         if not (draft.id and draft.model):
             draft.name(id=event.id, model=event.model)
         return draft.text(content, reasoning, data)
+
+    def _note_empty(self, event: ChatText, data: str, draft: Draft) -> Literal[False] | None:
+        """Take an event whose text is there, and empty."""
+        choice = event.choices[0]
+        if choice.delta.content is None or choice.delta.token_id or choice.text:
+            return None
+        draft.own(reply.Choices).found()
+        draft.name(id=event.id, model=event.model)
+        draft.spoken, draft.words = True, data
+        return False
 
     def read_event(self, payload: dict[str, Any], event: ServerSentEvent, draft: Draft) -> StreamChunk | None:
         """One chunk of a stream: choice 0 counts, others only where it never comes."""

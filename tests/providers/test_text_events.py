@@ -15,16 +15,19 @@ from support.wire_forms import FORMS
 from llmnet.core.chat import StreamChunk
 from llmnet.core.draft import NO_DRAFT, Draft
 from llmnet.core.errors import LLMNetError
+from llmnet.core.event_reader import EventReader
+from llmnet.core.json import readable
 from llmnet.core.sse import ServerSentEvent
 from llmnet.providers import openai_chat
 from llmnet.providers.text_events import LONGEST
 
 CHAT = {"id": "c", "object": "chat.completion.chunk", "created": 1, "model": "m", "usage": None, "service_tier": "x"}
+EMPTY = {**CHAT, "choices": [{"index": 0, "delta": {"role": "assistant", "content": ""}, "finish_reason": None}]}
 PLACE = {"item_id": "i", "output_index": 0, "content_index": 0}
 # By form: what comes before, an ordinary piece of text, and another one.
 STREAMS = {
     "chat-completions": (
-        [],
+        [EMPTY],
         {**CHAT, "choices": [{"index": 0, "delta": {"content": "a"}, "logprobs": None, "finish_reason": None}]},
         {**CHAT, "choices": [{"index": 0, "delta": {"reasoning_content": "b", "role": "assistant"}}]},
     ),
@@ -125,8 +128,9 @@ def streams(draw, name):
 def facts(draft):
     """What can be compared of a draft."""
     tools = {number: (tool.whole(), tool.custom, tool.beside) for number, tool in draft.tools.items()}
-    rest = {name: str(value) for name, value in vars(draft).items() if name not in ("extra", "tools")}
-    return {**rest, "tools": tools}
+    words = readable(draft.words) if isinstance(draft.words, str) else draft.words  # it may be the JSON of them
+    rest = {name: str(value) for name, value in vars(draft).items() if name not in ("extra", "tools", "words")}
+    return {**rest, "tools": tools, "words": str(words)}
 
 
 def read(own, events):
@@ -237,6 +241,30 @@ def test_ordinary_pieces_are_read_in_one_step(name):
         chunk = own.read_text(json.dumps(event), draft)
         assert chunk.raw == event
         assert (chunk.content, chunk.reasoning) in [("a", None), ("b", None), ("", "b")]
+
+
+@settings(max_examples=100)
+@given(st.data())
+def test_an_event_that_is_empty_changes_what_it_changes_by_the_general_rules(data):
+    text, said = data.draw(altered(EMPTY)), data.draw(altered(STREAMS["chat-completions"][1]))
+    stream = [ServerSentEvent(data=event) for event in data.draw(st.permutations([text, text, said]))]
+    assert read(form(), stream) == read(by_general_rules("chat-completions"), stream)
+
+
+def test_an_event_that_is_empty_is_read_in_one_step_and_said_of_a_cut_stream():
+    draft = Draft()
+    assert form().read_text(json.dumps(EMPTY), draft) is False
+    assert (draft.id, draft.model, draft.spoken, draft.begun) == ("c", "m", True, False)
+    reader = EventReader(form(), draft)
+    assert reader.last_words == EMPTY
+
+
+@pytest.mark.parametrize(
+    "changed", [{"text": "a"}, {"delta": {"role": "assistant"}}, {"delta": {"content": "", "token_id": 5}}]
+)
+def test_an_event_that_may_say_something_elsewhere_is_left_to_the_general_rules(changed):
+    event = {**CHAT, "choices": [{**EMPTY["choices"][0], **changed}]}
+    assert form().read_text(json.dumps(event), Draft()) is None
 
 
 @pytest.mark.parametrize("name", FORMS)
