@@ -215,6 +215,27 @@ def test_a_server_that_is_never_silent_meets_the_bound(front, name):
         assert time.monotonic() - started < LATE
 
 
+class EarlyLoop(asyncio.SelectorEventLoop):
+    """Its timers fire too early, as those of uvloop do, by up to a millisecond."""
+
+    def call_later(self, delay, callback, *args, context=None):
+        return super().call_later(max(delay - BOUND / 4, 0.0), callback, *args, context=context)
+
+
+@pytest.mark.parametrize("engine", ["fast", "httpx"])
+def test_a_timer_that_fires_early_ends_no_wait(engine, server):
+    server.script(Reply(silent=True))
+
+    async def ask():
+        bounds = {"timeout": timeout(total=BOUND), "max_retries": 0}
+        async with llmnet.AsyncClient(**at(server, **bounds, transport=engine)) as client:
+            await client.chat("Hi")
+
+    with asyncio.Runner(loop_factory=EarlyLoop) as runner, pytest.raises(llmnet.APITimeoutError) as caught:
+        runner.run(ask())
+    assert BOUND <= caught.value.meta.elapsed < LATE
+
+
 def test_one_may_look_for_a_moment_after_a_bound_was_seen_to_expire():
     now = [0.0]
     bounds = Bounds(llmnet.Timeout(response=1, total=10), lambda: now[0])
