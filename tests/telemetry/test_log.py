@@ -180,7 +180,7 @@ def test_at_info_only_waits_and_calls_are_told_and_at_warning_nothing_at_all(fro
         caplog.clear()
         caplog.set_level(level, logger="llmnet")
         server.script(500)
-        with front.client(**at(server, retry=QUICK)) as client:
+        with front.client(**at(server, retry=QUICK, model=f"m-told-{front.name}")) as client:
             client.chat("hi")
         assert len(caplog.records) == len(lines(caplog, logging.INFO)) == count
 
