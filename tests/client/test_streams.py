@@ -9,6 +9,8 @@ import weakref
 import pytest
 from support.live import PROMPT, WORDS, Work, at, content, eventually, no_leak, open_files, slots
 from support.points import POINTS, as_task, between_events, ended
+from support.replies import events
+from support.short_bounds import BOUND, timeout
 from support.wire_forms import FORMS
 
 import llmnet
@@ -198,6 +200,44 @@ def test_it_is_sent_again_until_then(front, server):
         stream = client.stream_chat("hi")
         assert content(stream) == WORDS
         assert server.request_count == len(stream.meta.attempts) == 4
+
+
+# A first event that says who speaks and counts the prompt, as some servers send it long before the first output.
+SPEAKS, COUNT = {"role": "assistant", "content": ""}, {"input_tokens": 9, "output_tokens": 0}
+COUNTS_FIRST = {
+    "chat-completions": {"id": "m", "choices": [{"index": 0, "delta": SPEAKS}], "usage": {"prompt_tokens": 9}},
+    "messages": {"type": "message_start", "message": {"id": "m", "content": [], "usage": COUNT}},
+    "native": {
+        "output": {"choices": [{"message": SPEAKS, "finish_reason": "null"}]},
+        "usage": COUNT,
+        "request_id": "m",
+    },
+}
+
+
+def counts_first(form):
+    return events(COUNTS_FIRST[form]).decode()
+
+
+@pytest.mark.parametrize("form", COUNTS_FIRST)
+def test_a_count_of_the_prompt_is_no_first_chunk(front, server, form):
+    server.script(Reply(events=[counts_first(form)]), WORDS)
+    with front.client(**at(server, form, retry=llmnet.RetryPolicy(base_delay=0.001))) as client:
+        stream = client.stream_chat("hi")
+        assert next(stream).content == "one"
+        assert content(stream) == WORDS.removeprefix("one")
+        assert len(stream.meta.attempts) == 2
+
+
+@pytest.mark.parametrize("form", COUNTS_FIRST)
+def test_after_a_count_of_the_prompt_the_first_token_is_awaited(front, server, form):
+    server.script(Reply(events=[counts_first(form)], stall=10**6))
+    with front.client(**at(server, form, timeout=timeout(response=BOUND), max_retries=0)) as client:
+        stream = client.stream_chat("hi")
+        with pytest.raises(llmnet.APITimeoutError) as caught:
+            next(stream)
+        assert (caught.value.phase, stream.meta.time_to_first_token) == ("response", None)
+        assert caught.value.partial.usage.input_tokens == 9
 
 
 # -- connections ----------------------------------------------------------------------------------------------------
