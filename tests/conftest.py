@@ -2,6 +2,7 @@
 
 import asyncio
 import os
+import socket
 import sys
 import warnings
 
@@ -82,6 +83,17 @@ def server(_one_server):
     yield _one_server
     _one_server.release()
     _one_server.reset()
+
+
+@pytest.fixture
+def names(monkeypatch):
+    """Any name that ends in `.test` is this machine."""
+    real = socket.getaddrinfo
+
+    def found(host, *args, **kwargs):
+        return real("127.0.0.1" if host.endswith(".test") else host, *args, **kwargs)
+
+    monkeypatch.setattr(socket, "getaddrinfo", found)
 
 
 @pytest.fixture(params=["sync", "async"])

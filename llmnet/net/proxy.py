@@ -1,8 +1,8 @@
 """Finds the proxy that a URL goes through, for both fronts, by the `proxy` argument and the environment alone.
 
 The rules are those that curl and requests share. A lower-case variable wins over its upper-case twin even when it is
-empty, which is how a user switches the twin off. A variable is read when a request needs it: one that names no
-proxy is an error only for the requests that would have gone through it.
+empty, which is how a user switches the twin off. A variable that names no proxy is an error only for the requests
+that would have gone through it.
 """
 
 import dataclasses
@@ -94,6 +94,15 @@ def check_tunnel(status: int | None, reason: bytes, *, exceeded: bool) -> None:
         raise ProxyRefusedError("bytes that no server can have sent came with its answer to CONNECT", retryable=False)
 
 
+def proxy_variables(environ: Mapping[str, str]) -> dict[str, str]:
+    """What an environment says of proxies, as it is now; blank variables too, and what says that it is a CGI server's.
+
+    Another thread may take a variable away meanwhile.
+    """
+    names = [name for name in list(environ) if name.lower().endswith("_proxy") or name == "REQUEST_METHOD"]
+    return {name: value for name in names if (value := environ.get(name)) is not None}
+
+
 def proxy_for(url: str, *, explicit: str | None, environ: Mapping[str, str]) -> Proxy | None:
     """The proxy that a URL goes through.
 
@@ -142,7 +151,7 @@ def _bypassed(url: str, environ: Mapping[str, str]) -> bool:
     return bool(listed) and _listed(listed.lower(), *_target(url))
 
 
-@functools.lru_cache(maxsize=256)  # called for every request, and slow where networks are listed
+@functools.lru_cache(maxsize=256)  # `create_async_client` asks for every request, and networks are slow
 def _listed(entries: str, host: str, port: int | None) -> bool:
     return any(_covers(entry, host, port) for entry in re.split(r"[\s,]+", entries) if entry)
 

@@ -12,7 +12,7 @@ import httpx
 import pytest
 import requests
 import trustme
-from support.live import PROMPT, at, at_port
+from support.live import PROMPT, at, at_port, child_of
 from support.proxy import Proxy
 
 import llmnet
@@ -244,15 +244,17 @@ def test_the_walk_stops_where_the_caller_began_and_never_at_its_own_beginning():
     assert inner.__context__ is outer
 
 
-# -- a proxy that came later -------------------------------------------------------------------------------------------
+# -- a proxy that the environment has named --------------------------------------------------------------------------
 
 
-def test_the_password_of_a_proxy_that_the_environment_names_later_is_hidden(front, server, monkeypatch):
+@pytest.mark.parametrize("later", [False, True], ids=["client", "child"])
+def test_the_password_of_a_proxy_is_hidden_when_its_variable_is_gone(front, server, monkeypatch, later):
+    monkeypatch.setenv("http_proxy", f"http://{LOGIN}127.0.0.1:{server.port}")
     with front.client(**at_port(9, api_key=KEY, max_retries=0)) as client:
-        monkeypatch.setenv("http_proxy", f"http://{LOGIN}127.0.0.1:{server.port}")
+        monkeypatch.delenv("http_proxy")
         server.script(Reply(status=400, body=f"who is {LOGIN} or {PASSWORD}?", headers={"x-said": PASSWORD}))
         with pytest.raises(llmnet.BadRequestError) as caught:
-            client.chat("hi")
+            (child_of(front, client) if later else client).chat("hi")
     assert caught.value.body == f"who is {MASK}@ or {MASK}?"
     assert dict(caught.value.meta.headers)["x-said"] == MASK
 

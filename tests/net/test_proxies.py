@@ -1,6 +1,7 @@
 """Which proxy a URL goes through: the rules as a table, and that nothing but a typed error comes of any environment."""
 
 import traceback
+from types import SimpleNamespace
 
 import httpx
 import pytest
@@ -8,8 +9,11 @@ import requests.utils
 from hypothesis import given
 from hypothesis import strategies as st
 
+from llmnet.core.credentials import in_proxy
 from llmnet.core.errors import ConfigurationError
-from llmnet.net.proxy import Proxy, proxy_for
+from llmnet.net import proxy_route
+from llmnet.net.proxy import Proxy, proxy_for, proxy_variables
+from llmnet.net.proxy_route import Proxies
 
 pytestmark = pytest.mark.threads
 
@@ -93,8 +97,26 @@ class WindowsNames(dict):
 
 def test_httpoxy_is_seen_where_names_have_no_case():
     environ = WindowsNames(HTTP_PROXY="http://evil:1", REQUEST_METHOD="GET", NO_PROXY="")
-    assert proxy_for(HTTP, explicit=None, environ=environ) is None
-    assert proxy_for(HTTP, explicit=None, environ=WindowsNames(HTTP_PROXY="http://a:1")).url == "http://a:1"
+    for seen in (environ, proxy_variables(environ)):
+        assert proxy_for(HTTP, explicit=None, environ=seen) is None
+    environ = WindowsNames(HTTP_PROXY="http://a:1", NO_PROXY="other.com")
+    for seen in (environ, proxy_variables(environ)):
+        assert proxy_for(HTTP, explicit=None, environ=seen).url == "http://a:1"
+        assert through("http://other.com", **seen) is None
+
+
+def test_what_is_kept_of_an_environment():
+    kept = {"http_proxy": "", "HTTPS_PROXY": "http://a:1", "No_Proxy": "*", "REQUEST_METHOD": "GET"}
+    environ = {**kept, "PATH": "/bin", "OPENAI_API_KEY": SECRET, "proxy": "http://b:2", "request_method": "GET"}
+    assert proxy_variables(environ) == kept
+
+
+def test_a_variable_that_another_thread_takes_away_meanwhile():
+    class Losing(dict):
+        def __iter__(self):
+            yield from ("gone_proxy", "http_proxy")
+
+    assert proxy_variables(Losing(http_proxy="http://a:1")) == {"http_proxy": "http://a:1"}
 
 
 NO_PROXY = [
@@ -275,6 +297,7 @@ def test_any_environment_gives_a_proxy_or_none_or_a_typed_error(rest, explicit, 
         except ConfigurationError as error:
             str(error).encode()
             continue
+        assert proxy == proxy_for(url, explicit=explicit, environ=proxy_variables(environ))
         if proxy is not None:
             assert 0 < proxy.port < 65536
             assert proxy_for(URL, explicit=proxy.full_url, environ={}).url == proxy.url
@@ -286,3 +309,59 @@ def test_credentials_survive_the_full_url(username, password):
     proxy = Proxy("http://proxy:1", "http", "proxy", 1, username, password)
     again = proxy_for(URL, explicit=proxy.full_url, environ={})
     assert (again.username, again.password) == ((username, password))
+
+
+# -- of a client --------------------------------------------------------------------------------------------------------
+
+
+class Attempt:
+    """An attempt to an address, which notes what it is told of its proxy."""
+
+    def __init__(self, url):
+        self.request, self.told = SimpleNamespace(url=url), []
+
+    def routed(self, *what):
+        self.told.append(what)
+
+
+def told(proxies, url):
+    """What an attempt is told of its proxy."""
+    attempt = Attempt(url)
+    proxy = proxies.of(attempt)
+    assert attempt.told == ([] if proxy is None else [(proxy.url, in_proxy(proxy.full_url))])
+    return [url for url, _ in attempt.told]
+
+
+def test_each_attempt_is_told_of_the_proxy_of_its_address():
+    environ = {"http_proxy": f"u:{SECRET}@a:1", "HTTPS_PROXY": "b:2", "no_proxy": "other.com"}
+    proxies = Proxies(None, environ)
+    environ.clear()
+    for _ in range(2):
+        assert told(proxies, HTTP) == ["http://a:1"]
+        assert told(proxies, URL) == ["http://b:2"]
+        assert told(proxies, "http://other.com/v1") == []
+
+
+def test_the_proxy_of_an_address_is_worked_out_once(monkeypatch):
+    asked = []
+
+    def work_out(url, **given):
+        asked.append(url)
+        return proxy_for(url, **given)
+
+    monkeypatch.setattr(proxy_route, "proxy_for", work_out)
+    for explicit, environ, urls in [
+        (None, {}, 0),
+        ("", {"ALL_PROXY": "b:2"}, 0),
+        ("a:1", {}, 0),
+        (None, {"ALL_PROXY": "b:2"}, 2),
+    ]:
+        proxies = Proxies(explicit, environ)
+        asked.clear()
+        for url in (URL, HTTP, URL, HTTP):
+            told(proxies, url)
+        assert len(asked) == urls
+        # What is remembered does not grow for ever.
+        for number in range(1000):
+            told(proxies, f"{URL}/{number}")
+        assert proxies._found.cache_info().currsize < 100  # private: of how many addresses the proxy is remembered

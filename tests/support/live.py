@@ -143,6 +143,12 @@ class BlockingClient:
         self._front.run(self._client.aclose())
 
 
+def child_of(front, client, **fields):
+    """A child of a client of a front, behind the same blocking face."""
+    child = client.with_options(**fields)
+    return child if front.name == "sync" else BlockingClient(front, child)
+
+
 class BlockingBatch:
     def __init__(self, front, batch):
         self._front, self._batch = front, batch

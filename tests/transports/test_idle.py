@@ -1,15 +1,15 @@
 """Idle connections: all that calls can use are kept, the last to come serves first, and none is kept for ever."""
 
 import gc
+import itertools
 import queue
-import socket
 import time
 import tracemalloc
 from collections import deque
 
 import pytest
 from support.inside import connections_of, transport_of
-from support.live import BlockingClient, Work, at, eventually
+from support.live import Work, at, child_of, eventually
 from support.proxy import Proxy
 
 import llmnet
@@ -22,25 +22,14 @@ from llmnet.transports.sync import idle as sync_idle
 from llmnet.transports.sync import pool as sync_pool
 
 FEW = 5
-
-
-@pytest.fixture
-def names(monkeypatch):
-    """Any name that ends in `.test` is this machine."""
-    real = socket.getaddrinfo
-
-    def found(host, *args, **kwargs):
-        return real("127.0.0.1" if host.endswith(".test") else host, *args, **kwargs)
-
-    monkeypatch.setattr(socket, "getaddrinfo", found)
+CHAT = {"model": "m", "messages": [{"role": "user", "content": "Hi"}], "stream": True}
 
 
 def asking(front, client, server):
     """A function that asks a host by its number; the host is another name of the one server."""
 
     def ask(number):
-        child = client.with_options(base_url=f"http://h{number}.test:{server.port}/v1")
-        return (child if front.name == "sync" else BlockingClient(front, child)).chat("Hi")
+        return child_of(front, client, base_url=f"http://h{number}.test:{server.port}/v1").chat("Hi")
 
     return ask
 
@@ -169,31 +158,45 @@ def test_what_is_idle_for_too_long_is_closed_when_another_host_is_asked(front, s
         eventually(lambda: opened(server) <= 2)
 
 
-def test_proxies_do_not_add_up_for_ever(front, server, names, monkeypatch):
-    fields = at(server, base_url=f"http://p.test:{server.port}/v1")
-    with Proxy() as proxy, front.client(**fields) as client:
-        for number in range(3 * sockets.WAYS):
-            monkeypatch.setenv("http_proxy", f"http://user{number}:pw@127.0.0.1:{proxy.port}")
-            assert client.chat("Hi").content == "Hi"
-        assert len(set(proxy.credentials)) == 3 * sockets.WAYS
-        transport = transport_of(client)
-        if front.name == "sync":
-            assert len(transport._adapter.proxy_manager) <= sockets.WAYS  # private: pools that are kept
-        else:
-            (guest,) = transport._clients._kept.values()  # private: clients that are kept
-            assert len(guest.value.clients) <= sockets.WAYS
+@pytest.fixture
+def another(monkeypatch):
+    """A proxy that asks for a password; each call names it in the environment with another user."""
+    with Proxy() as proxy:
+        users = itertools.count()
+
+        def name_it():
+            monkeypatch.setenv("http_proxy", f"http://user{next(users)}:pw@127.0.0.1:{proxy.port}")
+
+        yield name_it
+        assert len(set(proxy.credentials) - {None}) == next(users)
 
 
-def test_a_way_in_use_is_not_closed(awaited, server, names, monkeypatch):
-    fields = at(server, base_url=f"http://p.test:{server.port}/v1")
-    with Proxy() as proxy, awaited.client(**fields) as client:
-        server.script(Reply(hold="body"))
-        with client.stream_chat("Hi") as stream:
-            for number in range(2 * sockets.WAYS):
-                monkeypatch.setenv("http_proxy", f"http://user{number}:pw@127.0.0.1:{proxy.port}")
-                assert client.chat("Hi").content == "Hi"
-            server.release()
-            assert "".join(chunk.content for chunk in stream) == "Hi"
+def test_proxies_of_a_session_do_not_add_up_for_ever(server, another):
+    with llmnet.create_session() as session:
+        for _ in range(3 * sockets.WAYS):
+            another()
+            assert session.get(f"{server.url}/v1/models").ok
+        assert len(session.get_adapter(server.url).proxy_manager) <= sockets.WAYS
+
+
+async def test_proxies_of_an_async_client_for_any_api_do_not_add_up_for_ever(server, another):
+    async with llmnet.create_async_client() as client:
+        for _ in range(3 * sockets.WAYS):
+            another()
+            assert (await client.get(f"{server.url}/v1/models")).is_success
+        (guest,) = transport_of(client)._carrier._clients._kept.values()  # private: clients that are kept
+        assert len(guest.value.clients) <= sockets.WAYS
+
+
+async def test_a_way_in_use_is_not_closed(server, another):
+    server.script(Reply(hold="body"))
+    chat = f"{server.url}/v1/chat/completions"
+    async with llmnet.create_async_client() as client, client.stream("POST", chat, json=CHAT) as reply:
+        for _ in range(2 * sockets.WAYS):
+            another()
+            assert (await client.get(f"{server.url}/v1/models")).is_success
+        server.release()
+        assert (await reply.aread()).endswith(b"data: [DONE]\n\n")
 
 
 def test_sessions_for_any_api_are_as_tidy(server, names, monkeypatch):

@@ -105,7 +105,7 @@ class ApiTransport(httpx.AsyncBaseTransport):
 
 
 class Carrier(Transport):
-    """Goes through the proxy that the environment names, as httpx does, whatever the host."""
+    """Goes through the proxy that the environment names at each request, as a session does, whatever the host."""
 
     def _proxy_of(self, exchange: Exchange) -> Proxy | None:
         return proxy_on_way(exchange.request.url, None, os.environ)

@@ -14,7 +14,7 @@ from llmnet.core.exchange import Exchange
 from llmnet.core.http import Headers
 from llmnet.core.outcome import AttemptError
 from llmnet.net.proxy import Proxy
-from llmnet.net.proxy_route import check_route, need, proxy_route
+from llmnet.net.proxy_route import Proxies, check_file, need
 from llmnet.transports.aio.body import Body
 from llmnet.transports.aio.client import Client, ClientsByRoute, send_request
 from llmnet.transports.aio.fast import BODY, WATCH, FastTransport, origin_of
@@ -35,7 +35,7 @@ class Transport:
     """Carries exchanges over pooled connections; made for all event loops of a process.
 
     Args:
-        proxy: an explicit proxy, or `None` for the environment's.
+        proxy: an explicit proxy, or `None` for those that the environment names now.
         verify: what to trust (`ClientConfig.verify`).
         pool_size: idle connections kept in each loop.
         http2: whether HTTP/2 is offered.
@@ -52,10 +52,11 @@ class Transport:
         http2: bool = False,
         engine: str = "auto",
     ) -> None:
-        check_route(proxy, verify, "async h2" if http2 else "async")
+        self._proxies = Proxies(proxy, os.environ)
+        check_file(verify, "async h2" if http2 else "async")
         if http2:
             need("h2", "http2=True", "http2")
-        self._proxy, self._verify, self._pool_size, self._http2 = proxy, verify, pool_size, http2
+        self._verify, self._pool_size, self._http2 = verify, pool_size, http2
         self._engine = "httpx" if http2 else engine
         self._clients = PerLoop(ClientsByRoute, ClientsByRoute.aclose)
 
@@ -102,7 +103,7 @@ class Transport:
         return Client(transport_of(proxy, self._verify, kept, secure=secure, http2=self._http2))
 
     def _proxy_of(self, exchange: Exchange) -> Proxy | None:
-        return proxy_route(exchange, self._proxy, os.environ)
+        return self._proxies.of(exchange)
 
     async def aclose(self) -> None:
         """Close all connections; those of other loops when these come to it."""

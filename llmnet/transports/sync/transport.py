@@ -13,7 +13,7 @@ from llmnet.core.errors import ConfigurationError
 from llmnet.core.exchange import Exchange
 from llmnet.core.forks import abandon, register_after_fork
 from llmnet.core.outcome import AttemptError
-from llmnet.net.proxy_route import check_route, proxy_route
+from llmnet.net.proxy_route import Proxies, check_file
 from llmnet.net.tls import ssl_context
 from llmnet.transports.logs import hide_in_logs
 from llmnet.transports.sync.pool import CallAdapter
@@ -42,7 +42,7 @@ class Transport:
     its cookies, which have a lock.
 
     Args:
-        proxy: an explicit proxy, or `None` for the environment's.
+        proxy: an explicit proxy, or `None` for those that the environment names now.
         verify: what to trust (`ClientConfig.verify`).
         pool_size: idle connections kept for each host.
         http2: refused; requests has none.
@@ -60,8 +60,8 @@ class Transport:
     ) -> None:
         if http2:
             raise ConfigurationError("http2=True needs AsyncClient: requests speaks HTTP/1.1 only")
-        check_route(proxy, verify, "sync")
-        self._proxy, self._verify = proxy, verify
+        self._proxies, self._verify = Proxies(proxy, os.environ), verify
+        check_file(verify, "sync")
         self._adapter = CallAdapter(self._tls, pool_size)
         self._session = self._new_session()
         register_after_fork(self)
@@ -97,7 +97,7 @@ class Transport:
 
     def _carry(self, exchange: Exchange, step: Callable[[Prepared], T]) -> T:
         try:
-            proxy = proxy_route(exchange, self._proxy, os.environ)
+            proxy = self._proxies.of(exchange)
             hide_in_logs(exchange.secrets)
             return step(Prepared(exchange, proxy))
         except FOREIGN as error:
