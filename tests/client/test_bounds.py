@@ -321,6 +321,15 @@ def test_bytes_that_drip_are_no_silence_but_take_time(front, server, ask):
         assert expires(ask, client, "hi").phase == "total"
 
 
+def test_bytes_that_are_nothing_of_the_body_are_no_silence_either(front, server):
+    begun = b"HTTP/1.1 200 OK\r\ntransfer-encoding: chunked\r\n\r\n1\r\n{\r\n1;extension="
+    server.script(Reply(raw=begun.ljust(80, b"x") + b"x" * 8000, split=80, drip=0.01))
+    with front.client(**at(server, timeout=timeout(idle=BOUND * 0.9, total=BOUND), max_retries=0)) as client:
+        error = expires(client.chat, "hi")
+        assert error.phase == "total"
+        assert "after 1 bytes" in str(error)
+
+
 def test_pings_keep_a_begun_stream_alive(front, server):
     chunk = 'data: {"id":"1","choices":[{"index":0,"delta":{"content":"a"},"finish_reason":null}]}\n\n'
     last = 'data: {"id":"1","choices":[{"index":0,"delta":{},"finish_reason":"stop"}]}\n\ndata: [DONE]\n\n'

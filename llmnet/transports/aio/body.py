@@ -54,6 +54,8 @@ class Body(httpx.AsyncByteStream):
             if reader.error is not None:
                 raise broken(reader.error, self._connection)
             await self._watch.wait()
+            if not reader.buffered:  # what has come is nothing of the body, and ends a silence all the same
+                self._watch.exchange.silence()
         data = reader.take()
         self._connection.resume()
         return data
