@@ -11,6 +11,7 @@ import pytest
 from hypothesis import settings
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, precondition, rule
+from support.inside import join
 
 from llmnet.core.admission.queue import FairQueue
 
@@ -22,7 +23,7 @@ class Waiter:
 
     def __init__(self, queue, fails=False):
         self.fails, self.woken = fails, 0
-        self.ticket = queue.enter(self.wake)
+        self.ticket = join(queue, self.wake)
 
     def wake(self):
         self.woken += 1
@@ -104,7 +105,7 @@ def test_an_interrupt_is_raised_once_the_work_is_done():
         if len(woken) == 1:
             raise KeyboardInterrupt
 
-    holder, heir = Waiter(queue), queue.enter(wake)
+    holder, heir = Waiter(queue), join(queue, wake)
     with pytest.raises(KeyboardInterrupt):
         queue.leave(holder.ticket)
     assert (heir.granted, woken, queue.active, queue.waiting) == (True, ["now"] * 2, 1, 0)
@@ -113,7 +114,7 @@ def test_an_interrupt_is_raised_once_the_work_is_done():
 def test_wake_may_itself_enter_the_queue():
     queue = FairQueue(1)
     holder, seen = Waiter(queue), []
-    queue.enter(lambda: seen.append(queue.enter(lambda: None)))
+    join(queue, lambda: seen.append(join(queue)))
     queue.leave(holder.ticket)
     assert [ticket.granted for ticket in seen] == [False]
 
@@ -125,7 +126,7 @@ def test_who_comes_in_on_the_thread_at_work_gets_the_slot_of_one_that_has_left_m
             return super().__getitem__(place)
 
     queue, seen = FairQueue(1), []
-    holder, heir = Waiter(queue), queue.enter(lambda: seen.append(queue.enter(lambda: None).granted))
+    holder, heir = Waiter(queue), join(queue, lambda: seen.append(join(queue).granted))
     queue._heirs = Heirs()  # private: the heir gives up just before the slot becomes its own
     queue.leave(holder.ticket)
     assert seen == [True]
@@ -134,7 +135,7 @@ def test_who_comes_in_on_the_thread_at_work_gets_the_slot_of_one_that_has_left_m
 
 def test_those_who_gave_up_take_no_memory():
     queue = FairQueue(1)
-    queue.enter(lambda: None)
+    join(queue)
     given_up = []
     for _ in range(1000):
         waiter = Waiter(queue)
@@ -236,7 +237,7 @@ class Room:
 def a_thread(queue, room, rng, rounds):
     for _ in range(rounds):
         woken = threading.Event()
-        ticket = queue.enter(woken.set)
+        ticket = join(queue, woken.set)
         try:
             if ticket.granted or woken.wait(rng.choice([0, 0.0005, 30])):
                 assert ticket.granted
@@ -248,7 +249,7 @@ def a_thread(queue, room, rng, rounds):
 
 async def a_task(queue, room):
     loop, woken = asyncio.get_running_loop(), asyncio.Event()
-    ticket = queue.enter(lambda: loop.call_soon_threadsafe(woken.set))
+    ticket = join(queue, lambda: loop.call_soon_threadsafe(woken.set))
     try:
         if not ticket.granted:
             await woken.wait()
@@ -275,7 +276,7 @@ def a_loop_that_dies(queue):
 
     async def abandon():
         loop = asyncio.get_running_loop()
-        return [queue.enter(lambda: loop.call_soon_threadsafe(print)) for _ in range(5)]
+        return [join(queue, lambda: loop.call_soon_threadsafe(print)) for _ in range(5)]
 
     for ticket in asyncio.run(abandon()):
         if ticket.granted:  # its owner knows, and cleans up

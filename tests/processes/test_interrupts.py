@@ -11,7 +11,7 @@ import threading
 import pytest
 import urllib3
 from support.events_heard import Heard
-from support.inside import connections_of, queue_of
+from support.inside import connections_of, join, queue_of
 from support.interrupts import Trace, interrupt, interrupted, interruptible
 from support.live import WORDS, Work, at, content, eventually, slots
 
@@ -38,7 +38,7 @@ pytestmark = pytest.mark.threads
 class Waiter:
     def __init__(self, queue):
         self.woken = 0
-        self.ticket = queue.enter(self.wake)
+        self.ticket = join(queue, self.wake)
 
     def wake(self):
         self.woken += 1
@@ -46,7 +46,7 @@ class Waiter:
 
 def busy(line):
     """Leave something in a queue that is still to be worked off, so that nobody goes past its turn."""
-    line._noted.append((Ticket(lambda: None), False))  # private: the long way is taken where anything is noted
+    line._noted.append((Ticket(), False))  # private: the long way is taken where anything is noted
     return line
 
 
@@ -72,7 +72,7 @@ def test_no_ctrl_c_keeps_the_slot_of_who_joins(taken):
     for n in itertools.count(1):
         line = FairQueue(1)
         holders = [Waiter(line) for _ in range(taken)]
-        ticket = Ticket(lambda: None)
+        ticket = Ticket()
         with interrupted(n, queue, turn) as trace:
             line.join(ticket)
         line.leave(ticket)
@@ -90,7 +90,7 @@ def test_no_ctrl_c_loses_the_slot_of_who_leaves_alone_nor_forgets_who_comes_just
     class Holders(set):
         def discard(self, ticket):
             if ticket is holder.ticket and not others:  # another thread comes by, and finds the slot taken
-                Work(lambda: others.append(line.enter(lambda: woken.append(1)))).result()
+                Work(lambda: others.append(join(line, lambda: woken.append(1)))).result()
                 assert not others[0].granted
             super().discard(ticket)
 
@@ -113,7 +113,7 @@ def test_what_others_have_noted_is_worked_off_by_who_was_interrupted():
     class Noted(collections.deque):
         def popleft(self):
             if not others:  # another thread comes by, in the midst of the work
-                Work(lambda: others.append(line.enter(lambda: woken.append(1)))).result()
+                Work(lambda: others.append(join(line, lambda: woken.append(1)))).result()
             return super().popleft()
 
     for n in itertools.count(1):
@@ -134,7 +134,7 @@ def test_a_queue_that_was_left_in_the_midst_is_taken_up_by_who_waits(server, mon
     monkeypatch.setattr(wait, "SLICE", 0.02)
     with llmnet.Client(**at(server, max_concurrent=1)) as client:
         line = queue_of(client)
-        holder = line.enter(lambda: None)
+        holder = join(line)
         work = Work(client.chat, "hi")
         eventually(lambda: line.waiting == 1)
         line._noted.append((holder, False))  # private: noted, and not worked off
@@ -143,7 +143,7 @@ def test_a_queue_that_was_left_in_the_midst_is_taken_up_by_who_waits(server, mon
 
 def came_in(line, stays):
     """What a signal handler does that sends something on a thread that is in the queue already."""
-    ticket = Ticket(lambda: None)
+    ticket = Ticket()
     line.join(ticket)
     if not stays:
         line.leave(ticket)
@@ -156,7 +156,7 @@ def test_who_comes_in_on_a_thread_that_is_in_here_is_served_there_and_then(stays
     """Whom it interrupts goes on only after it: waiting for that one, it would wait until its bound."""
     for n in itertools.count(1):
         line, within = FairQueue(2) if alone else busy(FairQueue(2)), []
-        joining = Ticket(lambda: None)
+        joining = Ticket()
         with Trace((queue, turn), lambda within=within, line=line: within.append(came_in(line, stays)), n) as trace:
             line.join(joining)
         assert joining.granted, trace.at
@@ -205,7 +205,7 @@ def test_whoever_waits_goes_on_when_a_call_is_interrupted(server, how):
     with llmnet.Client(**at(server, max_concurrent=1)) as client, interruptible():
         line = queue_of(client)
         for n in itertools.count(1, 3):
-            heir = Ticket(lambda: None)
+            heir = Ticket()
 
             def interrupt_late(heir=heir):
                 if not (heir.granted or line.waiting):

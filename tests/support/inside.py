@@ -1,5 +1,7 @@
 """What tests look at, hold or replace inside clients, batches and servers: no public name gives it, and it is used here alone."""
 
+from llmnet.core.admission.queue import Ticket
+
 
 def inner(client):
     """The client behind the blocking face of the async front."""
@@ -14,6 +16,14 @@ def common_of(client):
 def queue_of(client):
     """Its `active` have a slot, its `waiting` wait for one."""
     return common_of(client).queue
+
+
+def join(queue, wake=None):
+    """A ticket of a queue, as a call gets it: a slot, or a place among those who wait."""
+    ticket = Ticket()
+    ticket.wake = wake
+    queue.join(ticket)
+    return ticket
 
 
 def calls_of(client):

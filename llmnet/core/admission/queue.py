@@ -34,14 +34,15 @@ class Ticket(Visit):
 
     Attributes:
         granted: whether the slot is its own; once true it stays so.
-        wake: what tells its owner, who waits; set before it joins.
+        wake: what tells its owner that it has been granted, if it was not at once; set before it joins. Called from any
+            thread, perhaps twice, perhaps just after it has left. A `RuntimeError` from it passes the slot on.
     """
 
     __slots__ = ("granted", "wake")
 
-    def __init__(self, wake: Wake | None = None) -> None:
+    def __init__(self) -> None:
         self.thread = threading.get_ident()
-        self.wake = wake
+        self.wake: Wake | None = None
         self.granted = False
 
     def _rouse(self) -> bool:
@@ -95,20 +96,6 @@ class FairQueue:
     def waiting(self) -> int:
         """How many tickets wait."""
         return len(self._waiting)
-
-    def enter(self, wake: Wake) -> Ticket:
-        """Ask for a slot.
-
-        Args:
-            wake: called once the slot is granted, if it was not at once; from any thread, perhaps before this returns,
-                perhaps twice, perhaps just after the ticket has left. A `RuntimeError` from it passes the slot on.
-
-        Returns:
-            The ticket; whoever has one must `leave` with it, slot or no slot.
-        """
-        ticket = Ticket(wake)
-        self.join(ticket)
-        return ticket
 
     def __str__(self) -> str:
         """How full it is, and what helps."""
