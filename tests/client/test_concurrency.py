@@ -2,6 +2,7 @@
 
 import asyncio
 import contextlib
+import gc
 import os
 import random
 import ssl
@@ -138,6 +139,28 @@ def test_a_client_closes_its_connections_on_all_loops(awaited, server):
     awaited.run(client.aclose())
     eventually(lambda: not connections_of(server))
     other.stop()
+
+
+@pytest.mark.filterwarnings("ignore:unclosed:ResourceWarning")  # asyncio's own, of the loop that was closed too early
+def test_a_loop_that_is_closed_under_its_calls_gives_their_slots_back(server, caplog):
+    server.script(Reply(hold=True))
+    client = llmnet.AsyncClient(**at(server, max_concurrent=1, timeout=llmnet.Timeout(total=600)))
+    loop = asyncio.new_event_loop()
+    calls = [loop.create_task(client.chat(text)) for text in ("has a slot", "waits for one")]
+    loop.run_until_complete(asyncio.to_thread(server.wait_for_requests, 1))
+    loop.close()
+
+    async def again():
+        async with client:
+            return await asyncio.wait_for(client.chat("again"), 10)
+
+    assert asyncio.run(again()).content == "again"
+    assert slots(client) == 0
+    with caplog.at_level("CRITICAL", "asyncio"):  # it says that they were destroyed
+        del calls
+        gc.collect()
+    server.release()
+    assert (slots(client), server.request_count) == (0, 2)
 
 
 # -- processes ----------------------------------------------------------------------------------------------------------

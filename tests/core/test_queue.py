@@ -13,7 +13,7 @@ from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, precondition, rule
 from support.inside import join
 
-from llmnet.core.admission.queue import FairQueue
+from llmnet.core.admission.queue import FairQueue, Ticket
 
 pytestmark = pytest.mark.threads
 
@@ -95,6 +95,20 @@ def test_the_slot_of_a_closed_loop_is_free_where_nobody_waits():
     holder, _ = Waiter(queue), Waiter(queue, fails=True)
     queue.leave(holder.ticket)
     assert (queue.active, queue.waiting) == (0, 0)
+
+
+@pytest.mark.parametrize("has_waiting", [False, True])
+def test_the_slots_of_a_loop_that_was_closed_under_its_calls_go_to_who_comes_next(has_waiting):
+    loop, queue = asyncio.new_event_loop(), FairQueue(2)
+    alive, *dead = tickets = [Ticket(), Ticket(loop), *[Ticket(loop)] * has_waiting]
+    for ticket in tickets:
+        ticket.wake = lambda: loop.call_soon_threadsafe(print)
+        queue.join(ticket)
+    loop.close()
+    assert [join(queue).granted for _ in range(2)] == [True, False]
+    for ticket in dead:
+        queue.leave(ticket)
+    assert (queue.active, queue.waiting, alive.granted) == (2, 1, True)
 
 
 def test_an_interrupt_is_raised_once_the_work_is_done():

@@ -8,7 +8,7 @@ import random
 from typing import Protocol
 
 from llmnet.core.admission.gate import NEVER, Gate, GateTurn, Refusal
-from llmnet.core.admission.queue import FairQueue, Ticket, Wake
+from llmnet.core.admission.queue import FairQueue, Owner, Ticket, Wake
 from llmnet.core.bounds import Bounds
 from llmnet.core.outcome import AttemptError, Outcome
 
@@ -85,13 +85,13 @@ class Admission:
             self._told = until
             self._witness.held(wait, self._gate.refusal)
 
-    def take(self) -> bool:
-        """Take a slot, unless others wait for one; whether the call has it."""
+    def take(self, owner: Owner | None = None) -> bool:
+        """Take a slot for whoever leads the call, unless others wait for one; whether the call has it."""
         if self._queue is None:
             return True
         if self._ticket is None:
             # It is known here before the queue has it: there is no moment in which a Ctrl-C could lose it.
-            self._ticket = Ticket()
+            self._ticket = Ticket(owner)
             self._queue.take(self._ticket)
         return self._ticket.granted
 

@@ -10,10 +10,18 @@ where nothing is noted and nobody waits: each is one step of a set, and what cam
 import threading
 from collections import OrderedDict, deque
 from collections.abc import Callable
+from typing import Protocol
 
 from llmnet.core.turn import Turn
 
 Wake = Callable[[], object]
+
+
+class Owner(Protocol):
+    """Where a ticket is waited for: an event loop; a thread needs none to be named, for it always leaves in order."""
+
+    def is_closed(self) -> bool:
+        """Whether nothing goes on there any more."""
 
 
 class Visit:
@@ -32,18 +40,26 @@ class Visit:
 class Ticket(Visit):
     """A place in the queue, and then a slot.
 
+    Args:
+        owner: whose end leaves nobody to give the slot back.
+
     Attributes:
         granted: whether the slot is its own; once true it stays so.
         wake: what tells its owner that it has been granted, if it was not at once; set before it joins. Called from any
             thread, perhaps twice, perhaps just after it has left. A `RuntimeError` from it passes the slot on.
     """
 
-    __slots__ = ("granted", "wake")
+    __slots__ = ("_owner", "granted", "wake")
 
-    def __init__(self) -> None:
-        self.thread = threading.get_ident()
+    def __init__(self, owner: Owner | None = None) -> None:
+        self._owner = owner
         self.wake: Wake | None = None
         self.granted = False
+
+    @property
+    def abandoned(self) -> bool:
+        """Whether its event loop was closed under it."""
+        return self._owner is not None and self._owner.is_closed()
 
     def _rouse(self) -> bool:
         """Tell the owner; false where nobody can hear it any more, for its event loop is closed."""
@@ -113,6 +129,7 @@ class FairQueue:
     def join(self, ticket: Ticket) -> None:
         """Ask for a slot with a ticket already in hand, which no interrupt can lose on its way back."""
         if not self.take(ticket):
+            ticket.thread = threading.get_ident()
             self._note(ticket, joins=True, mine=ticket)
 
     def leave(self, ticket: Ticket) -> None:
@@ -190,6 +207,7 @@ class FairQueue:
             ticket, joins = self._noted[0]
             if joins:
                 if not ticket.granted:  # within
+                    self._take_back()
                     self._waiting[ticket] = None
             else:
                 self._waiting.pop(ticket, None)
@@ -197,3 +215,11 @@ class FairQueue:
             self._noted.popleft()
         else:
             self._heirs.append(next(iter(self._waiting)))
+
+    def _take_back(self) -> None:
+        """Take slots back from those whose loop was closed under them; where somebody waits, it was seen to already."""
+        first = next(iter(self._waiting), None)
+        if first is None or first.abandoned:
+            for ticket in self._holders.copy():
+                if ticket.abandoned:
+                    self._holders.discard(ticket)

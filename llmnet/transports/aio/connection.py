@@ -6,6 +6,7 @@ servers that turn a client away at once; but one that has waited for its first e
 """
 
 import asyncio
+import contextlib
 import contextvars
 import time
 from collections.abc import Hashable
@@ -150,7 +151,8 @@ class Connection(asyncio.Protocol):
         self._end(ConnectionAbortedError("the connection was closed on this side"))
         self._watch = self._reader = None
         self._alarm.end()
-        self.transport.abort()
+        with contextlib.suppress(RuntimeError):  # of a loop that is closed, which leaves the socket to the collector
+            self.transport.abort()
 
     @property
     def usable(self) -> bool:

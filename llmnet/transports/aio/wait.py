@@ -43,7 +43,7 @@ class AsyncWait:
         while True:
             if (wait := admission.wait_time()) > 0:
                 await self.sleep(wait, stop)
-            elif admission.take():
+            elif admission.take(asyncio.get_running_loop()):
                 break
             else:
                 await self._queue(admission, stop)
