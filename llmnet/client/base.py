@@ -1,12 +1,13 @@
 """Turns the arguments of a method into calls: what both clients share, without the waiting."""
 
-import dataclasses
 import functools
 import os
 import time
 import warnings
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any, Self
+
+import msgspec
 
 from llmnet.client.routes import Routes
 from llmnet.client.shared import Shared
@@ -126,7 +127,7 @@ class BaseClient:
             if target.base_url == FAKE_URL:
                 from llmnet.testing.embedded import embedded_url  # noqa: PLC0415 - loaded on use
 
-                target = dataclasses.replace(target, base_url=embedded_url() + self._resolved.api.path)
+                target = msgspec.structs.replace(target, base_url=embedded_url() + self._resolved.api.path)
                 return make_form(self._resolved.api.form, target)
             self._known_form = make_form(self._resolved.api.form, target)
         return self._known_form

@@ -1,7 +1,8 @@
 """Adds the environment to a config: address, API, key and headers of its calls, and the secrets to hide."""
 
-import dataclasses
 from collections.abc import Mapping
+
+import msgspec
 
 from llmnet.config.address import V1_IS_OFF, Address, address, model_names, read
 from llmnet.config.field_types import ApiKey
@@ -23,9 +24,8 @@ CREDENTIALS = ("authorization", "x-api-key", "api-key")
 _V1_KEYS = (("QIANFAN_ACCESS_KEY", "QIANFAN_SECRET_KEY"), ("QIANFAN_AK", "QIANFAN_SK"), ("QIANFAN_ACCESS_TOKEN",))
 
 
-@dataclasses.dataclass(frozen=True, slots=True, kw_only=True)
-class Resolved:
-    """What a config means in an environment.
+class Resolved(msgspec.Struct, frozen=True, kw_only=True):
+    """What a config means in an environment; its repr shows no credential.
 
     Attributes:
         target: where calls go.
@@ -36,12 +36,15 @@ class Resolved:
         secrets: values that must never be shown.
     """
 
-    target: Target = dataclasses.field(repr=False)
+    target: Target
     api: Api
-    key: ApiKey | None = dataclasses.field(repr=False)
+    key: ApiKey | None
     model: str | None
     names: ModelNames
-    secrets: tuple[str, ...] = dataclasses.field(repr=False)
+    secrets: tuple[str, ...]
+
+    def __repr__(self) -> str:
+        return f"Resolved(api={self.api!r}, model={self.model!r})"
 
 
 def resolve(config: ClientConfig, environ: Mapping[str, str]) -> Resolved:

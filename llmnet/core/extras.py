@@ -4,7 +4,6 @@ They are for what we do not know, so names are sent as they are. As in the vendo
 one that has its name.
 """
 
-import dataclasses
 import json
 from collections.abc import Mapping, MutableMapping, Sequence
 from typing import Any
@@ -18,9 +17,8 @@ from llmnet.core.http import Request
 from llmnet.core.json import check_json, encode
 
 
-@dataclasses.dataclass(frozen=True, slots=True, kw_only=True)
-class Extras:
-    """The extras of one call, checked.
+class Extras(msgspec.Struct, frozen=True, kw_only=True):
+    """The extras of one call, checked; its repr shows none of them, for they may hold a key.
 
     Attributes:
         body: values of the body by their names.
@@ -28,9 +26,12 @@ class Extras:
         secrets: the credentials in the query.
     """
 
-    body: Mapping[str, Any] = dataclasses.field(default_factory=dict, repr=False)
-    query: Mapping[str, str | None] = dataclasses.field(default_factory=dict, repr=False)
-    secrets: Sequence[str] = dataclasses.field(default=(), repr=False)
+    body: Mapping[str, Any] = {}
+    query: Mapping[str, str | None] = {}
+    secrets: Sequence[str] = ()
+
+    def __repr__(self) -> str:
+        return "Extras()"
 
     def over(self, request: Request) -> Request:
         """The request with the extras merged into it."""

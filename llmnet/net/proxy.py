@@ -5,12 +5,13 @@ empty, which is how a user switches the twin off. A variable that names no proxy
 that would have gone through it.
 """
 
-import dataclasses
 import functools
 import ipaddress
 import re
 from collections.abc import Mapping
 from urllib.parse import quote, unquote, urlsplit
+
+import msgspec
 
 from llmnet.core.errors import ConfigurationError
 from llmnet.core.hosts import is_address
@@ -32,9 +33,8 @@ _NO_PROXY_ENTRY = re.compile(r"(?:\[(?P<v6>[^\[\]]+)\]|(?P<name>[^:\[\]]*))(?::(
 _FIX = "write it like http://user:password@host:3128, special characters of user and password percent-encoded"
 
 
-@dataclasses.dataclass(frozen=True, slots=True)
-class Proxy:
-    """A proxy, and where it was found.
+class Proxy(msgspec.Struct, frozen=True):
+    """A proxy, and where it was found; its repr shows no credentials.
 
     Attributes:
         url: its address without credentials, port included.
@@ -50,9 +50,12 @@ class Proxy:
     scheme: str
     host: str
     port: int
-    username: str | None = dataclasses.field(default=None, repr=False)
-    password: str | None = dataclasses.field(default=None, repr=False)
+    username: str | None = None
+    password: str | None = None
     source: str = "argument"
+
+    def __repr__(self) -> str:
+        return f"Proxy(url={self.url!r}, source={self.source!r})"
 
     @property
     def speaks_socks(self) -> bool:

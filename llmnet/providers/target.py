@@ -1,9 +1,10 @@
 """Where the calls of a client go, and what a service supports there; settled once, when the client is made."""
 
-import dataclasses
 import functools
 from collections.abc import Mapping
 from urllib.parse import parse_qsl, urlsplit
+
+import msgspec
 
 from llmnet.providers.service_type import Service
 
@@ -14,9 +15,8 @@ _NO_STREAM_OPTIONS = ("mistral.ai",)
 _JSON_MODE = ("aliyuncs.com", "deepseek.com", "moonshot.ai", "moonshot.cn", "bigmodel.cn", "z.ai")
 
 
-@dataclasses.dataclass(frozen=True, kw_only=True)  # without slots: what follows from its fields is kept in it
-class Target:
-    """Where the calls of a client go and how they are paid for, all settings resolved.
+class Target(msgspec.Struct, frozen=True, kw_only=True, dict=True):  # what follows from its fields is kept in the dict
+    """Where the calls of a client go and how they are paid for, all settings resolved; its repr shows no credential.
 
     Attributes:
         service: the row of the service.
@@ -33,8 +33,11 @@ class Target:
     base_url: str
     api_version: str | None = None
     scheme: str = "bearer"
-    headers: Mapping[str, str | None] = dataclasses.field(default_factory=dict, repr=False)
+    headers: Mapping[str, str | None] = {}
     user_agent: str = "llmnet"
+
+    def __repr__(self) -> str:
+        return f"Target(service={self.service.name!r}, api={self.api!r}, host={self.host!r})"
 
     @functools.cached_property
     def host(self) -> str:

@@ -853,7 +853,8 @@ def test_reprs_show_no_secret(server, front):
     }
 
     def look(client):
-        return repr((client, client.config, resolved_of(client), client.with_options(model="n"))), str(client)
+        resolved = resolved_of(client)
+        return repr((client, client.config, resolved, resolved.target, client.with_options(model="n"))), str(client)
 
     shown = attempt(front, (), fields, look)
     assert SECRET not in str(shown)

@@ -43,6 +43,10 @@ def refused(server, front, how, given, *words):
     assert (server.request_count, server.connections) == (0, 0)
 
 
+def test_the_repr_of_extras_shows_none_of_them():
+    assert repr(take_extras({"extra_body": {"a": "b"}, "extra_query": {"key": "sk-1234567"}})) == "Extras()"
+
+
 def test_extras_go_over_a_body_of_any_depth_and_size():
     deep = 1
     for _ in range(150):
