@@ -125,11 +125,6 @@ class Exchange:
         self._closing = True
         self.bounds.last(seconds)
 
-    @property
-    def draining(self) -> bool:
-        """Whether the reply is read for the connection's sake alone."""
-        return self._closing
-
     def receiving(self) -> None:
         """The first byte of the reply has come."""
         self.received = True

@@ -33,6 +33,11 @@ def calls_of(client):
         return common._calls()  # private: how far a call has come
 
 
+def is_drained(exchange):
+    """Whether its reply is read for the connection's sake alone."""
+    return exchange._closing  # private: the caller has the reply by then, and sees nothing of it
+
+
 def form_of(client):
     """The wire form of its calls, and their target, without a call."""
     return client._form()  # private: replies and addresses can be looked at without a server

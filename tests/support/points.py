@@ -9,7 +9,7 @@ import threading
 
 import pytest
 import trustme
-from support.inside import calls_of, queue_of
+from support.inside import calls_of, is_drained, queue_of
 from support.live import PROMPT, WORDS, Work, at, at_port, eventually, slots
 
 import llmnet
@@ -193,7 +193,7 @@ def between_events(front, server):
 def draining(front, server):
     server.script(Reply(text=WORDS, stall=10**6))
     with front.client(**at(server)) as client:
-        yield Point(client, lambda: any(call.exchange and call.exchange.draining for call in calls_of(client)))
+        yield Point(client, lambda: any(is_drained(call.exchange) for call in calls_of(client) if call.exchange))
 
 
 POINTS = [
