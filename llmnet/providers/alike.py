@@ -6,8 +6,6 @@ from itertools import islice
 
 import msgspec
 
-from llmnet.providers.text_events import LONGEST
-
 # Where the text may stand in the JSON of an event.
 _PLACE = re.compile(r'"(?:content|reasoning|reasoning_content)": ?("(?:[^"\\]|\\.)*+")')
 _PLACES = 3
@@ -33,8 +31,8 @@ class Alike:
         self._tries, self.reasons = _TRIES, False
 
     def text(self, data: str) -> str:
-        """The text of an event that is like the one before; `""` where it has none, or is not."""
-        if not (data.startswith(self._before) and data.endswith(self._behind)) or len(data) > LONGEST:
+        """The text of an event that is like the one that was learnt; `""` where it has none, or is not."""
+        if not (data.startswith(self._before) and data.endswith(self._behind)):
             return ""
         try:
             text = _text(data[len(self._before) : -len(self._behind)])
@@ -50,7 +48,6 @@ class Alike:
             data: the JSON of the event.
             read: the text and the reasoning of an event.
         """
-        self._before = _NOWHERE
         if not self._tries or _PROBE in data:  # which then proves nothing
             return
         self._tries -= 1
