@@ -4,7 +4,6 @@ A service sends the same names with nearly all of its replies: where each of the
 """
 
 import functools
-import sys
 from collections.abc import Iterable, Sequence
 from typing import Any
 
@@ -72,5 +71,5 @@ def _places(names: bytes) -> dict[str, list[int]]:
     """Where the values of each name are; the names stand a line each."""
     found: dict[str, list[int]] = {}
     for at, name in enumerate(names.decode("latin-1").lower().split("\n") if names else ()):
-        found.setdefault(sys.intern(name), []).append(2 * at + 1)
+        found.setdefault(name, []).append(2 * at + 1)
     return found

@@ -28,6 +28,11 @@ def test_the_lines_of_a_head_make_the_headers_that_their_pairs_make(pairs):
     ]
 
 
+def test_they_are_made_once():
+    headers = HeadLines([b"a", b"1"])
+    assert headers._items is headers._items  # private: made anew, they are the same
+
+
 def test_names_are_kept_where_they_are_few():
     kept = head_lines._places  # private: what is kept is seen nowhere else
     kept.cache_clear()
