@@ -7,6 +7,8 @@ import contextvars
 import dataclasses
 import functools
 import gc
+import itertools
+import json
 import threading
 import warnings
 import weakref
@@ -18,6 +20,7 @@ from support.live import PROMPT, BlockingClient, Work, at, content, eventually, 
 
 import llmnet
 from llmnet.core.identity import ByIdentity
+from llmnet.core.secrets import NEWEST
 from llmnet.testing import Reply
 from llmnet.transports import key_callable
 
@@ -301,6 +304,19 @@ class Tenant:
 
 def lanes(client):
     return len(common_of(client)._gates._known)  # private: what is forgotten is seen nowhere else
+
+
+def test_the_key_of_a_call_is_hidden_however_many_have_followed(front, server):
+    keys = (f"{number:04}-the-key-of-one-attempt" for number in itertools.count())
+    word, said = ({"choices": [{"delta": {"content": "one"}}]}, {"error": {"message": "no: 0000-the-key-of-one-attempt"}})
+    server.script(Reply(events=[f"data: {json.dumps(event)}\n\n" for event in (word, said)]))
+    with front.client(**at(server, api_key=lambda: next(keys))) as client:
+        stream = iter(client.stream_chat("hi"))
+        next(stream)
+        for _ in range(NEWEST + 1):
+            client.chat("hi")
+        with pytest.raises(llmnet.APIStatusError, match=r"no: \*\*\*"):
+            next(stream)
 
 
 def test_a_function_is_known_by_itself(front, server):

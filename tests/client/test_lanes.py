@@ -5,11 +5,16 @@ import gc
 import pytest
 from support.fronts import virtual
 from support.inside import common_of
+from support.replies import form
 
 import llmnet
+from llmnet.client.routes import Routes
+from llmnet.client.shared import Shared
 from llmnet.core.admission.bucket import Bucket
 from llmnet.core.admission.gate import Gate
 from llmnet.core.admission.lanes import MANY, MOST, Lanes
+from llmnet.core.http import Request
+from llmnet.core.secrets import Secrets
 from llmnet.testing import Reply
 
 pytestmark = pytest.mark.threads
@@ -105,6 +110,18 @@ def test_a_credential_a_model_and_a_tier_have_gates_of_their_own(server, how):
         client.chat("Hi", **mine)
         assert len(time.sleeps) == 1
         assert time.sleeps[0] >= 7.0
+
+
+def test_a_route_is_kept_for_calls_that_go_the_same_way_alone():
+    routes, request = Routes(Shared(1), None, None, Secrets()), Request(method="POST", url="")
+    usual, alike, elsewhere = form(), form(), form(base_url="https://other.test/v1")
+
+    def found(own):
+        return routes.find(own, request, ("m",), {}, (), 0.0)
+
+    assert found(usual) is found(usual)
+    assert [found(one).form for one in (usual, alike, elsewhere)] == [usual, alike, elsewhere]
+    assert found(usual).gate is found(alike).gate is not found(elsewhere).gate
 
 
 def test_calls_that_are_over_are_not_kept_in_mind(server):
