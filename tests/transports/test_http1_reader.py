@@ -68,12 +68,19 @@ def test_what_is_taken(name):
     assert (reader.error, reader.done, reader.take(), reader.reusable) == (None, True, body, reusable)
 
 
+def test_the_head_is_the_final_one_alone():
+    """Neither what came before it, nor the trailers."""
+    reader = read(b"HTTP/1.1 103 Early Hints\r\nLink: </a>\r\n\r\n" + CHUNKED + b"0\r\nx: y\r\n\r\n")
+    assert (reader.status, reader.reason, reader.headers) == (200, b"OK", [("Transfer-Encoding", "chunked")])
+
+
 REFUSED = {
     "no HTTP": b"SSH-2.0-OpenSSH_9.7\r\n",
     "TLS": b"\x15\x03\x01\x00\x02\x02\x46",
     "another protocol": b"RTSP/1.0 200 OK\r\nContent-Length: 0\r\n\r\n",
     "HTTP/0.9": b"HTTP/0.9 200 OK\r\nContent-Length: 0\r\n\r\n",
     "HTTP/2.0": b"HTTP/2.0 200 OK\r\nContent-Length: 0\r\n\r\n",
+    "a status below all": b"HTTP/1.1 099 X\r\n\r\n",
     "a status of two digits": b"HTTP/1.1 20 OK\r\n\r\n",
     "an upgrade that nobody asked for": b"HTTP/1.1 101 Switching\r\n\r\n",
     "the same, with a name": b"HTTP/1.1 101 Switching\r\nUpgrade: x\r\nConnection: upgrade\r\n\r\n",
@@ -93,7 +100,7 @@ REFUSED = {
     "CR alone": OK + b"x: a\rb\r\nContent-Length: 0\r\n\r\n",
     "a control character in the reason": b"HTTP/1.1 200 O\x01K\r\nContent-Length: 0\r\n\r\n",
     "too long": OK + b"x: %b\r\nContent-Length: 0\r\n\r\n" % (b"y" * LONGEST_HEAD),
-    "too many lines": OK + b"x: y\r\n" * (LONGEST_HEAD // 4) + b"\r\n",
+    "too many lines": OK + b"x: y\r\n" * (LONGEST_HEAD // 6 + 1) + b"\r\n",
     "no end": OK + b"x: y\r\n" * (LONGEST_HEAD // 4),
 }
 
