@@ -308,7 +308,10 @@ def lanes(client):
 
 def test_the_key_of_a_call_is_hidden_however_many_have_followed(front, server):
     keys = (f"{number:04}-the-key-of-one-attempt" for number in itertools.count())
-    word, said = ({"choices": [{"delta": {"content": "one"}}]}, {"error": {"message": "no: 0000-the-key-of-one-attempt"}})
+    word, said = (
+        {"choices": [{"delta": {"content": "one"}}]},
+        {"error": {"message": "no: 0000-the-key-of-one-attempt"}},
+    )
     server.script(Reply(events=[f"data: {json.dumps(event)}\n\n" for event in (word, said)]))
     with front.client(**at(server, api_key=lambda: next(keys))) as client:
         stream = iter(client.stream_chat("hi"))
