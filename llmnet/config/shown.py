@@ -6,7 +6,7 @@ from typing import Any
 from llmnet.core.plain import Returnable, fields_of
 
 _SECRET = ("api_key", "headers")
-_CREDENTIALS = re.compile(r"^((?:[^:/@]*://)?).*@", re.DOTALL)
+_CREDENTIALS = r"^((?:[^:/@]*://)?).*@"
 
 
 class Shown(Returnable):
@@ -41,4 +41,4 @@ def without_query(url: str | None) -> str | None:
 
 
 def _without_login(proxy: str | None) -> str | None:
-    return proxy and _CREDENTIALS.sub(r"\1", proxy)
+    return proxy and re.sub(_CREDENTIALS, r"\1", proxy, flags=re.DOTALL)

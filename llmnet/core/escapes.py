@@ -17,7 +17,7 @@ _COMPLETE = (
 _HALF = (
     rb"(?:%[0-9A-Fa-f]?|\\(?:u[0-9A-Fa-f]{0,3}|x[0-9A-Fa-f]?)?|&(?:\#?[0-9A-Za-z]{0,7}))(?=\Z|" + "…".encode() + rb")"
 )
-_ESCAPE = re.compile(rb"(" + _HALF + rb"|" + _COMPLETE + rb")")
+_ESCAPE = rb"(" + _HALF + rb"|" + _COMPLETE + rb")"
 _SIGNS = (b"%", b"\\", b"&")
 _LETTERS = {b"\\b": b"\b", b"\\f": b"\f", b"\\n": b"\n", b"\\r": b"\r", b"\\t": b"\t"}
 # JSON in a text, of which an exception shows the repr, of which a log shows the repr, on a page.
@@ -54,7 +54,7 @@ def layers(text: str) -> Iterator[Layer]:
     for _ in range(_NESTED):
         if not any(sign in layer.text for sign in _SIGNS):
             return
-        written = _ESCAPE.split(layer.text)
+        written = re.split(_ESCAPE, layer.text)
         meant = written.copy()
         meant[1::2] = map(_meaning, written[1::2])
         if meant == written:

@@ -9,7 +9,7 @@ CUT = "…"
 SHOWN = 1000
 KEPT = 64 * 1024
 _WIDEST = len("'\\U0010ffff'")  # what `repr` makes of one character, at most
-_CONTROLS = re.compile(r"[\x00-\x1f\x7f-\x9f]")
+_CONTROLS = r"[\x00-\x1f\x7f-\x9f]"
 
 
 def cut(text: str, size: int) -> str:
@@ -41,7 +41,7 @@ def kept(payload: Any, size: int = KEPT) -> Any:
 def shown(value: Any) -> str:
     """A value as a short text on one line, signs that control a terminal as escapes."""
     text = "" if value is None else glimpse(value, 4 * SHOWN)
-    return cut(_CONTROLS.sub(lambda found: repr(found[0])[1:-1], " ".join(text.split())), SHOWN)
+    return cut(re.sub(_CONTROLS, lambda found: repr(found[0])[1:-1], " ".join(text.split())), SHOWN)
 
 
 def _pieces(value: Any, size: int) -> Iterator[str]:

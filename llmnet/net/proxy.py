@@ -21,14 +21,14 @@ _PASSING = (502, 503, 504)
 # The schemes of proxies, each with its default port.
 _PORTS = {"http": 80, "https": 443, "socks5": 1080, "socks5h": 1080}
 
-_SCHEME = re.compile(r"[A-Za-z][A-Za-z0-9+.-]*")
+_SCHEME = r"[A-Za-z][A-Za-z0-9+.-]*"
 # A lone surrogate is a byte of the environment that is no UTF-8: no header could carry it.
-_AUTHORITY = re.compile(
+_AUTHORITY = (
     r"(?:(?P<user>[^/?#\ud800-\udfff]*)@)?"
     r"(?P<host>\[[^\[\]/?#@\ud800-\udfff]+\]|[^\[\]:/?#@\\\s\x00-\x20\x7f\ud800-\udfff]+)"
     r"(?::(?P<port>[0-9]{0,5}))?/?"
 )
-_NO_PROXY_ENTRY = re.compile(r"(?:\[(?P<v6>[^\[\]]+)\]|(?P<name>[^:\[\]]*))(?::(?P<port>[0-9]{1,5}))?")
+_NO_PROXY_ENTRY = r"(?:\[(?P<v6>[^\[\]]+)\]|(?P<name>[^:\[\]]*))(?::(?P<port>[0-9]{1,5}))?"
 
 _FIX = "write it like http://user:password@host:3128, special characters of user and password percent-encoded"
 
@@ -170,7 +170,7 @@ def _target(url: str) -> tuple[str, int | None]:
 
 def _covers(entry: str, host: str, port: int | None) -> bool:
     """Whether one entry of `NO_PROXY` covers a host: a name covers all below it, an address is a network of one."""
-    parts = _NO_PROXY_ENTRY.fullmatch(entry)
+    parts = re.fullmatch(_NO_PROXY_ENTRY, entry)
     name = (parts["v6"] or parts["name"]) if parts else entry  # an IPv6 address or network without brackets
     if parts and parts["port"] and int(parts["port"]) != port:
         return False
@@ -192,9 +192,9 @@ def _in_network(address: str, network: str) -> bool:
 def _parsed(text: str, source: str) -> Proxy:
     """Read a proxy's address; a bare `host:port` speaks HTTP."""
     named, separator, rest = text.strip().partition("://")
-    if not separator or not _SCHEME.fullmatch(named):
+    if not separator or not re.fullmatch(_SCHEME, named):
         named, rest = "http", text.strip()
-    scheme, parts = named.lower(), _AUTHORITY.fullmatch(rest)
+    scheme, parts = named.lower(), re.fullmatch(_AUTHORITY, rest)
     if scheme not in _PORTS:
         raise _unusable(source, f"its scheme is none of {', '.join(_PORTS)}")
     if parts is None:

@@ -25,7 +25,7 @@ _OFFERED: dict[Use, list[str]] = {"sync": ["http/1.1"], "async": ["http/1.1"], "
 _Stamp: TypeAlias = tuple[int | None, ...]
 
 # OpenSSL finds a certificate in a folder by the hash of its subject, and sees no other file there.
-_HASHED = re.compile(r"[0-9a-f]{8}\.[0-9]+")
+_HASHED = r"[0-9a-f]{8}\.[0-9]+"
 _MOST = 64  # contexts that are kept: a program may have a new file for each of its clients
 
 
@@ -179,7 +179,7 @@ def _path(place: Place | None) -> str | None:
 def _check_hashed(place: Place) -> None:
     """Refuse folders in which OpenSSL would find nothing, without an error."""
     names = [name for path in _folders(place) if os.path.isdir(path) for name in os.listdir(path)]
-    if not any(map(_HASHED.fullmatch, names)):
+    if not any(re.fullmatch(_HASHED, name) for name in names):
         raise _unusable(place, "no certificate there has a name by which OpenSSL could find it")
 
 

@@ -13,12 +13,12 @@ from llmnet.providers.wire_forms import RESPONSES
 _LABEL = re.compile(r"[A-Za-z0-9_]([A-Za-z0-9_-]{0,61}[A-Za-z0-9_])?")
 
 # The end of a URL that people copy from Azure's portal (docs/vendors.md, Azure addresses).
-_AZURE_CALLS = re.compile(r"(?<=.)/(chat/completions|completions|responses|embeddings|models)$")
+_AZURE_CALLS = r"(?<=.)/(chat/completions|completions|responses|embeddings|models)$"
 # The end of a URL that people copy from the example of a request.
 _CALLS = re.compile(
     r"(/v1)?/messages$|/(chat/completions|completions|responses|embeddings|services/aigc/[a-z-]+/generation)$"
 )
-_AZURE_DEPLOYMENT = re.compile(r"/deployments(?:/([^/]+))?$")
+_AZURE_DEPLOYMENT = r"/deployments(?:/([^/]+))?$"
 
 
 def checked_url(url: Any, name: str) -> str:
@@ -92,8 +92,8 @@ def azure_address(base: str, api: str | None, apis: Mapping[str, Any]) -> tuple[
     path of a call, as the portal shows it. An address with `/deployments/` means the classic form.
     """
     parts = urlsplit(base)
-    path = _AZURE_CALLS.sub("", parts.path.rstrip("/"))
-    deployment = _AZURE_DEPLOYMENT.search(path)
+    path = re.sub(_AZURE_CALLS, "", parts.path.rstrip("/"))
+    deployment = re.search(_AZURE_DEPLOYMENT, path)
     name = api or ("deployments" if deployment else next(iter(apis)))
     if deployment and (name != "deployments" or deployment[1] is None):
         path = path[: deployment.start()]

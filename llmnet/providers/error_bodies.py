@@ -20,7 +20,6 @@ from llmnet.providers.reading import dict_of, dicts_of
 # An error inside a success may be as large as a reply: this much of its message is kept.
 LONGEST_MESSAGE = 16 * 1024
 UNKNOWN_IN_SUCCESS = 500
-_ERROR_STATUS = re.compile("[45][0-9]{2}")
 _SUCCESS_CODES = ("0", "200", "success", "ok")
 _NO_ERROR = (*_SUCCESS_CODES, "", "none", "null")
 _FAILURE = re.compile("error|fail|exception|unavailable|overload|^err|^fault|^<html|^<!doctype", re.IGNORECASE)
@@ -228,7 +227,7 @@ def _has_message(values: Mapping[str, Any]) -> bool:
 def _number(values: dict[str, Any]) -> int:
     """An HTTP status of an error among the values."""
     texts = (_text_at(values, name) or "" for name in (*_CODES, "status", "type"))
-    return next((int(text) for text in texts if _ERROR_STATUS.fullmatch(text)), 0)
+    return next((int(text) for text in texts if re.fullmatch("[45][0-9]{2}", text)), 0)
 
 
 def _text_at(values: Mapping[str, Any], *names: str) -> str | None:

@@ -10,13 +10,13 @@ from llmnet.providers.target import Target
 from llmnet.providers.wire_forms import MESSAGES
 
 _LONGEST = 200
-_VERSION = re.compile(r"/v\d+[a-z]*(?=/|$)")
+_VERSION = r"/v\d+[a-z]*(?=/|$)"
 # What people leave behind the version: the rest of an address that they have tried.
-_TOO_MUCH = re.compile(r"(/v\d+)(?:/chat|/models?|/v\d+)+$")
+_TOO_MUCH = r"(/v\d+)(?:/chat|/models?|/v\d+)+$"
 # A server that does not know the path, whatever status it says so with; LM Studio does so with 200.
-_NO_SUCH_PATH = re.compile(r"unexpected endpoint|invalid url|no such (path|route|endpoint)", re.IGNORECASE)
+_NO_SUCH_PATH = r"unexpected endpoint|invalid url|no such (path|route|endpoint)"
 # That which is missing is not the address.
-_OTHER = re.compile(r"model|deployment", re.IGNORECASE)
+_OTHER = r"model|deployment"
 _START = {"ollama": "ollama serve", "vllm": "vllm serve MODEL", "lmstudio": "lms server start"}
 
 
@@ -45,8 +45,9 @@ def _is_no_such_path(error: LLMNetError) -> bool:
         return error.meta is not None and "html" in error.meta.headers.get("content-type", "").lower()
     if not isinstance(error, APIStatusError):
         return False
-    is_missing = error.http_status in (404, 405) and not _OTHER.search(f"{error.code} {error.message}")
-    return is_missing or _NO_SUCH_PATH.search(error.message) is not None
+    said = f"{error.code} {error.message}"
+    is_missing = error.http_status in (404, 405) and not re.search(_OTHER, said, re.IGNORECASE)
+    return is_missing or re.search(_NO_SUCH_PATH, error.message, re.IGNORECASE) is not None
 
 
 def _is_public(target: Target) -> bool:
@@ -59,9 +60,9 @@ def _address(target: Target, where: SplitResult, *, is_named: bool) -> str:
     """What the base URL lacks, or has too much of; an error that has a name comes from an API, where that is right."""
     path, usual = where.path.rstrip("/"), _usual(target)
     base = _shown(where, path)
-    if found := _TOO_MUCH.search(path):
+    if found := re.search(_TOO_MUCH, path):
         return f"; the base URL {base} is that of a call: did you mean {_shown(where, path[: found.end(1)])}?"
-    if _VERSION.search(path) or target.service.apis[target.api].form == MESSAGES:  # whose path has a version of its own
+    if re.search(_VERSION, path) or target.service.apis[target.api].form == MESSAGES:  # whose path has its own
         return "" if is_named else f"; is the base URL {base} right?"
     version = usual[usual.rindex("/v") :]
     better = usual if usual.startswith(f"{path}/") else path + version
@@ -72,7 +73,7 @@ def _usual(target: Target) -> str:
     """The path of the service's own address, which a server that speaks its language is likely to have, too."""
     service = target.service
     usual = service.apis[target.api].path or urlsplit(service.base_url).path
-    return usual if _VERSION.search(usual) else "/v1"
+    return usual if re.search(_VERSION, usual) else "/v1"
 
 
 def _shown(where: SplitResult, path: str) -> str:

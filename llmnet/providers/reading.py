@@ -140,12 +140,9 @@ def vector_of(value: Any) -> list[float]:
         raise InvalidResponseError(f"an embedding is neither numbers nor base64: {glimpse(value, 80)}") from None
 
 
-_STATUS = re.compile(r"HTTP_STATUS/(\d{3})")
-
-
 def status_in(comments: Iterable[str]) -> int | None:
     """The error status that the comment lines of an event carry: `HTTP_STATUS/429`."""
-    found = [int(match.group(1)) for comment in comments if (match := _STATUS.search(comment))]
+    found = [int(match.group(1)) for comment in comments if (match := re.search(r"HTTP_STATUS/(\d{3})", comment))]
     return found[-1] if found and found[-1] >= 400 else None
 
 

@@ -28,11 +28,11 @@ _NO_SUCH_NAME = frozenset(
     getattr(socket, name) for name in ("EAI_NONAME", "EAI_NODATA", "EAI_FAIL") if hasattr(socket, name)
 )
 # In HTTP/2 a stream ends by itself, and its code says whether the request was begun (RFC 9113, 8.7).
-_RESET = re.compile(r"StreamReset .*error_code:(?:ErrorCodes\.)?(\w+)")
+_RESET = r"StreamReset .*error_code:(?:ErrorCodes\.)?(\w+)"
 _REFUSED = ("7", "REFUSED_STREAM")
 # A proxy that refuses will refuse again; one that cannot reach the server may reach it later. Our own connections have
 # a class for it, of the libraries' there are but words.
-_PROXY_REFUSES = re.compile(r"(failed|ProxyError): (?!50[234])\d{3}|authentication|not allowed", re.IGNORECASE)
+_PROXY_REFUSES = r"(failed|ProxyError): (?!50[234])\d{3}|authentication|not allowed"
 
 
 def outcome_of(error: BaseException, exchange: Exchange, *, proxied: bool = False) -> Outcome:
@@ -75,7 +75,7 @@ def _refused(wrong: BaseException, error: BaseException) -> LLMNetError:
 
 def _not_begun(text: str, exchange: Exchange) -> bool:
     """Whether the server has not begun with the request: it says so, or the connection was dead before."""
-    reset = _RESET.search(text)
+    reset = re.search(_RESET, text)
     return reset[1] in _REFUSED if reset else exchange.reused and "inside the head" not in text
 
 
@@ -107,7 +107,7 @@ def _lost(error: BaseException, chain: list[BaseException], exchange: Exchange, 
 
 def _may_connect_later(chain: list[BaseException], text: str) -> bool:
     refusal = next((one for one in chain if isinstance(one, ProxyRefusedError)), None)
-    return _PROXY_REFUSES.search(text) is None if refusal is None else refusal.retryable
+    return re.search(_PROXY_REFUSES, text, re.IGNORECASE) is None if refusal is None else refusal.retryable
 
 
 def _known(chain: list[BaseException], text: str, exchange: Exchange) -> APIConnectionError | None:

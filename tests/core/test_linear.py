@@ -489,7 +489,7 @@ PATTERNS = {
     ("net/tls.py", r"[0-9a-f]{8}\.[0-9]+"): OURS,
 }
 COMPILED = {
-    ("core/escapes.py", ESCAPE): LONG["_ESCAPE"],
+    ("core/escapes.py", ESCAPE): re.compile(LONG["_ESCAPE"]),
     ("providers/error_phrases.py", LONG["_QUOTED"].pattern): LONG["_QUOTED"],
 }
 PACKAGE = pathlib.Path(llmnet.__file__).parent
@@ -498,10 +498,12 @@ PACKAGE = pathlib.Path(llmnet.__file__).parent
 def patterns():
     """Every use of `re` in the package: module, and the pattern that it is given."""
     for path in sorted(PACKAGE.rglob("*.py")):
-        for node in ast.walk(ast.parse(path.read_text())):
+        tree = ast.parse(path.read_text())
+        named = {ast.unparse(node.targets[0]): node.value for node in tree.body if isinstance(node, ast.Assign)}
+        for node in ast.walk(tree):
             function = getattr(node, "func", None)
             if isinstance(function, ast.Attribute) and getattr(function.value, "id", "") == "re":
-                said = node.args[0]
+                said = named.get(ast.unparse(node.args[0]), node.args[0])
                 try:
                     pattern = ast.literal_eval(said)
                 except ValueError:
