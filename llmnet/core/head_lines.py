@@ -7,7 +7,7 @@ import functools
 from collections.abc import Iterable, Sequence
 from typing import Any
 
-from llmnet.core.http import Headers
+from llmnet.core.http import Headers, lowered
 
 # Bytes of all names of a head; where the values of a larger head are is not remembered.
 _LONGEST = 2048
@@ -17,6 +17,9 @@ class LazyHeaders(Headers):
     """Headers that are made when somebody looks at them; two threads may both do so, and make the same."""
 
     __slots__ = ()
+
+    def __init_subclass__(cls) -> None:
+        cls.__name__ = Headers.__name__  # what errors of Python's say of them
 
     def made(self) -> dict[str, str]:
         """The values by their names, in lower case."""
@@ -51,7 +54,7 @@ class HeadLines(LazyHeaders):
         return {name: self._at(places) for name, places in self._places.items()}
 
     def __getitem__(self, name: str) -> str:
-        return self._at(self._places[name.lower()])
+        return self._at(self._places[lowered(name)])
 
     def first(self, names: Iterable[str]) -> str | None:
         """The first of some headers, named in lower case, that says anything."""

@@ -25,7 +25,7 @@ _SHOWN = {*REQUEST_ID_HEADERS, "content-type", "date", "retry-after", "retry-aft
 _LIMIT_FIELDS = ("limit", "remaining", "reset")
 
 
-class Headers(Mapping[str, str]):
+class Headers(Mapping[str, str]):  # noqa: PLW1641 - a mapping has no hash
     """Response headers: names match whatever their case, repeated ones are joined by a comma (RFC 9110, 5.3)."""
 
     __slots__ = ("_items",)
@@ -38,7 +38,7 @@ class Headers(Mapping[str, str]):
             self._items = _joined(said)
 
     def __getitem__(self, name: str) -> str:
-        return self._items[name.lower()]
+        return self._items[lowered(name)]
 
     def __iter__(self) -> Iterator[str]:
         return iter(self._items)
@@ -54,11 +54,27 @@ class Headers(Mapping[str, str]):
     def __len__(self) -> int:
         return len(self._items)
 
+    def __eq__(self, other: object) -> bool:
+        if not isinstance(other, Mapping):
+            return NotImplemented
+        return self._items == {name.lower() if isinstance(name, str) else name: other[name] for name in other}
+
     def __repr__(self) -> str:
         return f"Headers({self._items!r})"
 
 
 NO_HEADERS = Headers()
+
+
+def lowered(name: object) -> str:
+    """A name of a header as it is looked up.
+
+    Raises:
+        KeyError: it is none, as anything but a text.
+    """
+    if not isinstance(name, str):
+        raise KeyError(name)
+    return name.lower()
 
 
 def _joined(pairs: Pairs) -> dict[str, str]:

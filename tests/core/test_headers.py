@@ -7,6 +7,7 @@ from hypothesis import strategies as st
 from llmnet.core import head_lines
 from llmnet.core.head_lines import HeadLines
 from llmnet.core.http import Headers
+from llmnet.core.secrets import Secrets
 
 ASKED = ["A", "a", "Set-Cookie", "set-cookie", "X-Ü", "B", ""]
 NAMES = st.sampled_from(ASKED[:-1])
@@ -42,7 +43,38 @@ def test_names_are_kept_where_they_are_few():
     assert (kept.cache_info().currsize, kept.cache_info().hits) == (1, 2)
 
 
-@pytest.mark.parametrize("headers", [Headers(), HeadLines([b"a", b"1"])])
+KINDS = {
+    "plain": Headers({"A": "1"}),
+    "lines": HeadLines([b"A", b"1"]),
+    "clean": Secrets(["planted-secret"]).clean_headers(Headers({"A": "1"})),
+}
+all_kinds = pytest.mark.parametrize("headers", KINDS.values(), ids=KINDS)
+
+
+@all_kinds
+def test_they_are_a_mapping_as_a_dict_is(headers):
+    assert 5 not in headers
+    assert headers.get(5) is None
+    with pytest.raises(KeyError, match="5"):
+        headers[5]
+    for other in KINDS.values():
+        assert headers == other
+    for same in ({"a": "1"}, {"A": "1"}):
+        assert headers == same
+        assert same == headers
+    for different in ({}, {"a": "2"}, {"A": "1", "b": "1"}, {5: "1"}, [("a", "1")], None):
+        assert headers != different
+
+
+@all_kinds
+def test_errors_name_them_by_what_they_are(headers):
+    with pytest.raises(TypeError, match="'Headers' object does not support item assignment"):
+        headers["a"] = "2"
+    with pytest.raises(TypeError, match="unhashable type: 'Headers'"):
+        hash(headers)
+
+
+@all_kinds
 def test_an_attribute_that_is_not_there_is_told_as_one_of_headers(headers):
     with pytest.raises(AttributeError, match=r"^'Headers' object has no attribute 'nothing'$"):
         headers.nothing
