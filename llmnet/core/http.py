@@ -1,6 +1,5 @@
 """What goes out over HTTP and what is known of the way it went, as plain values; nothing here sends or waits."""
 
-import itertools
 import sys
 import time
 from collections.abc import Iterable, Iterator, Mapping
@@ -42,10 +41,6 @@ class Headers(Mapping[str, str]):  # noqa: PLW1641 - a mapping has no hash
 
     def __iter__(self) -> Iterator[str]:
         return iter(self._items)
-
-    def text(self) -> str:
-        """All names and values, a line each."""
-        return "\n".join(itertools.chain(self._items, self._items.values()))
 
     def first(self, names: Iterable[str]) -> str | None:
         """The first of some headers, named in lower case, that says anything."""

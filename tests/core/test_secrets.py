@@ -109,6 +109,18 @@ def test_what_is_no_secret_is_shown():
     assert secrets.clean(ServerError("x")).message == "x"
 
 
+@pytest.mark.parametrize("status", [200, 400])
+@pytest.mark.parametrize("size", [SHORTEST + 1, len(KEY) - 1])
+def test_half_a_secret_is_hidden_where_a_header_is_cut(front, server, status, size):
+    server.script(Reply(status=status, headers={"x-echo": f"bad key {KEY[:size]}", "x-last": "1"}))
+    with front.client(**at(server, api_key=KEY)) as client:
+        try:
+            meta = client.chat("hi").meta
+        except llmnet.BadRequestError as error:
+            meta = error.meta
+    assert (meta.headers["x-echo"], meta.headers["x-last"]) == ("bad key ***", "1")
+
+
 def test_a_header_that_a_server_echoes_as_it_came(server, front):
     """It went out as Latin-1, which is no UTF-8."""
     secret = "geheim-\xfcber-alles-\xdf-0123456789"
