@@ -4,7 +4,7 @@ import dataclasses
 
 from llmnet.client.base import BaseClient
 from llmnet.core.admission.admission import Admission
-from llmnet.core.bounds import Bounds, resolve_timeout
+from llmnet.core.bounds import Bounds
 from llmnet.core.call import Call
 from llmnet.core.http import Request
 from llmnet.core.judge import Judge
@@ -19,7 +19,7 @@ def warm_call(client: BaseClient) -> Call:
         ConfigurationError: the client is closed.
     """
     form, common = client._form(), client._common
-    bounds = Bounds(resolve_timeout(None, client.config.timeout, stream=False, flex=False), client._clock)
+    bounds = Bounds(client._bounds(None, stream=False), client._clock)
     policy = dataclasses.replace(client._policy, max_retries=0)
     route = Route(form=form, host=form.target.host, secrets=client._secrets)
     call = Call(

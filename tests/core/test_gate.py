@@ -6,8 +6,11 @@ import random
 import pytest
 
 import llmnet
+from llmnet.core.admission.admission import Admission
 from llmnet.core.admission.bucket import Bucket
 from llmnet.core.admission.gate import NEVER, Gate, GateTurn, Refusal
+from llmnet.core.bounds import Bounds
+from llmnet.core.outcome import AttemptError
 
 
 class Chance(random.Random):
@@ -132,6 +135,19 @@ def test_chance_does_not_carry_a_call_past_its_end(left, wait):
     first, second = turns(shut(until=10.0, step=2.0), 2)
     first.wait_time(9.0, 0.0, left)
     assert second.wait_time(9.0, 0.0, left) == pytest.approx(wait)
+
+
+@pytest.mark.parametrize("until", [NEVER, 10.0])
+def test_who_comes_when_its_time_is_over_is_not_admitted(until):
+    now, gate = [0.0], Gate()
+    admission = Admission(None, gate, Bounds(llmnet.Timeout(total=1), lambda: now[0]), 120.0, Chance(0.5))
+    assert admission.wait_time() == 0.0
+    gate.shut(until, step=1.0)
+    now[0] = 1.0
+    with pytest.raises(AttemptError) as caught:
+        admission.wait_time()
+    outcome = caught.value.outcome
+    assert (type(outcome.error), outcome.error.phase, outcome.not_admitted) == (llmnet.APITimeoutError, "total", True)
 
 
 # -- the bucket ---------------------------------------------------------------------------------------------------------
