@@ -46,13 +46,24 @@ def test_a_stream_that_has_shown_nothing_may_be_silent_for_longer():
     assert exchange.bounds.remaining() == ("response", 20)
 
 
-def test_what_is_drained_has_one_bound_for_all_of_it():
+@pytest.mark.parametrize("status", [200, 500])
+def test_what_is_drained_has_one_bound_for_all_of_it(status):
     scene, exchange = begun()
-    exchange.head(500, JSON)
+    exchange.head(status, JSON)
     exchange.drain(0.5)
     scene.now += 0.25
     exchange.silence()
     assert exchange.remaining() == 0.25
+
+
+def test_no_silence_begins_in_a_call_that_was_stopped():
+    scene, exchange = begun()
+    exchange.head(200, JSON)
+    scene.call.stop(llmnet.StreamCancelledError("stopped"))
+    for asked in (exchange.silence, exchange.between):
+        with pytest.raises(AttemptError) as caught:
+            asked()
+        assert isinstance(caught.value.outcome.error, llmnet.StreamCancelledError)
 
 
 def test_the_parts_of_a_request_count_as_one():

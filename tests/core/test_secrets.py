@@ -121,6 +121,13 @@ def test_half_a_secret_is_hidden_where_a_header_is_cut(front, server, status, si
     assert (meta.headers["x-echo"], meta.headers["x-last"]) == ("bad key ***", "1")
 
 
+def test_the_head_of_a_good_reply_shows_no_key(server, front):
+    server.script(Reply(headers={"x-request-id": f"id-{KEY}", "x-echo": KEY}))
+    with front.client(**at(server, api_key=KEY)) as client:
+        meta = client.chat("hi").meta
+    assert (meta.request_id, meta.headers["x-echo"]) == ("id-***", "***")
+
+
 def test_a_header_that_a_server_echoes_as_it_came(server, front):
     """It went out as Latin-1, which is no UTF-8."""
     secret = "geheim-\xfcber-alles-\xdf-0123456789"
