@@ -2,6 +2,7 @@
 
 import asyncio
 import contextlib
+import itertools
 import signal
 import socket
 import ssl
@@ -17,6 +18,7 @@ from llmnet.testing import FakeServer, Reply, full_peer, mute_peer
 
 LATER = Reply(status=429, headers={"retry-after": "30"})
 BEFORE_THE_HOLD = "one two three four"
+NUMBERS = itertools.count()
 
 
 class Point:
@@ -84,16 +86,17 @@ def at_the_gate(front, server):
 @contextlib.contextmanager
 def resolving(front, server):
     asked, answer, real = threading.Event(), threading.Event(), socket.getaddrinfo
+    name = f"slow{next(NUMBERS)}.test"  # one that no call before has asked for: its lookup may still be in flight
 
     def slow(host, *args, **kwargs):
-        if host == "slow.test":
+        if host == name:
             asked.set()
             answer.wait(PROMPT)
-        return real("127.0.0.1" if host == "slow.test" else host, *args, **kwargs)
+        return real("127.0.0.1" if host == name else host, *args, **kwargs)
 
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(socket, "getaddrinfo", slow)
-        with front.client(**at(server, base_url=f"http://slow.test:{server.port}/v1")) as client:
+        with front.client(**at(server, base_url=f"http://{name}:{server.port}/v1")) as client:
             try:
                 yield Point(client, lambda: asked.is_set() and waiting(client) == 1)
             finally:
