@@ -60,6 +60,16 @@ def test_a_gate_that_never_was_shut_holds_nobody_back():
     assert (gate.shut_for(0.0), gate.hint(0.0), gate.idle(0.0)) == (0.0, 0.0, True)
 
 
+def test_a_gate_that_has_been_open_for_long_is_as_one_that_never_was_shut():
+    gate, forgotten = shut(until=10.0, step=2.0), 10 + 2 * math.log2(1 + 2 * 1002)
+    for now, until in ((10.0, 10.0), (forgotten - 0.1, 10.0), (forgotten + 0.1, NEVER)):
+        (turn,) = turns(gate, 1)
+        assert turn.wait_time(now, now, math.inf) == 0.0
+        assert gate.until == until
+    gate.shut(until=40.0, step=2.0)
+    assert [turn.wait_time(40.0, 40.0, math.inf) for turn in turns(gate, 2)] == pytest.approx([0.0, 2 * math.log2(3)])
+
+
 def test_a_gate_never_opens_earlier_than_was_said_nor_gives_a_number_twice():
     first = Refusal(message="the first")
     gate = shut(10.0, 2.0, first)

@@ -11,6 +11,8 @@ from llmnet.core.errors import APIStatusError, RateLimitError
 
 # Until when a gate is shut that never was.
 NEVER = -math.inf
+# So many more may come in one moment: a gate that would still hold one of them is not forgotten.
+_CROWD = 1000
 
 
 class Refusal(msgspec.Struct, frozen=True):
@@ -89,6 +91,12 @@ class Gate:
         """Whether a new one would do as well."""
         return now >= self._turn(max(0, self._turns - 1), 1.0)
 
+    def forget(self, now: float) -> None:
+        """Be as one that never was shut, once it has been open for so long that it would hold nobody."""
+        with self._lock:
+            if now >= self._turn(self._turns + _CROWD, 1.0):
+                self.until = NEVER
+
     def next_turn(self, chance: float, end: float = math.inf) -> float:
         """Give out the next number: the moment from which its owner may pass; the first one need not wait longer.
 
@@ -125,6 +133,7 @@ class GateTurn:
         if wait >= left or resume_at > now:
             return wait
         if self._until != self._gate.until:
+            self._gate.forget(now)
             self._until = self._gate.until
             self._at = self._gate.next_turn(self._rng.random(), now + left)
         return max(0.0, self._at - now)
