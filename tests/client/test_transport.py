@@ -1,6 +1,7 @@
 """A transport of the caller's own: both clients drive it as they drive ours, and say what is wrong with it."""
 
 import json
+import tracemalloc
 
 import pytest
 from support.inside import replace_parts
@@ -287,6 +288,33 @@ def test_nothing_is_sent_for_a_stream_that_its_hook_has_cancelled(front, kind, a
         with pytest.raises(llmnet.StreamCancelledError) as caught:
             next(streams[0])
         assert (transport.requests, len(caught.value.meta.attempts)) == ([], attempts)
+
+
+def test_what_had_come_of_a_stream_that_is_whole_is_had_by_who_closes_its_client(front):
+    words = [f"word {number} " for number in range(1000)]
+    transport = memory(front, (200, EVENTS, [b"".join(streamed(*words))]))
+    with client_of(front, transport) as client:
+        stream, heard = client.stream_chat("hi"), []
+        while "ended" not in repr(stream):
+            heard.append(str(next(stream)))
+        assert len(heard) < len(words)
+        client.close()
+        assert "".join([*heard, *map(str, stream)]) == "".join(words)
+
+
+@pytest.mark.parametrize(("kind", "begins"), [(JSON, b'{"'), (EVENTS, b"data: ")], ids=["JSON", "events"])
+def test_a_stream_that_has_failed_keeps_no_body(front, kind, begins):
+    size = 4 << 20
+    pieces = [begins, *[b"x" * (size // 256)] * 256, lost()]
+    with client_of(front, memory(front, (200, kind, pieces)), max_retries=0) as client:
+        tracemalloc.start()
+        try:
+            stream = client.stream_chat("hi")
+            with pytest.raises(llmnet.LLMNetError):
+                list(stream)
+            assert tracemalloc.get_traced_memory()[0] < size / 2
+        finally:
+            tracemalloc.stop()
 
 
 def refilled(data, size=20):

@@ -120,6 +120,6 @@ class Alarm:
         if bounds.remaining()[1] > 0:
             self._arm(bounds)
         elif turns:
-            self._when, self._timer = -math.inf, self._loop.call_soon(self._look, turns - 1)
+            self._timer = self._loop.call_soon(self._look, turns - 1)
         else:
             self._watch.end()
