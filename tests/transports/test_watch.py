@@ -81,6 +81,7 @@ def test_a_wait_ends_with_its_bound_whatever_came_before(attempts, share):
         alarm = Alarm(loop)
         for bounds, waits in attempts:
             await play(alarm, bounds, waits)
+            await asyncio.sleep(3.0)
         alarm.end()
 
     with asyncio.Runner(loop_factory=lambda: VirtualLoop(share)) as runner:
