@@ -68,10 +68,10 @@ def test_a_bound_is_a_positive_number(field, value):
 def test_the_nearest_bound_is_the_one_that_is_named():
     now = [0.0]
     bounds = Bounds(Timeout(connect=10, response=20, idle=5, total=25, queue=3), lambda: now[0])
-    assert bounds.remaining() == ("queue", 3)
+    assert (bounds.remaining(), bounds.due) == (("queue", 3), 3.0)
     bounds.start("connect")
     now[0] = 4.0
-    assert bounds.remaining() == ("connect", 6)
+    assert (bounds.remaining(), bounds.due) == (("connect", 6), 10.0)
     bounds.start("response")
     assert bounds.remaining() == ("response", 20)
     now[0] = 10.0

@@ -21,6 +21,7 @@ from support.replies import (
     form,
     output,
     peer,
+    read_whole,
     receive,
     started,
     stopped,
@@ -29,6 +30,9 @@ from support.replies import (
 
 import llmnet
 from llmnet.core.errors import APIStatusError, IncompleteStreamError, InvalidResponseError, RateLimitError
+from llmnet.core.http import Headers
+from llmnet.core.outcome import AttemptError
+from llmnet.core.reply_reader import ReplyReader
 from llmnet.core.sse import ServerSentEvent, apart
 from llmnet.providers.wire_forms import CHAT, MESSAGES, NATIVE, RESPONSES
 
@@ -63,6 +67,28 @@ def test_a_text_that_stands_twice_in_an_event_is_read_where_it_counts():
     delta = {"reasoning": "no", "reasoning_content": "another text"}
     said = [chunk(delta), chunk(delta | {"reasoning": "nor this"}), chunk(finish="stop"), DONE]
     assert streamed(form(), *said).reasoning == "another text" * 2
+
+
+def test_json_is_no_stream_wherever_it_is_cut():
+    body = json.dumps(completion(message={"content": "data: [DONE]\n: ping"})).encode()
+    for at in range(len(body)):
+        reader = ReplyReader(form())
+        reader.open(200, Headers({"content-type": "application/json"}))
+        reader.feed(body[:at])
+        assert read_whole(reader, body[at:]).content == "data: [DONE]\n: ping"
+
+
+def test_coded_json_is_whole_where_its_coding_is():
+    body, head = (
+        gzip.compress(json.dumps(completion(message={"content": "Hello"})).encode()),
+        {"content-encoding": "gzip"},
+    )
+    reader, cut = ReplyReader(form()), ReplyReader(form())
+    for one in (reader, cut):
+        one.open(200, Headers(head))
+    assert read_whole(reader, body).content == "Hello"
+    with pytest.raises(AttemptError):
+        read_whole(cut, body[:-4])
 
 
 @pytest.mark.parametrize("name", HELLO)

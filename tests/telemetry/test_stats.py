@@ -278,3 +278,14 @@ def test_what_is_counted_of_a_call(front, server):
     assert (well.provider, well.model, well.outcome, well.calls, well.requests) == ("fake", "m", "ok", 1, 2)
     assert (well.retries, well.throttles, well.input_tokens, well.output_tokens) == (1, 0, 7, 5)
     assert (well.duration.total, well.time_to_first_token.count) == (reply.meta.elapsed, 0)
+
+
+def test_a_call_that_ends_before_its_first_attempt_has_no_retries(front, server):
+    def no_key():
+        raise KeyError("none")
+
+    with front.client(**at(server, api_key=no_key)) as client:
+        with pytest.raises(KeyError):
+            client.chat("hi")
+        (entry,) = client.stats
+    assert (entry.outcome, entry.calls, entry.requests, entry.retries) == ("error", 1, 0, 0)

@@ -13,6 +13,7 @@ from support.live import Work, at, child_of, eventually
 from support.proxy import Proxy
 
 import llmnet
+from llmnet.core.exchange import Exchange
 from llmnet.net import sockets
 from llmnet.testing import Reply
 from llmnet.transports.aio import connection as aio_connection
@@ -206,3 +207,12 @@ def test_sessions_for_any_api_are_as_tidy(server, names, monkeypatch):
         for number in range(3 * FEW):
             assert session.get(f"http://h{number}.test:{server.port}/").ok
         eventually(lambda: opened(server) <= FEW)
+
+
+@pytest.mark.parametrize("how", ["chat", "stream"])
+def test_an_idle_connection_holds_nothing_of_the_call_that_it_has_served(front, server, how):
+    with front.client(**at(server)) as client:
+        client.chat("hi") if how == "chat" else list(client.stream_chat("hi"))
+        gc.collect()
+        assert opened(server) == 1
+        assert not [thing for thing in gc.get_objects() if isinstance(thing, Exchange)]
