@@ -86,6 +86,7 @@ values = st.recursive(
 @example([[[0.1], {"a\x1f\x7f": '\u2028"\\/'}], {}])
 @example([{"n": float("nan")}])
 @example({"a": {None: 1}})
+@example({"a": {b"b": 1}})
 def test_what_is_sent_is_what_python_would_write(value):
     try:
         written = json.dumps(value, ensure_ascii=False, allow_nan=False, separators=(",", ":")).encode()

@@ -7,7 +7,7 @@ import re
 
 import msgspec
 import pytest
-from hypothesis import given, settings
+from hypothesis import example, given, settings
 from hypothesis import strategies as st
 from support.replies import form, receive
 from support.wire_forms import FORMS
@@ -19,7 +19,8 @@ from llmnet.core.event_reader import EventReader
 from llmnet.core.json import readable
 from llmnet.core.sse import ServerSentEvent
 from llmnet.providers import openai_chat
-from llmnet.providers.text_events import LONGEST
+from llmnet.providers.reading import CHAT_USAGE, LARGEST, usage_of
+from llmnet.providers.text_events import LONGEST, chat_usage
 
 CHAT = {"id": "c", "object": "chat.completion.chunk", "created": 1, "model": "m", "usage": None, "service_tier": "x"}
 EMPTY = {**CHAT, "choices": [{"index": 0, "delta": {"role": "assistant", "content": ""}, "finish_reason": None}]}
@@ -329,6 +330,24 @@ def test_an_ordinary_reply_is_read_in_one_step():
     reply = form().read_body(bytearray(json.dumps(REPLY).encode()))
     assert (reply.content, reply.reasoning, reply.finish_reason) == ("a", "b", "stop")
     assert (reply.usage.total_tokens, reply.usage.cached_tokens, reply.id, reply.model) == (5, 1, "c", "m")
+
+
+EDGES = [0, 5, -1, LARGEST, LARGEST + 1, -LARGEST, -LARGEST - 1, 2**70, 5.0, 5.5, "5", None]
+DETAILS = st.none() | st.dictionaries(
+    st.sampled_from(["cached_tokens", "reasoning_tokens", "text_tokens", "new"]), st.sampled_from(EDGES)
+)
+COUNTS = ("prompt_tokens", "completion_tokens", "total_tokens")
+
+
+@given(
+    st.dictionaries(st.sampled_from(COUNTS), st.sampled_from(EDGES)),
+    st.dictionaries(st.sampled_from([f"{name}_details" for name in COUNTS]), DETAILS),
+)
+@example(dict.fromkeys(COUNTS, LARGEST + 1), {})
+@example(dict.fromkeys(COUNTS, -LARGEST - 1), {})
+def test_counts_are_what_they_are_by_the_general_rules(counts, details):
+    usage = counts | details
+    assert chat_usage(usage) == usage_of(usage, CHAT_USAGE)
 
 
 @pytest.mark.parametrize("kind", ["application/json", "text/event-stream"])
