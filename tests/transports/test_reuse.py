@@ -113,6 +113,66 @@ def test_what_came_while_nobody_had_asked_is_no_reply(front):
     assert second.content == "of connection 1"
 
 
+def test_a_reply_that_breaks_off_in_its_head_is_not_asked_for_again_as_if_it_had_not_begun(front):
+    """Its connection has served before, and is reset."""
+
+    def serve(sock, number):
+        received(sock)
+        sock.sendall(reply(f"of connection {number}"))
+        received(sock)
+        sock.sendall(b"HTTP/1.1 200 OK\r\nx: ")
+        sock.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
+
+    with serving(serve) as port, front.client(**at_port(port), max_retries=0) as client:
+        client.chat("one")
+        with pytest.raises(llmnet.APIConnectionError) as caught:
+            client.chat("two")
+    assert [(attempt.sent, attempt.transparent) for attempt in caught.value.meta.attempts] == [(True, False)]
+
+
+def test_a_connection_reads_on_when_nobody_has_read_the_reply_before():
+    """All of that had come: more than is taken in, until somebody reads it."""
+
+    def serve(sock, number):
+        received(sock)
+        sock.sendall(b"HTTP/1.1 200 OK\r\nContent-Length: 300000\r\n\r\n" + b"x" * 300_000)
+        received(sock)
+        sock.sendall(reply(f"of connection {number}"))
+
+    async def both(port):
+        async with llmnet.AsyncClient(**at_port(port), transport="fast", max_retries=0, timeout=PROMPT) as client:
+            async with client.request("GET", "/file", stream=True) as stream:
+                reader = stream._driver._reply._body._reader  # private: whether all has come
+                while not reader.done:
+                    await asyncio.sleep(0)
+            return await client.chat("hi")
+
+    with serving(serve) as port:
+        assert asyncio.run(both(port)).content == "of connection 0"
+
+
+def test_a_connection_that_waited_for_its_first_request_and_was_spoken_to_is_not_used():
+    came = threading.Event()
+
+    def serve(sock, number):
+        if number == 0:
+            sock.sendall(reply("of nobody"))
+            came.set()
+        received(sock)
+        sock.sendall(reply(f"of connection {number}"))
+
+    async def warmed(port):
+        async with llmnet.AsyncClient(**at_port(port), transport="fast") as client:
+            await client.warm()
+            assert came.wait(PROMPT)
+            for _ in range(5):  # the loop reads what has come
+                await asyncio.sleep(0)
+            return await client.chat("hi")
+
+    with serving(serve) as port:
+        assert asyncio.run(warmed(port)).content == "of connection 1"
+
+
 @pytest.fixture
 def get(front):
     """Gets an address by a client for any API; the body."""
