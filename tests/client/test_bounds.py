@@ -377,8 +377,17 @@ def test_a_caller_waits_no_longer_than_it_said(front, server):
         assert (error.phase, len(error.meta.attempts)) == ("total", 1)
 
 
-def test_a_stream_may_talk_for_longer(front, server):
+def test_nor_does_one_that_is_told_of_each_chunk(front, server):
+    server.handler = lambda _: Reply(text="word " * 20, pace=3 * BOUND / 20)
+    heard = llmnet.StreamCallbacks(on_chunk=lambda _: None)
+    with front.client(**at(server)) as client:
+        assert expires(lambda: client.chat("hi", timeout=BOUND, callbacks=heard)).phase == "total"
+
+
+@pytest.mark.parametrize("whose", ["call", "client"])
+def test_a_stream_may_talk_for_longer(front, server, whose):
     words, pace = "word " * 20, 3 * BOUND / 20
     server.script(Reply(text=words, pace=pace))
-    with front.client(**at(server)) as client:
-        assert content(client.stream_chat("hi", timeout=15 * pace)) == words
+    fields = {"timeout": 15 * pace}
+    with front.client(**at(server), **(fields if whose == "client" else {})) as client:
+        assert content(client.stream_chat("hi", **(fields if whose == "call" else {}))) == words

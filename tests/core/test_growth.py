@@ -8,6 +8,7 @@ from support import inside
 
 import llmnet
 from llmnet.core.http import Headers
+from llmnet.core.preview import KEPT, kept
 from llmnet.core.reply_reader import ReplyReader
 from llmnet.core.request import chat_request
 from llmnet.core.secrets import Secrets
@@ -194,3 +195,13 @@ def test_a_key_costs_the_same_however_many_came_before():
 
     few, many = steps(use, range(100)), steps(use, range(100, 1100))
     assert many < 10.5 * few
+
+
+@pytest.mark.parametrize(
+    ("payload", "fits"),
+    [(["\U0010ffff" * 60_000], False), (["a" * 60_000], True), (["a" * 70_000], False), ([1e15] * 5000, False)],
+)
+def test_what_an_error_keeps_is_bounded_by_how_it_is_shown(payload, fits):
+    written = json.dumps(payload, ensure_ascii=False).replace("1000000000000000.0", "1e15")
+    assert (kept(payload, len(written)) == payload) == fits
+    assert fits or len(kept(payload, len(written))) <= KEPT + 1

@@ -9,7 +9,7 @@ import msgspec
 import pytest
 from hypothesis import example, given, settings
 from hypothesis import strategies as st
-from support.replies import form, receive
+from support.replies import completion, form, receive
 from support.wire_forms import FORMS
 
 from llmnet.core.chat import StreamChunk
@@ -324,6 +324,19 @@ def test_a_reply_says_what_it_says_by_the_general_rules(text):
     general = form()
     general.read_body = lambda body: None
     assert fact(reply_of(form(), text)) == fact(reply_of(general, text))
+
+
+@pytest.mark.parametrize("provider", ["openai", "deepseek"])
+@pytest.mark.parametrize("finish", ["stop", "length", "a new one", "null", ""])
+@pytest.mark.parametrize(
+    "said", [{}, {"reasoning": "b"}, {"reasoning_content": "", "reasoning": "b"}, {"reasoning_content": ""}]
+)
+def test_a_reply_that_says_little_says_it_by_the_general_rules(provider, finish, said):
+    for content in ("", "a"):
+        text = json.dumps(completion({"role": "assistant", "content": content, **said}, finish))
+        own, general = form(provider=provider), form(provider=provider)
+        general.read_body = lambda body: None
+        assert fact(reply_of(own, text)) == fact(reply_of(general, text))
 
 
 def test_an_ordinary_reply_is_read_in_one_step():
