@@ -206,3 +206,10 @@ def test_what_a_tracer_adds_to_a_request_of_a_client_goes_out(awaited, server, m
     before, traced, after = [request.headers for request in server.requests]
     assert (traced["traceparent"], traced["user-agent"]) == ("00-ab", "tracer")
     assert "traceparent" not in {**before, **after}
+
+
+def test_the_host_is_named_by_the_caller_where_it_does_so(front, server):
+    with front.client(**at(server)) as client:
+        client.chat("hi", extra_headers={"Host": "other.test"})
+        client.chat("hi")
+    assert [request.headers["host"] for request in server.requests] == ["other.test", f"127.0.0.1:{server.port}"]
