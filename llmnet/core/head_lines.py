@@ -39,15 +39,21 @@ class HeadLines(LazyHeaders):
     """Headers as the lines of a head.
 
     Args:
-        lines: of each its name, then its value, which may end in blanks (RFC 9110, 5.5); nobody changes them.
+        names: those of all lines, a line each.
+        values: of each its value, which may end in blanks (RFC 9110, 5.5); nobody changes them.
     """
 
-    __slots__ = ("_lines", "_places")
+    __slots__ = ("_names", "_places", "_values")
 
-    def __init__(self, lines: Sequence[bytes]) -> None:
-        names = b"\n".join(lines[::2])
-        self._lines = lines
+    def __init__(self, names: bytes, values: Sequence[bytes]) -> None:
+        self._names, self._values = names, values
         self._places = (_places if len(names) <= _LONGEST else _places.__wrapped__)(names)
+
+    @property
+    def pairs(self) -> list[tuple[str, str]]:
+        """Names and values, byte for byte (latin-1), in the order in which they came."""
+        names = self._names.decode("latin-1").split("\n")
+        return [(name, self._at([place])) for place, name in enumerate(names[: len(self._values)])]
 
     def made(self) -> dict[str, str]:
         """All of them."""
@@ -66,7 +72,7 @@ class HeadLines(LazyHeaders):
     def _at(self, places: Sequence[int]) -> str:
         if len(places) > 1:
             return ", ".join([self._at([place]) for place in places])
-        return self._lines[places[0]].decode("latin-1").rstrip(" \t")
+        return self._values[places[0]].decode("latin-1").rstrip(" \t")
 
 
 @functools.lru_cache(32)
@@ -74,5 +80,5 @@ def _places(names: bytes) -> dict[str, list[int]]:
     """Where the values of each name are; the names stand a line each."""
     found: dict[str, list[int]] = {}
     for at, name in enumerate(names.decode("latin-1").lower().split("\n") if names else ()):
-        found.setdefault(name, []).append(2 * at + 1)
+        found.setdefault(name, []).append(at)
     return found

@@ -9,6 +9,8 @@ import sys
 
 import httptools
 
+from llmnet.core.head_lines import HeadLines
+
 LONGEST_HEAD = 128 * 1024
 """Bytes of a head, and of what stands between two pieces of a body."""
 
@@ -23,6 +25,7 @@ _SHOWN = 500  # bytes of what is no head
 _VERSIONS = frozenset({"1.0", "1.1"})
 _SWITCHING, _FINAL = 101, 200
 _BODILESS = frozenset({204, 304})
+_NONE = HeadLines(b"", [])
 
 
 class Http1Error(Exception):
@@ -54,7 +57,7 @@ class Http1Reader:
     Attributes:
         begun: whether a byte has come.
         status: the status of the final head, or `None` before it.
-        lines: the lines of the final head: of each its name, then its value, which may end in blanks.
+        headers: those of the final head.
         reason: the words beside the status.
         version: `"1.0"` or `"1.1"`.
         done: whether the reply has come to its end.
@@ -65,8 +68,8 @@ class Http1Reader:
     """
 
     __slots__ = (
-        "_between", "_bodiless", "_first", "_goes_on", "_parser", "_parts", "_until_close",
-        "begun", "buffered", "done", "error", "exceeded", "lines", "reason", "reusable", "status", "version",
+        "_between", "_bodiless", "_first", "_goes_on", "_names", "_parser", "_parts", "_until_close", "_values",
+        "begun", "buffered", "done", "error", "exceeded", "headers", "reason", "reusable", "status", "version",
     )  # fmt: skip
 
     def __init__(self, method: str = "POST") -> None:
@@ -75,7 +78,9 @@ class Http1Reader:
         self.error: Http1Error | None = None
         self.status: int | None = None
         self.reason, self.version, self._first = b"", "", b""
-        self.lines: list[bytes] = []
+        self.headers = _NONE
+        self._names: list[bytes] = []
+        self._values: list[bytes] = []
         self._parts: list[bytes] = []
         self._between = self.buffered = 0
         self._parser: httptools.HttpResponseParser | None = httptools.HttpResponseParser(self)
@@ -124,12 +129,6 @@ class Http1Reader:
             self.error = CutShortError("the connection ended inside the body of the reply")
         self._parser = None
 
-    @property
-    def headers(self) -> list[tuple[str, str]]:
-        """Names and values of the final head, byte for byte (latin-1)."""
-        parts = [part.decode("latin-1") for part in self.lines]
-        return [(name, value.rstrip(" \t")) for name, value in zip(parts[::2], parts[1::2], strict=True)]
-
     def take(self) -> bytes:
         """The pieces of the body that have come since the last time, in one."""
         parts, self._parts, self.buffered = self._parts, [], 0
@@ -153,7 +152,7 @@ class Http1Reader:
     def on_message_begin(self) -> None:
         """A head begins: that of the reply, or of what comes after it."""
         if self.status is None:
-            self.lines, self.reason = [], b""
+            self._values, self.reason = [], b""
         elif self.done:
             self._exceed()
 
@@ -165,7 +164,8 @@ class Http1Reader:
     def on_header(self, name: bytes, value: bytes) -> None:
         """A line of a head, or of the trailers, which nobody reads."""
         if self.status is None:
-            self.lines += name, value
+            self._names.append(name)
+            self._values.append(value)
 
     def on_headers_complete(self) -> None:
         """A head is complete; an informational one says nothing of the request (RFC 9110, 15.2)."""
@@ -173,25 +173,26 @@ class Http1Reader:
         if self.done or parser is None or self.error is not None:
             return
         status, self.version = parser.get_status_code(), parser.get_http_version()
-        if (problem := self._problem(status)) is not None:
+        names, self._names = b"\n".join(self._names), []
+        if (problem := self._problem(status, names)) is not None:
             self.error = self._refused(problem)
         elif status >= _FINAL:
             self.reusable = parser.should_keep_alive()  # false where the body ends with its connection
+            self.headers = HeadLines(names, self._values)
             self._until_close = not (self.reusable or self._bodiless or status in _BODILESS or _has_end(self.headers))
             self.status, self.done, self._first = status, self._bodiless, b""
 
-    def _problem(self, status: int) -> str | None:
-        """What is wrong with a head that llhttp has taken."""
-        lines = self.lines
-        text = b"\n".join([self.reason, *lines])
+    def _problem(self, status: int, names: bytes) -> str | None:
+        """What is wrong with a head that llhttp has taken, whose names are all tokens but for blanks behind them."""
+        said = b" ".join([self.reason, *self._values])
         is_http = b"HTTP/".startswith(self._first.lstrip(b"\r\n")[:5])  # of many empty lines, `_first` has no more
         if status < 100 or status == _SWITCHING or self.version not in _VERSIONS or not is_http:
             return f"no final status of HTTP/1.1: HTTP/{self.version} {status}"
-        if len(text) + len(lines) > LONGEST_HEAD:
+        if len(names) + len(said) + 2 * len(self._values) > LONGEST_HEAD:
             return f"it is longer than {LONGEST_HEAD} bytes"
-        if b" " in b"".join(lines[::2]):  # llhttp takes it behind the names that it knows
+        if b" " in names:  # llhttp takes it behind the names that it knows
             return "it has a blank before a colon"
-        if len(text) - len(text.translate(None, CONTROL)) > len(lines):
+        if said != said.translate(None, CONTROL):
             return "it has a control character"
         return None
 
@@ -212,13 +213,7 @@ class Http1Reader:
             self.done = True
 
 
-def _has_end(headers: list[tuple[str, str]]) -> bool:
+def _has_end(headers: HeadLines) -> bool:
     """Whether the body has a length or is chunked; otherwise it ends with the connection (RFC 9112, 6.3)."""
-    codings = ""
-    for name, value in headers:
-        size = len(name)
-        if size == 14 and name.lower() == "content-length":
-            return True
-        if size == 17 and name.lower() == "transfer-encoding":
-            codings = value
-    return codings.rpartition(",")[2].strip().lower() == "chunked"
+    codings = headers.get("transfer-encoding", "")
+    return "content-length" in headers or codings.rpartition(",")[2].strip().lower() == "chunked"

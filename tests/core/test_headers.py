@@ -18,19 +18,20 @@ VALUES = st.text(st.characters(codec="latin-1", exclude_categories=["Cc"], inclu
 @example([])
 @example([("a", "1 \t"), ("b", ""), ("A", "\xa0")])
 def test_the_lines_of_a_head_make_the_headers_that_their_pairs_make(pairs):
-    lines = [part.encode("latin-1") for pair in pairs for part in pair]
-    plain = Headers([(name, value.rstrip(" \t")) for name, value in pairs])
-    assert [HeadLines(lines).first((name.lower(), "b")) for name, _ in pairs] == [
+    lines = "\n".join([name for name, _ in pairs]).encode("latin-1"), [value.encode("latin-1") for _, value in pairs]
+    plain = Headers(stripped := [(name, value.rstrip(" \t")) for name, value in pairs])
+    assert HeadLines(*lines).pairs == stripped
+    assert [HeadLines(*lines).first((name.lower(), "b")) for name, _ in pairs] == [
         plain.first((name.lower(), "b")) for name, _ in pairs
     ]
-    assert [*HeadLines(lines).items()] == [*plain.items()]
-    assert [(name in HeadLines(lines), HeadLines(lines).get(name)) for name in [*ASKED, "none"]] == [
+    assert [*HeadLines(*lines).items()] == [*plain.items()]
+    assert [(name in HeadLines(*lines), HeadLines(*lines).get(name)) for name in [*ASKED, "none"]] == [
         (name in plain, plain.get(name)) for name in [*ASKED, "none"]
     ]
 
 
 def test_they_are_made_once():
-    headers = HeadLines([b"a", b"1"])
+    headers = HeadLines(b"a", [b"1"])
     assert headers._items is headers._items  # private: made anew, they are the same
 
 
@@ -38,14 +39,14 @@ def test_names_are_kept_where_they_are_few():
     kept = head_lines._places  # private: what is kept is seen nowhere else
     kept.cache_clear()
     for _ in range(3):
-        HeadLines([b"A", b"1", b"B", b"2"])
-        HeadLines([b"x" * 3000, b"1"])
+        HeadLines(b"A\nB", [b"1", b"2"])
+        HeadLines(b"x" * 3000, [b"1"])
     assert (kept.cache_info().currsize, kept.cache_info().hits) == (1, 2)
 
 
 KINDS = {
     "plain": Headers({"A": "1"}),
-    "lines": HeadLines([b"A", b"1"]),
+    "lines": HeadLines(b"A", [b"1"]),
     "clean": Secrets(["planted-secret"]).clean_headers(Headers({"A": "1"})),
 }
 all_kinds = pytest.mark.parametrize("headers", KINDS.values(), ids=KINDS)

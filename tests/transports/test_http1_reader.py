@@ -33,7 +33,7 @@ def read(data, *cuts, method="POST", ends=False):
 def verdict(reader):
     """All that a reader says."""
     said = (type(reader.error), str(reader.error).partition(";")[0])
-    return reader.status, reader.headers, reader.take(), reader.done, reader.done and reader.reusable, said
+    return reader.status, reader.headers.pairs, reader.take(), reader.done, reader.done and reader.reusable, said
 
 
 TAKEN = {
@@ -71,7 +71,7 @@ def test_what_is_taken(name):
 def test_the_head_is_the_final_one_alone():
     """Neither what came before it, nor the trailers."""
     reader = read(b"HTTP/1.1 103 Early Hints\r\nLink: </a>\r\n\r\n" + CHUNKED + b"0\r\nx: y\r\n\r\n")
-    assert (reader.status, reader.reason, reader.headers) == (200, b"OK", [("Transfer-Encoding", "chunked")])
+    assert (reader.status, reader.reason, reader.headers.pairs) == (200, b"OK", [("Transfer-Encoding", "chunked")])
 
 
 REFUSED = {

@@ -4,7 +4,6 @@ from collections.abc import AsyncIterator, Callable
 
 import httpx
 
-from llmnet.core.head_lines import HeadLines
 from llmnet.transports.aio.connection import Connection
 from llmnet.transports.aio.sending import broken
 from llmnet.transports.aio.watch import Watch
@@ -21,7 +20,7 @@ class Body(httpx.AsyncByteStream):
         ended: called when it is closed.
 
     Attributes:
-        headers: those of the reply; its reader keeps them no longer.
+        headers: those of the reply.
     """
 
     def __init__(
@@ -32,8 +31,7 @@ class Body(httpx.AsyncByteStream):
         ended: Callable[[Connection, Http1Reader], None],
     ) -> None:
         self._connection, self._reader, self._watch, self._ended = connection, reader, watch, ended
-        self._closed = False
-        self.headers, reader.lines = HeadLines(reader.lines), []  # a stream may last for long
+        self.headers, self._closed = reader.headers, False
 
     @property
     def has_come(self) -> bool:

@@ -64,7 +64,7 @@ class FastTransport(httpx.AsyncBaseTransport):
             raise
         finally:
             watch.exchange.received |= reader.begun
-        headers = httpx.Headers(reader.headers, "latin-1") if known is None else None
+        headers = httpx.Headers(reader.headers.pairs, "latin-1") if known is None else None
         body = Body(connection, reader, watch, self._back)
         return httpx.Response(
             reader.status or 0,

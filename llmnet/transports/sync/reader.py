@@ -62,7 +62,7 @@ class Reply:
             self._more()
         reader = self.reader
         self.status, self.reason = reader.status, reader.reason.decode("latin-1")
-        self.headers = HeadLines(reader.lines)
+        self.headers = reader.headers
         self.version_string = f"HTTP/{reader.version}"
 
     def read1(self, size: int | None = -1, decode_content: bool = False) -> bytes:
@@ -113,7 +113,7 @@ class Reply:
     @property
     def msg(self) -> urllib3.HTTPHeaderDict:
         """What a jar reads; cookies of a kind that nobody sends take `http.cookiejar` more than linear time."""
-        cookies = [pair for pair in self.reader.headers if pair[0].lower() == "set-cookie"]
+        cookies = [pair for pair in self.reader.headers.pairs if pair[0].lower() == "set-cookie"]
         return urllib3.HTTPHeaderDict(cookies or None)
 
     def wrapped(self) -> "Response":
@@ -122,7 +122,7 @@ class Reply:
         method, url = self._asked
         response = Response(
             body,
-            urllib3.HTTPHeaderDict(self.reader.headers),
+            urllib3.HTTPHeaderDict(self.reader.headers.pairs),
             self.status or 0,
             10 if self.reader.version == "1.0" else 11,
             reason=self.reason,
