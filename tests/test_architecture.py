@@ -51,7 +51,18 @@ LIBRARIES = {
     | {"transports/multipart.py"},
     "httpx": {
         f"transports/aio/{part}.py"
-        for part in ("transport", "client", "reply", "factory", "pool", "fast", "connect", "sending", "body")
+        for part in (
+            "transport",
+            "client",
+            "reply",
+            "factory",
+            "pool",
+            "fast",
+            "connect",
+            "sending",
+            "body",
+            "prepared",
+        )
     },
     "httptools": {"transports/http1_reader.py"},
     "httpcore": {f"transports/aio/{part}.py" for part in ("dial", "pool", "goaway")},

@@ -28,6 +28,10 @@ class Head(NamedTuple):
     data: bytes
     length: int | None
 
+    def with_length(self, length: int) -> "Head":
+        """That of a request with a body of so many bytes, where this is that of one without."""
+        return Head(b"%bContent-Length: %d\r\n\r\n" % (self.data[:-2], length), length)
+
     def framed(self, piece: bytes) -> bytes:
         """A piece of the body as it goes out."""
         return piece if self.length is not None else b"%x\r\n%b\r\n" % (len(piece), piece) if piece else b""

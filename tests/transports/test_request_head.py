@@ -71,6 +71,11 @@ def test_what_says_two_things_of_the_body_is_refused(fields):
         request_head(b"GET", b"/", [HOST, *fields])
 
 
+def test_a_head_is_completed_by_a_length():
+    bare, whole = request_head(b"POST", b"/", [HOST]), request_head(b"POST", b"/", [HOST, (b"Content-Length", b"12")])
+    assert bare.with_length(12) == whole
+
+
 def test_heads_that_differ_in_their_length_alone_are_written_once():
     lines, kind = cached_lines(), (b"Content-Type", b"text/plain")
     for size in (b"1", b"20"):

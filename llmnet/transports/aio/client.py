@@ -8,8 +8,7 @@ import httpx
 
 from llmnet.core.http import Request
 from llmnet.transports.aio.by_route import ByRoute, in_use
-from llmnet.transports.aio.connect import Origin
-from llmnet.transports.aio.fast import ORIGIN, origin_of
+from llmnet.transports.aio.prepared import Common, Prepared
 
 
 class _NoCookies(httpx.Cookies):
@@ -39,7 +38,12 @@ class Client(httpx.AsyncClient):
         super().__init__(transport=transport, trust_env=False, timeout=None)
         self.transport = transport
         # But for their bodies a client's requests are much the same. What is kept holds credentials, and goes with it.
-        self.prepared = functools.lru_cache(16)(_prepared)
+        self._common = functools.lru_cache(16)(Common)
+
+    def carry(self, request: Request, extensions: dict[str, Any]) -> Coroutine[Any, Any, httpx.Response]:
+        """Send a request, with extensions."""
+        common = self._common(request.method, request.url, tuple(request.headers.items()))
+        return self.send(Prepared(common, request.body, extensions), stream=True, auth=_AS_IT_IS)
 
 
 class ClientsByRoute(ByRoute[Client]):
@@ -47,23 +51,3 @@ class ClientsByRoute(ByRoute[Client]):
 
     def __init__(self) -> None:
         super().__init__(lambda client: in_use(client.transport))
-
-
-def _prepared(url: str, headers: tuple[tuple[str, str], ...]) -> tuple[httpx.URL, httpx.Headers, Origin]:
-    """Address and headers as httpx has them, and where the address is."""
-    parsed = httpx.URL(url)
-    # As bytes: of texts httpx takes only ASCII.
-    given = [(name.encode(), value.encode("latin-1")) for name, value in headers]
-    host = [] if any(name == b"host" for name, _ in given) else [(b"host", parsed.netloc)]
-    return parsed, httpx.Headers([*host, *given]), origin_of(parsed)
-
-
-def send_request(request: Request, client: Client, extensions: dict[str, Any]) -> Coroutine[Any, Any, httpx.Response]:
-    """Send a request by a client, with more extensions."""
-    url, headers, origin = client.prepared(request.url, tuple(request.headers.items()))
-    body, extensions[ORIGIN] = request.body, origin
-    stream = httpx.ByteStream(body or b"")
-    theirs = httpx.Request(request.method, url, headers=headers, stream=stream, extensions=extensions)
-    if body is not None:
-        theirs.headers["content-length"] = str(len(body))
-    return client.send(theirs, stream=True, auth=_AS_IT_IS)

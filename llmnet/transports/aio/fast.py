@@ -9,17 +9,16 @@ from llmnet.transports.aio.body import Body
 from llmnet.transports.aio.connect import Connector, Origin
 from llmnet.transports.aio.connection import Connection
 from llmnet.transports.aio.idle import Idle
+from llmnet.transports.aio.prepared import Prepared, origin_of
 from llmnet.transports.aio.sending import exchange, head_of
 from llmnet.transports.aio.wait import Scope
 from llmnet.transports.aio.watch import Watch
 from llmnet.transports.http1_reader import Http1Reader
-from llmnet.transports.request_head import cached_lines
+from llmnet.transports.request_head import Head, cached_lines
 
-WATCH, ORIGIN, BODY = "llmnet.watch", "llmnet.origin", "llmnet.body"
-"""Extensions. Of a request: the waits of its attempt; where it goes, in requests of `send_request` alone, whose
-responses have no headers, for those are asked of the body. Of a response: its body."""
-
-_PORTS = {"http": 80, "https": 443}
+WATCH, BODY = "llmnet.watch", "llmnet.body"
+"""Extensions. Of a request: the waits of its attempt. Of a response: its body, which is asked for the headers where the
+request is one of our own clients."""
 
 
 class FastTransport(httpx.AsyncBaseTransport):
@@ -49,8 +48,8 @@ class FastTransport(httpx.AsyncBaseTransport):
             AttemptError: a bound has expired, or the call was stopped.
         """
         watch: Watch = request.extensions[WATCH]
-        known: Origin | None = request.extensions.get(ORIGIN)
-        origin, head = known or origin_of(request.url), head_of(request, self._forwards, self._lines)
+        own = request if isinstance(request, Prepared) else None
+        origin, head = own.common.origin if own else origin_of(request.url), self._head_of(request)
         idle = self._youngest(origin)
         connection = idle or await self._connected(watch, origin)
         self._used.add(connection)
@@ -64,7 +63,7 @@ class FastTransport(httpx.AsyncBaseTransport):
             raise
         finally:
             watch.exchange.received |= reader.begun
-        headers = httpx.Headers(reader.headers.pairs, "latin-1") if known is None else None
+        headers = httpx.Headers(reader.headers.pairs, "latin-1") if own is None else None
         body = Body(connection, reader, watch, self._back)
         return httpx.Response(
             reader.status or 0,
@@ -72,6 +71,14 @@ class FastTransport(httpx.AsyncBaseTransport):
             stream=body,
             extensions={BODY: body, "http_version": b"HTTP/" + reader.version.encode(), "reason_phrase": reader.reason},
         )
+
+    def _head_of(self, request: httpx.Request) -> Head:
+        if not isinstance(request, Prepared) or request.has_headers:
+            return head_of(request, self._forwards, self._lines)
+        common, body = request.common, request.body
+        if common.head is None:
+            common.head = head_of(Prepared(common, None, {}), self._forwards, self._lines)
+        return common.head if body is None else common.head.with_length(len(body))
 
     async def warm(self, watch: Watch, origin: Origin) -> None:
         """Add a connection to the idle ones.
@@ -140,15 +147,3 @@ class FastTransport(httpx.AsyncBaseTransport):
         for connection in [*self._idle.clear(), *self._used]:
             connection.abort()
         self._used.clear()
-
-
-def origin_of(url: httpx.URL) -> Origin:
-    """Where an address is.
-
-    Raises:
-        httpx.UnsupportedProtocol: it is no `http` or `https` address.
-    """
-    port = _PORTS.get(url.scheme)
-    if port is None or not url.host:
-        raise httpx.UnsupportedProtocol(f"{url.scheme}:// is no HTTP")
-    return Origin(url.raw_host.decode("ascii"), url.port or port, url.scheme == "https")

@@ -1,6 +1,5 @@
 """The async transport: one `httpx.AsyncClient` for each event loop."""
 
-import functools
 import os
 import ssl
 import sys
@@ -16,9 +15,10 @@ from llmnet.core.outcome import AttemptError
 from llmnet.net.proxy import Proxy
 from llmnet.net.proxy_route import Proxies, check_file, need
 from llmnet.transports.aio.body import Body
-from llmnet.transports.aio.client import Client, ClientsByRoute, send_request
-from llmnet.transports.aio.fast import BODY, WATCH, FastTransport, origin_of
+from llmnet.transports.aio.client import Client, ClientsByRoute
+from llmnet.transports.aio.fast import BODY, WATCH, FastTransport
 from llmnet.transports.aio.per_loop import PerLoop
+from llmnet.transports.aio.prepared import origin_of
 from llmnet.transports.aio.reply import FOREIGN, HttpxBody, OpenReply
 from llmnet.transports.aio.wait import Scope
 from llmnet.transports.aio.watch import Watch
@@ -62,7 +62,7 @@ class Transport:
 
     def send(self, exchange: Exchange, bounds: Bounds) -> Coroutine[Any, Any, OpenReply]:
         """Send a request, and give the reply once its head is there (`core.transport`)."""
-        return self.carry(exchange, functools.partial(send_request, exchange.request))
+        return self.carry(exchange, lambda client, extensions: client.carry(exchange.request, extensions))
 
     async def carry(self, exchange: Exchange, sent: Sent) -> OpenReply:
         """Have a request sent by the client of its route, with the extensions that follow its steps.
