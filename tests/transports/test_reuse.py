@@ -8,7 +8,7 @@ import threading
 
 import httpx
 import pytest
-from support.live import PROMPT, at_port
+from support.live import PROMPT, at_port, needs_our_engine
 
 import llmnet
 from llmnet.testing import Reply
@@ -115,6 +115,7 @@ def test_what_came_while_nobody_had_asked_is_no_reply(front):
 
 def test_a_reply_that_breaks_off_in_its_head_is_not_asked_for_again_as_if_it_had_not_begun(front):
     """Its connection has served before, and is reset."""
+    needs_our_engine(front.name, "tells of a head once it is whole")
 
     def serve(sock, number):
         received(sock)
