@@ -133,17 +133,23 @@ def test_a_reply_that_breaks_off_in_its_head_is_not_asked_for_again_as_if_it_had
 
 def test_a_connection_reads_on_when_nobody_has_read_the_reply_before():
     """All of that had come: more than is taken in, until somebody reads it."""
+    most, taken = 256 * 1024, threading.Event()
 
     def serve(sock, number):
         received(sock)
-        sock.sendall(b"HTTP/1.1 200 OK\r\nContent-Length: 300000\r\n\r\n" + b"x" * 300_000)
+        sock.sendall(b"HTTP/1.1 200 OK\r\nContent-Length: %d\r\n\r\n" % (most + 1) + b"x" * most)
+        assert taken.wait(PROMPT)
+        sock.sendall(b"x")
         received(sock)
         sock.sendall(reply(f"of connection {number}"))
 
     async def both(port):
         async with llmnet.AsyncClient(**at_port(port), transport="fast", max_retries=0, timeout=PROMPT) as client:
             async with client.request("GET", "/file", stream=True) as stream:
-                reader = stream._driver._reply._body._reader  # private: whether all has come
+                reader = stream._driver._reply._body._reader  # private: how much has come
+                while reader.buffered < most:
+                    await asyncio.sleep(0)
+                taken.set()
                 while not reader.done:
                     await asyncio.sleep(0)
             return await client.chat("hi")
