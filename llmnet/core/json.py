@@ -177,7 +177,8 @@ def _is_plain(value: Any, depth: int) -> bool:
         value = value.values()
     elif kind is not list:
         return kind in _PLAIN or (kind is float and math.isfinite(value))
-    return _PLAIN.issuperset(map(type, value)) or (depth > 0 and all(map(_is_plain, [*value], repeat(depth - 1))))
+    others = [item for item in value if type(item) not in _PLAIN]
+    return not others or (depth > 0 and all(map(_is_plain, others, repeat(depth - 1))))
 
 
 def check_json(value: Any, name: str) -> None:

@@ -166,7 +166,7 @@ def checked_params(params: Mapping[str, Any]) -> tuple[dict[str, Any], frozenset
         plain_text(given["service_tier"], "service_tier")
     if "max_tokens" in given and "max_completion_tokens" in given:
         raise ConfigurationError("max_tokens and max_completion_tokens are two names of one limit; give one of them")
-    return given, frozenset(params) - frozenset(given)
+    return given, frozenset(params).difference(given)
 
 
 def _check_param(value: Any, name: str, types: Any, expected: str) -> None:
@@ -180,7 +180,7 @@ def _check_param(value: Any, name: str, types: Any, expected: str) -> None:
         raise ConfigurationError(f"{name} must be {expected}, not {wrong}")
 
 
-_NUMBER = (int | float, "a number")
+_NUMBER = ((int, float), "a number")
 _LIMIT = (int, "a whole number of tokens")
 # The types of parameters, and how an error describes them.
 _EXPECTED: dict[str, tuple[Any, str]] = {
@@ -188,8 +188,8 @@ _EXPECTED: dict[str, tuple[Any, str]] = {
     "top_p": _NUMBER,
     "max_tokens": _LIMIT,
     "max_completion_tokens": _LIMIT,
-    "tools": (list | tuple, "a list of functions, or of tools like {'type': 'function', 'function': {…}}"),
-    "tool_choice": (str | Mapping, "'auto', 'required', 'none' or a dict that names a tool"),
+    "tools": ((list, tuple), "a list of functions, or of tools like {'type': 'function', 'function': {…}}"),
+    "tool_choice": ((str, Mapping), "'auto', 'required', 'none' or a dict that names a tool"),
     "stream_options": (Mapping, "a dict like {'include_usage': True}"),
     "parallel_tool_calls": (bool, "True or False"),
 }

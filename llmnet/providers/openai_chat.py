@@ -25,7 +25,7 @@ from llmnet.providers.text_events import ChatReply, ChatText, chat_usage, reader
 from llmnet.providers.tool_calls import Calls, RepeatedCalls, complete_calls
 from llmnet.providers.tool_rows import rows_of
 from llmnet.providers.wire_forms import CHAT
-from llmnet.providers.writing import Rule, is_neutral, params_of, translated, without_usage
+from llmnet.providers.writing import Rule, params_of, translated, without_usage
 
 # Hosts that refuse a history without its reasoning, whatever provider names them (docs/vendors.md, Services).
 _WANT_REASONING = (".deepseek.com", ".moonshot.ai", ".moonshot.cn")
@@ -57,8 +57,7 @@ class ChatCompletions(Form):
             if self.target.usage_in_streams and "stream_options" not in chat.dropped:
                 body["stream_options"] = {"include_usage": True}
         if chat.params:
-            lacks = self.target.service.lacks
-            params = {name: v for name, v in params_of(chat).items() if not (name in lacks and is_neutral(name, v))}
+            params = params_of(chat, self.target.service.lacks)
             if len(params) < len(chat.params):  # what is not sent is not to be wrong either
                 chat.check_json()
             body |= translated(params, self._rules, CHAT)

@@ -1,6 +1,6 @@
 """What the wire forms share when they write: addresses, parameters by table, and the vendor's items in a message."""
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 from urllib.parse import urlencode, urlsplit, urlunsplit
 
@@ -35,24 +35,22 @@ def translated(params: Mapping[str, Any], rules: Mapping[str, Rule], form: str) 
     body: dict[str, Any] = {}
     for name, value in params.items():
         rule = rules.get(name, name)
-        if rule is None and is_neutral(name, value):
-            continue
-        if rule is None:
+        if isinstance(rule, str):
+            if rule != name and rule in params:
+                raise ConfigurationError(f"{name} and {rule} are two names of one parameter here; give one of them")
+            body[rule] = _merged(body.get(rule), value)
+        elif rule is not None:
+            body = _merged(body, rule(value))
+        elif not is_neutral(name, value):
             raise ConfigurationError(f"{name} has no counterpart in the {form} form; leave it out for this provider")
-        if rule != name and rule in params:
-            raise ConfigurationError(f"{name} and {rule} are two names of one parameter here; give one of them")
-        _merge(body, {rule: value} if isinstance(rule, str) else rule(value))
     return body
 
 
-def _merge(body: dict[str, Any], more: Mapping[str, Any]) -> None:
-    """Merge values into a body, dicts within dicts."""
-    for name, value in more.items():
-        if isinstance(value, dict) and isinstance(body.get(name), dict):
-            body[name] = {**body[name]}
-            _merge(body[name], value)
-        else:
-            body[name] = value
+def _merged(value: Any, more: Any) -> Any:
+    """A value with another one over it: of two dicts all that one of them has, down through the dicts in them."""
+    if not (isinstance(value, dict) and isinstance(more, dict)):
+        return more
+    return {**value, **{name: _merged(value.get(name), one) for name, one in more.items()}}
 
 
 def is_neutral(name: str, value: Any) -> bool:
@@ -72,9 +70,17 @@ def set_params(params: Mapping[str, Any]) -> dict[str, Any]:
     return {name: value for name, value in params.items() if value is not None}
 
 
-def params_of(chat: ChatRequest) -> dict[str, Any]:
-    """The parameters of a chat; without those of a stream for a plain call, where vendors refuse them."""
-    return {name: value for name, value in chat.params.items() if chat.stream or name != "stream_options"}
+def params_of(chat: ChatRequest, lacks: Sequence[str] = ()) -> dict[str, Any]:
+    """The parameters of a chat that are sent.
+
+    Without those of a stream for a plain call, where vendors refuse them, and without neutral ones that a service
+    *lacks*.
+    """
+    params = chat.params
+    left_out = {name for name in lacks if name in params and is_neutral(name, params[name])}
+    if not chat.stream and "stream_options" in params:
+        left_out.add("stream_options")
+    return {name: value for name, value in params.items() if name not in left_out} if left_out else params
 
 
 def without_usage(options: Any) -> dict[str, Any]:
