@@ -290,6 +290,16 @@ def test_nothing_is_sent_for_a_stream_that_its_hook_has_cancelled(front, kind, a
         assert (transport.requests, len(caught.value.meta.attempts)) == ([], attempts)
 
 
+@pytest.mark.parametrize(("head", "seen"), [({}, "b-***"), ({"x-request-id": "h-1"}, "h-1")])
+def test_the_id_in_a_body_counts_where_the_head_has_none(front, head, seen):
+    message = {"role": "assistant", "content": "hello"}
+    body = {"request_id": "b-sk-secret-key", "output": {"choices": [{"finish_reason": "stop", "message": message}]}}
+    transport = memory(front, (200, JSON | head, [json.dumps(body).encode()]))
+    native = {"provider": "dashscope", "api": "native", "base_url": "http://model.test/api/v1", "model": "m"}
+    with front.client(**native, api_key="sk-secret-key", transport=transport) as client:
+        assert client.chat("hi").meta.request_id == seen
+
+
 def test_what_had_come_of_a_stream_that_is_whole_is_had_by_who_closes_its_client(front):
     words = [f"word {number} " for number in range(1000)]
     transport = memory(front, (200, EVENTS, [b"".join(streamed(*words))]))

@@ -81,6 +81,24 @@ def test_what_was_answered_before_all_of_it_was_sent_leaves_its_connection_to_no
     assert b"".join(after) == b""
 
 
+def test_an_answer_is_read_while_the_rest_of_the_request_is_not_taken(front):
+    over = threading.Event()
+
+    def serve(sock, number):
+        received(sock)
+        over.wait(QUIET)  # until the other side waits for room
+        sock.sendall(b"HTTP/1.1 413 Content Too Large\r\nContent-Length: 2\r\n\r\n{}")
+        over.wait(PROMPT)
+
+    with serving(serve) as port, front.client(**at_port(port), max_retries=0, timeout=PROMPT) as client:
+        try:
+            with pytest.raises(llmnet.BadRequestError) as caught:
+                client.chat(LARGE)
+            assert caught.value.meta.elapsed < PROMPT / 2
+        finally:
+            over.set()
+
+
 def test_what_came_while_nobody_had_asked_is_no_reply(front):
     """On the loop's thread nothing is awaited in between: it has had no turn to see what came."""
     asked, came = threading.Event(), threading.Event()
