@@ -14,7 +14,7 @@ from llmnet.core.draft import Draft
 from llmnet.core.errors import APIStatusError, ConfigurationError, LLMNetError
 from llmnet.core.exchange import Exchange
 from llmnet.core.form_contract import Kind
-from llmnet.core.http import Headers, Request, request_id_of
+from llmnet.core.http import Headers, Request
 from llmnet.core.judge import Judge
 from llmnet.core.record import Record
 from llmnet.core.reply_reader import ReplyReader
@@ -135,7 +135,7 @@ class GenericCall(Call):
     def foreign(self, headers: Headers) -> Exchange:
         """An attempt that somebody else has made, and the headers that came of it."""
         exchange = self.begin()
-        self._record.received(None, headers, request_id_of(headers))
+        self._record.received(None, headers, None)
         return exchange
 
 
