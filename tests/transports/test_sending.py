@@ -190,6 +190,20 @@ def test_no_piece_is_asked_for_once_there_is_an_answer(awaited, kind):
     assert len(given) < 10
 
 
+def test_the_pieces_of_a_body_may_come_of_calls_of_their_own(awaited, server):
+    async def sent():
+        async with llmnet.AsyncClient(**at(server)) as inner, llmnet.create_async_client(max_retries=0) as client:
+
+            async def pieces():
+                for word in ("one ", "two"):
+                    yield (await inner.chat(word)).content.encode()
+
+            await client.post(f"{server.url}/echo", content=pieces())
+
+    awaited.run(sent())
+    assert server.requests[-1].body == b"one two"
+
+
 def test_a_tracer_sees_the_headers_of_a_request_of_a_client_and_what_it_changes_goes_out(awaited, server, monkeypatch):
     send, seen = httpx.AsyncClient.send, {}
 
