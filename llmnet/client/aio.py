@@ -6,7 +6,6 @@ from typing import TYPE_CHECKING, Any, Self, Unpack
 
 from llmnet.client.aio_driver import Warmer
 from llmnet.client.aio_request import AsyncRequestMethods
-from llmnet.client.multi_request import Embeddings, ModelList, MultiRequest, T
 from llmnet.client.shared import given_transport
 from llmnet.client.warming import warm_call
 from llmnet.config.field_types import ClientFields
@@ -22,6 +21,7 @@ from llmnet.transports.aio import transport, wait
 if TYPE_CHECKING:
     from llmnet.batch.progress import Progress
     from llmnet.batch.tasks import AsyncBatch
+    from llmnet.client.multi_request import MultiRequest, T
 
 
 @public
@@ -62,6 +62,8 @@ class AsyncClient(AsyncRequestMethods):
             ConfigurationError: an argument is wrong, or the provider has no embeddings.
             LLMNetError: a request failed.
         """
+        from llmnet.client.multi_request import Embeddings  # noqa: PLC0415 - loaded on use
+
         return await self._all(Embeddings(self, inputs, model, timeout, extra_headers, params))
 
     async def list_models(self) -> list[ModelInfo]:
@@ -71,6 +73,8 @@ class AsyncClient(AsyncRequestMethods):
             ConfigurationError: the provider has no such list.
             LLMNetError: a request failed.
         """
+        from llmnet.client.multi_request import ModelList  # noqa: PLC0415 - loaded on use
+
         return await self._all(ModelList(self))
 
     def batch(  # noqa: D417 - the rest is in the docstring of `chat`
@@ -178,7 +182,7 @@ class AsyncClient(AsyncRequestMethods):
     ) -> None:
         await self.aclose()
 
-    async def _all(self, requests: MultiRequest[T]) -> T:
+    async def _all(self, requests: "MultiRequest[T]") -> "T":
         with requests:
             for call in requests.calls():
                 await self._run(call)

@@ -4,7 +4,6 @@ from collections.abc import Iterable, Mapping, Sequence
 from types import TracebackType
 from typing import TYPE_CHECKING, Any, Self, Unpack
 
-from llmnet.client.multi_request import Embeddings, ModelList, MultiRequest, T
 from llmnet.client.shared import given_transport
 from llmnet.client.sync_driver import Warmer
 from llmnet.client.sync_request import RequestMethods
@@ -22,6 +21,7 @@ from llmnet.transports.sync import transport, wait
 if TYPE_CHECKING:
     from llmnet.batch.progress import Progress
     from llmnet.batch.threads import Batch
+    from llmnet.client.multi_request import MultiRequest, T
 
 
 @public
@@ -62,6 +62,8 @@ class Client(RequestMethods):
             ConfigurationError: an argument is wrong, or the provider has no embeddings.
             LLMNetError: a request failed.
         """
+        from llmnet.client.multi_request import Embeddings  # noqa: PLC0415 - loaded on use
+
         return self._all(Embeddings(self, inputs, model, timeout, extra_headers, params))
 
     def list_models(self) -> list[ModelInfo]:
@@ -71,6 +73,8 @@ class Client(RequestMethods):
             ConfigurationError: the provider has no such list.
             LLMNetError: a request failed.
         """
+        from llmnet.client.multi_request import ModelList  # noqa: PLC0415 - loaded on use
+
         return self._all(ModelList(self))
 
     def batch(  # noqa: D417 - the rest is in the docstring of `chat`
@@ -178,7 +182,7 @@ class Client(RequestMethods):
     ) -> None:
         self.close()
 
-    def _all(self, requests: MultiRequest[T]) -> T:
+    def _all(self, requests: "MultiRequest[T]") -> "T":
         with requests:
             for call in requests.calls():
                 self._run(call)

@@ -1,7 +1,6 @@
 """Finds the proxy of each call; checks what a client is told of proxy and CA file when it is made."""
 
 import functools
-import importlib.util
 import ssl
 from collections.abc import Mapping
 
@@ -82,5 +81,7 @@ def need(module: str, asked: str, extra: str) -> None:
     Raises:
         ConfigurationError: it is not; the message names what to install.
     """
+    import importlib.util  # noqa: PLC0415 - few clients have a proxy or speak HTTP/2
+
     if importlib.util.find_spec(module) is None:
         raise ConfigurationError(f"{asked} needs a package that is not installed: pip install 'llmnet[{extra}]'")
