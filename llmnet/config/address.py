@@ -1,8 +1,10 @@
 """Where a config's calls go: its own address, or that of the provider's variable, or the public one of its service."""
 
 from collections.abc import Mapping
-from typing import TYPE_CHECKING, NamedTuple
+from typing import TYPE_CHECKING
 from urllib.parse import urlsplit
+
+import msgspec
 
 from llmnet.core.errors import ConfigurationError
 from llmnet.providers.addresses import azure_address, checked_base, checked_url, completed, extended
@@ -23,7 +25,7 @@ V1_IS_OFF = (
 )
 
 
-class Address(NamedTuple):
+class Address(msgspec.Struct, frozen=True):
     """Where calls go.
 
     Attributes:

@@ -11,7 +11,9 @@ import ssl
 import threading
 import warnings
 from collections.abc import Mapping
-from typing import Literal, NamedTuple, TypeAlias
+from typing import Literal, TypeAlias
+
+import msgspec
 
 from llmnet.core.errors import APIConnectionError, ConfigurationError
 from llmnet.core.forks import register_after_fork, undivided
@@ -29,14 +31,14 @@ _HASHED = r"[0-9a-f]{8}\.[0-9]+"
 _MOST = 64  # contexts that are kept: a program may have a new file for each of its clients
 
 
-class Place(NamedTuple):
+class Place(msgspec.Struct, frozen=True):
     """A file of PEM certificates, or a folder of them, and its source: `verify` or a variable."""
 
     path: str
     source: str
 
 
-class Trust(NamedTuple):
+class Trust(msgspec.Struct, frozen=True):
     """A resolved setting: what alone is trusted; without file and folder, the roots of the system and of certifi.
 
     Attributes:

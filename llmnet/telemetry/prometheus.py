@@ -5,12 +5,14 @@ Source: https://prometheus.io/docs/instrumenting/exposition_formats/
 
 from collections.abc import Iterable, Iterator, Sequence
 from itertools import accumulate
-from typing import Any, NamedTuple
+from typing import Any
+
+import msgspec
 
 _ESCAPES = str.maketrans({"\\": r"\\", '"': r"\"", "\n": r"\n"})
 
 
-class Family(NamedTuple):
+class Family(msgspec.Struct, frozen=True):
     """One metric: its samples are numbers or, of a histogram, values with `bounds`, `counts` and `total`.
 
     Each with its labels, as `labelled` writes them: once for all lines of all metrics that have them in common.

@@ -3,7 +3,8 @@
 import functools
 import re
 from collections.abc import Callable
-from typing import NamedTuple
+
+import msgspec
 
 from llmnet.transports.http1_reader import CONTROL
 
@@ -22,7 +23,7 @@ _TARGET = re.compile(rb"[\x21-\x7e]+")
 _CODING = b"transfer-encoding"
 
 
-class Head(NamedTuple):
+class Head(msgspec.Struct, frozen=True):
     """The head of a request, and what it says of the body: its length, or `None` where it goes out in chunks."""
 
     data: bytes

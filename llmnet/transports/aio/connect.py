@@ -7,9 +7,10 @@ import functools
 import os
 import socket
 import ssl
-from typing import Any, NamedTuple
+from typing import Any
 
 import httpx
+import msgspec
 
 from llmnet.net.dns import AddrInfo, lookup
 from llmnet.net.proxy import Proxy, check_tunnel
@@ -27,7 +28,7 @@ from llmnet.transports.request_head import Fields, authority, request_head
 _FOREVER = 1e6
 
 
-class Origin(NamedTuple):
+class Origin(msgspec.Struct, frozen=True):
     """Where a request goes, as its address names it; the host of an IPv6 address without brackets."""
 
     host: str
@@ -65,7 +66,7 @@ class Connector:
                 with _connecting():
                     (*_, (host, *_)), *_ = await lookup(host, origin.port).awaited()
             try:
-                connection = await self._through(proxy, watch, origin._replace(host=host))
+                connection = await self._through(proxy, watch, Origin(host, origin.port, origin.secure))
             except (httpx.ConnectError, OSError) as error:
                 raise httpx.ProxyError(f"Cannot connect to proxy: {error}") from error
         if self._tls is not None:

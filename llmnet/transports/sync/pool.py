@@ -5,6 +5,7 @@ import time
 from collections.abc import Callable
 from typing import Any, Self
 
+import msgspec
 import requests
 import urllib3
 from requests.adapters import HTTPAdapter
@@ -209,7 +210,7 @@ class CallAdapter(PoolAdapter):
             origin = Origin(manager.proxy.scheme, manager.proxy.host, manager.proxy.port)
         tls = self._tls() if origin.scheme == "https" else None
         return manager.connection_from_pool_key(
-            (origin, tls), {**manager.connection_pool_kw, **origin._asdict(), "ssl_context": tls}
+            (origin, tls), {**manager.connection_pool_kw, **msgspec.structs.asdict(origin), "ssl_context": tls}
         )
 
 

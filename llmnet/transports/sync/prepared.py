@@ -1,9 +1,9 @@
 """Requests of a client as requests takes them, made without what it does to find out what is known here."""
 
 import functools
-from typing import NamedTuple
 from urllib.parse import urlsplit
 
+import msgspec
 import requests
 
 from llmnet.core.exchange import Exchange
@@ -14,7 +14,7 @@ _PORTS = {"http": 80, "https": 443}
 _CUSTOMARY = {name.lower(): name for name in ("Accept", "Authorization", "Content-Type", "User-Agent")}
 
 
-class Origin(NamedTuple):
+class Origin(msgspec.Struct, frozen=True):
     """Whom an address belongs to."""
 
     scheme: str
@@ -22,7 +22,7 @@ class Origin(NamedTuple):
     port: int
 
 
-class Place(NamedTuple):
+class Place(msgspec.Struct, frozen=True):
     """Where an address leads.
 
     Attributes:
