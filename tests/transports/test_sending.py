@@ -204,25 +204,30 @@ def test_the_pieces_of_a_body_may_come_of_calls_of_their_own(awaited, server):
     assert server.requests[-1].body == b"one two"
 
 
-def test_a_tracer_sees_the_headers_of_a_request_of_a_client_and_what_it_changes_goes_out(awaited, server, monkeypatch):
-    send, seen = httpx.AsyncClient.send, {}
+def test_a_tracer_sees_the_headers_of_a_request_of_a_client_and_what_it_changes_goes_out(front, server, monkeypatch):
+    """Those of OpenTelemetry wrap `send`."""
+    seen = {}
 
-    async def traced(client, request, **how):
-        seen.update(request.headers)
-        request.headers.update({"traceparent": "00-ab", "user-agent": "tracer"})
-        del request.headers["accept"]
-        return await send(client, request, **how)
+    def traced(send):
+        def wrapped(client, request, **how):
+            seen.update({name.lower(): value for name, value in request.headers.items()})
+            request.headers.update({"traceparent": "00-ab", "user-agent": "tracer"})
+            del request.headers["accept"]
+            return send(client, request, **how)
 
-    with awaited.client(**at(server)) as client:
+        return wrapped
+
+    with front.client(**at(server)) as client:
         client.chat("hi")
         with monkeypatch.context() as patch:
-            patch.setattr(httpx.AsyncClient, "send", traced)
+            for owner in (requests.Session, httpx.AsyncClient):
+                patch.setattr(owner, "send", traced(owner.send))
             client.chat("hi")
         client.chat("hi")
-    before, traced, after = [request.headers for request in server.requests]
-    assert (traced["traceparent"], traced["user-agent"]) == ("00-ab", "tracer")
-    assert "accept" not in traced
-    assert before == after == seen
+    before, during, after = [{**request.headers} for request in server.requests]
+    assert (during["traceparent"], during["user-agent"], during.get("accept")) == ("00-ab", "tracer", None)
+    assert during["content-length"] == before["content-length"]
+    assert before == after == {"host": before["host"], **seen}
 
 
 def test_the_host_is_named_by_the_caller_where_it_does_so(front, server):

@@ -16,15 +16,11 @@ WIRE = (HTTPError, OSError)
 
 
 class Lending:
-    """What both kinds of pool add to urllib3's: each request is the exchange's own, and so is its connection."""
+    """What both kinds of pool add to urllib3's: each connection serves an exchange."""
 
     closed: Callable[[], bool]
     here: Here
     through: Proxy | None = None
-
-    def urlopen(self, method: str, url: str, body: Any = None, headers: Any = None, *args: Any, **kwargs: Any) -> Any:
-        """Send a request with the headers of its exchange."""
-        return super().urlopen(method, url, body, {**self.here.exchange.request.headers}, *args, **kwargs)  # type: ignore[misc]
 
     def _get_conn(self, timeout: float | None = None) -> Any:
         """Lend a connection to the exchange in hand, which it must know before a proxy is told where to connect."""

@@ -195,6 +195,10 @@ class CallAdapter(PoolAdapter):
         response.raw, response.url, response.request = resp, req.url, req
         return response
 
+    def add_headers(self, request: Any, **_: Any) -> None:
+        """Those of the exchange; it is the last moment to add to them."""
+        request.finish()
+
     def request_url(self, request: Any, proxies: Any) -> str:
         """What is asked for."""
         return str(request.target)

@@ -1,6 +1,7 @@
 """Requests of a client as requests takes them, made without what it does to find out what is known here."""
 
 import functools
+from typing import Any
 from urllib.parse import urlsplit
 
 import msgspec
@@ -37,7 +38,9 @@ class Place(msgspec.Struct, frozen=True):
 
 
 class Prepared(requests.PreparedRequest):
-    """A request that serves an exchange; libraries that answer in the adapter's place look at its headers.
+    """A request that serves an exchange.
+
+    Libraries that answer in the adapter's place look at its headers; tracers that wrap `Session.send` add their own.
 
     Args:
         exchange: has the request.
@@ -49,6 +52,8 @@ class Prepared(requests.PreparedRequest):
         proxy: the address of the proxy, with its credentials, or "".
     """
 
+    _headers: Any = None
+
     def __init__(self, exchange: Exchange, proxy: Proxy | None) -> None:
         super().__init__()
         request = exchange.request
@@ -56,10 +61,27 @@ class Prepared(requests.PreparedRequest):
         self.method, self.url, self.body = request.method, self.place.url, request.body
         forwards = proxy is not None and not proxy.speaks_socks and self.place.origin.scheme == "http"
         self.target = self.url if forwards else self.place.target
-        headers = {_CUSTOMARY.get(name, name): value for name, value in request.headers.items()}
-        if request.body is not None:
-            headers["Content-Length"] = str(len(request.body))
-        self.headers = requests.structures.CaseInsensitiveDict(headers)
+
+    @property
+    def headers(self) -> Any:
+        """The headers as requests has them, made for whoever looks at them first, and perhaps changes them."""
+        if self._headers is None:
+            headers = {_CUSTOMARY.get(name, name): value for name, value in self._ours().items()}
+            self._headers = requests.structures.CaseInsensitiveDict(headers)
+        return self._headers
+
+    @headers.setter
+    def headers(self, headers: Any) -> None:
+        self._headers = headers
+
+    def finish(self) -> None:
+        """Send the headers of the exchange, where nobody has looked at them: a dict is all that is needed."""
+        if self._headers is None:
+            self._headers = self._ours()
+
+    def _ours(self) -> dict[str, str]:
+        body, headers = self.body, self.exchange.request.headers
+        return {**headers} if body is None else {**headers, "Content-Length": str(len(body))}
 
 
 @functools.lru_cache(256)  # the calls of a client have few addresses

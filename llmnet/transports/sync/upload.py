@@ -11,13 +11,16 @@ from llmnet.transports.request_head import Fields, Lines, request_head
 _PIECE = 16384  # bytes that a file is read in
 
 
-def fields_of(headers: Mapping[str, str]) -> Fields:
+def fields_of(headers: Mapping[str, str | bytes]) -> Fields:
     """Headers as they go out.
 
     Raises:
         ValueError: HTTP cannot carry one of them.
     """
-    return [(name.encode("latin-1"), value.encode("latin-1")) for name, value in headers.items()]
+    return [
+        (name.encode("latin-1"), value if isinstance(value, bytes) else value.encode("latin-1"))
+        for name, value in headers.items()
+    ]
 
 
 def written(
