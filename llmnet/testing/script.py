@@ -8,6 +8,7 @@ from typing import Any, Literal
 import msgspec
 
 from llmnet.core import http
+from llmnet.testing.field_types import check_types
 
 
 class Headers(http.Headers):
@@ -143,6 +144,9 @@ class Reply:
     at: Moment = "request"
 
     def __post_init__(self) -> None:
+        if isinstance(self.status, str):
+            raise TypeError(f"status must be a whole number, not {self.status!r}; for a text write Reply(text=…)")
+        check_types(self)
         for index, call in enumerate(self.tool_calls or ()):
             if not isinstance(call, Mapping) or not isinstance(call.get("name"), str):
                 raise TypeError(f'tool_calls[{index}] must be a dict like {{"name": "f", "arguments": {{…}}}}')

@@ -8,6 +8,7 @@ import gzip
 import http.client
 import itertools
 import json
+import re
 import socket
 import ssl
 import struct
@@ -256,6 +257,35 @@ def test_arguments_that_are_no_text_are_sent_as_json(server, path, arguments):
 def test_a_tool_call_without_a_name_is_refused_where_it_is_written(call):
     with pytest.raises(TypeError, match=r"tool_calls\[1\] must be a dict like"):
         Reply(tool_calls=[{"name": "f"}, call])
+
+
+@pytest.mark.parametrize(
+    ("fields", "said"),
+    [
+        ({"status": "Hi"}, "status must be a whole number, not 'Hi'; for a text write Reply(text=…)"),
+        ({"status": True}, "status must be a whole number, not True"),
+        ({"text": 5}, "text must be a text, not 5"),
+        ({"headers": [("a", "b")]}, "headers must be a dict, not [('a', 'b')]"),
+        ({"body": 5}, "body must be bytes, a text, a dict or a list, not 5"),
+        ({"tool_calls": 5}, "tool_calls must be a list, not 5"),
+        ({"events": 5}, "events must be a list or another iterable, not 5"),
+        ({"delay": "1"}, "delay must be a number, not '1'"),
+        ({"reset": 1}, "reset must be True or False, not 1"),
+        ({"hold": "head"}, "hold must be True or False or 'body', not 'head'"),
+        ({"at": "end"}, "at must be 'accept', 'hello' or 'request', not 'end'"),
+    ],
+)
+def test_a_field_of_another_type_is_refused_where_it_is_written(fields, said):
+    with pytest.raises(TypeError, match=f"^{re.escape(said)}$"):
+        Reply(**fields)
+
+
+def test_fields_that_differ_from_their_defaults_are_taken():
+    body = {"a": [1]}
+    reply = Reply(
+        delay=1, drip=0.5, cut=0, hold="body", chunked=False, body=body, events=iter(["x"]), raw=b"", at="hello"
+    )
+    assert (reply.delay, reply.body, reply.hold) == (1, body, "body")
 
 
 @pytest.mark.parametrize(
