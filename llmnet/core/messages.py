@@ -22,7 +22,7 @@ def checked_messages(messages: Any) -> list[dict[str, Any]]:
     if not isinstance(messages, list) and (not isinstance(messages, Sequence) or isinstance(messages, _BYTES)):
         raise ConfigurationError(
             f"messages must be a string or a list of messages like {{'role': 'user', 'content': '…'}}, "
-            f"not {type(messages).__name__}"
+            f"not {type(messages).__name__}{_instead(messages)}"
         )
     if not messages:
         raise ConfigurationError("messages is empty; give at least one message")
@@ -41,7 +41,9 @@ def _is_text(message: Any) -> bool:
 
 def _checked_message(message: Any, path: str) -> dict[str, Any]:
     if not isinstance(message, Mapping):
-        raise ConfigurationError(f"{path} must be a dict with 'role' and 'content', not {type(message).__name__}")
+        raise ConfigurationError(
+            f"{path} must be a dict with 'role' and 'content', not {type(message).__name__}{_instead(message)}"
+        )
     role = message.get("role")
     if role not in ROLES:
         raise ConfigurationError(f"{path}.role must be one of {', '.join(ROLES)}, not {brief(role)}")
@@ -55,6 +57,13 @@ def _checked_message(message: Any, path: str) -> dict[str, Any]:
             f"{path}.tool_call_id must name the tool call that it answers, not {brief(copy.get('tool_call_id'))}"
         )
     return copy
+
+
+def _instead(thing: Any) -> str:
+    """The dict that a reply of ours has, or a model of pydantic's, as the vendors' own messages are."""
+    if isinstance(getattr(thing, "message", None), Mapping):
+        return "; give its .message"
+    return "; give its .model_dump(exclude_none=True)" if callable(getattr(thing, "model_dump", None)) else ""
 
 
 def _check_content(message: dict[str, Any], role: str, path: str) -> None:

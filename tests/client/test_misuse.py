@@ -7,6 +7,7 @@ import math
 import warnings
 from typing import Any
 
+import pydantic
 import pytest
 from support.acts import FRONTS, attempt
 from support.inside import resolved_of
@@ -376,7 +377,18 @@ def called(arguments):
     return [*HI, {"role": "assistant", "tool_calls": [call]}]
 
 
+class Model(pydantic.BaseModel):
+    """As the vendors' own messages are."""
+
+    role: str = "assistant"
+    content: str = "hi"
+
+
+REPLY = llmnet.ChatResponse(content="hi")
 MESSAGES_REFUSED = [
+    (REPLY, ["messages", "not ChatResponse; give its .message"]),
+    ([*HI, REPLY], ["messages[1]", "not ChatResponse; give its .message"]),
+    ([*HI, Model()], ["messages[1]", "not Model; give its .model_dump(exclude_none=True)"]),
     (None, ["messages", "NoneType"]),
     (5, ["messages", "int"]),
     (b"hi", ["messages", "bytes"]),
