@@ -10,7 +10,7 @@ _REPLACEMENTS = tuple(
     for pattern, replacement in (
         (r"(\w+)= is no parameter (?:of a call|here): .*", r"\1 is no parameter of a row"),
         (r"(\w+)= looks like a misspelt (\w+)=", r"\1 looks like a misspelt \2"),
-        (r"give it in extra_body=", 'give it in "extra_body": '),
+        (r"give it in extra_body=\{'(\w+)': …\}", r'give it in extra_body, as {"\1": …}'),
         (r"no model: .*", "no model: give -m PROVIDER:MODEL"),
         (r"make a client for (\w+);", r"run another command for \1;"),
         (r"a client talks to", "a command talks to"),

@@ -197,7 +197,11 @@ NO_PARAMETERS = [
     ("prompt=x", "prompt is no parameter, but the prompt"),
     ("api_key=x", "api_key is no parameter of a call"),
     ("timeout=3", "timeout is no parameter: give --timeout"),
-    ("tempertaure=3", "tempertaure looks like a misspelt temperature"),
+    (
+        "tempertaure=3",
+        "tempertaure looks like a misspelt temperature; if the vendor has a parameter of that name, give it in "
+        'extra_body, as {"tempertaure": …}\n',
+    ),
     ("custom_id=x", "custom_id is no parameter of a call"),
     ("output_type=x", "output_type is no parameter: give --output-type"),
     ("stop_after_errors=3", "stop_after_errors is no parameter, but an option of llmnet batch: --stop-after-errors"),
