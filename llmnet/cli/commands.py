@@ -10,7 +10,7 @@ from llmnet.cli.attachments import content_of, part_of
 from llmnet.cli.batch import batch
 from llmnet.cli.connect import connect
 from llmnet.cli.conversation import Conversation, line_reader, with_system
-from llmnet.cli.replies import as_dict, notify_of, stream_text, write_value
+from llmnet.cli.replies import notify_of, stream_text, write_value
 from llmnet.cli.settings import parameters
 from llmnet.cli.stdin import read_prompt
 from llmnet.cli.terminal import is_terminal
@@ -57,7 +57,7 @@ def _show(reply: ChatResponse, options: argparse.Namespace) -> None:
     """Print a reply, but for what was printed while it came."""
     parsed = {"parsed": reply.parsed} if options.output_type else {}
     if options.json:
-        printing.write_json(as_dict(reply) | parsed)
+        printing.write_json(reply.to_dict() | parsed)
         return
     if parsed:
         write_value(parsed["parsed"])

@@ -1,4 +1,4 @@
-"""Shows replies: their text as it comes, what the text does not tell, and all of it as JSON."""
+"""Shows replies: their text as it comes, what the text does not tell, and the value that was asked for."""
 
 import json
 import sys
@@ -14,7 +14,6 @@ _REMARKS = {
     "content_filter": "the reply was ended by the vendor's content filter",
     "refusal": "the model refused",
 }
-_META = ("status", "request_id", "attempts", "elapsed", "time_to_first_token")
 
 
 def stream_text(stream: ChatStream) -> ChatResponse:
@@ -48,10 +47,3 @@ def write_value(value: Any) -> None:
         printing.write(json.dumps(value, indent=2, ensure_ascii=False))
     else:
         printing.write_json(value)
-
-
-def as_dict(reply: ChatResponse) -> dict[str, Any]:
-    """A reply for the JSON output, without the raw body."""
-    fields = {name: getattr(reply, name) for name in reply.__struct_fields__ if name not in ("raw", "meta", "parsed")}
-    fields["meta"] = {name: getattr(reply.meta, name) for name in _META}
-    return fields

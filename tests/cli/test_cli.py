@@ -27,7 +27,9 @@ def test_json_is_for_machines(server):
     reply = json.loads(run(server, "chat", "Hi", "--json").stdout)
     assert reply["content"] == "Hi"
     assert reply["finish_reason"] == "stop"
-    assert reply["meta"]["attempts"][0]["status"] == 200
+    meta = reply["meta"]
+    assert (meta["attempts"][0]["status"], meta["headers"]["x-request-id"]) == (200, meta["request_id"])
+    assert meta["queued"] >= 0
 
 
 REMARKS = [
