@@ -82,8 +82,9 @@ class AsyncStream(Generic[T]):
     def __repr__(self) -> str:
         model, handed_out = self._call.model, self._arrived - len(self._ready)
         named = f" of {model!r}" if model else ""
-        plural = "s" * (handed_out != 1)
-        return f"<{type(self).__name__}{named}: {self._state}, {handed_out} chunk{plural} so far>"
+        plural, state = "s" * (handed_out != 1), self._state
+        so_far = "" if state in ("ended", "closed") else " so far"
+        return f"<{type(self).__name__}{named}: {state}, {handed_out} chunk{plural}{so_far}>"
 
     def cancel(self) -> None:
         """End the stream from any thread: whoever queues, sleeps, connects or reads for it is woken."""

@@ -57,7 +57,7 @@ def test_a_stream_shows_how_far_it_is(front, server):
             server.release()
             rest = len(list(stream))
             assert rest
-        assert repr(stream) == f"<{name} of 'm': ended, {rest + 1} chunks so far>"
+        assert repr(stream) == f"<{name} of 'm': ended, {rest + 1} chunks>"
         held = client.stream_chat("hi")
         work = Work(lambda: next(held))
         eventually(lambda: server.request_count == 2)
@@ -65,7 +65,7 @@ def test_a_stream_shows_how_far_it_is(front, server):
         held.cancel()
         with pytest.raises(llmnet.StreamCancelledError):
             work.result()
-        assert repr(held) == f"<{name} of 'm': closed, 0 chunks so far>"
+        assert repr(held) == f"<{name} of 'm': closed, 0 chunks>"
         api_stream = client.request("GET", "/models", stream=True)
         assert repr(api_stream) == f"<{named(front, 'APIStream')}: not sent yet, 0 chunks so far>"
 
