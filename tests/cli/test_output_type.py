@@ -207,6 +207,6 @@ def test_a_reply_with_too_many_ways_through_the_schema(monkeypatch):
 def test_keywords_that_others_depend_on():
     row = {"type": "array", "prefixItems": [{"type": "string"}], "items": {"type": "integer"}}
     assert output_type.problem_of(["a", 1, 2], row) is None
-    assert output_type.problem_of(["a", 1, "b"], row) == "$[2] must be integer"
+    assert output_type.problem_of(["a", "b", 1], row) == "$[1] must be integer"
     named = {"type": "object", "patternProperties": {"^x-": {}}, "additionalProperties": False}
     assert output_type.problem_of({"x-a": 1}, named) is None
