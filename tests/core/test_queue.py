@@ -111,6 +111,17 @@ def test_the_slots_of_a_loop_that_was_closed_under_its_calls_go_to_who_comes_nex
     assert (queue.active, queue.waiting, alive.granted) == (2, 1, True)
 
 
+def test_nor_are_they_lost_where_somebody_waits_already():
+    loop, queue = asyncio.new_event_loop(), FairQueue(2)
+    for _ in range(2):
+        queue.join(Ticket(loop))
+    waiting = Waiter(queue)
+    loop.close()
+    assert not waiting.ticket.granted
+    late = Waiter(queue)
+    assert (waiting.ticket.granted, waiting.woken, late.ticket.granted) == (True, 1, True)
+
+
 def test_an_interrupt_is_raised_once_the_work_is_done():
     queue, woken = FairQueue(1), []
 

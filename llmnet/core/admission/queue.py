@@ -217,9 +217,12 @@ class FairQueue:
             self._heirs.append(next(iter(self._waiting)))
 
     def _take_back(self) -> None:
-        """Take slots back from those whose loop was closed under them; where somebody waits, it was seen to already."""
-        first = next(iter(self._waiting), None)
-        if first is None or first.abandoned:
-            for ticket in self._holders.copy():
+        """Take slots back from those whose loop was closed under them.
+
+        Where somebody waits, it was seen to when they came; again only where perhaps nobody is left to give one back.
+        """
+        holders, first = self._holders.copy(), next(iter(self._waiting), None)
+        if first is None or first.abandoned or next(iter(holders), first).abandoned:
+            for ticket in holders:
                 if ticket.abandoned:
                     self._holders.discard(ticket)
