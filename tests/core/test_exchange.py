@@ -2,9 +2,11 @@
 
 import gc
 import math
+import threading
 import weakref
 
 import pytest
+from support.live import PROMPT, Work
 from support.policy import Scene
 
 import llmnet
@@ -64,6 +66,25 @@ def test_no_silence_begins_in_a_call_that_was_stopped():
         with pytest.raises(AttemptError) as caught:
             asked()
         assert isinstance(caught.value.outcome.error, llmnet.StreamCancelledError)
+
+
+def test_who_has_taken_its_wake_back_is_not_woken_any_more():
+    """The one that is being woken just now has to be over by then."""
+    scene, exchange = begun()
+    begins, goes_on, over = threading.Event(), threading.Event(), []
+
+    def wake():
+        begins.set()
+        assert goes_on.wait(PROMPT)
+        over.append("woken")
+
+    exchange.on_stop(wake)
+    stopping = Work(scene.call.stop, llmnet.StreamCancelledError("stopped"))
+    assert begins.wait(PROMPT)
+    moving_on = Work(lambda: exchange.on_stop(None) or over.append("moved on"))
+    moving_on.join(0.05)  # it waits meanwhile
+    goes_on.set()
+    assert (stopping.result(), moving_on.result(), over) == (None, None, ["woken", "moved on"])
 
 
 def test_the_parts_of_a_request_count_as_one():

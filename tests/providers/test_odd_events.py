@@ -69,6 +69,14 @@ def test_a_text_that_stands_twice_in_an_event_is_read_where_it_counts():
     assert streamed(form(), *said).reasoning == "another text" * 2
 
 
+def test_a_reply_that_says_nothing_is_counted_behind_its_end():
+    count = {"choices": [], "usage": {"prompt_tokens": 3, "completion_tokens": 0, "total_tokens": 3}}
+    body = events(chunk({"role": "assistant", "content": ""}), count, chunk(finish="stop"), count, DONE)
+    chunks, reply = receive(form(), body, stream=True, kind="text/event-stream")
+    assert [(one.finish_reason, one.usage is not None) for one in chunks] == [("stop", False), (None, True)]
+    assert (reply.content, reply.usage.input_tokens) == ("", 3)
+
+
 def test_json_is_no_stream_wherever_it_is_cut():
     body = json.dumps(completion(message={"content": "data: [DONE]\n: ping"})).encode()
     for at in range(len(body)):

@@ -346,6 +346,12 @@ def test_errors_count_messages_as_the_caller_does(provider, system):
     assert "messages[1].content[0]" in str(caught.value)
 
 
+def test_a_tuple_is_an_array_of_what_it_names():
+    kind = pydantic.create_model("Made", field=(tuple[int, str], ...))
+    assert "items" not in schema_of(kind)["properties"]["field"]
+    assert strict_schema(schema_of(kind), OPENAI) is not None
+
+
 def test_nor_has_what_takes_more_than_it_names():
     kind = pydantic.create_model("Made", __config__={"extra": "allow"}, field=(int, ...))
     assert strict_schema(schema_of(kind), OPENAI) is None
