@@ -1,5 +1,6 @@
 """Idle connections: all that calls can use are kept, the last to come serves first, and none is kept for ever."""
 
+import asyncio
 import gc
 import itertools
 import queue
@@ -19,6 +20,7 @@ from llmnet.testing import Reply
 from llmnet.transports.aio import connection as aio_connection
 from llmnet.transports.aio import idle as aio_idle
 from llmnet.transports.aio import pool as aio_pool
+from llmnet.transports.aio.per_loop import PerLoop
 from llmnet.transports.sync import idle as sync_idle
 from llmnet.transports.sync import pool as sync_pool
 
@@ -216,3 +218,15 @@ def test_an_idle_connection_holds_nothing_of_the_call_that_it_has_served(front, 
         gc.collect()
         assert opened(server) == 1
         assert not [thing for thing in gc.get_objects() if isinstance(thing, Exchange)]
+
+
+def test_loops_that_were_closed_without_a_word_are_let_go():
+    async def close(value):
+        raise AssertionError("they have sent no word")
+
+    values = PerLoop(list, close)
+    for _ in range(FEW):
+        loop = asyncio.new_event_loop()
+        assert loop.run_until_complete(values.here()) is loop.run_until_complete(values.here())
+        loop.close()
+    assert len(values._kept) == 1  # private: what is kept is seen nowhere else
