@@ -230,6 +230,51 @@ def test_a_tracer_sees_the_headers_of_a_request_of_a_client_and_what_it_changes_
     assert before == after == {"host": before["host"], **seen}
 
 
+@pytest.mark.parametrize(("method", "body"), [("POST", b"hi"), ("POST", b""), ("POST", None), ("GET", None)])
+def test_a_tracer_changes_nothing_of_a_request_that_it_has_not_seen(awaited, server, monkeypatch, method, body):
+    """Not even where its own was the first one; and what it leaves as it is goes out as it would have."""
+    send = httpx.AsyncClient.send
+
+    async def traced(client, request, **how):
+        request.headers["traceparent"] = "00-ab"
+        return await send(client, request, **how)
+
+    async def asked():
+        async with llmnet.AsyncClient(**at(server)) as client:
+            with monkeypatch.context() as patch:
+                patch.setattr(httpx.AsyncClient, "send", traced)
+                await client.request(method, "/any", data=body)
+            await client.request(method, "/any", data=body)
+
+    server.handler = lambda request: Reply(body=b"")
+    awaited.run(asked())
+    seen, unseen = [dict(request.headers) for request in server.requests]
+    assert seen == unseen | {"traceparent": "00-ab"}
+
+
+CHANGES = {
+    "address": lambda request: setattr(request, "url", request.url.copy_with(query=b"changed=1")),
+    "method": lambda request: setattr(request, "method", "PUT"),
+}
+
+
+@pytest.mark.parametrize("name", CHANGES)
+def test_another_address_or_method_of_a_request_of_a_client_goes_out(awaited, server, monkeypatch, name):
+    send = httpx.AsyncClient.send
+
+    async def changed(client, request, **how):
+        CHANGES[name](request)
+        return await send(client, request, **how)
+
+    server.handler = lambda request: Reply(text="hi")
+    with awaited.client(**at(server)) as client:
+        client.chat("hi")
+        monkeypatch.setattr(httpx.AsyncClient, "send", changed)
+        client.chat("hi")
+    seen = [(request.method, request.query) for request in server.requests]
+    assert seen == [("POST", {}), {"address": ("POST", {"changed": "1"}), "method": ("PUT", {})}[name]]
+
+
 def test_the_host_is_named_by_the_caller_where_it_does_so(front, server):
     with front.client(**at(server)) as client:
         client.chat("hi", extra_headers={"Host": "other.test"})

@@ -48,8 +48,9 @@ class FastTransport(httpx.AsyncBaseTransport):
             AttemptError: a bound has expired, or the call was stopped.
         """
         watch: Watch = request.extensions[WATCH]
-        own = request if isinstance(request, Prepared) else None
-        origin, head = own.common.origin if own else origin_of(request.url), self._head_of(request)
+        made = request if isinstance(request, Prepared) and request.is_as_made else None
+        origin = made.common.origin if made else origin_of(request.url)
+        head = self._head_of(made) if made else head_of(request, self._forwards, self._lines)
         idle = self._youngest(origin)
         connection = idle or await self._connected(watch, origin)
         self._used.add(connection)
@@ -63,7 +64,7 @@ class FastTransport(httpx.AsyncBaseTransport):
             raise
         finally:
             watch.exchange.received |= reader.begun
-        headers = httpx.Headers(reader.headers.pairs, "latin-1") if own is None else None
+        headers = None if isinstance(request, Prepared) else httpx.Headers(reader.headers.pairs, "latin-1")
         body = Body(connection, reader, watch, self._back)
         return httpx.Response(
             reader.status or 0,
@@ -72,9 +73,7 @@ class FastTransport(httpx.AsyncBaseTransport):
             extensions={BODY: body, "http_version": b"HTTP/" + reader.version.encode(), "reason_phrase": reader.reason},
         )
 
-    def _head_of(self, request: httpx.Request) -> Head:
-        if not isinstance(request, Prepared) or request.has_headers:
-            return head_of(request, self._forwards, self._lines)
+    def _head_of(self, request: Prepared) -> Head:
         common, body = request.common, request.body
         if common.head is None:
             common.head = head_of(Prepared(common, None, {}), self._forwards, self._lines)

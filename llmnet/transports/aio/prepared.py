@@ -1,6 +1,7 @@
 """The requests of our own clients: what many have in common is made once, and their headers if somebody looks at them.
 
-Only what is patched into httpx does look, as a tracer that adds a header; it finds, and may change, what goes out.
+Only what is patched into httpx does look, as a tracer that adds a header; it finds, and may change, what goes out: the
+headers, the address and the method.
 """
 
 import functools
@@ -42,7 +43,7 @@ class Prepared(httpx.Request):
     def __init__(self, common: Common, body: bytes | None, extensions: dict[str, Any]) -> None:
         super().__init__(common.method, common.url, stream=httpx.ByteStream(body or b""), extensions=extensions)
         del self.headers  # there are none yet: the property makes them
-        self.common, self.body = common, body
+        self.common, self.body, self._address = common, body, self.url
 
     @functools.cached_property
     def headers(self) -> httpx.Headers:  # type: ignore[override]  # in the place of the attribute
@@ -53,9 +54,9 @@ class Prepared(httpx.Request):
         return headers
 
     @property
-    def has_headers(self) -> bool:
-        """Whether somebody has looked at the headers, and may have changed them."""
-        return "headers" in vars(self)
+    def is_as_made(self) -> bool:
+        """Whether nobody has looked at the headers, who may have changed them, nor given another address or method."""
+        return "headers" not in vars(self) and self.url is self._address and self.method == self.common.method
 
 
 def origin_of(url: httpx.URL) -> Origin:
