@@ -43,7 +43,7 @@ class Prepared(httpx.Request):
     def __init__(self, common: Common, body: bytes | None, extensions: dict[str, Any]) -> None:
         super().__init__(common.method, common.url, stream=httpx.ByteStream(body or b""), extensions=extensions)
         del self.headers  # there are none yet: the property makes them
-        self.common, self.body, self._address = common, body, self.url
+        self.common, self.body, self.url = common, body, common.url
 
     @functools.cached_property
     def headers(self) -> httpx.Headers:  # type: ignore[override]  # in the place of the attribute
@@ -56,7 +56,7 @@ class Prepared(httpx.Request):
     @property
     def is_as_made(self) -> bool:
         """Whether nobody has looked at the headers, who may have changed them, nor given another address or method."""
-        return "headers" not in vars(self) and self.url is self._address and self.method == self.common.method
+        return "headers" not in vars(self) and self.url is self.common.url and self.method == self.common.method
 
 
 def origin_of(url: httpx.URL) -> Origin:
