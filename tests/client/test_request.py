@@ -271,13 +271,13 @@ def test_a_status_is_its_error(client, server, status, error):
 
 
 def test_a_throttle_shuts_the_gate_of_its_path_and_model_alone(client, server):
-    server.script(Reply(status=429, headers={"retry-after": "1000"}), json_reply(1), json_reply(2))
+    server.script(Reply(status=429, headers={"retry-after": "1000"}), json_reply([1]), json_reply([2]))
     for sent in (1, 1):  # the second one is told without being sent
         with pytest.raises(llmnet.RateLimitError):
             client.request("POST", "/things", json={"model": "m"}, timeout=0.5)
         assert server.request_count == sent
-    assert client.request("POST", "/others", json={"model": "m"}).json() == 1
-    assert client.request("POST", "/things", json={"model": "n"}).json() == 2
+    assert client.request("POST", "/others", json={"model": "m"}).json() == [1]
+    assert client.request("POST", "/things", json={"model": "n"}).json() == [2]
 
 
 @pytest.mark.parametrize("body", [b"no json", b"", b"\xff\xfe"])
