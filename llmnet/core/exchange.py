@@ -6,7 +6,7 @@ from typing import Protocol
 
 from llmnet.core.errors import LLMNetError
 from llmnet.core.form_contract import Kind
-from llmnet.core.http import Headers, Request, request_id_of
+from llmnet.core.http import REQUEST_ID_HEADERS, Headers, Request
 from llmnet.core.outcome import AttemptError, Outcome
 from llmnet.core.record import Record
 from llmnet.core.reply_reader import ReplyReader
@@ -95,7 +95,7 @@ class Exchange:
             self.sending()
             self.uploading = False
         self.received = True
-        secrets, request_id = self.secrets, request_id_of(headers)
+        secrets, request_id = self.secrets, headers.first(REQUEST_ID_HEADERS)
         self._record.received(status, secrets.clean_headers(headers), request_id and secrets.hide(request_id))
         return self.reply.open(status, headers)
 

@@ -199,11 +199,6 @@ def answers(head: bytes) -> bool:
     return head.startswith(b"HTTP/1.") and head[8:9] == b" " and head[9:10] in b"23456789" and len(head) > 9
 
 
-def request_id_of(headers: Headers) -> str | None:
-    """The vendor's id of a request, from its response headers."""
-    return headers.first(REQUEST_ID_HEADERS)
-
-
 def rate_limits(headers: Mapping[str, str], now: float) -> dict[str, RateLimitState]:
     """Read `x-ratelimit-*` and `anthropic-ratelimit-*`; a value that does not parse is unknown, never an error."""
     found: dict[str, dict[str, str]] = {}
