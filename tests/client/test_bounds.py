@@ -11,7 +11,7 @@ import time
 
 import pytest
 import trustme
-from support.live import WORDS, Work, at, at_port, content, eventually, no_leak, slots
+from support.live import WORDS, Work, at, at_port, content, eventually, needs_our_engine, no_leak, slots
 from support.short_bounds import BOUND, LATE, timeout
 
 import llmnet
@@ -322,6 +322,7 @@ def test_bytes_that_drip_are_no_silence_but_take_time(front, server, ask):
 
 
 def test_bytes_that_are_nothing_of_the_body_are_no_silence_either(front, server):
+    needs_our_engine(front.name, "hears of the bytes of a body alone")
     begun = b"HTTP/1.1 200 OK\r\ntransfer-encoding: chunked\r\n\r\n1\r\n{\r\n1;extension="
     server.script(Reply(raw=begun.ljust(80, b"x") + b"x" * 8000, split=80, drip=0.01))
     with front.client(**at(server, timeout=timeout(idle=BOUND * 0.9, total=BOUND), max_retries=0)) as client:
