@@ -252,6 +252,23 @@ def test_a_tracer_changes_nothing_of_a_request_that_it_has_not_seen(awaited, ser
     assert seen == unseen | {"traceparent": "00-ab"}
 
 
+def test_a_tracer_may_add_a_header_beyond_ascii(awaited, server, monkeypatch):
+    """As UTF-8, as httpx writes those of any request."""
+    send = httpx.AsyncClient.send
+
+    async def traced(client, request, **how):
+        request.headers["baggage"] = "né"
+        return await send(client, request, **how)
+
+    async def asked():
+        async with llmnet.AsyncClient(**at(server)) as client:
+            monkeypatch.setattr(httpx.AsyncClient, "send", traced)
+            await client.chat("hi")
+
+    awaited.run(asked())
+    assert server.requests[-1].headers["baggage"].encode("latin-1").decode() == "né"
+
+
 CHANGES = {
     "address": lambda request: setattr(request, "url", request.url.copy_with(query=b"changed=1")),
     "method": lambda request: setattr(request, "method", "PUT"),

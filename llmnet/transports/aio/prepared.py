@@ -48,7 +48,7 @@ class Prepared(httpx.Request):
     @functools.cached_property
     def headers(self) -> httpx.Headers:  # type: ignore[override]  # in the place of the attribute
         """Those of all, and the length of the body."""
-        headers = self.common.headers.copy()
+        headers = httpx.Headers(self.common.headers)
         if self.body is not None:
             headers["content-length"] = str(len(self.body))
         return headers
