@@ -1,6 +1,7 @@
 """What the fast transport sends for any HTTP API: heads that say what they mean, and bodies as long as their heads say."""
 
 import asyncio
+import contextlib
 import socket
 import threading
 
@@ -230,19 +231,27 @@ def test_a_tracer_sees_the_headers_of_a_request_of_a_client_and_what_it_changes_
     assert before == after == {"host": before["host"], **seen}
 
 
-@pytest.mark.parametrize(("method", "body"), [("POST", b"hi"), ("POST", b""), ("POST", None), ("GET", None)])
-def test_a_tracer_changes_nothing_of_a_request_that_it_has_not_seen(awaited, server, monkeypatch, method, body):
-    """Not even where its own was the first one; and what it leaves as it is goes out as it would have."""
+@contextlib.contextmanager
+def traced(change):
+    """Within it each request of httpx's is changed before it is sent."""
     send = httpx.AsyncClient.send
 
-    async def traced(client, request, **how):
-        request.headers["traceparent"] = "00-ab"
+    async def changed(client, request, **how):
+        change(request)
         return await send(client, request, **how)
+
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(httpx.AsyncClient, "send", changed)
+        yield
+
+
+@pytest.mark.parametrize(("method", "body"), [("POST", b"hi"), ("POST", b""), ("POST", None), ("GET", None)])
+def test_a_tracer_changes_nothing_of_a_request_that_it_has_not_seen(awaited, server, method, body):
+    """Not even where its own was the first one; and what it leaves as it is goes out as it would have."""
 
     async def asked():
         async with llmnet.AsyncClient(**at(server)) as client:
-            with monkeypatch.context() as patch:
-                patch.setattr(httpx.AsyncClient, "send", traced)
+            with traced(lambda request: request.headers.update({"traceparent": "00-ab"})):
                 await client.request(method, "/any", data=body)
             await client.request(method, "/any", data=body)
 
@@ -252,20 +261,14 @@ def test_a_tracer_changes_nothing_of_a_request_that_it_has_not_seen(awaited, ser
     assert seen == unseen | {"traceparent": "00-ab"}
 
 
-def test_a_tracer_may_add_a_header_beyond_ascii(awaited, server, monkeypatch):
+def test_a_tracer_may_add_a_header_beyond_ascii(awaited, server):
     """As UTF-8, as httpx writes those of any request."""
-    send = httpx.AsyncClient.send
 
-    async def traced(client, request, **how):
+    def add(request):
         request.headers["baggage"] = "né"
-        return await send(client, request, **how)
 
-    async def asked():
-        async with llmnet.AsyncClient(**at(server)) as client:
-            monkeypatch.setattr(httpx.AsyncClient, "send", traced)
-            await client.chat("hi")
-
-    awaited.run(asked())
+    with awaited.client(**at(server)) as client, traced(add):
+        client.chat("hi")
     assert server.requests[-1].headers["baggage"].encode("latin-1").decode() == "né"
 
 
@@ -276,18 +279,12 @@ CHANGES = {
 
 
 @pytest.mark.parametrize("name", CHANGES)
-def test_another_address_or_method_of_a_request_of_a_client_goes_out(awaited, server, monkeypatch, name):
-    send = httpx.AsyncClient.send
-
-    async def changed(client, request, **how):
-        CHANGES[name](request)
-        return await send(client, request, **how)
-
+def test_another_address_or_method_of_a_request_of_a_client_goes_out(awaited, server, name):
     server.handler = lambda request: Reply(text="hi")
     with awaited.client(**at(server)) as client:
         client.chat("hi")
-        monkeypatch.setattr(httpx.AsyncClient, "send", changed)
-        client.chat("hi")
+        with traced(CHANGES[name]):
+            client.chat("hi")
     seen = [(request.method, request.query) for request in server.requests]
     assert seen == [("POST", {}), {"address": ("POST", {"changed": "1"}), "method": ("PUT", {})}[name]]
 
