@@ -35,13 +35,13 @@ class _Field(NamedTuple):
         return f"{', '.join(others)} or {last}" if others else last
 
 
-def check_types(thing: Any) -> None:
-    """Check all fields of a value.
+def check_types(thing: object, cls: type) -> None:
+    """Check the fields of a class in a value of it; what a subclass adds may be anything.
 
     Raises:
         TypeError: one of them is of another type than it says; the text names it, and what it may be.
     """
-    for field in _fields(thing.__class__):
+    for field in _fields(cls):
         value = getattr(thing, field.name)
         if value is not field.default and not field.takes(value):
             raise TypeError(f"{field.name} must be {field}, not {value!r}")

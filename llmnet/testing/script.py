@@ -146,7 +146,7 @@ class Reply:
     def __post_init__(self) -> None:
         if isinstance(self.status, str):
             raise TypeError(f"status must be a whole number, not {self.status!r}; for a text write Reply(text=…)")
-        check_types(self)
+        check_types(self, Reply)
         for index, call in enumerate(self.tool_calls or ()):
             if not isinstance(call, Mapping) or not isinstance(call.get("name"), str):
                 raise TypeError(f'tool_calls[{index}] must be a dict like {{"name": "f", "arguments": {{…}}}}')

@@ -3,6 +3,7 @@
 import asyncio
 import base64
 import contextlib
+import dataclasses
 import gc
 import gzip
 import http.client
@@ -17,6 +18,7 @@ import sys
 import threading
 import zlib
 from concurrent.futures import ThreadPoolExecutor
+from typing import Any
 
 import pytest
 from support.live import eventually
@@ -286,6 +288,21 @@ def test_fields_that_differ_from_their_defaults_are_taken():
         delay=1, drip=0.5, cut=0, hold="body", chunked=False, body=body, events=iter(["x"]), raw=b"", at="hello"
     )
     assert (reply.delay, reply.body, reply.hold) == (1, body, "body")
+
+
+@dataclasses.dataclass(frozen=True)
+class OwnReply(Reply):
+    """A reply with fields of a test's own, which no class checks: one may be anything, one names what is not here."""
+
+    note: Any = None
+    seen: "NotDefined | None" = None  # noqa: F821 - as a name that only a type checker imports
+
+
+def test_what_a_subclass_adds_to_a_reply_may_be_anything_and_the_rest_is_checked():
+    reply = OwnReply(text="x", note=5, seen=[1])
+    assert (reply.note, reply.seen) == (5, [1])
+    with pytest.raises(TypeError, match=r"^text must be a text, not 5$"):
+        OwnReply(text=5)
 
 
 @pytest.mark.parametrize(
