@@ -117,13 +117,15 @@ class Draft:
     ) -> StreamChunk | None:
         """Take what an event says; the chunk to hand out, or `None` where it carries nothing to show.
 
-        A count is shown once the reply has begun: some servers count the prompt in an event before the first output.
+        A count is shown once the reply has begun: some servers count the prompt in an event before the first output. A
+        count of output begins it: the model thinks, and is paid for it, where nobody sees what.
         Pieces of calls that the draft has already are `taken`. Audio and images are `unseen`: output that the chunk has
         in `raw` alone.
         """
         pieces = [*tools, *taken]
         spoken = bool(content or reasoning or refusal or pieces or unseen)
-        if not (spoken or finish or (usage and (self.said or self.finish_reason))):
+        counted = usage and (usage.output_tokens or self.said or self.finish_reason)
+        if not (spoken or finish or counted):
             self.count(usage)
             return None
         self.begun, self.silent = True, False

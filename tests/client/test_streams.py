@@ -241,6 +241,18 @@ def test_after_a_count_of_the_prompt_the_first_token_is_awaited(front, server, f
         assert caught.value.partial.usage.input_tokens == 9
 
 
+def test_a_count_of_output_is_a_first_chunk_though_nothing_is_shown_of_it(front, server):
+    usage = {"prompt_tokens": 9, "completion_tokens": 40}
+    event = events({"id": "m", "choices": [{"index": 0, "delta": SPEAKS}], "usage": usage}).decode()
+    server.script(Reply(events=[event]), WORDS)
+    with front.client(**at(server, "chat-completions", retry=llmnet.RetryPolicy(base_delay=0.001))) as client:
+        stream = client.stream_chat("hi")
+        assert next(stream).usage.output_tokens == 40
+        with pytest.raises(llmnet.IncompleteStreamError):
+            next(stream)
+        assert len(server.requests) == 1
+
+
 # -- connections ----------------------------------------------------------------------------------------------------
 
 
