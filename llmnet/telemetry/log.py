@@ -9,6 +9,7 @@ import sys
 import threading
 import time
 from collections.abc import Mapping
+from typing import Any
 
 from llmnet.core.errors import ConfigurationError
 from llmnet.core.events import AttemptFailed, CallEvent, CallFinished, Held
@@ -16,26 +17,17 @@ from llmnet.core.http import Attempt
 from llmnet.core.logger import LOG
 from llmnet.core.outcome import cause_of
 from llmnet.core.preview import cut
-from llmnet.telemetry.log_fields import Facts, fields
 
-VARIABLE = "LLMNET_LOG"
+_VARIABLE = "LLMNET_LOG"
 _LEVELS = {"debug": logging.DEBUG, "info": logging.INFO, "warning": logging.WARNING}
-_FORMAT = "%(asctime)s %(levelname)s %(name)s %(message)s"
 _WORD = re.compile(r"[\w.:/@+\[\]-]+")
-_LONGEST = 200
-
-
-# -- the handler -------------------------------------------------------------------------------------------------------
+_LONGEST, _LONGEST_FIELD = 200, 1000
 
 
 class _Own(logging.StreamHandler):  # type: ignore[type-arg]
-    """Writes to standard error what no handler of the program's writes, so that no line is written twice.
-
-    One for the process; logging holds the handler's lock while it emits, and a handler is added but once.
-    """
+    """Writes to standard error what no handler of the program's writes, so that no line is written twice."""
 
     def emit(self, record: logging.LogRecord) -> None:
-        """Write a line, unless another handler does."""
         handlers = [*LOG.handlers, *(logging.root.handlers if LOG.propagate else ())]
         others = (one for one in handlers if one is not self and not isinstance(one, logging.NullHandler))
         if not any(record.levelno >= other.level for other in others):
@@ -44,7 +36,7 @@ class _Own(logging.StreamHandler):  # type: ignore[type-arg]
 
 
 _OWN = _Own()
-_OWN.setFormatter(logging.Formatter(_FORMAT))
+_OWN.setFormatter(logging.Formatter("%(asctime)s %(levelname)s %(name)s %(message)s"))
 
 
 def set_up(environ: Mapping[str, str]) -> None:
@@ -53,15 +45,12 @@ def set_up(environ: Mapping[str, str]) -> None:
     Raises:
         ConfigurationError: it names no level.
     """
-    level = environ.get(VARIABLE, "").strip().lower()
+    level = environ.get(_VARIABLE, "").strip().lower()
     if level and level not in _LEVELS:
-        raise ConfigurationError(f"{VARIABLE} must be one of {', '.join(_LEVELS)}, not {cut(level, _LONGEST)!r}")
+        raise ConfigurationError(f"{_VARIABLE} must be one of {', '.join(_LEVELS)}, not {cut(level, _LONGEST)!r}")
     if level and _OWN not in LOG.handlers:
         LOG.setLevel(_LEVELS[level])
         LOG.addHandler(_OWN)
-
-
-# -- the lines ---------------------------------------------------------------------------------------------------------
 
 
 def log(event: CallEvent) -> None:
@@ -80,7 +69,7 @@ def log(event: CallEvent) -> None:
         _write(logging.INFO, event, _call(event))
 
 
-def _attempt(number: int, attempt: Attempt, reason: str | None = None) -> Facts:
+def _attempt(number: int, attempt: Attempt, reason: str | None = None) -> dict[str, Any]:
     return {
         "attempt": number,
         "status": attempt.status,
@@ -92,18 +81,18 @@ def _attempt(number: int, attempt: Attempt, reason: str | None = None) -> Facts:
     }
 
 
-def _retry(event: AttemptFailed) -> Facts:
-    number = event.number + 1
+def _retry(event: AttemptFailed) -> dict[str, Any]:
+    again, attempt = event.number + 1, event.attempt
     return {
-        "attempt": number,
-        "of": number + event.left,
-        "cause": event.attempt.cause,
+        "attempt": again,
+        "of": again + event.left,
+        "cause": attempt.cause,
         "reason": event.reason,
-        "wait": event.attempt.wait,
+        "wait": attempt.wait,
     }
 
 
-def _call(event: CallFinished) -> Facts:
+def _call(event: CallFinished) -> dict[str, Any]:
     meta, usage = event.meta, event.usage
     return {
         "outcome": event.outcome,
@@ -118,14 +107,14 @@ def _call(event: CallFinished) -> Facts:
     }
 
 
-def _write_wait(event: CallEvent, verb: str, facts: Facts) -> None:
+def _write_wait(event: CallEvent, verb: str, facts: dict[str, Any]) -> None:
     """Write that a call waits, unless many others of its model do: the first line after those counts them."""
     left_out = _WAITS.left_out((event.provider, event.host, event.model), time.monotonic())
     if left_out is not None:
         _write(logging.INFO, event, {**facts, "left_out": left_out or None}, verb)
 
 
-def _write(level: int, event: CallEvent, facts: Facts, verb: str = "") -> None:
+def _write(level: int, event: CallEvent, facts: dict[str, Any], verb: str = "") -> None:
     """What happened as `name=value` pairs, and as fields of the record; what is not known is left out."""
     if LOG.isEnabledFor(level):
         known = {name: value for name, value in facts.items() if value is not None}
@@ -146,7 +135,40 @@ def _word(value: object) -> str:
     return text if _WORD.fullmatch(text) else repr(text)
 
 
-# -- waits of a crowd --------------------------------------------------------------------------------------------------
+# Fields of a record, for structlog and formatters of JSON, by the name that a line has for them; the rest begins with
+# `llmnet.`. Source: https://opentelemetry.io/docs/specs/semconv/gen-ai/
+_FIELDS = {
+    "status": "http.response.status_code",
+    "input_tokens": "gen_ai.usage.input_tokens",
+    "output_tokens": "gen_ai.usage.output_tokens",
+    "first_token": "llmnet.time_to_first_token",
+    "of": "llmnet.max_attempts",
+}
+
+
+def fields(event: CallEvent, facts: Mapping[str, Any]) -> dict[str, Any]:
+    """All that a line says, as plain values; by OpenTelemetry's names where it has any, and in seconds."""
+    host, _, port = event.host.rpartition(":")
+    named = port.isdigit() and bool(host)
+    known: dict[str, Any] = {
+        "gen_ai.provider.name": event.provider,
+        "gen_ai.request.model": event.model or None,
+        "server.address": (host if named else event.host).strip("[]"),
+        "server.port": int(port) if named else None,
+        "error.type": _error_type(event),
+        "llmnet.call": event.call,
+        "llmnet.stream": event.stream,
+        **{_FIELDS.get(name, f"llmnet.{name}"): value for name, value in facts.items()},
+    }
+    return {name: cut(v, _LONGEST_FIELD) if isinstance(v, str) else v for name, v in known.items() if v is not None}
+
+
+def _error_type(event: CallEvent) -> str | None:
+    error = event.error if isinstance(event, AttemptFailed | CallFinished) else None
+    if error is None:
+        return None
+    kind = type(error)
+    return kind.__qualname__ if kind.__module__ == "builtins" else f"{kind.__module__}.{kind.__qualname__}"
 
 
 class _Waits:
@@ -165,12 +187,13 @@ class _Waits:
         """How many were left out before this one, which is to be written; `None` where it is left out itself."""
         with self._lock:
             since, count = self._lanes.get(lane, (now, 0))
-            over = max(0, count - self.MOST)
-            anew = now - since >= self.PERIOD
             if len(self._lanes) >= self.LANES:
                 self._lanes.clear()
-            since, count = self._lanes[lane] = (now, 1) if anew else (since, count + 1)
-        return None if count > self.MOST else over if anew else 0
+            if now - since >= self.PERIOD:
+                self._lanes[lane] = now, 1
+                return max(0, count - self.MOST)
+            self._lanes[lane] = since, count + 1
+        return 0 if count < self.MOST else None
 
 
 _WAITS = _Waits()

@@ -9,7 +9,7 @@ The bounds of the histograms are those of OpenTelemetry's GenAI conventions (`ge
 
 import threading
 from bisect import bisect_left
-from collections.abc import Iterator
+from itertools import accumulate
 from typing import Any
 
 import msgspec
@@ -20,7 +20,6 @@ from llmnet.core.events import CallFinished
 from llmnet.core.http import Attempt, Meta
 from llmnet.core.plain import Value
 from llmnet.core.public import public
-from llmnet.telemetry.prometheus import Family, exposition, labelled
 
 # As Prometheus text an entry is about 4 KB.
 MAX_ROWS = 1000
@@ -127,7 +126,7 @@ class Stats(Value, tuple[CallStats, ...]):
 
     def prometheus(self) -> str:
         """The text that Prometheus scrapes (exposition format 0.0.4)."""
-        return exposition(_families(self))
+        return _exposition(self)
 
 
 class Counters:
@@ -194,33 +193,56 @@ class _Series:
             provider=provider,
             model=model,
             outcome=outcome,
+            calls=self.calls,
+            requests=self.requests,
+            retries=self.retries,
+            throttles=self.throttles,
+            input_tokens=self.input_tokens,
+            output_tokens=self.output_tokens,
             duration=Histogram(bounds=DURATIONS, counts=tuple(self.durations), total=self.elapsed),
             time_to_first_token=Histogram(
                 bounds=FIRST_TOKENS, counts=tuple(self.first_tokens), total=self.first_tokens_sum
             ),
-            **{name: getattr(self, name) for name in _COUNTERS},
         )
 
 
-_COUNTERS = {
-    "calls": "Calls that are over.",
-    "requests": "HTTP requests sent.",
-    "retries": "Attempts that followed a failed one.",
-    "throttles": "Attempts turned away by a limit.",
-    "input_tokens": "Tokens sent, as the vendor counted them.",
-    "output_tokens": "Tokens received, as the vendor counted them.",
-}
-_HISTOGRAMS = {
-    "duration": ("llmnet_call_duration_seconds", "Seconds from a call's start to its end."),
-    "time_to_first_token": ("llmnet_time_to_first_token_seconds", "Seconds to the first chunk of a stream."),
-}
+# -- as Prometheus text: https://prometheus.io/docs/instrumenting/exposition_formats/ ----------------------------------
+
+_ESCAPES = str.maketrans({"\\": r"\\", '"': r"\"", "\n": r"\n"})
+_METRICS = {
+    "calls": ("llmnet_calls_total", "counter", "Calls that are over."),
+    "requests": ("llmnet_requests_total", "counter", "HTTP requests sent."),
+    "retries": ("llmnet_retries_total", "counter", "Attempts that followed a failed one."),
+    "throttles": ("llmnet_throttles_total", "counter", "Attempts turned away by a limit."),
+    "input_tokens": ("llmnet_input_tokens_total", "counter", "Tokens sent, as the vendor counted them."),
+    "output_tokens": ("llmnet_output_tokens_total", "counter", "Tokens received, as the vendor counted them."),
+    "duration": ("llmnet_call_duration_seconds", "histogram", "Seconds from a call's start to its end."),
+    "time_to_first_token": (
+        "llmnet_time_to_first_token_seconds", "histogram", "Seconds to the first chunk of a stream.",
+    ),
+}  # fmt: skip
 
 
-def _families(stats: Stats) -> Iterator[Family]:
-    rows = [(labelled(provider=s.provider, model=s.model, outcome=s.outcome), s) for s in stats]
-    for name, help_text in _COUNTERS.items():
-        values = [(labels, getattr(s, name)) for labels, s in rows]
-        yield Family(f"llmnet_{name}_total", "counter", help_text, values)
-    for name, (metric, help_text) in _HISTOGRAMS.items():
-        values = [(labels, getattr(s, name)) for labels, s in rows]
-        yield Family(metric, "histogram", help_text, values)
+def _exposition(stats: Stats) -> str:
+    rows = [(_labels(provider=row.provider, model=row.model, outcome=row.outcome), row) for row in stats]
+    lines: list[str] = []
+    for name, (metric, kind, meaning) in _METRICS.items() if rows else ():
+        lines += (f"# HELP {metric} {meaning}", f"# TYPE {metric} {kind}")
+        for labels, row in rows:
+            value = getattr(row, name)
+            lines += _buckets(metric, labels, value) if kind == "histogram" else [f"{metric}{{{labels}}} {value}"]
+    return "".join(f"{line}\n" for line in lines)
+
+
+def _labels(**labels: str) -> str:
+    return ",".join(f'{name}="{value.translate(_ESCAPES)}"' for name, value in labels.items())
+
+
+def _buckets(metric: str, labels: str, values: Histogram) -> list[str]:
+    """The lines of a histogram: its buckets are cumulative, and the last one holds all."""
+    upto = zip((*values.bounds, "+Inf"), accumulate(values.counts), strict=True)
+    return [
+        *(f'{metric}_bucket{{{labels},le="{bound}"}} {n}' for bound, n in upto),
+        f"{metric}_sum{{{labels}}} {values.total}",
+        f"{metric}_count{{{labels}}} {values.count}",
+    ]

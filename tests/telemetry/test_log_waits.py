@@ -14,7 +14,7 @@ import llmnet
 from llmnet.core.events import CallQueued, Held
 from llmnet.core.logger import LOG, log_failure
 from llmnet.telemetry import log
-from llmnet.telemetry.log_fields import fields
+from llmnet.telemetry.log import fields
 from llmnet.testing import Reply, fault
 
 KEY = "sk-planted/Key+0123456789"
