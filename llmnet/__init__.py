@@ -20,7 +20,7 @@ if TYPE_CHECKING:
     from llmnet.client.sync import Client
     from llmnet.client.sync_request import APIStream
     from llmnet.client.sync_stream import ChatStream
-    from llmnet.config.field_types import Provider
+    from llmnet.config.checks import Provider
     from llmnet.config.fields import ClientConfig
     from llmnet.core.api_response import APIResponse
     from llmnet.core.bounds import Timeout
@@ -86,7 +86,7 @@ _ROOMS = {
     "client.sync_request": ("APIStream",),
     "client.sync_stream": ("ChatStream",),
     "telemetry.stats": ("Stats",),
-    "config.field_types": ("Provider",),
+    "config.checks": ("Provider",),
     "config.fields": ("ClientConfig",),
     "core.api_response": ("APIResponse",),
     "core.bounds": ("Timeout",),

@@ -8,7 +8,7 @@ from llmnet.client.aio_driver import Warmer
 from llmnet.client.aio_request import AsyncRequestMethods
 from llmnet.client.shared import given_transport
 from llmnet.client.warming import warm_call
-from llmnet.config.field_types import ClientFields
+from llmnet.config.checks import ClientFields
 from llmnet.config.fields import ClientConfig
 from llmnet.core.bounds import Timeout
 from llmnet.core.other_replies import EmbeddingResponse, ModelInfo

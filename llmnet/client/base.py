@@ -12,9 +12,8 @@ import msgspec
 from llmnet.client.routes import Routes
 from llmnet.client.shared import Shared
 from llmnet.config.address import FAKE_URL
-from llmnet.config.fields import ClientConfig, client_config
+from llmnet.config.fields import ClientConfig, client_config, written
 from llmnet.config.resolve import Resolved, resolve
-from llmnet.config.shown import written
 from llmnet.core import tracebacks
 from llmnet.core.admission.admission import Admission
 from llmnet.core.bounds import Bounds, Clock, Timeout, resolve_timeout
@@ -124,12 +123,12 @@ class BaseClient:
         """The wire form at its address; the embedded server is started by the first call that needs it."""
         if self._known_form is None:
             target = self._resolved.target
+            api = target.service.apis[target.api]
             if target.base_url == FAKE_URL:
                 from llmnet.testing.embedded import embedded_url  # noqa: PLC0415 - loaded on use
 
-                target = msgspec.structs.replace(target, base_url=embedded_url() + self._resolved.api.path)
-                return make_form(self._resolved.api.form, target)
-            self._known_form = make_form(self._resolved.api.form, target)
+                return make_form(api.form, msgspec.structs.replace(target, base_url=embedded_url() + api.path))
+            self._known_form = make_form(api.form, target)
         return self._known_form
 
     def _chat_call(self, messages: Any, params: Mapping[str, Any], *, stream: bool, whole: bool = False) -> Call:

@@ -8,7 +8,7 @@ from llmnet.client.shared import given_transport
 from llmnet.client.sync_driver import Warmer
 from llmnet.client.sync_request import RequestMethods
 from llmnet.client.warming import warm_call
-from llmnet.config.field_types import ClientFields
+from llmnet.config.checks import ClientFields
 from llmnet.config.fields import ClientConfig
 from llmnet.core.bounds import Timeout
 from llmnet.core.other_replies import EmbeddingResponse, ModelInfo

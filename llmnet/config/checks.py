@@ -1,22 +1,62 @@
-"""Checks of a config's fields: each takes a value and the name of its field, and returns what to keep."""
+"""The fields of a client: their types, and a check of each, which takes its value and name and returns what to keep."""
 
 import functools
 import ssl
-from collections.abc import Callable
+from collections.abc import Awaitable, Callable, Mapping
+from enum import StrEnum
 from reprlib import repr as brief
-from typing import Any
+from typing import Any, Literal, TypedDict
 
-from llmnet.config.field_types import Provider
 from llmnet.core.bounds import Timeout
 from llmnet.core.defaults import checked_defaults, checked_system
 from llmnet.core.errors import ConfigurationError
 from llmnet.core.events import Hook
 from llmnet.core.headers import checked_headers, checked_key
+from llmnet.core.public import public
 from llmnet.core.request import checked_timeout, is_async_callable, model_text, plain_text
 from llmnet.core.retry import RetryPolicy, count
+from llmnet.core.transport import AsyncTransport, Transport
 from llmnet.providers.addresses import checked_url
 from llmnet.providers.model_names import nearest
 from llmnet.providers.services import NAMED, SERVICES
+
+ApiKey = str | Callable[[], str] | Callable[[], Awaitable[str]]
+Engine = Literal["auto", "fast", "httpx"] | Transport | AsyncTransport
+
+
+@public
+class Provider(StrEnum):
+    """The providers that have a name of their own; other services are named by their string."""
+
+    OPENAI = "openai"
+    ANTHROPIC = "anthropic"
+    AZURE = "azure"
+    DASHSCOPE = "dashscope"
+    QIANFAN = "qianfan"
+    FAKE = "fake"
+
+
+class ClientFields(TypedDict, total=False):
+    """The fields of `ClientConfig`, as keyword arguments of a client."""
+
+    provider: Provider | str
+    api: str | None
+    model: str | None
+    api_key: ApiKey | None
+    base_url: str | None
+    timeout: float | Timeout
+    max_retries: int
+    retry: RetryPolicy | None
+    max_concurrent: int
+    headers: Mapping[str, str | None] | None
+    proxy: str | None
+    verify: bool | str | ssl.SSLContext
+    http2: bool
+    api_version: str | None
+    on_event: Hook | None
+    transport: Engine
+    defaults: Mapping[str, Any] | None
+    system: str | None
 
 
 def timeout(value: Any, name: str) -> float | Timeout:
@@ -101,6 +141,3 @@ CHECKS: dict[str, Callable[[Any, str], Any]] = {
     "defaults": checked_defaults,
     "system": checked_system,
 }
-OPTIONAL = (
-    "api", "model", "api_key", "base_url", "retry", "headers", "proxy", "api_version", "on_event", "defaults", "system",
-)  # fmt: skip

@@ -1,20 +1,23 @@
-"""The settings of a client, each checked when the config is made; `resolve.py` adds those of the environment."""
+"""The settings of a client, each checked when the config is made; `resolve.py` adds those of the environment.
+
+What of them may be shown: no key, no headers, no password of a proxy, no query of an address.
+"""
 
 import dataclasses
 import functools
 import os
+import re
 import ssl
 from collections.abc import Mapping
 from typing import Any
 
 from llmnet.config.address import address
-from llmnet.config.checks import CHECKS, OPTIONAL, check_api, checked_provider
-from llmnet.config.field_types import ApiKey, Engine, Provider
-from llmnet.config.shown import Shown
+from llmnet.config.checks import CHECKS, ApiKey, Engine, Provider, check_api, checked_provider
 from llmnet.core.bounds import Timeout
 from llmnet.core.credentials import in_headers
 from llmnet.core.errors import ConfigurationError
 from llmnet.core.events import Hook
+from llmnet.core.plain import Returnable, fields_of
 from llmnet.core.public import public
 from llmnet.core.request import plain_text
 from llmnet.core.retry import RetryPolicy
@@ -35,7 +38,7 @@ class _Unnamed(str):
 _UNNAMED = _Unnamed(Provider.OPENAI)
 
 
-class _Reading(Shown):
+class _Reading(Returnable):
     """How a config came by its provider and its model."""
 
     __slots__ = ("is_named", "is_split")
@@ -100,7 +103,7 @@ class ClientConfig(_Reading):
         object.__setattr__(self, "is_named", not isinstance(self.provider, _Unnamed))
         for name, check in CHECKS.items():
             value = getattr(self, name)
-            if value is not None or name not in OPTIONAL:
+            if value is not None or FIELDS[name] is not None:
                 object.__setattr__(self, name, check(value, name))
         self._read_model()
         check_api(self.api, self.provider)
@@ -156,8 +159,21 @@ class ClientConfig(_Reading):
         """
         return address(self, os.environ).base_url
 
+    def to_dict(self) -> dict[str, Any]:
+        """The fields as JSON types, without key and headers, nor extras and queries: they may hold a key, too."""
+        shown = fields_of(self)
+        del shown["api_key"], shown["headers"]
+        for extra in ("extra_body", "extra_query"):
+            (shown["defaults"] or {}).pop(extra, None)
+        proxy = self.proxy and re.sub(r"^((?:[^:/@]*://)?).*@", r"\1", self.proxy, flags=re.DOTALL)
+        return shown | {"base_url": _without_query(self.base_url), "proxy": proxy}
 
-FIELDS = tuple(field.name for field in dataclasses.fields(ClientConfig))
+    def __repr__(self) -> str:
+        return written("ClientConfig", self)
+
+
+# By name, with their defaults; those whose default is `None` are optional.
+FIELDS = {field.name: field.default for field in dataclasses.fields(ClientConfig)}
 
 
 def client_config(model_or_config: str | ClientConfig | None, fields: Mapping[str, Any]) -> ClientConfig:
@@ -173,3 +189,15 @@ def client_config(model_or_config: str | ClientConfig | None, fields: Mapping[st
     if "model" in fields:
         raise ConfigurationError("the model is given twice: as the first argument and as model=")
     return ClientConfig().over({"model": model, **fields})
+
+
+def written(kind: str, config: Any, **effective: Any) -> str:
+    """A line that shows a config, with what has come of some of its fields in the place of what was given."""
+    names = ("provider", "model", "base_url", "api", "max_retries")
+    given = {name: getattr(config, name) for name in names} | effective
+    shown = given | {"provider": str(config.provider), "base_url": _without_query(given["base_url"])}
+    return f"{kind}({', '.join(f'{name}={value!r}' for name, value in shown.items())})"
+
+
+def _without_query(url: str | None) -> str | None:
+    return url and url.partition("?")[0]

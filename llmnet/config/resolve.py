@@ -5,14 +5,14 @@ from collections.abc import Mapping
 import msgspec
 
 from llmnet.config.address import V1_IS_OFF, Address, address, model_names, read
-from llmnet.config.field_types import ApiKey
+from llmnet.config.checks import ApiKey
 from llmnet.config.fields import ClientConfig
 from llmnet.core.credentials import in_headers, in_proxy, in_query
 from llmnet.core.errors import ConfigurationError
 from llmnet.core.headers import checked_headers, checked_key
 from llmnet.core.request import plain_text
 from llmnet.providers.model_names import ModelNames
-from llmnet.providers.service_type import Api, Service
+from llmnet.providers.service_type import Service
 from llmnet.providers.services import AZURE, QIANFAN, SERVICES
 from llmnet.providers.target import Target
 from llmnet.providers.wire_forms import MESSAGES
@@ -29,7 +29,6 @@ class Resolved(msgspec.Struct, frozen=True, kw_only=True):
 
     Attributes:
         target: where calls go.
-        api: the API: its wire form and its path.
         key: the key, a callable that gives one, or `None` where none is sent.
         model: default model.
         names: how the names of other models are read.
@@ -37,14 +36,13 @@ class Resolved(msgspec.Struct, frozen=True, kw_only=True):
     """
 
     target: Target
-    api: Api
     key: ApiKey | None
     model: str | None
     names: ModelNames
     secrets: tuple[str, ...]
 
     def __repr__(self) -> str:
-        return f"Resolved(api={self.api!r}, model={self.model!r})"
+        return f"Resolved(api={self.target.api!r}, model={self.model!r})"
 
 
 def resolve(config: ClientConfig, environ: Mapping[str, str]) -> Resolved:
@@ -67,7 +65,6 @@ def resolve(config: ClientConfig, environ: Mapping[str, str]) -> Resolved:
     )
     return Resolved(
         target=target,
-        api=service.apis[where.api],
         key=key,
         model=config.model or where.deployment,
         names=model_names(config, where),

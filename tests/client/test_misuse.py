@@ -16,7 +16,7 @@ from support.wire_forms import FORMS
 
 import llmnet
 from llmnet import ConfigurationError, RetryBudget, RetryPolicy, StreamCallbacks, Timeout
-from llmnet.config.field_types import ClientFields
+from llmnet.config.checks import ClientFields
 from llmnet.config.fields import FIELDS
 from llmnet.testing import Reply
 

@@ -386,7 +386,7 @@ LONG = vars(addresses) | vars(error_phrases) | vars(escapes)  # private patterns
 ESCAPE = "b'(' + _HALF + b'|' + _COMPLETE + b')'"
 # Module and pattern; OURS, or what would trouble it most as (method, text of n).
 PATTERNS = {
-    ("config/shown.py", r"^((?:[^:/@]*://)?).*@"): OURS,
+    ("config/fields.py", r"^((?:[^:/@]*://)?).*@"): OURS,
     ("core/body_text.py", r"""charset\s*=\s*["']?([^\s"';,]+)"""): (
         "search",
         lambda n: "charset = " * (n // 10) + '"',
