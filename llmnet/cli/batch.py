@@ -16,7 +16,7 @@ from llmnet.cli.connect import connect
 from llmnet.cli.refusals import UntilRefused
 from llmnet.cli.settings import parameters
 from llmnet.cli.signals import Signals
-from llmnet.client.row_check import row_check
+from llmnet.client.rows import row_check
 from llmnet.core.errors import ConfigurationError
 
 

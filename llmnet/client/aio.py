@@ -7,7 +7,6 @@ from typing import TYPE_CHECKING, Any, Self, Unpack
 from llmnet.client.aio_driver import Warmer
 from llmnet.client.aio_request import AsyncRequestMethods
 from llmnet.client.shared import given_transport
-from llmnet.client.warming import warm_call
 from llmnet.config.checks import ClientFields
 from llmnet.config.fields import ClientConfig
 from llmnet.core.bounds import Timeout
@@ -21,7 +20,7 @@ from llmnet.transports.aio import transport, wait
 if TYPE_CHECKING:
     from llmnet.batch.progress import Progress
     from llmnet.batch.tasks import AsyncBatch
-    from llmnet.client.multi_request import MultiRequest, T
+    from llmnet.client.other_calls import MultiRequest, T
 
 
 @public
@@ -62,7 +61,7 @@ class AsyncClient(AsyncRequestMethods):
             ConfigurationError: an argument is wrong, or the provider has no embeddings.
             LLMNetError: a request failed.
         """
-        from llmnet.client.multi_request import Embeddings  # noqa: PLC0415 - loaded on use
+        from llmnet.client.other_calls import Embeddings  # noqa: PLC0415 - loaded on use
 
         return await self._all(Embeddings(self, inputs, model, timeout, extra_headers, params))
 
@@ -73,7 +72,7 @@ class AsyncClient(AsyncRequestMethods):
             ConfigurationError: the provider has no such list.
             LLMNetError: a request failed.
         """
-        from llmnet.client.multi_request import ModelList  # noqa: PLC0415 - loaded on use
+        from llmnet.client.other_calls import ModelList  # noqa: PLC0415 - loaded on use
 
         return await self._all(ModelList(self))
 
@@ -123,6 +122,7 @@ class AsyncClient(AsyncRequestMethods):
             ConfigurationError: an argument is wrong.
         """
         from llmnet.batch import options, tasks  # noqa: PLC0415 - loaded on use
+        from llmnet.client.rows import calls_with  # noqa: PLC0415
 
         params = {
             "model": model, "timeout": timeout, "extra_headers": extra_headers, "temperature": temperature,
@@ -141,7 +141,7 @@ class AsyncClient(AsyncRequestMethods):
         )
         lasting = options.patience(self.config.policy, self.config.timeout)
         patient = self.with_options(**lasting, on_event=report.hook(self.config.on_event))
-        engine = tasks.AsyncEngine(requests, state, make=patient._rows_with(params), run=patient._run)
+        engine = tasks.AsyncEngine(requests, state, make=calls_with(patient, params), run=patient._run)
         return tasks.AsyncBatch(engine, report)
 
     def with_options(self, **fields: Unpack[ClientFields]) -> Self:
@@ -163,6 +163,8 @@ class AsyncClient(AsyncRequestMethods):
         Raises:
             LLMNetError: the one attempt failed, as that of a call does.
         """
+        from llmnet.client.other_calls import warm_call  # noqa: PLC0415 - loaded on use
+
         await Warmer(self._transport, self._waits, warm_call(self)).run()
 
     async def aclose(self) -> None:

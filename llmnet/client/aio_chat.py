@@ -6,7 +6,6 @@ from typing import Any
 from llmnet.client.aio_driver import Driver
 from llmnet.client.aio_stream import AsyncChatStream
 from llmnet.client.base import BaseClient
-from llmnet.client.callbacks import checked_callbacks
 from llmnet.core.bounds import Timeout
 from llmnet.core.call import Call
 from llmnet.core.chat import ChatResponse, StreamCallbacks, StreamChunk
@@ -92,7 +91,7 @@ class AsyncChatMethods(BaseClient):
         if callbacks is None:
             reply: ChatResponse[X] = await self._run(self._chat_call(messages, params, stream=False))
             return reply
-        checked_callbacks(callbacks, self._check_plain)
+        self._check_callbacks(callbacks)
         call = self._chat_call(messages, params, stream=True, whole=True)
         return await self._notify(AsyncChatStream(self._driver(call)), callbacks)
 

@@ -9,15 +9,15 @@ from typing import Any, Self
 
 import msgspec
 
-from llmnet.client.routes import Routes
-from llmnet.client.shared import Shared
+from llmnet.client.shared import Routes, Shared
 from llmnet.config.address import FAKE_URL
 from llmnet.config.fields import ClientConfig, client_config, written
-from llmnet.config.resolve import Resolved, resolve
+from llmnet.config.resolve import resolve
 from llmnet.core import tracebacks
 from llmnet.core.admission.admission import Admission
 from llmnet.core.bounds import Bounds, Clock, Timeout, resolve_timeout
 from llmnet.core.call import Call
+from llmnet.core.chat import StreamCallbacks
 from llmnet.core.defaults import copied, over_defaults
 from llmnet.core.errors import ConfigurationError
 from llmnet.core.extras import take_extras
@@ -28,7 +28,7 @@ from llmnet.core.judge import Judge
 from llmnet.core.params import given_params
 from llmnet.core.record import Record
 from llmnet.core.reply_reader import ReplyReader
-from llmnet.core.request import chat_request, check_common, checked_model, checked_timeout
+from llmnet.core.request import chat_request, checked_model, checked_timeout
 from llmnet.core.secrets import Secrets
 from llmnet.providers.form import Form
 from llmnet.providers.model_names import disagreement
@@ -63,13 +63,12 @@ class BaseClient:
     def _set_up(self, config: ClientConfig) -> None:
         self._check_plain(config.api_key, "api_key")
         self.config, self._defaults = config, copied(config.defaults)
-        self._resolved: Resolved = resolve(config, os.environ)
+        self._resolved = resolve(config, os.environ)
         self._policy = config.policy
         log.set_up(os.environ)
         self._known_form: Form | None = None
-        self._usual_bounds = [
-            resolve_timeout(None, config.timeout, stream=stream, flex=False) for stream in (False, True)
-        ]
+        usual = functools.partial(resolve_timeout, None, config.timeout, flex=False)
+        self._usual_bounds = usual(stream=False), usual(stream=True)
         self._secrets = register_after_fork(Secrets(self._resolved.secrets))
 
     def _share(self, shared: Shared) -> None:
@@ -79,7 +78,6 @@ class BaseClient:
 
     @tracebacks.short_errors
     def _child(self, child: Self, fields: Mapping[str, Any]) -> Self:
-        """Make a child that shares all but what it is given."""
         for name in _SHARED_FIELDS:
             if name in fields:
                 raise ConfigurationError(f"{name} is shared with the parent; make a new client to change it")
@@ -109,8 +107,8 @@ class BaseClient:
         if not hasattr(self, "_resolved"):  # an argument was refused; a debugger shows it all the same
             return f"<{type(self).__name__} that was not made>"
         target = self._resolved.target
-        own = {"model": self._resolved.model, "base_url": target.base_url, "api": target.api}
-        return written(type(self).__name__, self.config, **own)
+        name, model = type(self).__name__, self._resolved.model
+        return written(name, self.config, model=model, base_url=target.base_url, api=target.api)
 
     def __del__(self) -> None:
         # Without a transport an argument was refused, and there is nothing to close.
@@ -163,12 +161,19 @@ class BaseClient:
             tracebacks.shorten(error)
             raise
 
-    def _model_of(self, model: Any) -> str:
-        """The model of a call, by its own name: that which the call was given, or else the client's.
+    def _check_callbacks(self, callbacks: Any) -> None:
+        """Refuse what could not be called, before anything is sent."""
+        if not isinstance(callbacks, StreamCallbacks):
+            said = type(callbacks).__name__
+            raise ConfigurationError(f"callbacks must be a StreamCallbacks(on_chunk=…, …), not {said}")
+        for name in StreamCallbacks.__struct_fields__:
+            callback = getattr(callbacks, name)
+            if callback is not None and not callable(callback):
+                raise ConfigurationError(f"callbacks.{name} must be a function, not {type(callback).__name__}")
+            self._check_plain(callback, f"callbacks.{name}")
 
-        Raises:
-            ConfigurationError: there is none, or it is another provider's.
-        """
+    def _model_of(self, model: Any) -> str:
+        """The model of a call, by its own name; there must be one, and none of another provider's."""
         if model is not None:
             return checked_model(self._resolved.names.own(checked_model(model)))
         return self.config.model or checked_model(self._resolved.model)  # the latter may be named by the address
@@ -178,32 +183,6 @@ class BaseClient:
         if timeout is None and not flex:
             return self._usual_bounds[stream]
         return resolve_timeout(timeout, self.config.timeout, stream=stream, flex=flex)
-
-    def _row_call(self, row: Any, common: Mapping[str, Any]) -> Call:
-        """The call of one row of a batch.
-
-        Raises:
-            ConfigurationError: the row is wrong.
-        """
-        from llmnet.batch.rows import read_row  # noqa: PLC0415 - loaded on use
-
-        read = read_row(row, common)
-        return self._chat_call(read.messages, read.params, stream=False)
-
-    @tracebacks.short_errors
-    def _rows_with(self, common: Mapping[str, Any]) -> Callable[[Any], Call]:
-        """What makes a call of each row of a batch, with these arguments of `chat` for all of them.
-
-        Raises:
-            ConfigurationError: one of them is wrong for every row, or the client is closed.
-        """
-        self._common.check_open()
-        common = given_params(common)
-        check_common(common)
-        take_extras(dict(common))
-        if common.get("model") is not None:
-            self._model_of(common["model"])
-        return lambda row: self._row_call(row, common)
 
     def _make_call(
         self,

@@ -1,21 +1,28 @@
-"""What a client and its children share: queue, gates, buckets, counters, and the calls in flight."""
+"""What a client and its children share (queue, gates, buckets, counters, calls in flight), and the routes of each."""
 
 import random
 import threading
 import weakref
-from collections.abc import Hashable
+from collections.abc import Hashable, Mapping, Sequence
 from typing import Any
 
 from llmnet.config.fields import ClientConfig
+from llmnet.config.resolve import CREDENTIALS
 from llmnet.core.admission.bucket import Bucket
 from llmnet.core.admission.gate import Gate
 from llmnet.core.admission.lanes import Lanes
 from llmnet.core.admission.queue import FairQueue
 from llmnet.core.call import Call
+from llmnet.core.credentials import in_headers
 from llmnet.core.errors import APIConnectionError, ConfigurationError
 from llmnet.core.forks import register_after_fork
+from llmnet.core.http import Request, merged
+from llmnet.core.identity import ByIdentity
 from llmnet.core.request import is_async_callable
 from llmnet.core.retry import RetryBudget
+from llmnet.core.route import Route
+from llmnet.core.secrets import Secrets
+from llmnet.providers.form import Form
 from llmnet.telemetry.dispatch import DeferredEvents
 from llmnet.telemetry.stats import Counters
 
@@ -128,3 +135,63 @@ class Shared:
             live = self._calls()
         for call in live:
             call.stop(APIConnectionError("the client was closed while the call was under way", retryable=False))
+
+
+class Routes:
+    """The routes of one client: most calls have no credential of their own, and go the way of the one before.
+
+    Threads share it without a lock: all that changes is `_usual`, which is replaced as a whole. Two threads may make a
+    route each; both have the same gate and bucket, which are `Shared`'s.
+
+    Args:
+        shared: has gates and buckets.
+        key: the client's credential: text, `None`, or a callable.
+        budget: what retries may cost.
+        secrets: the client's.
+    """
+
+    def __init__(self, shared: Shared, key: Any, budget: RetryBudget | None, secrets: Secrets) -> None:
+        self._shared, self._key, self._budget, self._secrets = shared, key, budget, secrets
+        self._usual: tuple[tuple[str, ...], Route] | None = None
+
+    def find(
+        self,
+        form: Form,
+        request: Request,
+        gate: tuple[str, ...],
+        headers: Mapping[str, str | None],
+        secrets: Sequence[str],
+        now: float,
+    ) -> Route:
+        """The route of a call.
+
+        Args:
+            form: the wire form at its address.
+            request: what is sent, without the client's credential.
+            gate: which of the gates behind one credential: model, tier and the like.
+            headers: the call's own, which may hold a credential.
+            secrets: the other credentials of the call.
+            now: the monotonic time.
+        """
+        is_usual = not (headers or secrets or callable(self._key))
+        usual = self._usual
+        if is_usual and usual is not None and usual[0] == gate and usual[1].form is form:
+            return usual[1]
+        hidden, sent = self._secrets, request.headers
+        if not is_usual:
+            hidden, sent = hidden.also([*in_headers(headers), *secrets]), merged(sent, headers)
+        host, key, shared = form.target.host, self._key, self._shared
+        # A callable is itself the credential: a token that it renews is no new one. Headers and query may hold one too.
+        lane = (host, ByIdentity(key) if callable(key) else key, *map(sent.get, CREDENTIALS), *secrets)
+        route = Route(
+            form=form,
+            host=host,
+            key=key,
+            headers=headers,
+            gate=shared.gate((*lane, *gate), now),
+            bucket=shared.bucket(lane, self._budget, now),
+            secrets=hidden,
+        )
+        if is_usual:
+            self._usual = gate, route
+        return route

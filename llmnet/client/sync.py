@@ -7,7 +7,6 @@ from typing import TYPE_CHECKING, Any, Self, Unpack
 from llmnet.client.shared import given_transport
 from llmnet.client.sync_driver import Warmer
 from llmnet.client.sync_request import RequestMethods
-from llmnet.client.warming import warm_call
 from llmnet.config.checks import ClientFields
 from llmnet.config.fields import ClientConfig
 from llmnet.core.bounds import Timeout
@@ -21,7 +20,7 @@ from llmnet.transports.sync import transport, wait
 if TYPE_CHECKING:
     from llmnet.batch.progress import Progress
     from llmnet.batch.threads import Batch
-    from llmnet.client.multi_request import MultiRequest, T
+    from llmnet.client.other_calls import MultiRequest, T
 
 
 @public
@@ -62,7 +61,7 @@ class Client(RequestMethods):
             ConfigurationError: an argument is wrong, or the provider has no embeddings.
             LLMNetError: a request failed.
         """
-        from llmnet.client.multi_request import Embeddings  # noqa: PLC0415 - loaded on use
+        from llmnet.client.other_calls import Embeddings  # noqa: PLC0415 - loaded on use
 
         return self._all(Embeddings(self, inputs, model, timeout, extra_headers, params))
 
@@ -73,7 +72,7 @@ class Client(RequestMethods):
             ConfigurationError: the provider has no such list.
             LLMNetError: a request failed.
         """
-        from llmnet.client.multi_request import ModelList  # noqa: PLC0415 - loaded on use
+        from llmnet.client.other_calls import ModelList  # noqa: PLC0415 - loaded on use
 
         return self._all(ModelList(self))
 
@@ -123,6 +122,7 @@ class Client(RequestMethods):
             ConfigurationError: an argument is wrong.
         """
         from llmnet.batch import options, threads  # noqa: PLC0415 - loaded on use
+        from llmnet.client.rows import calls_with  # noqa: PLC0415
 
         params = {
             "model": model, "timeout": timeout, "extra_headers": extra_headers, "temperature": temperature,
@@ -141,7 +141,7 @@ class Client(RequestMethods):
         )
         lasting = options.patience(self.config.policy, self.config.timeout)
         patient = self.with_options(**lasting, on_event=report.hook(self.config.on_event))
-        engine = threads.Engine(requests, state, make=patient._rows_with(params), run=patient._run)
+        engine = threads.Engine(requests, state, make=calls_with(patient, params), run=patient._run)
         return threads.Batch(engine, report)
 
     def with_options(self, **fields: Unpack[ClientFields]) -> Self:
@@ -163,6 +163,8 @@ class Client(RequestMethods):
         Raises:
             LLMNetError: the one attempt failed, as that of a call does.
         """
+        from llmnet.client.other_calls import warm_call  # noqa: PLC0415 - loaded on use
+
         Warmer(self._transport, self._waits, warm_call(self)).run()
 
     def close(self) -> None:

@@ -4,7 +4,6 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 from llmnet.client.base import BaseClient
-from llmnet.client.callbacks import checked_callbacks
 from llmnet.client.sync_driver import Driver
 from llmnet.client.sync_stream import ChatStream
 from llmnet.core.bounds import Timeout
@@ -92,7 +91,7 @@ class ChatMethods(BaseClient):
         if callbacks is None:
             reply: ChatResponse[X] = self._run(self._chat_call(messages, params, stream=False))
             return reply
-        checked_callbacks(callbacks, self._check_plain)
+        self._check_callbacks(callbacks)
         call = self._chat_call(messages, params, stream=True, whole=True)
         return self._notify(ChatStream(self._driver(call)), callbacks)
 

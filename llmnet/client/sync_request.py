@@ -90,7 +90,7 @@ class RequestMethods(ChatMethods):
             ConfigurationError: an argument is wrong; nothing was sent.
             LLMNetError: the request failed, as that of a chat does: any status but 2xx is an `APIStatusError`.
         """
-        from llmnet.client.endpoint_call import endpoint_call  # noqa: PLC0415 - loaded on use
+        from llmnet.client.other_calls import endpoint_call  # noqa: PLC0415 - loaded on use
 
         body = {"json": json, "data": data, "files": files}
         rest = {"params": params, "timeout": timeout, "extra_headers": extra_headers}

@@ -7,7 +7,7 @@ from support.subprocesses import run_python
 UNUSED = {
     "httpcore", "h11", "h2", "anyio", "socksio", "tenacity",
     "llmnet.batch", "llmnet.cli", "llmnet.retrying", "llmnet.testing", "llmnet.transports.generic",
-    "llmnet.client.multi_request",
+    "llmnet.client.other_calls",
     "llmnet.providers.anthropic", "llmnet.providers.dashscope", "llmnet.providers.responses",
     "llmnet.providers.error_phrases", "llmnet.transports.aio.pool", "llmnet.transports.aio.dial",
     "llmnet.core.json_schema", "llmnet.core.output", "llmnet.providers.structured_output", "pydantic",

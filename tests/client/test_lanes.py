@@ -8,8 +8,7 @@ from support.inside import common_of
 from support.replies import form
 
 import llmnet
-from llmnet.client.routes import Routes
-from llmnet.client.shared import Shared
+from llmnet.client.shared import Routes, Shared
 from llmnet.core.admission.bucket import Bucket
 from llmnet.core.admission.gate import Gate
 from llmnet.core.admission.lanes import MANY, MOST, Lanes

@@ -7,8 +7,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from llmnet import Client, ConfigurationError
-from llmnet.client import row_check as rows
-from llmnet.client.row_check import row_check
+from llmnet.client import rows
+from llmnet.client.rows import row_call, row_check
 
 MODELS = [
     ("openai:m", {}),
@@ -98,7 +98,7 @@ def test_a_check_says_what_the_call_says(client, data):
     """Each after others that may look alike."""
     check = row_check(client)
     for row in data.draw(st.lists(ROWS, max_size=12)):
-        assert said_by(check, row) == said_by(lambda row: client._row_call(row, {}), row)  # the call itself
+        assert said_by(check, row) == said_by(lambda row: row_call(client, {}, row), row)  # the call itself
 
 
 PAIRS = [  # a row that can be sent, and one like it that cannot

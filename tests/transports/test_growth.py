@@ -12,7 +12,7 @@ from support.inside import form_of, replace_parts
 from support.live import at
 
 import llmnet
-from llmnet.client import multi_request
+from llmnet.client import other_calls
 from llmnet.net import tls
 from llmnet.testing import Reply
 
@@ -62,7 +62,7 @@ def listing(server, **more):
 
 
 def test_pages_without_end_end(front, server, monkeypatch):
-    monkeypatch.setattr(multi_request, "MAX_PAGES", 7)
+    monkeypatch.setattr(other_calls, "MAX_PAGES", 7)
     server.handler = lambda request: page("m", f"cursor {server.request_count}")
     with front.client(**listing(server)) as client, pytest.raises(llmnet.InvalidResponseError) as caught:
         whole(front, client, "list_models")

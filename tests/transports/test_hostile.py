@@ -26,7 +26,7 @@ from support.live import PROMPT, at_port, content
 from support.replies import read_whole
 
 import llmnet
-from llmnet.client import multi_request
+from llmnet.client import other_calls
 from llmnet.core.http import Headers
 from llmnet.core.inflate import PIECE
 from llmnet.core.outcome import AttemptError
@@ -516,7 +516,7 @@ def paging(front, page, **more):
 
 
 def test_models_without_end_are_ended(front, monkeypatch):
-    monkeypatch.setattr(multi_request, "MAX_MODELS", 100)
+    monkeypatch.setattr(other_calls, "MAX_MODELS", 100)
     said, count = paging(front, lambda n: {"data": [{"id": "m"}] * 30, "has_more": True, "last_id": str(n)})
     assert "more than 100 models" in said
     assert count == 4

@@ -1,17 +1,51 @@
-"""Checks the rows of a batch as their calls would be, without making calls of them.
+"""Makes calls of the rows of a batch, and checks rows as their calls would be, without making calls of them.
 
 Whether a row of plain texts can be sent depends on its parameters and on who says something, and not on what is said:
 of many rows that differ in nothing else, one is checked.
 """
 
-from collections.abc import Callable
+import functools
+from collections.abc import Callable, Mapping
 from typing import Any
 
 from llmnet.client.base import BaseClient
+from llmnet.core.call import Call
 from llmnet.core.errors import ConfigurationError
+from llmnet.core.extras import take_extras
 from llmnet.core.json import encodable, encode
+from llmnet.core.params import given_params
+from llmnet.core.request import check_common
+from llmnet.core.tracebacks import short_errors
 
 _MOST = 1000  # shapes that are remembered
+
+
+@short_errors
+def calls_with(client: BaseClient, common: Mapping[str, Any]) -> Callable[[Any], Call]:
+    """What makes a call of each row of a batch, with these arguments of `chat` for all of them.
+
+    Raises:
+        ConfigurationError: one of them is wrong for every row, or the client is closed.
+    """
+    client._common.check_open()
+    common = given_params(common)
+    check_common(common)
+    take_extras(dict(common))
+    if common.get("model") is not None:
+        client._model_of(common["model"])
+    return functools.partial(row_call, client, common)
+
+
+def row_call(client: BaseClient, common: Mapping[str, Any], row: Any) -> Call:
+    """The call of one row of a batch.
+
+    Raises:
+        ConfigurationError: the row is wrong.
+    """
+    from llmnet.batch.rows import read_row  # noqa: PLC0415 - loaded on use
+
+    read = read_row(row, common)
+    return client._chat_call(read.messages, read.params, stream=False)
 
 
 class _Checks(BaseClient):

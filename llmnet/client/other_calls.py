@@ -1,29 +1,98 @@
-"""Methods that take several requests, one after another, under one `total`: model lists and embeddings."""
+"""Calls that are no chats: of any endpoint, of model lists and embeddings, and that of `warm`, which only connects."""
 
+import dataclasses
 import functools
 from collections.abc import Callable, Iterator, Mapping
-from types import TracebackType
 from typing import Any, Generic, Self, TypeVar
 
 import msgspec
 
 from llmnet.client.base import BaseClient
+from llmnet.core import endpoint
+from llmnet.core.admission.admission import Admission
 from llmnet.core.bounds import Bounds
+from llmnet.core.bytes_reader import BytesReader
 from llmnet.core.call import Call
 from llmnet.core.chat import total_usage
+from llmnet.core.credentials import in_query
 from llmnet.core.errors import InvalidResponseError, LLMNetError
-from llmnet.core.extras import Extras, take_extras
+from llmnet.core.extras import Extras, take_extras, with_query
 from llmnet.core.growing_text import check_count
 from llmnet.core.headers import checked_headers
 from llmnet.core.http import Attempt, Meta, Request, billed
 from llmnet.core.json import encodable
+from llmnet.core.judge import Judge
 from llmnet.core.other_replies import EmbeddingResponse, ModelInfo
 from llmnet.core.params import check_names
+from llmnet.core.record import Record
 from llmnet.core.reply_reader import ReplyReader
 from llmnet.core.request import checked_inputs, checked_timeout
+from llmnet.core.route import Route
 from llmnet.core.tracebacks import short_errors, shorten
 
-_LONGEST_CURSOR = 4096
+
+@short_errors
+def endpoint_call(client: BaseClient, method: Any, path: Any, arguments: Mapping[str, Any], *, stream: bool) -> Call:
+    """The call that a client's `request` makes of its arguments.
+
+    Raises:
+        ConfigurationError: an argument is wrong, or the client is closed.
+    """
+    endpoint.check_stream(stream)
+    method, (place, query) = endpoint.checked_method(method), endpoint.checked_path(path)
+    values = endpoint.checked_query(arguments["params"])
+    headers = checked_headers(arguments["extra_headers"], "extra_headers")
+    bounds = client._bounds(checked_timeout(arguments["timeout"]), stream=stream)
+    json, data = arguments["json"], arguments["data"]
+    body, content_type = _body(method, json, data, arguments["files"])
+    form = client._form()
+    url = with_query(form.url(place), query, values)
+    return client._make_call(
+        form,
+        form.request_of(method, url, body, content_type, stream=stream),
+        bounds,
+        headers=headers,
+        gate=(endpoint.model_in(json, data), method, place),
+        stream=stream,
+        reader=BytesReader,
+        secrets=in_query(url),
+    )
+
+
+def _body(method: str, json: Any, data: Any, files: Any) -> tuple[bytes | None, str | None]:
+    endpoint.check_one_body(json, data, files)
+    if files is None:
+        return endpoint.body_of(method, json, data)
+    from llmnet.transports.multipart import encoded  # noqa: PLC0415 - urllib3, which the async front has no other use for
+
+    return encoded(endpoint.checked_query(data, "data"), files)
+
+
+def warm_call(client: BaseClient) -> Call:
+    """A call to where a client's calls go, whose request is never sent: it ends where there is a connection.
+
+    So it has no slot, no key, no events, and one attempt.
+
+    Raises:
+        ConfigurationError: the client is closed.
+    """
+    form, common = client._form(), client._common
+    bounds = Bounds(client._bounds(None, stream=False), client._clock)
+    policy = dataclasses.replace(client._policy, max_retries=0)
+    route = Route(form=form, host=form.target.host, secrets=client._secrets)
+    call = Call(
+        route,
+        Request(method="GET", url=form.target.base_url),
+        bounds=bounds,
+        judge=Judge(policy, bounds, route.gate, None, common.rng, renewable=False),
+        admission=Admission(None, route.gate, bounds, policy.max_retry_after, common.rng),
+        record=Record(bounds),
+        wall=client._wall,
+    )
+    return common.watch(call)
+
+
+# -- several requests, one after another, under one `total` -----------------------------------------------------------
 
 Step = tuple[Request, Callable[[Any], Any]]
 T = TypeVar("T")
@@ -31,6 +100,7 @@ T = TypeVar("T")
 # More than any vendor has: a list that goes on and on would otherwise grow until `total` ends it.
 MAX_PAGES = 1000
 MAX_MODELS = 20_000
+_LONGEST_CURSOR = 4096
 
 
 class MultiRequest(Generic[T]):
@@ -62,15 +132,14 @@ class MultiRequest(Generic[T]):
 
     def calls(self) -> Iterator[Call]:
         """The calls, each made when the one before has been run; `total` counts from the first one on."""
-        gate, since = (self.model, type(self).__name__), self._bounds.started
         for request, read in self.steps():
             self._running = self._client._make_call(
                 self.form,
                 request,
                 self._timeout,
-                since=since,
+                since=self._bounds.started,
                 headers=self._headers,
-                gate=gate,
+                gate=(self.model, type(self).__name__),
                 reader=functools.partial(ReplyReader, read=read),
                 secrets=self._extras.secrets,
             )
@@ -87,9 +156,7 @@ class MultiRequest(Generic[T]):
     def __enter__(self) -> Self:
         return self
 
-    def __exit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
-    ) -> None:
+    def __exit__(self, kind: object, error: BaseException | None, trace: object) -> None:
         """Where a call has failed, its error tells of all of them."""
         if error is not None:
             shorten(error)
@@ -100,8 +167,8 @@ class MultiRequest(Generic[T]):
 
     def meta(self) -> Meta:
         """How it all went."""
-        whole = {"attempts": self._attempts, "queued": self._queued, "elapsed": self._bounds.elapsed()}
-        return msgspec.structs.replace(self._meta, **whole)
+        elapsed = self._bounds.elapsed()
+        return msgspec.structs.replace(self._meta, attempts=self._attempts, queued=self._queued, elapsed=elapsed)
 
 
 class ModelList(MultiRequest[list[ModelInfo]]):
@@ -164,14 +231,11 @@ class Embeddings(MultiRequest[EmbeddingResponse]):
         for start in range(0, len(self._inputs), limit):
             part = self._inputs[start : start + limit]
             request = self.form.embed_request(part, self.model, self._params)
-            yield self._extras.over(request), self._reader(len(part))
+            yield self._extras.over(request), functools.partial(self._take, len(part))
 
-    def _reader(self, size: int) -> Callable[[Any], EmbeddingResponse]:
-        def read(payload: Any) -> EmbeddingResponse:
-            self._replies.append(self.form.parse_embeddings(payload, size))
-            return self._replies[-1]
-
-        return read
+    def _take(self, size: int, payload: Any) -> EmbeddingResponse:
+        self._replies.append(self.form.parse_embeddings(payload, size))
+        return self._replies[-1]
 
     def result(self) -> EmbeddingResponse:
         """All vectors, the sum of the tokens, and the attempts of all requests."""
