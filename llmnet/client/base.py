@@ -123,7 +123,7 @@ class BaseClient:
             target = self._resolved.target
             api = target.service.apis[target.api]
             if target.base_url == FAKE_URL:
-                from llmnet.testing.embedded import embedded_url  # noqa: PLC0415 - loaded on use
+                from llmnet.testing.server import embedded_url  # noqa: PLC0415 - loaded on use
 
                 return make_form(api.form, msgspec.structs.replace(target, base_url=embedded_url() + api.path))
             self._known_form = make_form(api.form, target)

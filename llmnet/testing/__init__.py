@@ -8,19 +8,15 @@ from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from llmnet.core.retry_switch import no_retries
-    from llmnet.testing.embedded import embedded_url
-    from llmnet.testing.faults import FAULTS, fault
+    from llmnet.testing.faults import FAULTS, fault, full_peer, mute_peer
     from llmnet.testing.script import Received, Reply
-    from llmnet.testing.server import FakeServer
-    from llmnet.testing.unresponsive import full_peer, mute_peer
+    from llmnet.testing.server import FakeServer, embedded_url
 
 _FILES = {
     "core.retry_switch": ("no_retries",),
-    "testing.embedded": ("embedded_url",),
-    "testing.faults": ("FAULTS", "fault"),
+    "testing.faults": ("FAULTS", "fault", "full_peer", "mute_peer"),
     "testing.script": ("Received", "Reply"),
-    "testing.server": ("FakeServer",),
-    "testing.unresponsive": ("full_peer", "mute_peer"),
+    "testing.server": ("FakeServer", "embedded_url"),
 }
 _FILE_OF = {name: file for file, names in _FILES.items() for name in names}
 

@@ -1,9 +1,11 @@
-"""What can go wrong between a client and a server, by name; each fault is a `Reply` like any other."""
+"""What can go wrong between a client and a server: faults by name, each a `Reply`, and ports that never answer."""
 
+import contextlib
 import dataclasses
 import difflib
+import socket
 import zlib
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from itertools import repeat
 from typing import Any
 
@@ -186,3 +188,36 @@ def fault(name: str, **changes: Any) -> Reply:
         near = difflib.get_close_matches(name, FAULTS) or sorted(FAULTS)
         raise KeyError(f"no fault is called {name!r}; there are {', '.join(near)}")
     return dataclasses.replace(FAULTS[name], **changes)
+
+
+# -- ports whose kernel takes part in TCP while no program accepts, reads or answers ----------------------------------
+
+
+@contextlib.contextmanager
+def mute_peer(window: int | None = None) -> Iterator[int]:
+    """A port on loopback where connections are accepted and nothing is ever read.
+
+    Args:
+        window: bytes that the kernel accepts from the sender; `None` leaves its default.
+    """
+    with socket.socket() as listener:
+        if window is not None:
+            listener.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, window)
+        listener.bind(("127.0.0.1", 0))
+        listener.listen(4096)
+        yield listener.getsockname()[1]
+
+
+@contextlib.contextmanager
+def full_peer(host: str = "127.0.0.1", port: int = 0) -> Iterator[int]:
+    """A port whose backlog is full: no TCP handshake ever completes there."""
+    with socket.socket() as listener, contextlib.ExitStack() as stack:
+        listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        listener.bind((host, port))
+        listener.listen(0)
+        for _ in range(3):
+            filler = stack.enter_context(socket.socket())
+            filler.setblocking(False)
+            with contextlib.suppress(BlockingIOError):
+                filler.connect(listener.getsockname())
+        yield listener.getsockname()[1]

@@ -1,13 +1,20 @@
 """The plugin of pytest: the fixture `fake_llm`; pytest loads it at each of its starts, so it loads all else on use."""
 
 import os
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from typing import TYPE_CHECKING
+from urllib.parse import urlsplit
 
 import pytest
 
 if TYPE_CHECKING:
+    from llmnet.providers.service_type import Service
     from llmnet.testing.server import FakeServer
+
+KEY = "sk-fake-llm"
+# A version that Azure's own client asks for, and that has all of the classic form.
+_AZURE_VERSION = "2024-10-21"
+_NO_PROXY = ("no_proxy", "NO_PROXY")
 
 
 @pytest.fixture
@@ -17,7 +24,6 @@ def fake_llm(monkeypatch: pytest.MonkeyPatch) -> "Iterator[FakeServer]":
     So do the vendors' own clients, as far as they read those variables. What the test scripts is answered; without a
     script the last user text comes back.
     """
-    from llmnet.testing.environment import variables  # noqa: PLC0415 - on use
     from llmnet.testing.server import FakeServer  # noqa: PLC0415 - on use
 
     with FakeServer() as server:
@@ -27,3 +33,38 @@ def fake_llm(monkeypatch: pytest.MonkeyPatch) -> "Iterator[FakeServer]":
             else:
                 monkeypatch.setenv(name, value)
         yield server
+
+
+def variables(url: str, environ: Mapping[str, str]) -> dict[str, str | None]:
+    """The variables with which the clients of all providers reach one server; with `None` those to take away.
+
+    Args:
+        url: the address of the server, without a path.
+        environ: the variables there are: hosts that no proxy is asked for stay.
+    """
+    from llmnet.providers.services import SERVICES  # noqa: PLC0415 - on use
+
+    found: dict[str, str | None] = {"OPENAI_API_VERSION": _AZURE_VERSION}
+    for service in SERVICES.values():
+        found |= dict.fromkeys(service.env_headers)
+        found |= dict(_keys(service))
+        found |= dict(_addresses(service, url))
+    host = urlsplit(url).hostname or ""
+    return found | {name: ",".join(filter(None, (host, environ.get(name)))) for name in _NO_PROXY}
+
+
+def _keys(service: "Service") -> Iterator[tuple[str, str | None]]:
+    """One variable has the key: a vendor's own client may send several, or refuse them."""
+    names = [name for name, _ in service.key_vars]
+    chosen = next((name for name in names if name.endswith("_API_KEY")), names[0] if names else None)
+    for name in names:
+        yield name, KEY if name == chosen else None
+
+
+def _addresses(service: "Service", url: str) -> Iterator[tuple[str, str]]:
+    """The path of an address is that of the vendor's, where a client does not append it itself."""
+    for variable in service.base_vars:
+        path = urlsplit(service.base_url).path
+        if variable.apis:
+            path = service.apis[variable.apis[0]].path
+        yield variable.name, url + path.removesuffix(variable.suffix)

@@ -8,9 +8,9 @@ import dataclasses
 import zlib
 from collections.abc import Generator, Iterable, Iterator
 from enum import Enum
+from http import HTTPStatus
 from itertools import chain
 
-from llmnet.testing.http1 import render_head
 from llmnet.testing.script import Reply
 from llmnet.testing.wire_forms.common import Content
 
@@ -33,6 +33,7 @@ ReplySteps = Generator[Step, None, list[Step]]
 _ENDS = frozenset({Action.CLOSE, Action.ABORT, Action.RESET})
 _BLOCK = 65536  # bytes written at once, at least
 _BODILESS = frozenset({204, 304})
+_PHRASES = {int(status): status.phrase for status in HTTPStatus}
 
 
 def steps(reply: Reply, content: Content, *, last: bool, head: bool = False) -> ReplySteps:
@@ -62,7 +63,7 @@ def _all_steps(reply: Reply, content: Content, *, last: bool, head: bool) -> Ste
         yield from _stages(reply, [reply.raw])
         yield end
     headers, parts = _framing(reply, content, last=last or reply.close)
-    yield from _drip([render_head(reply.status, headers)], 1, reply.drip_head)
+    yield from _drip([_head(reply.status, headers)], 1, reply.drip_head)
     if not head:
         body = _stages(reply, parts)
         yield from _chunk(body) if headers.get("transfer-encoding") == "chunked" else body
@@ -89,6 +90,12 @@ def _framing(reply: Reply, content: Content, *, last: bool) -> tuple[dict[str, s
         headers["connection"] = "close"
     own = {name.lower(): value for name, value in reply.headers.items()}
     return {name: value for name, value in {**headers, **own}.items() if value is not None}, parts
+
+
+def _head(status: int, headers: dict[str, str]) -> bytes:
+    """Write the status line and the header block."""
+    fields = "".join(f"{name}: {value}\r\n" for name, value in headers.items())
+    return f"HTTP/1.1 {status} {_PHRASES.get(status, 'Unknown')}\r\n{fields}\r\n".encode("latin-1")
 
 
 def _gzip(parts: Iterable[bytes]) -> Iterator[bytes]:

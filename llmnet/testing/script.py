@@ -1,6 +1,11 @@
 """The values of an exchange: the request as received, and the reply as scripted; they only hold data."""
 
-from collections.abc import Iterable, Mapping, Sequence
+import dataclasses
+import functools
+import numbers
+import types
+import typing
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import cached_property
 from typing import Any, Literal
@@ -8,7 +13,6 @@ from typing import Any, Literal
 import msgspec
 
 from llmnet.core import http
-from llmnet.testing.field_types import check_types
 
 
 class Headers(http.Headers):
@@ -146,7 +150,7 @@ class Reply:
     def __post_init__(self) -> None:
         if isinstance(self.status, str):
             raise TypeError(f"status must be a whole number, not {self.status!r}; for a text write Reply(text=…)")
-        check_types(self, Reply)
+        _check_types(self)
         for index, call in enumerate(self.tool_calls or ()):
             if not isinstance(call, Mapping) or not isinstance(call.get("name"), str):
                 raise TypeError(f'tool_calls[{index}] must be a dict like {{"name": "f", "arguments": {{…}}}}')
@@ -157,3 +161,48 @@ class Reply:
         if isinstance(item, Reply):
             return item
         return cls(status=item) if isinstance(item, int) else cls(text=item)
+
+
+_WORDS: dict[Any, str] = {
+    bool: "True or False", int: "a whole number", numbers.Real: "a number", str: "a text", bytes: "bytes",
+    Mapping: "a dict", Sequence: "a list", Iterable: "a list or another iterable",
+}  # fmt: skip
+
+
+def _check_types(reply: Reply) -> None:
+    """Check the fields of `Reply` by its annotations; what a subclass adds may be anything.
+
+    Raises:
+        TypeError: one of them is of another type than it says; the text names it, and what it may be.
+    """
+    for name, default, kinds in _fields():
+        value = getattr(reply, name)
+        if value is not default and not _fits(value, kinds):
+            *others, last = dict.fromkeys(_WORDS.get(kind, repr(kind)) for kind in kinds if kind is not type(None))
+            words = f"{', '.join(others)} or {last}" if others else last
+            raise TypeError(f"{name} must be {words}, not {value!r}")
+
+
+def _fits(value: object, kinds: Sequence[Any]) -> bool:
+    """Whether it is of one of these classes, or one of these values; True and False are no numbers."""
+    if isinstance(value, bool) and bool not in kinds:
+        return False
+    return any(isinstance(value, kind) if isinstance(kind, type) else value == kind for kind in kinds)
+
+
+@functools.cache
+def _fields() -> list[tuple[str, Any, list[Any]]]:
+    """Each field with its default, which it is most often, and with the classes and values that it may be."""
+    hints = typing.get_type_hints(Reply)
+    return [(field.name, field.default, [*_kinds(hints[field.name])]) for field in dataclasses.fields(Reply)]
+
+
+def _kinds(hint: Any) -> Iterator[Any]:
+    origin = typing.get_origin(hint)
+    if origin in (typing.Union, types.UnionType):
+        for one in typing.get_args(hint):
+            yield from _kinds(one)
+    elif origin is Literal:
+        yield from typing.get_args(hint)
+    else:
+        yield numbers.Real if hint is float else origin or hint

@@ -1,7 +1,9 @@
-"""`FakeServer`: where the server listens, in which loop it runs, and when it ends."""
+"""`FakeServer`: where the server listens, in which loop it runs, and when it ends; and the one behind `fake`."""
 
 import asyncio
+import atexit
 import contextlib
+import os
 import socket
 import ssl
 import threading
@@ -121,3 +123,26 @@ class FakeServer(FakeServerState):
         ready.set()
         await self._stopping.wait()
         await self._close()
+
+
+# By process id: a child has a copy of its parent's server, whose thread does not run there, and perhaps a held lock.
+_servers: dict[int, FakeServer] = {}
+_locks: dict[int, threading.RLock] = {}
+
+
+def embedded_url() -> str:
+    """The address of the server behind the provider `fake`: it echoes, for as long as the process lives."""
+    with _locks.setdefault(os.getpid(), threading.RLock()):
+        if os.getpid() not in _servers:
+            server = FakeServer()
+            server.handler = lambda _: server.requests.clear()  # they would grow for ever
+            _servers[os.getpid()] = server.start()
+        return _servers[os.getpid()].url
+
+
+def _stop() -> None:
+    if server := _servers.pop(os.getpid(), None):
+        server.stop()
+
+
+atexit.register(_stop)

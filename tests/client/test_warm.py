@@ -13,7 +13,7 @@ from support.socks5 import Socks
 from support.tls import serving
 
 import llmnet
-from llmnet.testing.unresponsive import mute_peer
+from llmnet.testing.faults import mute_peer
 
 BODY = b'{"choices":[{"message":{"role":"assistant","content":"hello"},"finish_reason":"stop"}]}'
 REPLY = b"HTTP/1.1 200 OK\r\nContent-Type: application/json\r\nContent-Length: %d\r\n\r\n%b" % (len(BODY), BODY)

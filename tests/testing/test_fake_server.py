@@ -25,7 +25,7 @@ from support.live import eventually
 from support.paths import CHECKOUT
 
 from llmnet.testing import FakeServer, Received, Reply, fault
-from llmnet.testing.http1 import read_requests
+from llmnet.testing.connection import read_requests
 from llmnet.testing.reply_steps import Action, steps
 from llmnet.testing.script import Headers
 from llmnet.testing.wire_forms.common import Content, last_user_text, pieces
@@ -784,7 +784,7 @@ async def test_the_server_runs_in_the_running_loop_too():
 
 EMBEDDED = """
 import json, os, threading, urllib.request
-from llmnet.testing import embedded, embedded_url
+from llmnet.testing import embedded_url, server
 def ask():
     body = json.dumps({"model": "m", "messages": [{"role": "user", "content": "hi"}]}).encode()
     with urllib.request.urlopen(embedded_url() + "/chat/completions", body, timeout=20) as reply:
@@ -794,7 +794,7 @@ for thread in threads: thread.start()
 for thread in threads: thread.join()
 assert urls == {embedded_url()}
 assert [ask()["id"][-1] for _ in range(2)] == ["1", "2"]
-assert embedded._servers[os.getpid()].requests == []
+assert server._servers[os.getpid()].requests == []
 if hasattr(os, "fork"):
     parent = embedded_url()
     child = os.fork()

@@ -14,7 +14,7 @@ from support.subprocesses import run_python
 import llmnet
 from llmnet.providers.services import SERVICES
 from llmnet.testing import FakeServer, pytest_plugin
-from llmnet.testing.environment import variables
+from llmnet.testing.pytest_plugin import variables
 
 fake_llm = pytest_plugin.fake_llm
 APIS = [(service.name, api) for service in SERVICES.values() for api in service.apis if service.name != "fake"]
