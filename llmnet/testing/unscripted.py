@@ -10,8 +10,7 @@ from llmnet.testing.faults import FAULTS
 from llmnet.testing.schema import instance
 from llmnet.testing.script import Received, Reply, decoded
 from llmnet.testing.wire_forms import requested
-from llmnet.testing.wire_forms.common import last_user_text, system_texts
-from llmnet.testing.wire_forms.listings import MODEL_IDS, TOOL_CALLER
+from llmnet.testing.wire_forms.common import MODEL_IDS, TOOL_CALLER, last_user_text, system_texts
 from llmnet.testing.wire_forms.routes import Route, route_of
 
 _STATUS = re.compile(r"error-([45]\d\d)")

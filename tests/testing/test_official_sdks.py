@@ -7,7 +7,7 @@ import struct
 import pytest
 
 from llmnet.testing import FakeServer, Reply
-from llmnet.testing.wire_forms.listings import MODEL_IDS
+from llmnet.testing.wire_forms.common import MODEL_IDS
 
 openai = pytest.importorskip("openai")
 anthropic = pytest.importorskip("anthropic")

@@ -1,5 +1,7 @@
-"""Replies of the wire form `chat-completions`, as OpenAI and many other services send them."""
+"""Replies of the wire form `chat-completions`, as OpenAI and many others send them, their vectors and models."""
 
+import base64
+import struct
 from collections.abc import Iterator
 from typing import Any
 
@@ -7,6 +9,8 @@ from llmnet.providers.reading import dict_of
 from llmnet.testing.script import Received
 from llmnet.testing.wire_forms.common import (
     CREATED,
+    DIMENSION,
+    MODEL_IDS,
     Answer,
     Call,
     ErrorSpec,
@@ -15,9 +19,13 @@ from llmnet.testing.wire_forms.common import (
     Refusal,
     ReplyFormat,
     Vendor,
+    count_of,
+    inputs_of,
     pieces,
     renamed,
     sse,
+    tokens_of,
+    vector_of,
 )
 
 USAGE = {"input_tokens": "prompt_tokens", "output_tokens": "completion_tokens"}
@@ -111,5 +119,29 @@ def _error_event(spec: ErrorSpec, _: Answer, __: int) -> bytes:
     return sse(error(spec))
 
 
+def _embeddings(answer: Answer, request: Received) -> dict[str, Any]:
+    inputs = inputs_of(request.fields.get("input") or [])
+    vectors: list[Any] = [vector_of(item, count_of(request.fields.get("dimensions"), DIMENSION)) for item in inputs]
+    if request.fields.get("encoding_format") == "base64":
+        vectors = [base64.b64encode(struct.pack(f"<{len(vector)}f", *vector)).decode() for vector in vectors]
+    return {
+        "object": "list",
+        "data": [{"object": "embedding", "index": index, "embedding": vector} for index, vector in enumerate(vectors)],
+        "model": answer.model,
+        "usage": {"prompt_tokens": tokens_of(inputs), "total_tokens": tokens_of(inputs)},
+    }
+
+
+def _row(name: str) -> dict[str, Any]:
+    return {"id": name, "object": "model", "created": CREATED, "owned_by": "fake"}
+
+
+def _models(_: Answer, __: Received) -> dict[str, Any]:
+    return {"object": "list", "data": [_row(name) for name in MODEL_IDS]}
+
+
 VENDOR = Vendor(error, _REFUSALS)
 FORMAT = ReplyFormat(json_body, VENDOR, stream, _error_event)
+EMBEDDINGS = ReplyFormat(_embeddings, VENDOR)
+MODELS = ReplyFormat(_models, VENDOR)
+MODEL = ReplyFormat(lambda answer, _: _row(answer.model), VENDOR)

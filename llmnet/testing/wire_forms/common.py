@@ -1,5 +1,6 @@
 """What all wire forms share here: the answer in none of them, and `ReplyFormat`, which each of them fills in."""
 
+import hashlib
 import re
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
@@ -13,6 +14,9 @@ from llmnet.providers.reading import dicts_of
 from llmnet.testing.script import Received
 
 CREATED = 1_700_000_000  # a constant: the same script gives the same bytes on every day
+TOOL_CALLER = "fake-tools"
+MODEL_IDS = (*(f"fake-{number}" for number in range(1, 26)), TOOL_CALLER)  # more than a page of every vendor with pages
+DIMENSION = 8  # of vectors whose size was not requested
 
 _PIECE = re.compile(r"\s*\S{1,16}|\s+")
 
@@ -169,3 +173,28 @@ def _text(content: Any) -> str:
         return content
     texts = [part.get("text") for part in dicts_of(content)]
     return "".join(text for text in texts if isinstance(text, str))
+
+
+# -- what embeddings and lists of models are made of, at every vendor --------------------------------------------------
+
+
+def vector_of(text: Any, size: int) -> list[float]:
+    """Derive a vector from the text only; all its numbers are exact in 32 bits."""
+    return [(byte - 128) / 128 for byte in hashlib.shake_128(repr(text).encode()).digest(size)]
+
+
+def inputs_of(value: Any) -> list[Any]:
+    """Give the list of inputs, which may be one text, texts, one list of tokens or lists of tokens."""
+    single = not isinstance(value, list) or (value and all(isinstance(item, int) for item in value))
+    return [value] if single else value
+
+
+def tokens_of(inputs: Sequence[Any]) -> int:
+    """Count the tokens of inputs, of which each is a text or a list of tokens."""
+    return sum(len(item) if isinstance(item, list) else len(pieces(str(item))) for item in inputs)
+
+
+def count_of(value: Any, default: int) -> int:
+    """Read a positive number of at most five digits from a body or a query."""
+    text = str(value)
+    return (int(text) if text.isdecimal() and len(text) <= 5 else 0) or default

@@ -4,7 +4,19 @@ from collections.abc import Iterator
 from typing import Any
 
 from llmnet.testing.script import Received, decoded
-from llmnet.testing.wire_forms.common import Answer, ErrorSpec, Frame, Part, Refusal, ReplyFormat, Vendor, pieces, sse
+from llmnet.testing.wire_forms.common import (
+    MODEL_IDS,
+    Answer,
+    ErrorSpec,
+    Frame,
+    Part,
+    Refusal,
+    ReplyFormat,
+    Vendor,
+    count_of,
+    pieces,
+    sse,
+)
 
 _FINISH = {"stop": "end_turn", "length": "max_tokens", "tool_calls": "tool_use", "content_filter": "refusal"}
 _DELTAS: dict[str, tuple[dict[str, Any], str, str]] = {
@@ -125,6 +137,21 @@ def _error_event(spec: ErrorSpec, _: Answer, __: int) -> bytes:
     return sse(error(spec), "error")
 
 
+def _row(name: str) -> dict[str, Any]:
+    return {"type": "model", "id": name, "display_name": name.title(), "created_at": "2026-01-01T00:00:00Z"}
+
+
+def _models(_: Answer, request: Received) -> dict[str, Any]:
+    after, limit = request.query.get("after_id"), count_of(request.query.get("limit"), 20)
+    start = MODEL_IDS.index(after) + 1 if after in MODEL_IDS else 0
+    page = MODEL_IDS[start : start + limit]
+    rows = [_row(name) for name in page]
+    more = start + limit < len(MODEL_IDS)
+    return {"data": rows, "has_more": more, "first_id": next(iter(page), None), "last_id": (page or (None,))[-1]}
+
+
 VENDOR = Vendor(error, _REFUSALS, id_header="request-id")
 FORMAT = ReplyFormat(json_body, VENDOR, stream, _error_event)
 COUNT = ReplyFormat(_count, VENDOR)
+MODELS = ReplyFormat(_models, VENDOR)
+MODEL = ReplyFormat(lambda answer, _: _row(answer.model), VENDOR)

@@ -9,7 +9,22 @@ import msgspec
 from llmnet.providers.reading import dict_of
 from llmnet.testing.script import Received
 from llmnet.testing.wire_forms.chat import call_of
-from llmnet.testing.wire_forms.common import Answer, ErrorSpec, Frame, Part, Refusal, ReplyFormat, Vendor, pieces
+from llmnet.testing.wire_forms.common import (
+    DIMENSION,
+    MODEL_IDS,
+    Answer,
+    ErrorSpec,
+    Frame,
+    Part,
+    Refusal,
+    ReplyFormat,
+    Vendor,
+    count_of,
+    inputs_of,
+    pieces,
+    tokens_of,
+    vector_of,
+)
 
 _ERRORS = {
     401: "InvalidApiKey",
@@ -122,5 +137,22 @@ def _streamed(request: Received) -> bool:
     return bool(request.headers.get("x-dashscope-sse") == "enable")
 
 
+def _embeddings(answer: Answer, request: Received) -> dict[str, Any]:
+    texts = inputs_of(dict_of(request.fields.get("input")).get("texts") or [])
+    size = count_of(parameters(request).get("dimension"), DIMENSION)
+    found = [{"text_index": index, "embedding": vector_of(text, size)} for index, text in enumerate(texts)]
+    output, usage = {"embeddings": found}, {"total_tokens": tokens_of(texts)}
+    return {"output": output, "usage": usage, "request_id": f"req_{answer.id}"}
+
+
+def _models(answer: Answer, request: Received) -> dict[str, Any]:
+    number, size = count_of(request.query.get("page_no"), 1), count_of(request.query.get("page_size"), 10)
+    rows = [{"model": name, "provider": "fake"} for name in MODEL_IDS[(number - 1) * size : number * size]]
+    output = {"models": rows, "page_no": number, "page_size": size, "total": len(MODEL_IDS)}
+    return {"output": output, "request_id": f"req_{answer.id}"}
+
+
 VENDOR = Vendor(error, _REFUSALS)
 FORMAT = ReplyFormat(json_body, VENDOR, stream, _error_event, _streamed)
+EMBEDDINGS = ReplyFormat(_embeddings, VENDOR)
+MODELS = ReplyFormat(_models, VENDOR)

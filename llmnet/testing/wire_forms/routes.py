@@ -5,7 +5,7 @@ from functools import lru_cache
 from typing import NamedTuple
 
 from llmnet.testing.script import Received
-from llmnet.testing.wire_forms import chat, listings, messages, native, responses
+from llmnet.testing.wire_forms import chat, messages, native, responses
 from llmnet.testing.wire_forms.common import ReplyFormat, Vendor
 
 Kinds = type | tuple[type, ...]
@@ -43,7 +43,7 @@ _RESPONSES: dict[str, Kinds] = {
     "model|prompt": (str, dict),
     "input|prompt|previous_response_id|conversation": (str, list, dict),
 }
-_LIST, _NATIVE_LIST = Route(listings.MODELS, "GET"), Route(listings.NATIVE_MODELS, "GET")
+_LIST, _NATIVE_LIST = Route(chat.MODELS, "GET"), Route(native.MODELS, "GET")
 _ROUTES = (
     # by the end of the path
     ("/chat/completions", _post(chat.FORMAT, {"model": str, "messages": list})),
@@ -52,22 +52,22 @@ _ROUTES = (
     ("/messages/count_tokens", _post(messages.COUNT, {"model": str, "messages": list})),
     ("/text-generation/generation", _post(native.FORMAT, _NATIVE)),
     ("/multimodal-generation/generation", _post(native.FORMAT, _NATIVE)),
-    ("/text-embedding/text-embedding", _post(listings.NATIVE_EMBEDDINGS, _NATIVE)),
-    ("/embeddings", _post(listings.EMBEDDINGS, {"model": str, "input": (str, list)})),
+    ("/text-embedding/text-embedding", _post(native.EMBEDDINGS, _NATIVE)),
+    ("/embeddings", _post(chat.EMBEDDINGS, {"model": str, "input": (str, list)})),
     ("/api/v1/models", _NATIVE_LIST),
     ("/models", _LIST),
 )
 _PARTS = (
     # by a part of other paths
     ("/api/v1/", _unknown(native.VENDOR)),
-    ("/models/", Route(listings.MODEL, "GET", listed=True)),
+    ("/models/", Route(chat.MODEL, "GET", listed=True)),
     ("/messages", _unknown(messages.VENDOR)),
     ("", _unknown(chat.VENDOR)),
 )
 _ANTHROPIC = {
     # recognised by Anthropic's mandatory header only
-    listings.MODELS: Route(listings.ANTHROPIC_MODELS, "GET"),
-    listings.MODEL: Route(listings.ANTHROPIC_MODEL, "GET", listed=True),
+    chat.MODELS: Route(messages.MODELS, "GET"),
+    chat.MODEL: Route(messages.MODEL, "GET", listed=True),
     _PARTS[-1][1].reply_format: _PARTS[-2][1],
 }
 
