@@ -15,11 +15,9 @@ if TYPE_CHECKING:
     from llmnet.batch.tasks import AsyncBatch
     from llmnet.batch.threads import Batch
     from llmnet.client.aio import AsyncClient
-    from llmnet.client.aio_request import AsyncAPIStream
-    from llmnet.client.aio_stream import AsyncChatStream
+    from llmnet.client.aio_stream import AsyncAPIStream, AsyncChatStream
     from llmnet.client.sync import Client
-    from llmnet.client.sync_request import APIStream
-    from llmnet.client.sync_stream import ChatStream
+    from llmnet.client.sync_stream import APIStream, ChatStream
     from llmnet.config.checks import Provider
     from llmnet.config.fields import ClientConfig
     from llmnet.core.api_response import APIResponse
@@ -80,11 +78,9 @@ _ROOMS = {
     "batch.rows": ("BatchFailure", "BatchResult", "BatchSuccess"),
     "batch.tasks": ("AsyncBatch",),
     "batch.threads": ("Batch",),
-    "client.aio_request": ("AsyncAPIStream",),
-    "client.aio_stream": ("AsyncChatStream",),
+    "client.aio_stream": ("AsyncAPIStream", "AsyncChatStream"),
     "client.sync": ("Client",),
-    "client.sync_request": ("APIStream",),
-    "client.sync_stream": ("ChatStream",),
+    "client.sync_stream": ("APIStream", "ChatStream"),
     "telemetry.stats": ("Stats",),
     "config.checks": ("Provider",),
     "config.fields": ("ClientConfig",),

@@ -1,11 +1,10 @@
-"""The async client; `sync.py` is the same text without `await`, and a test holds the two to that."""
+"""The async client; a test holds it and `sync.py` to one text."""
 
 from collections.abc import AsyncIterable, Iterable, Mapping, Sequence
-from types import TracebackType
 from typing import TYPE_CHECKING, Any, Self, Unpack
 
+from llmnet.client.aio_calls import AsyncCallMethods
 from llmnet.client.aio_driver import Warmer
-from llmnet.client.aio_request import AsyncRequestMethods
 from llmnet.client.shared import given_transport
 from llmnet.config.checks import ClientFields
 from llmnet.config.fields import ClientConfig
@@ -24,7 +23,7 @@ if TYPE_CHECKING:
 
 
 @public
-class AsyncClient(AsyncRequestMethods):
+class AsyncClient(AsyncCallMethods):
     """Talks to one provider; safe to share between threads.
 
     Args:
@@ -72,7 +71,7 @@ class AsyncClient(AsyncRequestMethods):
             ConfigurationError: the provider has no such list.
             LLMNetError: a request failed.
         """
-        from llmnet.client.other_calls import ModelList  # noqa: PLC0415 - loaded on use
+        from llmnet.client.other_calls import ModelList  # noqa: PLC0415
 
         return await self._all(ModelList(self))
 
@@ -121,7 +120,7 @@ class AsyncClient(AsyncRequestMethods):
         Raises:
             ConfigurationError: an argument is wrong.
         """
-        from llmnet.batch import options, tasks  # noqa: PLC0415 - loaded on use
+        from llmnet.batch import options, tasks  # noqa: PLC0415
         from llmnet.client.rows import calls_with  # noqa: PLC0415
 
         params = {
@@ -163,7 +162,7 @@ class AsyncClient(AsyncRequestMethods):
         Raises:
             LLMNetError: the one attempt failed, as that of a call does.
         """
-        from llmnet.client.other_calls import warm_call  # noqa: PLC0415 - loaded on use
+        from llmnet.client.other_calls import warm_call  # noqa: PLC0415
 
         await Warmer(self._transport, self._waits, warm_call(self)).run()
 
@@ -179,9 +178,7 @@ class AsyncClient(AsyncRequestMethods):
     async def __aenter__(self) -> Self:
         return self
 
-    async def __aexit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
-    ) -> None:
+    async def __aexit__(self, *_: object) -> None:
         await self.aclose()
 
     async def _all(self, requests: "MultiRequest[T]") -> "T":

@@ -1,4 +1,4 @@
-"""Drives one call, async; `sync_driver.py` is the same text without `await`, and a test holds the two to that."""
+"""Drives one call, async; a test holds it and `sync_driver.py` to one text."""
 
 import contextlib
 from collections.abc import AsyncIterator

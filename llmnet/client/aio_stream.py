@@ -1,13 +1,13 @@
-"""A reply as it is made, async; `sync_stream.py` is the same text without `await`, and a test holds the two to that."""
+"""A reply as it is made, async; a test holds it and `sync_stream.py` to one text."""
 
 from collections import deque
-from types import TracebackType
+from collections.abc import Generator
 from typing import Any, Generic, Self, TypeVar
 
 from llmnet.client.aio_driver import Driver
 from llmnet.core.chat import ChatResponse, StreamChunk
 from llmnet.core.errors import StreamCancelledError, StreamError
-from llmnet.core.http import Meta
+from llmnet.core.http import Headers, Meta
 from llmnet.core.parsed import X_co
 from llmnet.core.public import public
 from llmnet.core.turn import Turn
@@ -120,9 +120,7 @@ class AsyncStream(Generic[T]):
             await self._advance()
         return self
 
-    async def __aexit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
-    ) -> None:
+    async def __aexit__(self, *_: object) -> None:
         await self.aclose()
 
 
@@ -150,3 +148,22 @@ class AsyncChatStream(AsyncStream[StreamChunk], Generic[X_co]):
         for at each chunk, that is quadratic: of 160 KB in 32,000 chunks 0.7 s, beside 0.1 s for the stream itself.
         """
         return self._value or self._call.partial()
+
+
+@public
+class AsyncAPIStream(AsyncStream[bytes]):
+    """A reply as it arrives: an iterator of its bytes, without their content coding, and a context manager."""
+
+    @property
+    def status(self) -> int | None:
+        """The HTTP status, once the head of the reply has arrived; entering the stream waits for it."""
+        return self.meta.status
+
+    @property
+    def headers(self) -> Headers:
+        """The response headers, once they have arrived."""
+        return self.meta.headers
+
+    def __await__(self) -> Generator[Any, None, "AsyncAPIStream"]:
+        """`await client.request(…, stream=True)` waits for the head, as entering the stream does."""
+        return self.__aenter__().__await__()

@@ -1,12 +1,11 @@
-"""The blocking client; `aio.py` is the same text, awaited, and a test holds the two to that."""
+"""The blocking client; a test holds it and `aio.py` to one text."""
 
 from collections.abc import Iterable, Mapping, Sequence
-from types import TracebackType
 from typing import TYPE_CHECKING, Any, Self, Unpack
 
 from llmnet.client.shared import given_transport
+from llmnet.client.sync_calls import CallMethods
 from llmnet.client.sync_driver import Warmer
-from llmnet.client.sync_request import RequestMethods
 from llmnet.config.checks import ClientFields
 from llmnet.config.fields import ClientConfig
 from llmnet.core.bounds import Timeout
@@ -24,7 +23,7 @@ if TYPE_CHECKING:
 
 
 @public
-class Client(RequestMethods):
+class Client(CallMethods):
     """Talks to one provider; safe to share between threads.
 
     Args:
@@ -72,7 +71,7 @@ class Client(RequestMethods):
             ConfigurationError: the provider has no such list.
             LLMNetError: a request failed.
         """
-        from llmnet.client.other_calls import ModelList  # noqa: PLC0415 - loaded on use
+        from llmnet.client.other_calls import ModelList  # noqa: PLC0415
 
         return self._all(ModelList(self))
 
@@ -121,7 +120,7 @@ class Client(RequestMethods):
         Raises:
             ConfigurationError: an argument is wrong.
         """
-        from llmnet.batch import options, threads  # noqa: PLC0415 - loaded on use
+        from llmnet.batch import options, threads  # noqa: PLC0415
         from llmnet.client.rows import calls_with  # noqa: PLC0415
 
         params = {
@@ -163,7 +162,7 @@ class Client(RequestMethods):
         Raises:
             LLMNetError: the one attempt failed, as that of a call does.
         """
-        from llmnet.client.other_calls import warm_call  # noqa: PLC0415 - loaded on use
+        from llmnet.client.other_calls import warm_call  # noqa: PLC0415
 
         Warmer(self._transport, self._waits, warm_call(self)).run()
 
@@ -179,9 +178,7 @@ class Client(RequestMethods):
     def __enter__(self) -> Self:
         return self
 
-    def __exit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
-    ) -> None:
+    def __exit__(self, *_: object) -> None:
         self.close()
 
     def _all(self, requests: "MultiRequest[T]") -> "T":

@@ -1,4 +1,4 @@
-"""Drives one call, blocking; `aio_driver.py` is the same text, awaited, and a test holds the two to that."""
+"""Drives one call, blocking; a test holds it and `aio_driver.py` to one text."""
 
 import contextlib
 from collections.abc import Iterator

@@ -1,13 +1,12 @@
-"""A reply as it is made, blocking; `aio_stream.py` is the same text, awaited, and a test holds the two to that."""
+"""A reply as it is made, blocking; a test holds it and `aio_stream.py` to one text."""
 
 from collections import deque
-from types import TracebackType
 from typing import Any, Generic, Self, TypeVar
 
 from llmnet.client.sync_driver import Driver
 from llmnet.core.chat import ChatResponse, StreamChunk
 from llmnet.core.errors import StreamCancelledError, StreamError
-from llmnet.core.http import Meta
+from llmnet.core.http import Headers, Meta
 from llmnet.core.parsed import X_co
 from llmnet.core.public import public
 from llmnet.core.turn import Turn
@@ -120,9 +119,7 @@ class Stream(Generic[T]):
             self._advance()
         return self
 
-    def __exit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
-    ) -> None:
+    def __exit__(self, *_: object) -> None:
         self.close()
 
 
@@ -150,3 +147,18 @@ class ChatStream(Stream[StreamChunk], Generic[X_co]):
         for at each chunk, that is quadratic: of 160 KB in 32,000 chunks 0.7 s, beside 0.1 s for the stream itself.
         """
         return self._value or self._call.partial()
+
+
+@public
+class APIStream(Stream[bytes]):
+    """A reply as it arrives: an iterator of its bytes, without their content coding, and a context manager."""
+
+    @property
+    def status(self) -> int | None:
+        """The HTTP status, once the head of the reply has arrived; entering the stream waits for it."""
+        return self.meta.status
+
+    @property
+    def headers(self) -> Headers:
+        """The response headers, once they have arrived."""
+        return self.meta.headers

@@ -14,7 +14,7 @@ TOKENS = [
     (r"\basync (def|for|with) ", r"\1 "),
     (r"\bawait ", ""),
     (
-        r"\bAsync(Client|ChatMethods|RequestMethods|ChatStream|APIStream|Stream|Batch|Engine|Iterator|OpenReply|Transport)\b",
+        r"\bAsync(Client|CallMethods|ChatStream|APIStream|Stream|Batch|Engine|Iterator|OpenReply|Transport)\b",
         r"\1",
     ),
     (r"\bAsyncWait\b", "SyncWait"),
@@ -23,17 +23,16 @@ TOKENS = [
     (r"\ba(next|iter)\b", r"\1"),
     (r"\bStopAsyncIteration\b", "StopIteration"),
     (r"\baclose\b", "close"),
-    (r"\baio(_chat|_request|_stream|_driver)?\b", r"sync\1"),
+    (r"\baio(_calls|_stream|_driver)?\b", r"sync\1"),
     (r"\btasks\b", "threads"),
     (r"\n    def __await__\(.*\n.*\n.*\n", ""),
-    (r"\bGenerator, ", ""),
+    (r"from collections.abc import Generator\n", ""),
 ]
 # What only one of them has to say.
 HEADERS = 1
 PAIRS = [
     ("sync.py", "aio.py"),
-    ("sync_chat.py", "aio_chat.py"),
-    ("sync_request.py", "aio_request.py"),
+    ("sync_calls.py", "aio_calls.py"),
     ("sync_stream.py", "aio_stream.py"),
     ("sync_driver.py", "aio_driver.py"),
 ]
