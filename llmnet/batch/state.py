@@ -7,34 +7,25 @@ finalizer or a signal handler may do so on the very thread that holds it.
 
 import math
 import threading
-from typing import Protocol
 
 from llmnet.batch.rows import Result
-from llmnet.core.errors import APIConnectionError, LLMNetError
+from llmnet.core.call import Call
+from llmnet.core.errors import APIConnectionError
 from llmnet.core.forks import register_after_fork
 
 # Rows held beyond those in flight, so that a consumer may take its time without idling the workers at once.
 WINDOW = 32
 
 
-class Stoppable(Protocol):
-    """A call that can be ended from outside."""
-
-    def stop(self, error: LLMNetError) -> object:
-        """End it with an error, from any thread, without waiting for that."""
-
-
 class BatchState:
     """Counts of rows, their calls and results.
 
     `_lock` guards all but two: `abandoned` is only ever set, and `_calls` is a set whose `add`, `discard` and `list()`
-    are one step of the interpreter each, for `abandon` takes no lock. Properties read without the lock what was right a
-    moment ago.
+    are one step of the interpreter each. Properties read without the lock what was right a moment ago.
 
     Args:
         limit: how many workers there may be, and thereby rows in flight.
-        ordered: deliver results in the order of the rows.
-        stop_after_errors: after so many failures no further row is taken; those in flight are finished.
+        ordered, stop_after_errors: as in `batch`.
 
     Attributes:
         workers: how many were started.
@@ -49,7 +40,7 @@ class BatchState:
         self._ordered = ordered
         self._errors, self._most_errors = 0, stop_after_errors or math.inf
         self._results: dict[int, Result] = {}
-        self._calls: set[Stoppable] = set()
+        self._calls: set[Call] = set()
         self._error: BaseException | None = None
         self._lock = threading.RLock()
         register_after_fork(self)
@@ -119,7 +110,7 @@ class BatchState:
             if not self.abandoned:
                 self._error = self._error or error
 
-    def add_call(self, call: Stoppable) -> None:
+    def add_call(self, call: Call) -> None:
         """Register the call of a row; `abandon`, which sets its flag first and reads the calls then, misses none."""
         self._calls.add(call)
         if self.abandoned:
@@ -138,7 +129,7 @@ class BatchState:
                 self._errors += result.error is not None
                 self._results[result.index] = result
 
-    def finish_row(self, call: Stoppable | None) -> None:
+    def finish_row(self, call: Call | None) -> None:
         """The row is done, and so is its call, if there was one."""
         self._calls.discard(call)
         with self._lock:
@@ -160,11 +151,7 @@ class BatchState:
         return self.delivered
 
     def raise_error(self) -> None:
-        """Raise the error that has ended the rows, if there is one, and once.
-
-        Raises:
-            BaseException: that error.
-        """
+        """Raise the error that has ended the rows, if there is one, and once."""
         with self._lock:
             error, self._error = self._error, None
         if error is not None:
@@ -179,5 +166,5 @@ class BatchState:
             self._error = APIConnectionError("the process was forked while the batch was under way", retryable=False)
 
 
-def _end(call: Stoppable) -> None:
+def _end(call: Call) -> None:
     call.stop(APIConnectionError("the batch was stopped while the call was under way", retryable=False))

@@ -8,16 +8,14 @@ import asyncio
 import contextlib
 import sys
 from collections.abc import AsyncIterable, AsyncIterator, Awaitable, Callable, Iterable, Iterator
-from typing import Any, Generic, Self, TypeVar
+from typing import Any, Self
 
-from llmnet.batch.progress import Reporter
+from llmnet.batch.base import BaseBatch
 from llmnet.batch.rows import BatchFailure, BatchSuccess, Result, custom_id_of, iterator, without_frames
-from llmnet.batch.state import BatchState, Stoppable
-from llmnet.core.finalizer import surely
+from llmnet.batch.state import BatchState
+from llmnet.core.call import Call
 from llmnet.core.parsed import X_co
 from llmnet.core.public import public
-
-C = TypeVar("C", bound=Stoppable)
 
 
 class AsyncWakeup:
@@ -39,7 +37,7 @@ class AsyncWakeup:
         await self._wakes.get()
 
 
-class AsyncEngine(Generic[C]):
+class AsyncEngine:
     """The workers of one batch: *make* makes a call of a row, *run* drives it to its reply.
 
     All is used on one loop alone, but for `stop`, which any thread may call: it goes through the state, and has the
@@ -54,8 +52,8 @@ class AsyncEngine(Generic[C]):
         rows: Iterable[Any] | AsyncIterable[Any],
         state: BatchState,
         *,
-        make: Callable[[Any], C],
-        run: Callable[[C], Awaitable[Any]],
+        make: Callable[[Any], Call],
+        run: Callable[[Call], Awaitable[Any]],
     ) -> None:
         self._rows, self.state = _aiterator(rows), state
         self._make, self._run = make, run
@@ -189,17 +187,13 @@ class _AsyncRows(AsyncIterator[Any]):
 
 
 @public
-class AsyncBatch(Generic[X_co]):
+class AsyncBatch(BaseBatch[X_co]):
     """The results of a batch, as they come: an async iterator, and a context manager that closes it.
 
     Nothing is sent before the first result is asked for. Who leaves the loop early ends the calls in flight.
     """
 
-    def __init__(self, engine: AsyncEngine[Any], report: Reporter) -> None:
-        self._engine, self._report = engine, report
-
-    def __repr__(self) -> str:
-        return f"<{type(self).__name__}: {self._engine.state}>"
+    _engine: AsyncEngine
 
     def __aiter__(self) -> Self:
         return self
@@ -211,13 +205,6 @@ class AsyncBatch(Generic[X_co]):
                 raise StopAsyncIteration
             report(result)
             return result
-
-    def stop(self) -> None:
-        """End the calls in flight and take no more rows, without waiting: from any thread, hook and signal handler.
-
-        What has finished can still be iterated over.
-        """
-        self._engine.stop()
 
     async def aclose(self) -> None:
         """Stop, and wait until no call is in flight; idempotent.
@@ -232,8 +219,3 @@ class AsyncBatch(Generic[X_co]):
 
     async def __aexit__(self, *_: object) -> None:
         await self.aclose()
-
-    def __del__(self) -> None:
-        if not sys.is_finalizing() and hasattr(self, "_report"):  # a Ctrl-C may have come as it was made
-            surely(self._engine.stop)
-            self._report.drop()

@@ -9,20 +9,18 @@ import contextvars
 import sys
 import threading
 from collections.abc import Callable, Iterable
-from typing import Any, Generic, Self, TypeVar
+from typing import Any, Self
 
-from llmnet.batch.progress import Reporter
+from llmnet.batch.base import BaseBatch
 from llmnet.batch.rows import BatchFailure, BatchSuccess, Result, custom_id_of, iterator, without_frames
-from llmnet.batch.state import BatchState, Stoppable
-from llmnet.core.finalizer import surely
+from llmnet.batch.state import BatchState
+from llmnet.core.call import Call
 from llmnet.core.latch import SLICE, Latch
 from llmnet.core.parsed import X_co
 from llmnet.core.public import public
 
-C = TypeVar("C", bound=Stoppable)
 
-
-class Engine(Generic[C]):
+class Engine:
     """The workers of one batch: *make* makes a call of a row, *run* drives it to its reply.
 
     They share the state, which has a lock, the latches, and the source of rows, which only the worker that has reserved
@@ -37,7 +35,7 @@ class Engine(Generic[C]):
     """
 
     def __init__(
-        self, rows: Iterable[Any], state: BatchState, *, make: Callable[[Any], C], run: Callable[[C], Any]
+        self, rows: Iterable[Any], state: BatchState, *, make: Callable[[Any], Call], run: Callable[[Call], Any]
     ) -> None:
         self._rows, self.state = iterator(rows), state
         self._make, self._run = make, run
@@ -145,17 +143,13 @@ def _wait_for(wakeup: Latch) -> None:
 
 
 @public
-class Batch(Generic[X_co]):
+class Batch(BaseBatch[X_co]):
     """The results of a batch, as they come: an iterator, and a context manager that closes it.
 
     Nothing is sent before the first result is asked for. Who leaves the loop early ends the calls in flight.
     """
 
-    def __init__(self, engine: Engine[Any], report: Reporter) -> None:
-        self._engine, self._report = engine, report
-
-    def __repr__(self) -> str:
-        return f"<{type(self).__name__}: {self._engine.state}>"
+    _engine: Engine
 
     def __iter__(self) -> Self:
         return self
@@ -172,13 +166,6 @@ class Batch(Generic[X_co]):
             report(result)
             return result
 
-    def stop(self) -> None:
-        """End the calls in flight and take no more rows, without waiting: from any thread, hook and signal handler.
-
-        What has finished can still be iterated over.
-        """
-        self._engine.stop()
-
     def close(self) -> None:
         """Stop, and wait until no call is in flight; idempotent.
 
@@ -193,9 +180,3 @@ class Batch(Generic[X_co]):
 
     def __exit__(self, *_: object) -> None:
         self.close()
-
-    def __del__(self) -> None:
-        # At its end the process lets go of everything; threads that are gone by then may have left locks behind.
-        if not sys.is_finalizing() and hasattr(self, "_report"):  # a Ctrl-C may have come as it was made
-            surely(self._engine.stop)
-            self._report.drop()

@@ -120,7 +120,7 @@ class AsyncClient(AsyncCallMethods):
         Raises:
             ConfigurationError: an argument is wrong.
         """
-        from llmnet.batch import options, tasks  # noqa: PLC0415
+        from llmnet.batch import base, tasks  # noqa: PLC0415
         from llmnet.client.rows import calls_with  # noqa: PLC0415
 
         params = {
@@ -130,7 +130,7 @@ class AsyncClient(AsyncCallMethods):
             "reasoning_effort": reasoning_effort, "user": user, "metadata": metadata, "output_type": output_type,
             **params,
         }  # fmt: skip
-        state, report = options.planned(
+        state, report = base.planned(
             requests,
             self.config.max_concurrent,
             max_concurrent=max_concurrent,
@@ -138,7 +138,7 @@ class AsyncClient(AsyncCallMethods):
             stop_after_errors=stop_after_errors,
             progress=progress,
         )
-        lasting = options.patience(self.config.policy, self.config.timeout)
+        lasting = base.patience(self.config.policy, self.config.timeout)
         patient = self.with_options(**lasting, on_event=report.hook(self.config.on_event))
         engine = tasks.AsyncEngine(requests, state, make=calls_with(patient, params), run=patient._run)
         return tasks.AsyncBatch(engine, report)

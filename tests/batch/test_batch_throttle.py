@@ -15,7 +15,7 @@ from support.live import PROMPT, at
 from support.world import Limited, Said, inhabitant, live_through, throttle
 
 import llmnet
-from llmnet.batch.options import HOUR, patience
+from llmnet.batch.base import HOUR, patience
 from llmnet.core.bounds import resolve_timeout
 from llmnet.core.http import Headers
 from llmnet.testing import Reply

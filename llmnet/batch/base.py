@@ -1,13 +1,16 @@
-"""Checks the arguments of `batch` before anything is sent, and gives a batch longer waits where none are set."""
+"""What both kinds of batch have in common: their arguments, checked, their longer waits, and what the caller holds."""
 
 import dataclasses
+import sys
 from collections.abc import Sized
-from typing import Any
+from typing import Any, Generic
 
 from llmnet.batch.progress import Reporter, reporter
 from llmnet.batch.state import BatchState
 from llmnet.core.bounds import Timeout
 from llmnet.core.errors import ConfigurationError
+from llmnet.core.finalizer import surely
+from llmnet.core.parsed import X_co
 from llmnet.core.retry import RetryPolicy, count
 
 HOUR = 3600.0
@@ -51,3 +54,26 @@ def planned(
         count(stop_after_errors, "stop_after_errors", 1)
     state = BatchState(limit, ordered=ordered, stop_after_errors=stop_after_errors)
     return state, reporter(progress, state, len(requests) if isinstance(requests, Sized) else None)
+
+
+class BaseBatch(Generic[X_co]):
+    """A batch without its waiting; its workers know the engine and never this one, so that who drops it ends them."""
+
+    def __init__(self, engine: Any, report: Reporter) -> None:
+        self._engine, self._report = engine, report
+
+    def __repr__(self) -> str:
+        return f"<{type(self).__name__}: {self._engine.state}>"
+
+    def stop(self) -> None:
+        """End the calls in flight and take no more rows, without waiting: from any thread, hook and signal handler.
+
+        What has finished can still be iterated over.
+        """
+        self._engine.stop()
+
+    def __del__(self) -> None:
+        # At its end the process lets go of everything; threads that are gone by then may have left locks behind.
+        if not sys.is_finalizing() and hasattr(self, "_report"):  # a Ctrl-C may have come as it was made
+            surely(self._engine.stop)
+            self._report.drop()
