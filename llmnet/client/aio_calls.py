@@ -226,3 +226,14 @@ class AsyncCallMethods(BaseClient):
         except LLMNetError as error:
             await wait.notify(callbacks.on_error, error)
             raise
+
+
+class Warmer(Driver):
+    """Drives a call that only connects: nothing is sent; a transport without `warm` is left as it is."""
+
+    async def _send(self) -> None:
+        warm = getattr(self._transport, "warm", None)
+        if warm is not None:
+            await warm(self.call.begin(), self.call.bounds)
+        self.over = True
+        await self.leave()

@@ -16,10 +16,7 @@ from llmnet.transports.aio.reply import ERROR_BODY, last_bytes
 class Driver:
     """Waits for a call's turn, asks for its key, sends and reads it; what fails is judged, and repeated or raised.
 
-    Attributes:
-        call: the call.
-        over: whether its reply was read to the end.
-        value: what came of it.
+    Once the reply is read to its end, the call is `over`, and `value` is what came of it.
     """
 
     def __init__(self, transport: AsyncTransport, waits: wait.AsyncWait, call: Call) -> None:
@@ -35,11 +32,7 @@ class Driver:
         return self._body is not None
 
     async def run(self) -> Any:
-        """Drive the call to its end; its value.
-
-        Raises:
-            LLMNetError: the call failed.
-        """
+        """Drive the call to its end; its value."""
         try:
             while not self.over:
                 await self.step()
@@ -49,11 +42,7 @@ class Driver:
         return self.value
 
     async def step(self) -> list[Any]:
-        """Send or, where that is done, read once; the chunks that are complete by now.
-
-        Raises:
-            LLMNetError: the call failed.
-        """
+        """Send or, where that is done, read once; the chunks that are complete by now."""
         try:
             self.call.enter()
             if self._body is None:
@@ -89,17 +78,14 @@ class Driver:
         chunks = reader.end() if data is None else reader.feed(data)
         if chunks and reader.stream:
             self.call.mark_delivered()
-        if data is not None and not reader.stream and self._has_ended(reader):
+        # Where all of the body has been read, nothing need be asked for once more.
+        if data is not None and not reader.stream and not reader.behind and getattr(self._reply, "ended", False):
             reader.end()
             data = None
         if data is None:
             self.value = self.call.succeed()
             self.over = True
         return chunks
-
-    def _has_ended(self, reader: ReplyReader) -> bool:
-        """Whether all of the body has been read, so that nothing need be asked for once more."""
-        return not reader.behind and getattr(self._reply, "ended", False)
 
     async def leave(self) -> None:
         """Give connection and slot of an attempt back."""
@@ -126,14 +112,3 @@ class Driver:
     def _drop(self) -> None:
         self.call.leave()
         self.call.end(late=True)
-
-
-class Warmer(Driver):
-    """Drives a call that only connects: nothing is sent; a transport without `warm` is left as it is."""
-
-    async def _send(self) -> None:
-        warm = getattr(self._transport, "warm", None)
-        if warm is not None:
-            await warm(self.call.begin(), self.call.bounds)
-        self.over = True
-        await self.leave()

@@ -226,3 +226,14 @@ class CallMethods(BaseClient):
         except LLMNetError as error:
             wait.notify(callbacks.on_error, error)
             raise
+
+
+class Warmer(Driver):
+    """Drives a call that only connects: nothing is sent; a transport without `warm` is left as it is."""
+
+    def _send(self) -> None:
+        warm = getattr(self._transport, "warm", None)
+        if warm is not None:
+            warm(self.call.begin(), self.call.bounds)
+        self.over = True
+        self.leave()
