@@ -1,23 +1,40 @@
 """`llmnet batch`: checks all lines, sends them, writes each result as it comes, and prints a summary."""
 
 import argparse
+import contextlib
 import logging
 import os
+import sys
+import time
+from collections.abc import Iterator
 from contextlib import ExitStack
-from typing import Any
+from typing import Any, TextIO
 
+from llmnet.batch.rows import BatchResult
 from llmnet.batch.threads import Batch
 from llmnet.cli import printing
 from llmnet.cli.batch_input import Rows, open_input
-from llmnet.cli.batch_output import Output, check_not_input, line_of
+from llmnet.cli.batch_lines import line_of
+from llmnet.cli.batch_output import Output, check_not_input
 from llmnet.cli.batch_summary import Summary, show
-from llmnet.cli.check_progress import CheckProgress, terminal_for
-from llmnet.cli.connect import connect
-from llmnet.cli.refusals import UntilRefused
-from llmnet.cli.settings import parameters
+from llmnet.cli.settings import connect, parameters
 from llmnet.cli.signals import Signals
+from llmnet.cli.terminal import is_terminal
 from llmnet.client.rows import row_check
-from llmnet.core.errors import ConfigurationError
+from llmnet.core.bounds import Clock
+from llmnet.core.errors import (
+    AuthenticationError,
+    ConfigurationError,
+    PermissionDeniedError,
+    QuotaExceededError,
+    RateLimitError,
+)
+
+PAUSE = 0.2  # seconds between two drawings, and until the first one: most inputs are checked by then
+FIRST, LATER = 20, 100  # refusals in a row
+_REFUSALS = (AuthenticationError, PermissionDeniedError, QuotaExceededError)
+# Seconds: a batch does not wait longer for a limit to end, which is then like a spent quota.
+_MAX_WAIT = 3600.0
 
 
 def batch(options: argparse.Namespace) -> int:
@@ -33,7 +50,7 @@ def batch(options: argparse.Namespace) -> int:
         check_not_input(source.fileno(), options.output)
         client = stack.enter_context(connect(options, max_concurrent=options.max_concurrent))
         rows = Rows(source, common, options.system)
-        with CheckProgress(terminal_for(wanted=not options.no_progress)).shown() as progress:
+        with CheckProgress(_terminal(wanted=not options.no_progress)).shown() as progress:
             rows.check(row_check(client), progress)
         output = Output(options.output, signals.uninterrupted, overwrite=options.overwrite, resume=options.resume)
         stack.callback(output.close)
@@ -50,7 +67,7 @@ def batch(options: argparse.Namespace) -> int:
     return summary.exit_code
 
 
-def _write(results: Batch[Any], output: Output, summary: Summary, to_send: UntilRefused, *, as_json: bool) -> None:
+def _write(results: Batch[Any], output: Output, summary: Summary, to_send: "UntilRefused", *, as_json: bool) -> None:
     """Write the results, and a summary however that ends."""
     try:
         for result in results:
@@ -68,3 +85,91 @@ def _has_bar(options: argparse.Namespace) -> bool:
     """Whether a bar may be shown: not among results or log lines on the terminal."""
     in_use = (options.output == "-" and os.isatty(1)) or logging.getLogger("llmnet").isEnabledFor(logging.INFO)
     return not options.no_progress and not in_use
+
+
+class CheckProgress:
+    """Draws how far a check of an input is, on one line of a terminal, which is gone when it is done.
+
+    Args:
+        terminal: where to; `None` for nowhere.
+        clock: seconds that pass.
+    """
+
+    def __init__(self, terminal: TextIO | None, clock: Clock = time.monotonic) -> None:
+        self._terminal, self._clock = terminal, clock
+        self._drawn_at, self._width = clock(), 0
+
+    def __call__(self, count: int, share: float) -> None:
+        """So many lines are checked, which are so large a share of the input."""
+        if self._terminal is None or (now := self._clock()) - self._drawn_at < PAUSE:
+            return
+        self._drawn_at = now
+        self._draw(f"llmnet: checking the input: {share:.0%}, {count:,} lines")
+
+    @contextlib.contextmanager
+    def shown(self) -> Iterator["CheckProgress"]:
+        """A block at whose end the line is gone, however it ends."""
+        try:
+            yield self
+        finally:
+            if self._width:
+                self._draw("")
+
+    def _draw(self, text: str) -> None:
+        """Write a text over the one before, or nothing, where the next line is to begin."""
+        line, self._width = f"\r{text:<{self._width}}", len(text)
+        with contextlib.suppress(OSError):  # the terminal is gone
+            print(line, end="" if text else "\r", file=self._terminal, flush=True)
+
+
+def _terminal(*, wanted: bool) -> TextIO | None:
+    """Standard error, if that is a terminal that can be drawn on."""
+    return sys.stderr if wanted and is_terminal(sys.stderr) and os.environ.get("TERM") != "dumb" else None
+
+
+def _refused(error: Exception | None) -> bool:
+    limited = isinstance(error, RateLimitError) and (error.retry_after or 0.0) > _MAX_WAIT
+    return limited or isinstance(error, _REFUSALS)
+
+
+class UntilRefused:
+    """The rows of a batch, which end as soon as so many in a row were refused for the key or a spent quota.
+
+    At its beginning few rows decide. Later on, where the key was right, it takes more: neighbours may name another
+    model.
+
+    Attributes:
+        refused: whether they were, before all rows were done.
+    """
+
+    def __init__(self, rows: Rows) -> None:
+        self._rows, self._done, self._in_a_row = rows, 0, 0
+        self._most = FIRST
+        self.refused = False
+        self._last: Exception | None = None
+
+    def __len__(self) -> int:
+        return len(self._rows)
+
+    def __iter__(self) -> Iterator[dict[str, Any]]:
+        for row in self._rows:
+            if self.refused:
+                return
+            yield row
+
+    def add(self, result: BatchResult) -> None:
+        """Count a result."""
+        self._done += 1
+        if self.refused:  # what was under way by then changes nothing
+            return
+        if not _refused(result.error):
+            self._most, self._in_a_row = LATER, 0
+            return
+        self._in_a_row, self._last = self._in_a_row + 1, result.error
+        self.refused = self._in_a_row >= self._most and self._done < len(self._rows)
+
+    @property
+    def reason(self) -> str:
+        """Why no more rows were sent."""
+        rows = f"the first {FIRST} rows were all" if self._most == FIRST else f"{LATER} rows in a row were"
+        return f"{rows} refused, so no more were sent; the last of them: {self._last}"

@@ -16,13 +16,13 @@ from itertools import islice
 from typing import Any, BinaryIO
 
 from llmnet.batch.rows import read_row
-from llmnet.cli.check_progress import EVERY
-from llmnet.cli.stdin import CURE, pieces
+from llmnet.cli.reading import CURE, pieces
 from llmnet.core.errors import ConfigurationError, LLMNetError
 from llmnet.core.json import decode
 
 _MAX_REPORTED = 20  # wrong lines that the error lists
 _NO_UTF_8 = "is no UTF-8"
+_EVERY = 256  # lines from one report of the progress to the next
 MAX_LINE = 64 * 2**20
 """Bytes of a line at most: input without line ends would be read into memory."""
 
@@ -118,7 +118,7 @@ class Rows:
         size = self._file.seek(0, os.SEEK_END) - self._start
         for number, line in self._lines():
             count += 1
-            if count % EVERY == 0:
+            if count % _EVERY == 0:
                 progress(count, (self._file.tell() - self._start) / size)
             try:
                 row = self._row(number, line)

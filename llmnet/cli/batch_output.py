@@ -1,88 +1,17 @@
-"""The output of a batch: a line for each result, in the form of OpenAI's Batch output, complete or not there."""
+"""The output of a batch: a line for each result, complete or not there; one program writes a file at a time."""
 
 import errno
-import json
+import importlib
 import os
 import select
 import stat
-import time
-import uuid
 from collections.abc import Callable
 from contextlib import AbstractContextManager
 from typing import Any
 
-import msgspec
-
-from llmnet.batch.rows import BatchResult
-from llmnet.cli.batch_resume import keep_answers
-from llmnet.cli.file_lock import try_lock
+from llmnet.cli.batch_lines import keep_answers
 from llmnet.cli.terminal import without_controls
-from llmnet.core.chat import ChatResponse, Usage
-from llmnet.core.errors import APIStatusError, ConfigurationError, LLMNetError, OutputError
-from llmnet.providers.writing import VENDOR
-
-
-def line_of(result: BatchResult) -> bytes:
-    """The line of a result."""
-    line: dict[str, Any] = {"id": f"batch_req_{uuid.uuid4().hex}", "custom_id": result.custom_id}
-    line |= {"response": None, "error": None}
-    if result.error is not None:
-        line |= failure(result.error)
-    if (reply := result.response or _misfit(result.error)) is not None:
-        line["response"] = _response(reply.meta.status, reply.meta.request_id, completion(reply))
-    try:
-        return msgspec.json.encode(line) + b"\n"
-    except UnicodeEncodeError:  # a lone surrogate, which some vendors send, must be escaped
-        return json.dumps(line).encode() + b"\n"
-
-
-def _misfit(error: Exception | None) -> ChatResponse | None:
-    """The whole reply that does not fit `--output-type`; it was paid for."""
-    return error.partial if isinstance(error, OutputError) else None
-
-
-def _response(status: int | None, request_id: str | None, body: Any) -> dict[str, Any]:
-    return {"status_code": status, "request_id": request_id, "body": body}
-
-
-def failure(error: Exception) -> dict[str, Any]:
-    """The fields of a line for an error; with the response, if the server sent one."""
-    if not isinstance(error, APIStatusError):
-        return {"error": {"code": type(error).__name__, "message": str(error)}}
-    return {
-        "response": _response(error.http_status, error.request_id, error.body),
-        "error": {"code": error.code or error.type or type(error).__name__, "message": str(error)},
-    }
-
-
-def completion(reply: ChatResponse) -> dict[str, Any]:
-    """A reply as an OpenAI chat completion: unchanged, if it came as one."""
-    if isinstance(reply.raw, dict) and isinstance(reply.raw.get("choices"), list):
-        return reply.raw
-    message = {name: value for name, value in reply.message.items() if name != VENDOR}
-    if reply.reasoning is not None:
-        message.setdefault("reasoning_content", reply.reasoning)
-    return {
-        "id": reply.id,
-        "object": "chat.completion",
-        "created": int(time.time()),
-        "model": reply.model,
-        "choices": [{"index": 0, "message": message, "finish_reason": reply.finish_reason}],
-        "usage": _usage(reply.usage),
-    }
-
-
-def _usage(usage: Usage) -> dict[str, Any] | None:
-    """Token counts under OpenAI's names; unknown ones are left out."""
-    cached, reasoning = usage.cached_tokens, usage.reasoning_tokens
-    counts: dict[str, Any] = {
-        "prompt_tokens": usage.input_tokens,
-        "completion_tokens": usage.output_tokens,
-        "total_tokens": usage.total_tokens,
-        "prompt_tokens_details": None if cached is None else {"cached_tokens": cached},
-        "completion_tokens_details": None if reasoning is None else {"reasoning_tokens": reasoning},
-    }
-    return {name: count for name, count in counts.items() if count is not None} or None
+from llmnet.core.errors import ConfigurationError, LLMNetError
 
 
 class Output:
@@ -198,3 +127,40 @@ def check_not_input(source: int, path: str) -> None:
         return  # it does not exist yet, or cannot be written either
     if stat.S_ISREG(target.st_mode) and os.path.samestat(target, os.fstat(source)):
         raise ConfigurationError("input and output are the same file")
+
+
+# -- a lock on a file, which ends with the descriptor, however the program ends ---------------------------------------
+
+# The byte that is locked on Windows, where a locked byte cannot be read: beyond the end of nearly all files.
+_OFFSET = 2**31 - 2
+_TAKEN = (errno.EWOULDBLOCK, errno.EAGAIN, errno.EACCES, errno.EDEADLK)
+
+
+def _module(name: str) -> Any:
+    try:
+        return importlib.import_module(name)
+    except ImportError:
+        return None
+
+
+POSIX, WINDOWS = _module("fcntl"), _module("msvcrt")
+
+
+def try_lock(descriptor: int) -> bool:
+    """Lock an open file; False if another program has locked it. Without support for locks it is always True."""
+    try:
+        if POSIX:
+            POSIX.flock(descriptor, POSIX.LOCK_EX | POSIX.LOCK_NB)
+        elif WINDOWS:
+            _lock_byte(descriptor)
+    except OSError as error:
+        return error.errno not in _TAKEN
+    return True
+
+
+def _lock_byte(descriptor: int) -> None:
+    os.lseek(descriptor, _OFFSET, os.SEEK_SET)
+    try:
+        WINDOWS.locking(descriptor, WINDOWS.LK_NBLCK, 1)
+    finally:
+        os.lseek(descriptor, 0, os.SEEK_SET)

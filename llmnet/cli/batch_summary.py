@@ -11,7 +11,7 @@ import msgspec
 
 from llmnet.batch.bar import minutes
 from llmnet.batch.rows import BatchResult
-from llmnet.cli.exit_codes import code_of
+from llmnet.cli.errors import code_of
 from llmnet.cli.printing import notify
 from llmnet.cli.terminal import is_terminal, without_controls
 from llmnet.core.errors import LLMNetError

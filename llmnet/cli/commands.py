@@ -6,13 +6,11 @@ import sys
 from collections.abc import Callable
 
 from llmnet.cli import printing
-from llmnet.cli.attachments import content_of, part_of
 from llmnet.cli.batch import batch
-from llmnet.cli.connect import connect
 from llmnet.cli.conversation import Conversation, line_reader, with_system
-from llmnet.cli.replies import notify_of, stream_text, write_value
-from llmnet.cli.settings import parameters
-from llmnet.cli.stdin import read_prompt
+from llmnet.cli.printing import notify_of, stream_text, write_value
+from llmnet.cli.reading import content_of, part_of, read_prompt
+from llmnet.cli.settings import connect, parameters
 from llmnet.cli.terminal import is_terminal
 from llmnet.core.bounds import resolve_timeout
 from llmnet.core.chat import ChatResponse

@@ -9,9 +9,9 @@ from collections.abc import Callable, Sequence
 from typing import Any
 
 from llmnet.cli import printing
-from llmnet.cli.attachments import content_of
-from llmnet.cli.error_texts import for_command_line
-from llmnet.cli.replies import notify_of, stream_text
+from llmnet.cli.errors import for_command_line
+from llmnet.cli.printing import notify_of, stream_text
+from llmnet.cli.reading import content_of
 from llmnet.client.sync_stream import ChatStream
 from llmnet.core.errors import LLMNetError
 

@@ -7,7 +7,7 @@ from collections.abc import Callable, Iterator
 from pathlib import PurePath
 from typing import Any
 
-from llmnet.cli.files import read_file
+from llmnet.cli.reading import read_file
 from llmnet.cli.schema_check import TYPES, problem_of_schema, target_of
 from llmnet.core.errors import ConfigurationError
 from llmnet.core.json import decode

@@ -6,8 +6,7 @@ import os
 from collections.abc import Sequence
 
 from llmnet.cli import printing
-from llmnet.cli.error_texts import for_command_line
-from llmnet.cli.exit_codes import code_of
+from llmnet.cli.errors import code_of, for_command_line
 from llmnet.cli.grammar import parser
 from llmnet.cli.signals import Signals
 from llmnet.core.errors import LLMNetError

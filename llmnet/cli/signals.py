@@ -10,7 +10,7 @@ from contextlib import contextmanager
 from types import FrameType
 from typing import Any, Self
 
-from llmnet.cli.exit_codes import HungUpError, TerminatedError
+from llmnet.cli.errors import HungUpError, TerminatedError
 
 _NAMED = (("SIGINT", KeyboardInterrupt), ("SIGTERM", TerminatedError), ("SIGHUP", HungUpError))
 # Windows has no SIGHUP.

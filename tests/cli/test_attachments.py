@@ -4,7 +4,7 @@ import base64
 
 import pytest
 
-from llmnet.cli import attachments, main
+from llmnet.cli import main, reading
 
 KINDS = [
     (b"\x89PNG\r\n\x1a\n", "a", "data:image/png;base64,"),
@@ -53,7 +53,7 @@ def test_what_cannot_be_attached(server, tmp_path, capsys, monkeypatch):
     (tmp_path / "a.png").write_bytes(b"BM not a png")
     (tmp_path / "empty.png").write_bytes(b"")
     (tmp_path / "long").write_bytes(b"GIF89a" + bytes(20))
-    monkeypatch.setattr(attachments, "MAX_BYTES", 20)
+    monkeypatch.setattr(reading, "MAX_BYTES", 20)
     wrong = {
         "a.png": "cannot attach {}: it is none of png, jpeg, gif, webp, pdf, wav, mp3",
         "empty.png": "cannot attach {}: it is none of png",

@@ -9,10 +9,10 @@ from support.batches import answer_of, results, started, to, written
 from support.live import eventually
 
 from llmnet import ConfigurationError
-from llmnet.cli import batch_resume, main
+from llmnet.cli import batch_lines, main
 from llmnet.cli.batch_input import Rows, open_input
+from llmnet.cli.batch_lines import keep_answers
 from llmnet.cli.batch_output import Output
-from llmnet.cli.batch_resume import keep_answers
 from llmnet.cli.signals import Signals
 from llmnet.testing import Reply
 
@@ -169,7 +169,7 @@ def test_no_answer_is_lost_wherever_that_is_ended(tmp_path, monkeypatch, moved):
         [line(name, "x" * size) for name, size in zip("abcd", (9, 500, 0, 90), strict=True)],
     )
     out.write_text(answers[0] + line("f", **FAILED) + "".join(answers[1:]))
-    write, count = batch_resume.write_at, []
+    write, count = batch_lines.write_at, []
 
     def dies(*args):
         count.append(1)
@@ -178,14 +178,14 @@ def test_no_answer_is_lost_wherever_that_is_ended(tmp_path, monkeypatch, moved):
         write(*args)
 
     with monkeypatch.context() as patch, contextlib.suppress(SystemExit):
-        patch.setattr(batch_resume, "write_at", dies)
+        patch.setattr(batch_lines, "write_at", dies)
         kept(out)
     found = {one for one in out.read_text().splitlines(keepends=True) if one.startswith('{"id"') and one in answers}
     assert found == set(answers)
 
 
 def test_ctrl_c_waits_until_the_file_is_whole(tmp_path, monkeypatch):
-    out, write = tmp_path / "out.jsonl", batch_resume.write_at
+    out, write = tmp_path / "out.jsonl", batch_lines.write_at
     out.write_text(line("f", **FAILED) + line("a") + line("b"))
 
     def interrupted(*args):
@@ -195,7 +195,7 @@ def test_ctrl_c_waits_until_the_file_is_whole(tmp_path, monkeypatch):
         write(*args)
 
     signalled = []
-    monkeypatch.setattr(batch_resume, "write_at", interrupted)
+    monkeypatch.setattr(batch_lines, "write_at", interrupted)
     with Signals() as signals, open(out, "r+b") as file, pytest.raises(KeyboardInterrupt):
         keep_answers(file.fileno(), str(out), signals.uninterrupted)
     assert out.read_text() == line("a") + line("b")

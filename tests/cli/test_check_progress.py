@@ -9,8 +9,8 @@ import pytest
 from support.batches import to
 
 from llmnet.cli import main
+from llmnet.cli.batch import CheckProgress
 from llmnet.cli.batch_input import Rows
-from llmnet.cli.check_progress import CheckProgress
 
 LINE = b'{"prompt": "a"}\n'
 
@@ -58,7 +58,7 @@ def test_on_a_terminal(server, tmp_path, options):
 
     (tmp_path / "in.jsonl").write_bytes(LINE * 300 + b"?\n")
     where = ["-m", "openai:m", "--base-url", f"{server.url}/v1", *options]
-    program = f"from llmnet.cli import check_progress; check_progress.PAUSE = 0; {COMMAND}"
+    program = f"from llmnet.cli import batch; batch.PAUSE = 0; {COMMAND}"
     terminal = Terminal("plain", program, "batch", str(tmp_path / "in.jsonl"), *where)
     screen = terminal.read().decode()
     code, _, lines = terminal.end()

@@ -13,7 +13,7 @@ from support.live import eventually
 
 from llmnet import BadRequestError, ConfigurationError, LLMNetError
 from llmnet.batch.rows import BatchResult
-from llmnet.cli import batch_input, file_lock, main
+from llmnet.cli import batch_input, batch_output, main
 from llmnet.cli.batch_input import Rows, open_input
 from llmnet.cli.batch_output import Output
 from llmnet.cli.batch_summary import Summary, table
@@ -196,8 +196,8 @@ def test_the_lock_of_windows(tmp_path, monkeypatch):
                 raise PermissionError(errno.EACCES, "Permission denied")
             self.taken.append(place)
 
-    monkeypatch.setattr(file_lock, "POSIX", None)
-    monkeypatch.setattr(file_lock, "WINDOWS", Windows())
+    monkeypatch.setattr(batch_output, "POSIX", None)
+    monkeypatch.setattr(batch_output, "WINDOWS", Windows())
     first = Output(str(tmp_path / "out"), contextlib.nullcontext)
     with pytest.raises(ConfigurationError, match="another program"):
         Output(str(tmp_path / "out"), contextlib.nullcontext)
@@ -211,7 +211,7 @@ def test_a_file_system_without_locks(server, tmp_path, monkeypatch):
     def refuse(*_):
         raise OSError(errno.ENOTSUP, "not supported")
 
-    monkeypatch.setattr(file_lock.POSIX, "flock", refuse)
+    monkeypatch.setattr(batch_output.POSIX, "flock", refuse)
     rows, out = written(tmp_path / "in.jsonl", [{"prompt": "a"}]), tmp_path / "out.jsonl"
     assert main(to(server, rows, "-o", out)) == 0
     assert len(results(out.read_text())) == 1

@@ -8,9 +8,8 @@ import sys
 
 import pytest
 
-from llmnet.cli import main
-from llmnet.cli import stdin as stdin_of_cli
-from llmnet.cli.connect import default_model
+from llmnet.cli import main, reading
+from llmnet.cli.settings import default_model
 from llmnet.providers.services import SERVICES
 from llmnet.testing import Reply
 
@@ -79,8 +78,8 @@ def test_what_is_asked(server, streams, prompt, stdin, asked):
 
 
 WRONG = [
-    ("Hi", b"caf\xe9", f"standard input is no UTF-8: byte 4; nothing was sent; {stdin_of_cli.CURE}"),
-    ("-", "你好".encode("gbk"), f"standard input is no UTF-8: byte 1; nothing was sent; {stdin_of_cli.CURE}"),
+    ("Hi", b"caf\xe9", f"standard input is no UTF-8: byte 4; nothing was sent; {reading.CURE}"),
+    ("-", "你好".encode("gbk"), f"standard input is no UTF-8: byte 1; nothing was sent; {reading.CURE}"),
     ("-", b"", "the prompt is empty"),
     ("-", None, "standard input is closed"),
 ]
@@ -93,17 +92,17 @@ def test_input_that_cannot_be_read(server, streams, prompt, stdin, text):
 
 
 def test_standard_input_without_end(server, streams, monkeypatch):
-    monkeypatch.setattr(stdin_of_cli, "MAX_BYTES", 1000)
+    monkeypatch.setattr(reading, "MAX_BYTES", 1000)
     assert streams.run("chat", "Hi", *at(server), stdin=b"y\n" * 500)[0] == 0
     text = b"llmnet: standard input is longer than 1,000 bytes; nothing was sent\n"
     assert streams.run("chat", "Hi", *at(server), stdin=b"y\n" * 501) == (2, b"", text)
     assert server.request_count == 1
 
 
-@pytest.mark.parametrize(("prompt", "hint"), [(["Hi"], stdin_of_cli.HINT), ([], stdin_of_cli.HINT_ALONE)])
+@pytest.mark.parametrize(("prompt", "hint"), [(["Hi"], reading.HINT), ([], reading.HINT_ALONE)])
 def test_standard_input_that_was_left_open(server, prompt, hint):
     """It says what it waits for, and a signal ends it."""
-    program = "import sys; from llmnet.cli import main, stdin; stdin.HINT_DELAY = 0.01; sys.exit(main())"
+    program = "import sys; from llmnet.cli import main, reading; reading.HINT_DELAY = 0.01; sys.exit(main())"
     command = [sys.executable, "-c", program, "chat", *prompt, *at(server)]
     with subprocess.Popen(command, stdin=subprocess.PIPE, stderr=subprocess.PIPE) as child:
         assert child.stderr.readline() == hint.encode() + b"\n"

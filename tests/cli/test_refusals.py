@@ -1,7 +1,7 @@
 """When a batch ends because its rows are refused: what is told of it is what has ended it."""
 
 import llmnet
-from llmnet.cli.refusals import FIRST, LATER, UntilRefused
+from llmnet.cli.batch import FIRST, LATER, UntilRefused
 
 REFUSED = llmnet.BatchFailure(index=0, error=llmnet.AuthenticationError("no"))
 FINE = llmnet.BatchSuccess(index=0, response=llmnet.ChatResponse())

@@ -6,7 +6,7 @@ import shlex
 import pytest
 from support.pages import PAGES, PATHS, fences, rows
 
-from llmnet.cli import exit_codes
+from llmnet.cli import errors
 from llmnet.cli.grammar import parser
 from llmnet.cli.settings import read_file
 
@@ -57,4 +57,4 @@ def test_each_option_of_the_page_exists(capsys):
 @pytest.mark.parametrize(("page", "heading"), [("command-line.md", "Exit codes"), ("README.zh.md", "退出码")])
 def test_the_exit_codes_are_those_of_the_code(page, heading):
     listed = {int(code) for cells in rows(PAGES[page], heading) for code in re.findall(r"\d+", cells[0])}
-    assert listed == {0, 1, *(code for _, code in exit_codes._CODES)}  # private: nobody else lists them
+    assert listed == {0, 1, *(code for _, code in errors._CODES)}  # private: nobody else lists them

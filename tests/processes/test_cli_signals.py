@@ -14,7 +14,7 @@ from support.batches import CLI, answer_of, bytes_in, results, started, to, writ
 from support.live import eventually
 from support.terminals import COMMAND, PRELUDE
 
-from llmnet.cli import main, stdin
+from llmnet.cli import main, reading
 from llmnet.cli.batch_output import Output
 from llmnet.testing import Reply
 
@@ -122,7 +122,7 @@ def test_a_signal_while_the_input_is_read(server, tmp_path, number):
 
 def test_a_signal_the_moment_before_a_wait(monkeypatch):
     """The interpreter has looked for signals, and looks no more before the wait ends."""
-    reading, writing = os.pipe()
+    pipe, writing = os.pipe()
     waits = []
 
     def wait(*arguments):
@@ -132,10 +132,10 @@ def test_a_signal_the_moment_before_a_wait(monkeypatch):
         return real(*arguments)
 
     real = select.select
-    monkeypatch.setattr(stdin, "SLICE", 0.01)
+    monkeypatch.setattr(reading, "SLICE", 0.01)
     monkeypatch.setattr(select, "select", wait)
-    with open(reading, "rb") as file:
-        assert list(stdin.pieces(file)) == []
+    with open(pipe, "rb") as file:
+        assert list(reading.pieces(file)) == []
     assert waits == [0.01, 0.01], "each wait is a short one, between which the interpreter looks"
 
 

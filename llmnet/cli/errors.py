@@ -1,10 +1,46 @@
-"""Errors of the library name Python arguments; on the command line they name options, variables and fields of a row."""
+"""An error on the command line: its text, and the exit code of the command; `__init__.py` lists what the codes mean."""
 
 import re
 
-from llmnet.core.errors import APIConnectionError, ConfigurationError
+from llmnet.core.errors import (
+    APIConnectionError,
+    AuthenticationError,
+    ConfigurationError,
+    IncompleteStreamError,
+    PermissionDeniedError,
+    RateLimitError,
+)
 
-# A pattern of the library's text, and its replacement. None of these errors contains text of a server.
+
+class TerminatedError(KeyboardInterrupt):
+    """SIGTERM asked the program to end."""
+
+
+class HungUpError(KeyboardInterrupt):
+    """SIGHUP: the terminal is gone."""
+
+
+# The first class that matches decides.
+_CODES: tuple[tuple[type[BaseException], int], ...] = (
+    (ConfigurationError, 2),
+    (AuthenticationError, 3),
+    (PermissionDeniedError, 3),
+    (RateLimitError, 4),
+    (APIConnectionError, 5),
+    (IncompleteStreamError, 5),
+    (TerminatedError, 143),
+    (HungUpError, 129),
+    (KeyboardInterrupt, 130),
+)
+
+
+def code_of(error: BaseException) -> int:
+    """The exit code of an error."""
+    return next((code for kind, code in _CODES if isinstance(error, kind)), 1)
+
+
+# Errors of the library name Python arguments; here they name options, variables and fields of a row: a pattern of the
+# library's text, and its replacement. None of these errors contains text of a server.
 _REPLACEMENTS = tuple(
     (re.compile(pattern), replacement)
     for pattern, replacement in (
