@@ -5,7 +5,7 @@ import json
 import pytest
 from support.batches import results, to, written
 
-from llmnet.cli import main, output_type, schema_check
+from llmnet.cli import main, output_type
 from llmnet.testing import Reply
 
 CITY = {
@@ -181,13 +181,13 @@ POINTED = {"$ref": "#/x/a~1b/~0%20/1", "x": {"a/b": {"~ ": [{}, {"required": ["n
 
 
 def test_references_are_pointers(tmp_path):
-    assert schema_check.problem_of_schema(POINTED) is None
+    assert output_type.problem_of_schema(POINTED) is None
     assert output_type.problem_of({}, POINTED) == "$.n is missing"
 
 
 def test_a_schema_may_hold_itself_within():
     tree = {"properties": {"left": {"$ref": "#"}, "name": {"type": "string"}}}
-    assert schema_check.problem_of_schema(tree) is None
+    assert output_type.problem_of_schema(tree) is None
     assert output_type.problem_of({"left": {"left": {"name": 5}}}, tree) == "$.left.left.name must be string"
 
 
@@ -199,7 +199,7 @@ def test_a_reply_with_too_many_ways_through_the_schema(monkeypatch):
     value = {}
     for _ in range(40):
         value = {"k": value}
-    assert schema_check.problem_of_schema(schema) is None
+    assert output_type.problem_of_schema(schema) is None
     with pytest.raises(ValueError, match="it takes more than 1,000 references"):
         output_type.problem_of(value, schema)
 
