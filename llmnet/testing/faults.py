@@ -19,9 +19,8 @@ _HTML, _JSON_TYPE = {"content-type": "text/html"}, {"content-type": "application
 _GZIP = {**_JSON_TYPE, "content-encoding": "gzip"}
 
 
-def _status(status: int, code: str, kind: str = "requests", **headers: str) -> Reply:
-    fields = {name.replace("_", "-"): value for name, value in headers.items()}
-    return Reply(status=status, headers=fields, error={"code": code, "type": kind, "message": code})
+def _error(status: int, code: str, kind: str) -> Reply:
+    return Reply(status=status, error={"code": code, "type": kind, "message": code})
 
 
 def _chunks(size: bytes) -> Reply:
@@ -50,6 +49,10 @@ _HI = b'{"choices": [{"message": {"role": "assistant", "content": "Hi"}, "finish
 _LENGTH = b"content-length: %d\r\n\r\n" % len(_HI)
 _HEAD_413 = b"HTTP/1.1 413 Content Too Large\r\ncontent-type: application/json\r\n"
 _HI_EVENTS = 'data: {"choices": [{"delta": {"content": "Hi"}, "finish_reason": "stop"}]}\n\ndata: [DONE]\n\n'
+_WAITS = {
+    "seconds": "7", "float": "2.5", "past": "Tue, 14 Nov 2000 22:13:27 GMT", "zero": "0", "garbage": "soon",
+    "tomorrow": "86400",
+}  # fmt: skip
 
 FAULTS: Mapping[str, Reply] = {
     # on a connection, before there is a request: with an https:// address in the TLS handshake
@@ -86,20 +89,15 @@ FAULTS: Mapping[str, Reply] = {
     "redirect": Reply(status=307, headers={"location": "http://127.0.0.1:9/v1/chat/completions"}, body=""),
     # statuses
     "429": Reply(status=429),
-    "429-seconds": Reply(status=429, headers={"retry-after": "7"}),
-    "429-float": Reply(status=429, headers={"retry-after": "2.5"}),
+    **{f"429-{name}": Reply(status=429, headers={"retry-after": value}) for name, value in _WAITS.items()},
     "429-milliseconds": Reply(status=429, headers={"retry-after-ms": "1500"}),
     "429-date": Reply(
         status=429,
         headers={"date": "Tue, 14 Nov 2023 22:13:20 GMT", "retry-after": "Tue, 14 Nov 2023 22:13:27 GMT"},
     ),
-    "429-past": Reply(status=429, headers={"retry-after": "Tue, 14 Nov 2000 22:13:27 GMT"}),
-    "429-zero": Reply(status=429, headers={"retry-after": "0"}),
-    "429-garbage": Reply(status=429, headers={"retry-after": "soon"}),
-    "429-tomorrow": Reply(status=429, headers={"retry-after": "86400"}),
-    "429-quota": _status(429, "insufficient_quota", "insufficient_quota"),
-    "429-credit": _status(429, "credit_balance_exhausted", "insufficient_quota"),
-    "429-slow-down": _status(429, "slow_down", "rate_limit_error"),
+    "429-quota": _error(429, "insufficient_quota", "insufficient_quota"),
+    "429-credit": _error(429, "credit_balance_exhausted", "insufficient_quota"),
+    "429-slow-down": _error(429, "slow_down", "rate_limit_error"),
     "429-spend-limit": Reply(
         status=429,
         body={
@@ -118,7 +116,7 @@ FAULTS: Mapping[str, Reply] = {
     "500-final": Reply(status=500, headers={"x-should-retry": "false"}),
     "400-again": Reply(status=400, headers={"x-should-retry": "true"}),
     "529": Reply(status=529),
-    "400-context": _status(400, "context_length_exceeded", "invalid_request_error"),
+    "400-context": _error(400, "context_length_exceeded", "invalid_request_error"),
     "403-html": Reply(status=403, headers=_HTML, body="<html>Just a moment</html>"),
     "error-list": Reply(status=500, headers=_JSON_TYPE, body=b"[1, 2, 3]"),
     "error-deep": Reply(status=500, headers=_JSON_TYPE, body=b"[" * 50_000),

@@ -7,9 +7,8 @@ import contextlib
 import math
 import re
 from collections.abc import Iterator
-from dataclasses import dataclass
 from functools import reduce
-from typing import Any
+from typing import Any, NamedTuple
 
 from llmnet.providers.reading import dict_of
 
@@ -42,13 +41,13 @@ class _EndlessError(Exception):
     """A value that would have to contain itself."""
 
 
-@dataclass(frozen=True)
-class _Source:
-    """Where values come from: the root schema, which references point into, the text, and its numbers not yet used."""
+class _Source(NamedTuple):
+    """Where values come from: the text, its numbers not yet used, and the references to the root that led here."""
 
     root: Schema
     text: str
     numbers: list[float]
+    inside: frozenset[str] = frozenset()
 
 
 def instance(schema: Any, text: str = "") -> Any:
@@ -60,12 +59,12 @@ def instance(schema: Any, text: str = "") -> Any:
     """
     root = dict_of(schema)
     try:
-        return _value(root, _Source(root, text, [float(number) for number in _NUMBER.findall(text)]), frozenset())
+        return _value(root, _Source(root, text, [float(number) for number in _NUMBER.findall(text)]))
     except (_EndlessError, RecursionError):
         return None
 
 
-def _value(schema: Schema, source: _Source, inside: frozenset[str]) -> Any:
+def _value(schema: Schema, source: _Source) -> Any:
     if "const" in schema:
         return schema["const"]
     if enum := _list(schema.get("enum")):
@@ -73,28 +72,28 @@ def _value(schema: Schema, source: _Source, inside: frozenset[str]) -> Any:
     for keyword, expand in _EXPANDED.items():
         if keyword in schema:
             rest = {name: value for name, value in schema.items() if name != keyword}
-            return expand(schema[keyword], rest, source, inside)
-    return _TYPES.get(_type(schema), _string)(schema, source, inside)
+            return expand(schema[keyword], rest, source)
+    return _TYPES.get(_type(schema), _string)(schema, source)
 
 
-def _ref(value: Any, rest: Schema, source: _Source, inside: frozenset[str]) -> Any:
+def _ref(value: Any, rest: Schema, source: _Source) -> Any:
     ref = str(value)
-    if ref in inside:
+    if ref in source.inside:
         raise _EndlessError
     found: Any = source.root
     for step in ref.split("/")[1:]:
         found = dict_of(found).get(step.replace("~1", "/").replace("~0", "~"))
-    return _value(_both(dict_of(found), rest), source, inside | {ref})
+    return _value(_both(dict_of(found), rest), source._replace(inside=source.inside | {ref}))
 
 
-def _all(parts: Any, rest: Schema, source: _Source, inside: frozenset[str]) -> Any:
-    return _value(reduce(_both, map(dict_of, _list(parts)), rest), source, inside)
+def _all(parts: Any, rest: Schema, source: _Source) -> Any:
+    return _value(reduce(_both, map(dict_of, _list(parts)), rest), source)
 
 
-def _any(branches: Any, rest: Schema, source: _Source, inside: frozenset[str]) -> Any:
+def _any(branches: Any, rest: Schema, source: _Source) -> Any:
     for branch in _list(branches):
         with contextlib.suppress(_EndlessError):
-            return _value(_both(rest, dict_of(branch)), source, inside)
+            return _value(_both(rest, dict_of(branch)), source)
     raise _EndlessError
 
 
@@ -114,32 +113,32 @@ def _type(schema: Schema) -> str:
     return min(kinds, key="null".__eq__, default="string")
 
 
-def _object(schema: Schema, source: _Source, inside: frozenset[str]) -> dict[str, Any]:
+def _object(schema: Schema, source: _Source) -> dict[str, Any]:
     known = dict_of(schema.get("properties"))
     required = [name for name in _list(schema.get("required")) if isinstance(name, str)]
     names = dict.fromkeys([*(name for name in known if name in required), *required])
     others = schema.get("additionalProperties")
-    return {name: _value(dict_of(known.get(name, others)), source, inside) for name in names}
+    return {name: _value(dict_of(known.get(name, others)), source) for name in names}
 
 
-def _array(schema: Schema, source: _Source, inside: frozenset[str]) -> list[Any]:
+def _array(schema: Schema, source: _Source) -> list[Any]:
     first, count = _list(schema.get("prefixItems")), _size(schema, "minItems", 0)
     rows = [*first[:count], *[schema.get("items")] * (count - len(first))]
-    return [_value(dict_of(row), source, inside) for row in rows]
+    return [_value(dict_of(row), source) for row in rows]
 
 
-def _string(schema: Schema, source: _Source, _: frozenset[str]) -> str:
+def _string(schema: Schema, source: _Source) -> str:
     if (known := _FORMATS.get(str(schema.get("format")))) is not None:
         return known
     least, most = _size(schema, "minLength", 0), _size(schema, "maxLength", len(source.text))
     return source.text[:most].ljust(least, "x")
 
 
-def _number(schema: Schema, source: _Source, _: frozenset[str]) -> float:
-    if (own := next((number for number in source.numbers if _fits(number, schema)), None)) is not None:
-        source.numbers.remove(own)
-        return _integral(own)
-    return _integral(next((number for number in _candidates(schema) if _fits(number, schema)), 0))
+def _number(schema: Schema, source: _Source) -> float:
+    found = next((number for number in (*source.numbers, *_candidates(schema)) if _fits(number, schema)), 0)
+    if found in source.numbers:
+        source.numbers.remove(found)
+    return int(found) if found == int(found) else found
 
 
 def _candidates(schema: Schema) -> Iterator[float]:
@@ -159,10 +158,6 @@ def _fits(number: float, schema: Schema) -> bool:
     step = _number_of(schema, "multipleOf", 0) or (1 if _type(schema) == "integer" else 0)
     is_multiple = not step or abs(math.remainder(number, step)) < 1e-9
     return is_multiple and low <= number <= high and above < number < below
-
-
-def _integral(number: float) -> float:
-    return int(number) if number == int(number) else number
 
 
 def _size(schema: Schema, keyword: str, other: int) -> int:

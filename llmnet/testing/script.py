@@ -1,14 +1,11 @@
 """The values of an exchange: the request as received, and the reply as scripted; they only hold data."""
 
-import dataclasses
-import functools
 import numbers
 import types
-import typing
 from collections.abc import Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass, field
-from functools import cached_property
-from typing import Any, Literal
+from dataclasses import dataclass, field, fields
+from functools import cache, cached_property
+from typing import Any, Literal, Union, get_args, get_origin, get_type_hints
 
 import msgspec
 
@@ -70,7 +67,7 @@ class Received:
 
 
 Moment = Literal["accept", "hello", "request"]
-"""When a reply is sent: at once on a new connection, on its first bytes whatever they are, or after a request."""
+"""When a reply is sent: at once on a new connection, on its first bytes, or after a request."""
 
 
 @dataclass(frozen=True)
@@ -170,11 +167,7 @@ _WORDS: dict[Any, str] = {
 
 
 def _check_types(reply: Reply) -> None:
-    """Check the fields of `Reply` by its annotations; what a subclass adds may be anything.
-
-    Raises:
-        TypeError: one of them is of another type than it says; the text names it, and what it may be.
-    """
+    """Refuse a field of another type than its annotation says; what a subclass adds may be anything."""
     for name, default, kinds in _fields():
         value = getattr(reply, name)
         if value is not default and not _fits(value, kinds):
@@ -184,25 +177,25 @@ def _check_types(reply: Reply) -> None:
 
 
 def _fits(value: object, kinds: Sequence[Any]) -> bool:
-    """Whether it is of one of these classes, or one of these values; True and False are no numbers."""
+    """Whether it is of these classes, or one of these values; True and False are no numbers."""
     if isinstance(value, bool) and bool not in kinds:
         return False
     return any(isinstance(value, kind) if isinstance(kind, type) else value == kind for kind in kinds)
 
 
-@functools.cache
+@cache
 def _fields() -> list[tuple[str, Any, list[Any]]]:
-    """Each field with its default, which it is most often, and with the classes and values that it may be."""
-    hints = typing.get_type_hints(Reply)
-    return [(field.name, field.default, [*_kinds(hints[field.name])]) for field in dataclasses.fields(Reply)]
+    """Each field with its default, and the classes and values that it may be."""
+    hints = get_type_hints(Reply)
+    return [(field.name, field.default, [*_kinds(hints[field.name])]) for field in fields(Reply)]
 
 
 def _kinds(hint: Any) -> Iterator[Any]:
-    origin = typing.get_origin(hint)
-    if origin in (typing.Union, types.UnionType):
-        for one in typing.get_args(hint):
+    origin = get_origin(hint)
+    if origin in (Union, types.UnionType):
+        for one in get_args(hint):
             yield from _kinds(one)
     elif origin is Literal:
-        yield from typing.get_args(hint)
+        yield from get_args(hint)
     else:
         yield numbers.Real if hint is float else origin or hint

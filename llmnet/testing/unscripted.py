@@ -9,9 +9,8 @@ from llmnet.providers.reading import dict_of
 from llmnet.testing.faults import FAULTS
 from llmnet.testing.schema import instance
 from llmnet.testing.script import Received, Reply, decoded
-from llmnet.testing.wire_forms import requested
+from llmnet.testing.wire_forms import Route, requested, route_of
 from llmnet.testing.wire_forms.common import MODEL_IDS, TOOL_CALLER, last_user_text, system_texts
-from llmnet.testing.wire_forms.routes import Route, route_of
 
 _STATUS = re.compile(r"error-([45]\d\d)")
 _QUOTED = re.compile(r"""['"`](\w+)['"`]""")
