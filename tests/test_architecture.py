@@ -65,9 +65,8 @@ LIBRARIES = {
         )
     },
     "httptools": {"transports/http1_reader.py"},
-    "httpcore": {f"transports/aio/{part}.py" for part in ("dial", "pool", "goaway")},
+    "httpcore": {f"transports/aio/{part}.py" for part in ("stream", "pool")},
     "socksio": {"net/socks.py"},
-    "anyio": {"transports/aio/tcp_stream.py"},
     "tenacity": {"retrying.py"},
     "pytest": {"testing/pytest_plugin.py"},
     "certifi": {"net/tls.py"},

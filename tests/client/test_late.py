@@ -14,7 +14,7 @@ import time
 import pytest
 import trustme
 from support.inside import replace_parts
-from support.live import PROMPT, Work, at, at_port, eventually, needs_our_engine
+from support.live import PROMPT, Work, at, at_port, eventually
 from support.proxy import TLSProxy
 from support.short_bounds import BOUND, LATE, timeout
 from support.tls import serving
@@ -266,9 +266,6 @@ def big(client):
 
 @pytest.mark.parametrize("before", [b"", b"HTTP/1.1 103 X\r\n\r\n"], ids=["alone", "after another head"])
 def test_an_early_reply_ends_the_upload(front, before):
-    if before:
-        needs_our_engine(front.name, "looks at the first bytes alone")
-
     def act(peer, sock):
         head_of(sock)
         sock.sendall(before + TOO_BIG)
@@ -314,7 +311,6 @@ def test_over_tls_an_early_reply_ends_the_upload_of_a_thread(certified, trusting
 
 @pytest.mark.parametrize("records", EARLY.values(), ids=EARLY)
 def test_within_tls_in_tls_an_early_reply_ends_the_upload(front, certified, trusting, records):
-    needs_our_engine(front.name, "reads no reply before it has sent all within TLS in TLS")
     with Peer(replying(records), certified) as peer, TLSProxy(certified) as proxy:
         fields = {"timeout": timeout(response=60), "verify": trusting, "proxy": f"https://127.0.0.1:{proxy.port}"}
         with front.client(**at_port(peer.port, "https", **fields)) as client:

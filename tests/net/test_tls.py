@@ -13,7 +13,7 @@ import typing
 import pytest
 import trustme
 from cryptography import x509
-from support.live import PROMPT, WORDS, Work, at, at_port, content, eventually, needs_our_engine, slots
+from support.live import PROMPT, WORDS, Work, at, at_port, content, eventually, slots
 from support.proxy import TLSProxy
 from support.tls import serving
 
@@ -429,7 +429,6 @@ def test_cancel_and_bounds_hold_within_tls_within_tls(front, private, ca):
 @pytest.mark.parametrize("glued", [b"Hello", b"\x15\x03\x03\x00\x02\x02\x28", b"HTTP/1.1 200 OK\r\n\r\n"])
 @pytest.mark.parametrize("fields", [b"", b"content-length: 0\r\n"], ids=["no length", "a length"])
 def test_no_bytes_of_a_proxy_become_those_of_the_server(front, glued, fields):
-    needs_our_engine(front.name, "drops what comes behind the answer to CONNECT")
 
     def serve():
         with listener.accept()[0] as accepted:

@@ -46,7 +46,7 @@ async def test_what_comes_before_the_first_exchange_is_its_reply(ends):
             theirs.shutdown(socket.SHUT_WR)
         await turns()
         reader = Http1Reader()
-        connection.begin(Nobody(), reader)
+        connection.begin(Nobody().wake, reader)
         assert (reader.status, reader.done, reader.take()) == (503, True, b"hi")
 
 
@@ -60,7 +60,7 @@ async def test_too_much_before_it_ends_the_connection():
 async def test_what_comes_between_two_exchanges_ends_it():
     async with pair() as (connection, theirs):
         reader = Http1Reader()
-        connection.begin(Nobody(), reader)
+        connection.begin(Nobody().wake, reader)
         theirs.sendall(REPLY)
         await turns()
         assert reader.done
@@ -73,7 +73,7 @@ async def test_what_comes_between_two_exchanges_ends_it():
 
 async def test_an_end_between_two_exchanges_is_seen():
     async with pair() as (connection, theirs):
-        connection.begin(Nobody(), Http1Reader())
+        connection.begin(Nobody().wake, Http1Reader())
         connection.rest()
         theirs.shutdown(socket.SHUT_WR)
         await turns()
@@ -83,7 +83,7 @@ async def test_an_end_between_two_exchanges_is_seen():
 async def test_what_nobody_reads_is_not_taken_from_the_server_without_end():
     async with pair() as (connection, theirs):
         reader = Http1Reader()
-        connection.begin(Nobody(), reader)
+        connection.begin(Nobody().wake, reader)
         theirs.setblocking(False)
         theirs.send(b"HTTP/1.1 200 OK\r\n\r\n")
         sent, idle = 0, 0

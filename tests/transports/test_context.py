@@ -50,8 +50,6 @@ async def download(client):
 @pytest.mark.parametrize("tls", [False, True])
 @pytest.mark.parametrize("ask", [chat, download])
 async def test_a_connection_keeps_no_context_of_its_caller(engine, tls, ask):
-    if engine == "httpx" and type(asyncio.get_running_loop()).__module__.startswith("uvloop"):
-        pytest.skip("anyio has uvloop read anew for each receive, in the context of whoever receives")
     authority = trustme.CA()
     trusted = ssl.create_default_context()
     authority.configure_trust(trusted)

@@ -1,4 +1,4 @@
-"""Makes the connections of the fast transport: name, TCP, proxy and TLS, under the bounds of one exchange."""
+"""Makes the connections of both engines: name, TCP, proxy and TLS. Bounds are kept by whoever waits for them."""
 
 import asyncio
 import base64
@@ -10,17 +10,15 @@ import ssl
 from typing import Any
 
 import httpx
-import msgspec
 
 from llmnet.net.dns import AddrInfo, lookup
 from llmnet.net.proxy import Proxy, check_tunnel
 from llmnet.net.sockets import TCP_OPTIONS
 from llmnet.net.socks import Talk, ended, talk
-from llmnet.net.tls import check_protocol, ssl_context
+from llmnet.net.tls import Use, check_protocol, ssl_context
 from llmnet.transports.aio.connection import Connection
 from llmnet.transports.aio.context import without_context
 from llmnet.transports.aio.race import first_of
-from llmnet.transports.aio.watch import Watch
 from llmnet.transports.http1_reader import Http1Reader
 from llmnet.transports.request_head import Fields, authority, request_head
 
@@ -28,61 +26,52 @@ from llmnet.transports.request_head import Fields, authority, request_head
 _FOREVER = 1e6
 
 
-class Origin(msgspec.Struct, frozen=True):
-    """Where a request goes, as its address names it; the host of an IPv6 address without brackets."""
-
-    host: str
-    port: int
-    secure: bool
-
-
 class Connector:
-    """Connects to origins.
+    """Connects to servers.
 
     Args:
         proxy: what it connects through.
         verify: what to trust (`ClientConfig.verify`).
-        secure: whether it is for `https` addresses: only then is a context made.
+        use: what TLS with the servers is for; `None` for none: an HTTP proxy makes no tunnel then.
     """
 
-    def __init__(self, proxy: Proxy | None, verify: bool | str | ssl.SSLContext, *, secure: bool) -> None:
-        self._proxy = proxy
-        self._tls = ssl_context(verify, os.environ, "async") if secure else None
+    def __init__(self, proxy: Proxy | None, verify: bool | str | ssl.SSLContext, use: Use | None) -> None:
+        self._proxy, self._use = proxy, use
+        self._tls = ssl_context(verify, os.environ, use) if use else None
         self._proxy_tls = ssl_context(verify, os.environ, "async") if proxy and proxy.scheme == "https" else None
 
-    async def connect(self, watch: Watch, origin: Origin) -> Connection:
-        """Connect to an origin.
+    async def connect(self, host: str, port: int) -> Connection:
+        """Connect to a server.
 
         Raises:
             httpx.ConnectError: it cannot be reached, or TLS fails.
             httpx.ProxyError: the proxy fails.
         """
-        proxy = self._proxy
-        if proxy is None:
-            connection = await _dialled(origin.host, origin.port)
+        if self._proxy is None:
+            connection = await _dialled(host, port)
         else:
-            host = origin.host
-            if proxy.scheme == "socks5":  # which leaves names to us
+            address = host
+            if self._proxy.scheme == "socks5":  # which leaves names to us
                 with _connecting():
-                    (*_, (host, *_)), *_ = await lookup(host, origin.port).awaited()
+                    (*_, (address, *_)), *_ = await lookup(host, port).awaited()
             try:
-                connection = await self._through(proxy, watch, Origin(host, origin.port, origin.secure))
+                connection = await self._through(self._proxy, address, port)
             except (httpx.ConnectError, OSError) as error:
                 raise httpx.ProxyError(f"Cannot connect to proxy: {error}") from error
-        if self._tls is not None:
+        if self._tls is not None and self._use is not None:
             with _closing(connection):
-                await _secure(connection, self._tls, origin.host)
+                await _secure(connection, self._tls, host, self._use)
         return connection
 
-    async def _through(self, proxy: Proxy, watch: Watch, origin: Origin) -> Connection:
+    async def _through(self, proxy: Proxy, host: str, port: int) -> Connection:
         connection = await _dialled(proxy.host, proxy.port)
         with _closing(connection):
             if self._proxy_tls is not None:
-                await _secure(connection, self._proxy_tls, proxy.host)
+                await _secure(connection, self._proxy_tls, proxy.host, "async")
             if proxy.speaks_socks:
-                await _converse(connection, watch, talk(proxy, origin.host, origin.port))
-            elif origin.secure:
-                await _tunnel(connection, watch, proxy, origin)
+                await _converse(connection, talk(proxy, host, port))
+            elif self._tls is not None:
+                await _tunnel(connection, proxy, host, port)
         return connection
 
 
@@ -132,7 +121,7 @@ async def _tcp(found: AddrInfo) -> socket.socket:
     return sock
 
 
-async def _secure(connection: Connection, context: ssl.SSLContext, host: str) -> None:
+async def _secure(connection: Connection, context: ssl.SSLContext, host: str, use: Use) -> None:
     """Speak TLS from now on; within a tunnel it is TLS in TLS.
 
     Raises:
@@ -149,25 +138,26 @@ async def _secure(connection: Connection, context: ssl.SSLContext, host: str) ->
         raise httpx.ConnectError(str(error)) from error
     assert above is not None  # noqa: S101 - only a closed one gives none
     connection.speak(above)
-    check_protocol(above.get_extra_info("ssl_object").selected_alpn_protocol(), "async")
+    check_protocol(above.get_extra_info("ssl_object").selected_alpn_protocol(), use)
 
 
-async def _tunnel(connection: Connection, watch: Watch, proxy: Proxy, origin: Origin) -> None:
-    """Have an HTTP proxy connect to an origin (RFC 9110, 9.3.6).
+async def _tunnel(connection: Connection, proxy: Proxy, host: str, port: int) -> None:
+    """Have an HTTP proxy connect to a server (RFC 9110, 9.3.6).
 
     Raises:
         httpx.ProxyError: it answers nothing that could be read.
         ProxyRefusedError: it does not.
     """
-    where = authority(origin.host, origin.port).encode("ascii")
-    reader = Http1Reader("CONNECT")
-    connection.begin(watch, reader)
+    where = authority(host, port).encode("ascii")
+    news, reader = asyncio.Event(), Http1Reader("CONNECT")
+    connection.begin(news.set, reader)
     fields = [(b"Host", where), (b"Accept", b"*/*"), *proxy_headers(proxy)]
     connection.transport.write(request_head(b"CONNECT", where, fields).data)
     while reader.status is None:
         if reader.error is not None:
             raise httpx.ProxyError(f"the proxy made no tunnel: {reader.error}") from reader.error
-        await watch.news()
+        await news.wait()
+        news.clear()
     check_tunnel(reader.status, reader.reason, exceeded=reader.exceeded)
     connection.rest()
 
@@ -180,35 +170,48 @@ def proxy_headers(proxy: Proxy) -> Fields:
     return [(b"Proxy-Authorization", b"Basic " + base64.b64encode(credentials))]
 
 
-class _Answer:
-    """Gathers what a SOCKS proxy answers."""
+class Incoming:
+    """Keeps what comes over a connection until it is taken."""
 
     def __init__(self) -> None:
-        self.data, self.is_over, self.buffered = b"", False, 0
+        self.data = bytearray()
+
+    @property
+    def buffered(self) -> int:
+        """Bytes that nobody has taken yet."""
+        return len(self.data)
 
     def feed(self, data: bytes) -> None:
+        """Take what has come."""
         self.data += data
 
     def eof(self, *, failed: bool = False) -> None:
-        self.is_over = True
+        """The connection has ended, as it says itself."""
+
+    def take(self, most: int) -> bytes:
+        """Give so many bytes, or all there are."""
+        data = bytes(self.data[:most])
+        del self.data[:most]
+        return data
 
 
-async def _converse(connection: Connection, watch: Watch, what: Talk) -> None:
+async def _converse(connection: Connection, what: Talk) -> None:
     """Speak with a SOCKS proxy.
 
     Raises:
         OSError: it makes no connection.
     """
-    answer: _Answer = _Answer()
+    news, answer = asyncio.Event(), Incoming()
     said: Any = None
-    connection.begin(watch, answer)
+    connection.begin(news.set, answer)
     with contextlib.suppress(StopIteration):
         while True:
             message, size = what.send(said)
             connection.transport.write(message)
-            while len(answer.data) < size:
-                if answer.is_over:
+            while answer.buffered < size:
+                if connection.lost:
                     ended()
-                await watch.news()
-            said, answer.data = answer.data[:size], answer.data[size:]
+                await news.wait()
+                news.clear()
+            said = answer.take(size)
     connection.rest()

@@ -9,11 +9,11 @@ import asyncio
 import contextlib
 import contextvars
 import time
-from collections.abc import Hashable
+from collections.abc import Callable, Hashable
 from typing import Protocol, cast
 
 from llmnet.net.sockets import AT_ONCE, PATIENCE, Age, poller
-from llmnet.transports.aio.watch import Alarm, Watch
+from llmnet.transports.aio.watch import Alarm
 
 # Bytes of a body that wait for their reader before the server is kept waiting.
 _MOST = 256 * 1024
@@ -22,7 +22,9 @@ _MOST = 256 * 1024
 class Reader(Protocol):
     """Takes what comes over a connection."""
 
-    buffered: int
+    @property
+    def buffered(self) -> int:
+        """Bytes that nobody has taken yet."""
 
     def feed(self, data: bytes) -> None:
         """Take bytes."""
@@ -35,6 +37,7 @@ class Connection(asyncio.Protocol):
     """A connection and its state.
 
     Attributes:
+        alarm: the timer of whoever waits for it.
         below: asyncio's transport of the TCP connection.
         origin: the origin that it leads to, once it is connected.
         transport: the one that is spoken over: the same, or above TLS.
@@ -44,24 +47,24 @@ class Connection(asyncio.Protocol):
         served: whether it has served an exchange.
     """
 
+    alarm: Alarm
     below: asyncio.Transport
     origin: Hashable
     transport: asyncio.Transport
-    _alarm: Alarm
 
     def __init__(self) -> None:
         self.lost = self.is_full = self.served = self._paused = self._has_begun = False
         self._early = b""
         self.failure: Exception | None = None
         self._reader: Reader | None = None
-        self._watch: Watch | None = None
+        self._wake: Callable[[], None] | None = None
         self._age, self._idle_since = Age(), 0.0
 
     # -- what asyncio calls -------------------------------------------------------------------------------------------
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
         """It stands."""
-        self.below, self._alarm = cast("asyncio.Transport", transport), Alarm(asyncio.get_running_loop())
+        self.below, self.alarm = cast("asyncio.Transport", transport), Alarm(asyncio.get_running_loop())
         self._readable = poller(transport.get_extra_info("socket"), read=True)
         self.speak(self.below)
 
@@ -98,7 +101,7 @@ class Connection(asyncio.Protocol):
     def connection_lost(self, exc: Exception | None) -> None:
         """It has ended."""
         self._end(exc)
-        self._alarm.end()
+        self.alarm.end()
 
     def pause_writing(self) -> None:
         """The other side takes less than is sent."""
@@ -117,15 +120,14 @@ class Connection(asyncio.Protocol):
             self._tell()
 
     def _tell(self) -> None:
-        if self._watch is not None:
-            self._watch.wake()
+        if self._wake is not None:
+            self._wake()
 
     # -- what its exchange does ---------------------------------------------------------------------------------------
 
-    def begin(self, watch: Watch, reader: Reader) -> None:
-        """Serve an exchange, or a step before one: from now on its reader gets what comes."""
-        self._watch, self._reader, self._has_begun = watch, reader, True
-        watch.alarm = self._alarm
+    def begin(self, wake: Callable[[], None], reader: Reader) -> None:
+        """Serve an exchange, or a step before one: from now on its reader gets what comes, and news wakes it."""
+        self._wake, self._reader, self._has_begun = wake, reader, True
         if self._early:
             reader.feed(self._early)
             self._early = b""
@@ -140,8 +142,8 @@ class Connection(asyncio.Protocol):
 
     def rest(self) -> None:
         """Serve nobody, from now on."""
-        self._watch = self._reader = None
-        self._alarm.rest()
+        self._wake = self._reader = None
+        self.alarm.rest()
         self._idle_since = time.monotonic()
         if self._paused:
             self.resume()
@@ -149,8 +151,8 @@ class Connection(asyncio.Protocol):
     def abort(self) -> None:
         """End it at once, whatever still waits to be sent; who waits for it hears of that."""
         self._end(ConnectionAbortedError("the connection was closed on this side"))
-        self._watch = self._reader = None
-        self._alarm.end()
+        self._wake = self._reader = None
+        self.alarm.end()
         with contextlib.suppress(RuntimeError):  # of a loop that is closed, which leaves the socket to the collector
             self.transport.abort()
 

@@ -6,10 +6,10 @@ import httpx
 
 from llmnet.net.proxy import Proxy
 from llmnet.transports.aio.body import Body
-from llmnet.transports.aio.connect import Connector, Origin
+from llmnet.transports.aio.connect import Connector
 from llmnet.transports.aio.connection import Connection
 from llmnet.transports.aio.idle import Idle
-from llmnet.transports.aio.prepared import Prepared, origin_of
+from llmnet.transports.aio.prepared import Origin, Prepared, origin_of
 from llmnet.transports.aio.sending import exchange, head_of
 from llmnet.transports.aio.wait import Scope
 from llmnet.transports.aio.watch import Watch
@@ -32,7 +32,7 @@ class FastTransport(httpx.AsyncBaseTransport):
     """
 
     def __init__(self, proxy: Proxy | None, verify: bool | str | ssl.SSLContext, kept: int, *, secure: bool) -> None:
-        self._connector, self._kept = Connector(proxy, verify, secure=secure), kept
+        self._connector, self._kept = Connector(proxy, verify, "async" if secure else None), kept
         # An HTTP proxy is asked for plain addresses as they are; all else it, or a SOCKS proxy, has no part in.
         self._forwards = proxy if proxy is not None and not proxy.speaks_socks and not secure else None
         self._idle: Idle[Connection] = Idle()
@@ -57,7 +57,8 @@ class FastTransport(httpx.AsyncBaseTransport):
         reader = Http1Reader(request.method)
         try:
             watch.exchange.connected(reused=idle is not None)
-            connection.begin(watch, reader)
+            watch.alarm = connection.alarm
+            connection.begin(watch.wake, reader)
             await exchange(connection, watch, reader, head, request)
         except BaseException:
             self._end(connection)
@@ -104,7 +105,7 @@ class FastTransport(httpx.AsyncBaseTransport):
         watch.exchange.connecting()
         self._connecting += 1
         try:
-            connection = await Scope(watch.exchange).run(self._connector.connect(watch, origin))
+            connection = await Scope(watch.exchange).run(self._connector.connect(origin.host, origin.port))
         finally:
             self._connecting -= 1
         connection.origin = origin

@@ -5,10 +5,8 @@ know: a stream that will not be answered is refused, and the connection tells wh
 """
 
 import itertools
-from collections.abc import AsyncIterator, Iterator
+from collections.abc import Iterator
 from typing import Any
-
-import httpcore
 
 _PREFACE = b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n"
 _HEAD, _HEADERS, _GOAWAY = 9, 1, 7
@@ -73,76 +71,7 @@ def _number(data: bytes) -> int:
     return int.from_bytes(data) & 0x7FFFFFFF
 
 
-class Framed(httpcore.AsyncNetworkStream):
-    """A stream of frames, or one that becomes one when TLS has chosen HTTP/2."""
-
-    def __init__(self, inner: httpcore.AsyncNetworkStream) -> None:
-        self._inner = inner
-        secure = inner.get_extra_info("ssl_object")
-        self.frames = Frames() if secure and secure.selected_alpn_protocol() == "h2" else None
-
-    async def read(self, max_bytes: int, timeout: float | None = None) -> bytes:
-        """Read whole frames, or what there is if it is no HTTP/2."""
-        while data := await self._inner.read(max_bytes, timeout):
-            if data := self.frames.received(data) if self.frames else data:
-                return data
-        return b""
-
-    async def write(self, buffer: bytes, timeout: float | None = None) -> None:
-        """Write."""
-        if self.frames:
-            self.frames.sent(buffer)
-        await self._inner.write(buffer, timeout)
-
-    async def aclose(self) -> None:
-        """Close."""
-        await self._inner.aclose()
-
-    async def start_tls(self, *args: Any, **kwargs: Any) -> httpcore.AsyncNetworkStream:
-        """The same over TLS."""
-        return Framed(await self._inner.start_tls(*args, **kwargs))
-
-    def get_extra_info(self, info: str) -> Any:
-        """What the stream below knows."""
-        return self._inner.get_extra_info(info)
-
-
-class Framing(httpcore.AsyncNetworkBackend):
-    """A backend of httpcore whose streams may be streams of frames."""
-
-    def __init__(self, inner: httpcore.AsyncNetworkBackend) -> None:
-        self._inner = inner
-
-    async def connect_tcp(self, *args: Any, **kwargs: Any) -> httpcore.AsyncNetworkStream:
-        """Connect as the other one does."""
-        return Framed(await self._inner.connect_tcp(*args, **kwargs))
-
-    async def sleep(self, seconds: float) -> None:
-        """Pause; httpcore does so only between retries, of which it makes none."""
-        await self._inner.sleep(seconds)
-
-
 def is_leaving(connection: Any) -> bool:
     """Whether the server of a connection of httpcore's has said that it takes no new stream."""
     frames: Frames | None = getattr(getattr(connection, "_network_stream", None), "frames", None)
     return frames is not None and frames.leaving
-
-
-class Streamed:
-    """The body of a stream: what h2 raises in the midst of it is put into httpcore's words, as in the head."""
-
-    def __init__(self, inner: Any) -> None:
-        self._inner = inner
-
-    async def __aiter__(self) -> AsyncIterator[bytes]:
-        try:
-            async for part in self._inner:
-                yield part
-        except Exception as error:
-            if type(error).__module__.partition(".")[0] == "h2":
-                raise httpcore.RemoteProtocolError(f"{type(error).__name__}: {error}") from error
-            raise
-
-    async def aclose(self) -> None:
-        """Close."""
-        await self._inner.aclose()

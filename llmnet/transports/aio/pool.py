@@ -18,9 +18,11 @@ import httpx
 
 from llmnet.net.proxy import Proxy
 from llmnet.net.sockets import PATIENCE, Age
-from llmnet.transports.aio.dial import Dialler, SocksDialler, handshakes_of
-from llmnet.transports.aio.goaway import Framing, Streamed, is_leaving
+from llmnet.net.tls import Use
+from llmnet.transports.aio.connect import Connector
+from llmnet.transports.aio.goaway import is_leaving
 from llmnet.transports.aio.idle import Host, Idle
+from llmnet.transports.aio.stream import Dialler
 
 _LENGTHS = {b"content-length", b"transfer-encoding"}
 
@@ -28,7 +30,7 @@ _LENGTHS = {b"content-length", b"transfer-encoding"}
 def transport_of(
     proxy: Proxy | None, verify: bool | str | ssl.SSLContext, kept: int, *, secure: bool, http2: bool = False
 ) -> httpx.AsyncHTTPTransport:
-    """A transport of httpx's that connects as it is said here.
+    """A transport of httpx's over connections of our own.
 
     Args:
         proxy: what it connects through.
@@ -37,23 +39,20 @@ def transport_of(
         secure: whether it is for `https` addresses.
         http2: whether HTTP/2 is offered.
     """
-    theirs = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)  # for httpcore to set what it likes: no connection is made by it
-    handshakes = handshakes_of(proxy, verify, secure=secure, http2=http2)
+    forwards = proxy if proxy is not None and not proxy.speaks_socks and not secure else None
     transport = httpx.AsyncHTTPTransport(
-        verify=theirs,
+        verify=ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT),  # which none of its connections uses
         http2=http2,
         # No limit of connections: cancelled requests would leave its slots taken (encode/httpcore#1093).
         limits=httpx.Limits(max_connections=None, max_keepalive_connections=kept, keepalive_expiry=PATIENCE),
         trust_env=False,
-        proxy=_httpx_proxy(proxy, theirs),
+        proxy=_httpx_proxy(forwards) if forwards else None,
     )
     # httpx offers no way to say how it is to connect.
     pool: Any = transport._pool
-    backend, create = pool._network_backend, pool.create_connection
-    dialler = Dialler(backend, handshakes)
-    if proxy and proxy.speaks_socks:
-        dialler = SocksDialler(backend, handshakes, proxy)
-    pool._network_backend = Framing(dialler) if http2 else dialler
+    create = pool.create_connection
+    use: Use = "async h2" if http2 else "async"
+    pool._network_backend = Dialler(Connector(proxy, verify, use if secure else None))
     if http2:
         pool.create_connection = lambda origin: Ageing(create(origin))
     else:
@@ -61,12 +60,10 @@ def transport_of(
     return transport
 
 
-def _httpx_proxy(proxy: Proxy | None, tls: ssl.SSLContext) -> httpx.Proxy | None:
-    """A proxy as httpx takes it; of SOCKS it hears nothing."""
-    if proxy is None or proxy.speaks_socks:
-        return None
+def _httpx_proxy(proxy: Proxy) -> httpx.Proxy:
+    """A proxy as httpx takes it."""
     auth = (proxy.username, proxy.password or "") if proxy.username else None
-    return httpx.Proxy(proxy.url, auth=auth, ssl_context=tls if proxy.scheme == "https" else None)
+    return httpx.Proxy(proxy.url, auth=auth)
 
 
 class Pool:
@@ -218,8 +215,6 @@ class Ageing:
                 await self._inner.aclose()
         # For each request httpcore asks this of all its connections, for each of them: the shortest way counts.
         self.is_idle = _innermost(self._inner).is_idle
-        if response.extensions.get("http_version") == b"HTTP/2":
-            response.stream = Streamed(response.stream)
         self._two_lengths |= {name.lower() for name, _ in response.headers} >= _LENGTHS
         return response
 

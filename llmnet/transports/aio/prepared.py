@@ -8,11 +8,19 @@ import functools
 from typing import Any
 
 import httpx
+import msgspec
 
-from llmnet.transports.aio.connect import Origin
 from llmnet.transports.request_head import Head
 
 _PORTS = {"http": 80, "https": 443}
+
+
+class Origin(msgspec.Struct, frozen=True):
+    """Where a request goes, as its address names it; the host of an IPv6 address without brackets."""
+
+    host: str
+    port: int
+    secure: bool
 
 
 class Common:

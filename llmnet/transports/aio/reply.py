@@ -55,8 +55,10 @@ class HttpxBody:
             data = await Scope(self._exchange).run(self._next())
         except FOREIGN:
             raise
-        except Exception:
+        except Exception as error:
             self._exchange.raise_if_stopped()  # connections that are closed under a stopped call may fail in any way
+            if type(error).__module__.partition(".")[0] == "h2":  # which httpcore wraps in the head alone
+                raise httpx.RemoteProtocolError(f"{type(error).__name__}: {error}") from error
             raise
         self.has_come = not data
         return data

@@ -140,42 +140,26 @@ async def carry_slow(exchange: Exchange, client: Client, sent: Sent) -> OpenRepl
     try:
         response = await scope.run(sent(client, {"timeout": {}, "trace": trace(exchange, scope)}))
     except FOREIGN as error:
-        proxied = scope.at_proxy or isinstance(error, httpx.ProxyError)
-        raise AttemptError(outcome_of(error, exchange, proxied=proxied)) from error
+        raise _failed(error, exchange) from error
     except Exception:
         exchange.raise_if_stopped()  # connections that are closed under a stopped call may fail in any way
         raise
     return OpenReply(exchange, response, Headers(response.headers.multi_items()), HttpxBody(exchange, response))
 
 
-def _server(exchange: Exchange) -> tuple[str, int]:
-    """Host and port of the request, as httpcore dials them; it dials others only where they are a proxy's."""
-    url = httpx.URL(exchange.request.url)
-    return url.raw_host.decode("ascii"), url.port or (443 if url.scheme == "https" else 80)
-
-
 def trace(exchange: Exchange, scope: Scope) -> Any:
     """Follow httpcore's steps: they are where a connection begins, is ready, and has been used before."""
-    fresh, stream = False, None
+    fresh = False
 
-    async def follow(name: str, info: dict[str, Any]) -> None:
-        nonlocal fresh, stream
+    async def follow(name: str, _: dict[str, Any]) -> None:
+        nonlocal fresh
         step = name.partition(".")[2]
         if step == "connect_tcp.started":
             fresh = True
-            scope.at_proxy = (info["host"], info["port"]) != _server(exchange)
             exchange.raise_if_stopped()  # a pool that was closed under its request might connect anew
             exchange.connecting()
             scope.arm()
-        elif step == "connect_tcp.complete":
-            stream = info["return_value"]
-        elif step == "start_tls.failed" and stream is not None:
-            # httpcore itself would forget the socket of a handshake that is cancelled, and leave it open.
-            await stream.aclose()
-        elif name == "proxy.start_tls.started":  # through its tunnel, with the server
-            scope.at_proxy = False
-        elif step == "send_request_headers.started" and info["request"].method != b"CONNECT":
-            scope.at_proxy = False
+        elif step == "send_request_headers.started":
             exchange.connected(reused=not fresh)
             exchange.sending()
             scope.arm()

@@ -22,8 +22,6 @@ T = TypeVar("T")
 # Turns of the loop that bytes take, through TLS and all layers of the library, from the socket to whoever waits.
 _TURNS = 16
 
-# Which wait each task is in. No context variable: timers that are cancelled, but not yet due, hold their context.
-_HERE: "dict[asyncio.Task[Any] | None, Scope]" = {}
 # Of all loops; a task is added and discarded in one step of the interpreter each, and nobody goes through them.
 _ENDING: set[asyncio.Task[None]] = set()
 
@@ -79,15 +77,9 @@ class Scope:
     Args:
         stop: whose bounds hold: an attempt's, or a call's between attempts.
         detail: what the error of an expired bound says of the step, if anything.
-
-    Attributes:
-        at_proxy: it is the proxy that is waited for, not yet the server.
-        give_up: what breaks off the upload that the step is in, for something may have come meanwhile.
     """
 
     def __init__(self, stop: Interruptible, detail: str = "") -> None:
-        self.at_proxy = False
-        self.give_up: Callable[[], object] | None = None
         self._stop, self._detail = stop, detail
         self._loop = asyncio.get_running_loop()
         self._timeout: asyncio.Timeout | None = None
@@ -99,8 +91,6 @@ class Scope:
         Raises:
             AttemptError: the bound expired, or the call was stopped.
         """
-        task = asyncio.current_task()
-        outer, _HERE[task] = _HERE.get(task), self
         try:
             async with asyncio.timeout(None) as self._timeout:
                 self._stop.on_stop(lambda: wake(self._loop, self._end))
@@ -111,10 +101,6 @@ class Scope:
                 raise
             raise AttemptError(Outcome(self._stop.expired(self._detail))) from None
         finally:
-            if outer is None:
-                del _HERE[task]
-            else:  # for the wait around this one
-                _HERE[task] = outer
             self._timeout = None
             if self._timer is not None:
                 self._timer.cancel()
@@ -139,8 +125,6 @@ class Scope:
         if left > 0:  # timers of uvloop are up to a millisecond early
             self._timer = self._loop.call_later(left, self._look, turns)
             return
-        if self.give_up is not None:
-            self.give_up()
         if turns:
             self._timer = self._loop.call_soon(self._look, turns - 1)
         else:
@@ -149,11 +133,6 @@ class Scope:
     def _end(self) -> None:
         if self._timeout is not None and not self._timeout.expired():
             self._timeout.reschedule(self._loop.time())
-
-
-def scope_here() -> Scope | None:
-    """The wait that the running code is a step of."""
-    return _HERE.get(asyncio.current_task())
 
 
 @types.coroutine

@@ -45,17 +45,13 @@ class Watch:
         """
         self.exchange.on_stop(self._stop)  # it stays until the attempt ends: to be woken does no harm
         self.alarm.set(self)
+        self._news = self._loop.create_future()
         try:
-            await self.news()
+            await self._news
         finally:
             self._news = None  # not in `wake`: who is woken again and again still waits, and has its bound
         if self._over:
             raise AttemptError(Outcome(self.exchange.expired()))
-
-    def news(self) -> "asyncio.Future[None]":
-        """What news will end; somebody else sees to the bounds."""
-        self._news = self._loop.create_future()
-        return self._news
 
     def wake(self) -> None:
         """There is news."""
