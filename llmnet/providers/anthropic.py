@@ -4,7 +4,7 @@ The facts: docs/vendors.md, Messages.
 """
 
 import functools
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any, ClassVar
 from urllib.parse import urlsplit
 
@@ -15,9 +15,8 @@ from llmnet.core.http import Request
 from llmnet.core.other_replies import ModelInfo
 from llmnet.core.request import ChatRequest
 from llmnet.core.sse import ServerSentEvent
-from llmnet.providers.anthropic_block import Added, answer_in
 from llmnet.providers.anthropic_params import has_no_format, parameters, thinks
-from llmnet.providers.anthropic_reply import TEXT_DELTAS, TEXTS, Reply, blocks_in, delta_type, sendable
+from llmnet.providers.anthropic_reply import GROWING, TEXTS, Added, Reply, blocks_in, field_of, sendable
 from llmnet.providers.anthropic_request import conversation
 from llmnet.providers.form import Form
 from llmnet.providers.reading import Paths, dict_of, models_in, text_of, usage_of
@@ -52,6 +51,7 @@ USAGE: Paths = {
 # Anthropic counts input that it reads from the cache and writes to it apart.
 _INPUT = ("input_tokens", "cache_creation_input_tokens", "cache_read_input_tokens")
 _COUNTED = {place[0] for places in USAGE.values() for place in places}
+_ENDS = ("message_delta", "message_stop")
 _text_event = reader(MessagesText)
 
 
@@ -66,7 +66,7 @@ class Messages(Form):
         body: dict[str, Any] = {
             "model": chat.model,
             "max_tokens": MAX_TOKENS,
-            **conversation(chat.messages, first=chat.first, signed=self.target.signs_thinking),
+            **conversation(chat.messages, chat.first, signed=self.target.signs_thinking),
         }
         own = parameters(params_of(chat), model=chat.model, limit=MAX_TOKENS)
         stream = {"stream": True} if chat.stream else {}
@@ -95,30 +95,44 @@ class Messages(Form):
         draft.name(id=body.get("id"), model=body.get("model"))
         reply = draft.own(Reply)
         blocks = blocks_in(body.get("content"))
-        added = reply.read(blocks) | {"usage": _count(body.get("usage"), draft)}
+        added = reply.read(blocks) | {"usage": _usage(body, reply)}
         draft.spoken = body.get("content") == [] or any(blocks)
         self.check(payload, draft, "content blocks")
-        return draft.add(**added, **finish_of(body, reply), raw=payload)
+        return draft.add(**added, **_finish(body, reply), raw=payload)
 
     def read_text(self, data: str, draft: Draft) -> StreamChunk | None:
         """The text of a block, or its thinking."""
         event = _text_event(data)
-        if event is None or not event.delta.get(TEXTS.get(event.delta.get("type", ""), "")):
+        if event is None or (field := field_of(event.delta)) not in TEXTS or not event.delta.get(field):
             return None
         added = draft.own(Reply).grow(event.index, event.delta)
         return draft.text(added.get("content", ""), added.get("reasoning", ""), data)
 
     def read_event(self, payload: dict[str, Any], event: ServerSentEvent, draft: Draft) -> StreamChunk | None:
         """One event of a stream; pings and unknown types give no chunk."""
-        read = _EVENTS.get(text_of(payload.get("type")) or event.event)
-        delta = dict_of(payload.get("delta"))
-        if read in (_message_start, _block_start) or (read is _block_delta and delta_type(delta) not in TEXT_DELTAS):
+        kind, reply = text_of(payload.get("type")) or event.event, draft.own(Reply)
+        index, delta = payload.get("index"), dict_of(payload.get("delta"))
+        index = index if isinstance(index, int) else None
+        if kind == "message_start":
             draft.keep(event.data)
-        return read(payload, draft) if read else None
+            return _start(payload, draft, reply)
+        if kind == "content_block_start":
+            draft.keep(event.data)
+            chunk = draft.add(**reply.open(index, dict_of(payload.get("content_block"))), raw=payload)
+            draft.begun = draft.silent = draft.spoken = True
+            return chunk
+        if kind == "content_block_delta":
+            if field_of(delta) not in GROWING:
+                draft.keep(event.data)
+            return draft.add(**reply.grow(index, delta), raw=payload)
+        if kind == "content_block_stop":
+            draft.silent = False
+            return draft.add(**reply.stop(index), raw=payload)
+        return _end(payload, draft, reply, whole=kind == "message_stop") if kind in _ENDS else None
 
     def answer(self, draft: Draft) -> str:
         """The last call of the answer's tool, or the text behind all that is none."""
-        return answer_in(draft.own(Reply).blocks)
+        return draft.own(Reply).answer()
 
     def message(self, draft: Draft) -> dict[str, Any]:
         """The assistant message, with the blocks that the vendor wants back unchanged; plain text needs none.
@@ -145,97 +159,59 @@ class Messages(Form):
         raise ConfigurationError(f"{self.provider} has no embeddings in its messages form; embed with another provider")
 
 
-def finish_of(message: Mapping[str, Any], reply: Reply) -> Added:
+def _finish(message: Mapping[str, Any], reply: Reply) -> Added:
     """Why a reply ended, from a complete one or from a stream's last delta; nothing where it has not ended."""
     native = text_of(message.get("stop_reason"))
     if not native:
         return {}
-    refused = dict_of(message.get("stop_details")) if native == "refusal" else {}
     reason = FINISH.get(native, FinishReason.OTHER)
     if reason is FinishReason.TOOL_CALLS and reply.answered and not reply.calls:
         reason = FinishReason.STOP
-    finish = (reason, native)
-    return {"finish": finish, "refusal": text_of(refused.get("explanation"))}
+    refused = dict_of(message.get("stop_details")) if native == "refusal" else {}
+    return {"finish": (reason, native), "refusal": text_of(refused.get("explanation"))}
 
 
-def _message_start(payload: dict[str, Any], draft: Draft) -> StreamChunk | None:
+def _start(payload: dict[str, Any], draft: Draft, reply: Reply) -> StreamChunk | None:
     """The head of the message; its usage is a first count, its content is empty except in a resumed tool loop."""
-    message, reply = dict_of(payload.get("message")), draft.own(Reply)
+    message = dict_of(payload.get("message"))
     if reply.started:
         # Proxies have repeated the start; one of another message means that two streams were mixed.
         if (again := text_of(message.get("id"))) != draft.id:
             raise InvalidResponseError(f"two messages in one stream: {again!r} began inside {draft.id!r}")
         return None
-    reply.started, reply.finish = True, finish_of(message, reply)
+    reply.started, reply.finish = True, _finish(message, reply)
     draft.name(id=message.get("id"), model=message.get("model"))
-    draft.usage = _count(_usage_in(payload), draft)
+    draft.usage = _usage(payload, reply)
     blocks = blocks_in(message.get("content"))
     draft.spoken = any(blocks)
     return draft.add(**reply.read(blocks), raw=payload)
 
 
-def _block_start(payload: dict[str, Any], draft: Draft) -> StreamChunk | None:
-    added = draft.own(Reply).open(_index(payload), dict_of(payload.get("content_block")))
-    chunk = draft.add(**added, raw=payload)
-    draft.begun = draft.silent = draft.spoken = True
-    return chunk
+def _end(payload: dict[str, Any], draft: Draft, reply: Reply, *, whole: bool) -> StreamChunk | None:
+    """The end of the message, which also ends the blocks that are still open; behind it the stream is *whole*."""
+    if whole:
+        draft.done = True
+        finish = {} if draft.native_finish_reason else reply.finish
+    else:
+        draft.begun = True
+        finish = _finish(dict_of(payload.get("delta")), reply)
+        draft.spoken = draft.spoken or bool(finish)
+    return draft.add(**reply.stop_all(), **finish, usage=_usage(payload, reply), raw=payload)
 
 
-def _block_delta(payload: dict[str, Any], draft: Draft) -> StreamChunk | None:
-    return draft.add(**draft.own(Reply).grow(_index(payload), dict_of(payload.get("delta"))), raw=payload)
+def _usage(payload: dict[str, Any], reply: Reply) -> Usage | None:
+    """The counts of a reply or event, which some gateways put inside its message or delta.
 
-
-def _block_stop(payload: dict[str, Any], draft: Draft) -> StreamChunk | None:
-    draft.silent = False
-    return draft.add(**draft.own(Reply).stop(_index(payload)), raw=payload)
-
-
-def _message_delta(payload: dict[str, Any], draft: Draft) -> StreamChunk | None:
-    """The end of the message and its cumulative usage; it also ends the blocks that are still open."""
-    draft.begun = True
-    reply = draft.own(Reply)
-    finish = finish_of(dict_of(payload.get("delta")), reply)
-    draft.spoken = draft.spoken or bool(finish)
-    return draft.add(**reply.stop_all(), **finish, usage=_count(_usage_in(payload), draft), raw=payload)
-
-
-def _message_stop(payload: dict[str, Any], draft: Draft) -> StreamChunk | None:
-    draft.done = True
-    reply = draft.own(Reply)
-    finish = {} if draft.native_finish_reason else reply.finish
-    return draft.add(**finish, **reply.stop_all(), usage=_count(_usage_in(payload), draft), raw=payload)
-
-
-def _usage_in(payload: dict[str, Any]) -> dict[str, Any] | None:
-    """The counts in an event: next to the message or delta, or inside it, as some gateways send them."""
+    They are cumulative: each replaces the one before, except by null and by an input of 0.
+    """
     places = (payload, dict_of(payload.get("delta")), dict_of(payload.get("message")))
-    return next((place["usage"] for place in places if isinstance(place.get("usage"), dict)), None)
-
-
-def _count(usage: Any, draft: Draft) -> Usage | None:
-    """Take the cumulative counts of an event: they replace those before, except null ones and an input of 0."""
-    if not isinstance(usage, dict):
+    usage = next((place["usage"] for place in places if isinstance(place.get("usage"), dict)), None)
+    if usage is None:
         return None
-    counts: dict[str, Any] = draft.extra.setdefault("counts", {})
-    new = {name: usage[name] for name in _COUNTED if usage.get(name) is not None}
-    if not any(new.get(name) for name in _INPUT):
-        new = {name: value for name, value in new.items() if name not in _INPUT or name not in counts}
-    counts.update(new)
+    counts = reply.counts
+    left = () if any(usage.get(name) for name in _INPUT) else [name for name in _INPUT if name in counts]
+    counts |= {name: usage[name] for name in _COUNTED if usage.get(name) is not None and name not in left}
+    if not isinstance(counts.get("input_tokens"), int):
+        return usage_of(counts, USAGE)
     inputs = [value for name in _INPUT if isinstance(value := counts.get(name), int)]
-    known = isinstance(counts.get("input_tokens"), int)
-    return usage_of(counts | ({"input_tokens": sum(inputs)} if known else {}), USAGE)
-
-
-def _index(payload: dict[str, Any]) -> int | None:
-    index = payload.get("index")
-    return index if isinstance(index, int) else None
-
-
-_EVENTS: dict[str, Callable[[dict[str, Any], Draft], StreamChunk | None]] = {
-    "message_start": _message_start,
-    "content_block_start": _block_start,
-    "content_block_delta": _block_delta,
-    "content_block_stop": _block_stop,
-    "message_delta": _message_delta,
-    "message_stop": _message_stop,
-}
+    return usage_of(counts | {"input_tokens": sum(inputs)}, USAGE)

@@ -24,6 +24,7 @@ Blocks = list[dict[str, Any]]
 
 IMAGES = ("image/jpeg", "image/png", "image/gif", "image/webp")
 _ALIASES = {"image/jpg": "image/jpeg"}
+_NO_PARTS = ("input_audio", "video_url")
 _RESULT_KEYS = ("is_error", "cache_control", "toolset_name")
 # Fields of a message besides role and content that are translated, or not needed in the next turn.
 # Reasoning is sent back only as signed blocks (docs/vendors.md, Translation).
@@ -33,16 +34,13 @@ _KEYS: dict[str, tuple[str, ...]] = {
 }
 
 
-def conversation(messages: list[dict[str, Any]], *, first: int = 0, signed: bool = True) -> dict[str, Any]:
+def conversation(messages: list[dict[str, Any]], first: int, *, signed: bool) -> dict[str, Any]:
     """The conversation for the body.
 
     All system messages move to `system`, in order. Adjacent messages of one side become one, as the server would make
     them, with all tool results first, as it requires. A message without blocks is left out.
 
-    Args:
-        messages: the conversation.
-        first: the number of its first message, as errors name it.
-        signed: whether the host takes back only thinking that it has signed.
+    Errors number the messages from *first*; a host that has *signed* its thinking takes back no other.
 
     Raises:
         ConfigurationError: something in it has no counterpart.
@@ -162,6 +160,8 @@ def _block(part: Mapping[str, Any], path: str) -> dict[str, Any]:
     kind = part.get("type")
     if not isinstance(kind, str):
         raise ConfigurationError(f"{path}.type must name the kind of the part, like 'text', not {kind!r}")
+    if kind in _NO_PARTS:
+        raise _lacking(f"{path}.{kind}")
     if kind not in _PARTS:
         return dict(part)
     rest = {name: value for name, value in part.items() if name not in ("type", kind)}
@@ -185,8 +185,8 @@ def _file(file: Any, path: str) -> dict[str, Any]:
     title = {"title": fields["filename"]} if fields.get("filename") else {}
     if file_id := fields.get("file_id"):
         return {"type": "document", "source": {"type": "file", "file_id": file_id}, **title}
-    url = text_of(fields.get("file_data"))
-    source = _url_source(url, f"{path}.file_data") or _document_source(url, f"{path}.file_data")
+    url, path = text_of(fields.get("file_data")), f"{path}.file_data"
+    source = _url_source(url, path) or _document_source(url, path)
     return {"type": "document", "source": source, **title}
 
 
@@ -220,10 +220,6 @@ def _data_url(url: str, path: str) -> tuple[str, str, bool]:
     return _ALIASES.get(media, media), data, "base64" in flags
 
 
-def _no_counterpart(_: Any, path: str) -> dict[str, Any]:
-    raise _lacking(path)
-
-
 def _lacking(what: str) -> ConfigurationError:
     return ConfigurationError(f"{what} has no counterpart in the messages form; leave it out for this provider")
 
@@ -232,6 +228,4 @@ _PARTS: dict[str, Callable[[Any, str], dict[str, Any]]] = {
     "image_url": _image,
     "file": _file,
     "refusal": lambda refusal, _: {"type": "text", "text": text_of(refusal)},
-    "input_audio": _no_counterpart,
-    "video_url": _no_counterpart,
 }
