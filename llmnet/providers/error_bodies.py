@@ -1,7 +1,4 @@
-"""Reads an error of any vendor, whatever shape its body has; the names of errors are in `error_codes`.
-
-The class comes from the status, corrected by the vendor's code; inside a success the body itself gives the status.
-"""
+"""The body of an error of any vendor, whatever its shape; what its names mean is in `error_codes`."""
 
 import re
 from collections.abc import Iterator, Mapping
@@ -9,17 +6,12 @@ from typing import Any
 
 import msgspec
 
-from llmnet.core.errors import APIStatusError
 from llmnet.core.json import decode, encode
-from llmnet.core.preview import SHOWN, cut, kept, shown
-from llmnet.core.resets import reset_in_body
-from llmnet.core.retry_after import hint_in_body, parse_retry_after
-from llmnet.providers.error_codes import CATEGORIES, PERMANENT, STATUSES, Codes, class_of, lookup
+from llmnet.core.preview import SHOWN, cut, shown
 from llmnet.providers.reading import dict_of, dicts_of
 
 # An error inside a success may be as large as a reply: this much of its message is kept.
 LONGEST_MESSAGE = 16 * 1024
-UNKNOWN_IN_SUCCESS = 500
 _SUCCESS_CODES = ("0", "200", "success", "ok")
 _NO_ERROR = (*_SUCCESS_CODES, "", "none", "null")
 _FAILURE = re.compile("error|fail|exception|unavailable|overload|^err|^fault|^<html|^<!doctype", re.IGNORECASE)
@@ -85,55 +77,6 @@ def has_code(values: Mapping[str, Any]) -> bool:
     """Whether there is the code of an error; an empty one, 0 and 200 are none."""
     code = _text_at(values, *_CODES)
     return code is not None and code.lower() not in _SUCCESS_CODES
-
-
-def status_error(
-    codes: Codes, http_status: int, headers: Mapping[str, str], payload: Any, stream_status: int | None = None
-) -> APIStatusError:
-    """The typed error of an error body; *stream_status* is that inside a stream, as in DashScope's comment lines."""
-    from llmnet.providers.error_phrases import category_of  # noqa: PLC0415 - on use: its patterns are many
-
-    detail = detail_of(payload, headers)
-    status = stream_status or (http_status if not 200 <= http_status < 300 else None)
-    by_name = codes.category(detail.names, detail.message)
-    text = f"{detail.message} {detail.upstream}"
-    category = category_of(by_name, text, status, hinted=_is_hinted(headers, payload))
-    status = status or detail.number or _status_within(category, detail)
-    name = detail.code or detail.type
-    return _class(category, status)(
-        f"HTTP {http_status}{f' {name}' if name else ''}: {detail.message}",
-        status=status,
-        http_status=http_status,
-        code=detail.code,
-        type=detail.type,
-        body=kept(payload),
-        request_id=detail.request_id,
-        throttled=category in ("rate", "overloaded") or (category is None and status in (429, 529)),
-        **({"final": True} if category in PERMANENT and (status == 429 or status >= 500) else {}),
-    )
-
-
-def _is_hinted(headers: Mapping[str, str], payload: Any) -> bool:
-    """Whether the server names a time to come back; which one does not matter here."""
-    hints = (parse_retry_after(headers, 0.0), hint_in_body(payload), reset_in_body(payload, 0.0))
-    return any(hint is not None for hint in hints)
-
-
-def _class(category: str | None, status: int) -> type[APIStatusError]:
-    """The class; an overload that comes with a status below 500 is an ordinary throttle."""
-    if category == "overloaded" and status < 500:
-        category = "rate"
-    return CATEGORIES[category][0] if category else class_of(status)
-
-
-def _status_within(category: str | None, detail: Detail) -> int:
-    """The status that an error inside a success stands for."""
-    if category:
-        return CATEGORIES[category][1]
-    return next((status for name in detail.names if (status := lookup(name, STATUSES))), UNKNOWN_IN_SUCCESS)
-
-
-# -- the grammar of bodies --------------------------------------------------------------------------------------------
 
 
 def detail_of(payload: Any, headers: Mapping[str, str]) -> Detail:

@@ -1,13 +1,19 @@
-"""What the vendors' error codes, types and phrases mean: one table for all, and one that each service may add."""
+"""What the names and the status of an error mean: one table for all vendors, and one that each service may add.
+
+The class comes from the status, corrected by the vendor's code; inside a success the body itself gives the status.
+"""
 
 from collections.abc import Iterable, Mapping
 from fnmatch import fnmatchcase
-from typing import TypeVar
-
-import msgspec
+from typing import Any, TypeVar
 
 from llmnet.core import errors
 from llmnet.core.errors import APIStatusError, ServerError
+from llmnet.core.preview import kept
+from llmnet.core.resets import reset_in_body
+from llmnet.core.retry_after import hint_in_body, parse_retry_after
+from llmnet.providers.error_bodies import Detail, detail_of
+from llmnet.providers.service_type import Service
 
 T = TypeVar("T")
 
@@ -34,9 +40,15 @@ CATEGORIES: dict[str, tuple[type[APIStatusError], int]] = {
 # Waiting does not help with these, even where they come as a 429 or a 503.
 PERMANENT = ("bad", "key", "forbidden", "missing", "too large")
 
+
+def by_name(**names: Iterable[str]) -> dict[str, str]:
+    """A table of names from the names of each category of `CATEGORIES`."""
+    return {name: category for category, listed in names.items() for name in listed}
+
+
 # Names that are more precise than the status they come with, in lower case, `*` for anything (docs/vendors.md, Errors).
-CORRECTIONS: dict[str, str] = {
-    **dict.fromkeys((
+CORRECTIONS = by_name(
+    quota=(
         "insufficient_quota", "organization_usage_limit_exceeded", "quota_exceeded", "quotaexceeded", "quota_exhausted",
         "insufficient_user_quota", "insufficient_token_quota", "pre_consume_token_quota_failed", "dailylimitexceeded",
         "servicequotaexceededexception", "*insufficient*balance*", "*insufficient*credit*", "*insufficient*fund*",
@@ -44,37 +56,20 @@ CORRECTIONS: dict[str, str] = {
         "*spend*limit*", "*budget*exceeded*", "*exceeded*budget*", "*usage_limit*", "*daily*limit*",
         "*per_day*", "*per-day*",
         "*perday*",  # the quotaId of a Google quota that comes back tomorrow
-    ), "quota"),
-    **dict.fromkeys((
+    ),
+    context=(
         "context_length_exceeded", "exceed_context_size_error", "contextwindowexceedederror", "tokens_limit_reached",
         "model_max_prompt_tokens_exceeded", "prompt_too_long", "input_too_long", "*context_length*exceed*",
         "*context_window*exceed*", "*exceed*context*",
-    ), "context"),
-    **dict.fromkeys((
+    ),
+    rate=(
         "rate_limit_exceeded", "ratelimitreached", "slow_down", "resource_exhausted", "too_many_requests",
         "toomanyrequests*", "throttl*", "*rate_limit*", "*ratelimit*",
-    ), "rate"),
-    **dict.fromkeys(("*overloaded*", "capacity_exceeded"), "overloaded"),
-    "api_key_invalid": "key",
-    "model_not_found": "missing",
-    "deploymentnotfound": "missing",
-}  # fmt: skip
-
-# Messages of vendors without a code for a conversation that is too long, in lower case; patterns: `error_phrases`.
-TOO_LONG = (
-    "maximum context length", "maximum prompt length", "maximum model length", "maximum allowed length",
-    "exceed the context", "exceeds the context", "exceeded the context", "context length is only",
-    "context length of only", "reached context length of", "context the overflows", "max context size",
-    "model's context length", "model's maximum context", "greater than the context length", "prompt is too long",
-    "input is too long", "prompt too long", "contextwindowexceeded", "exceeded model token limit",
-    "exceed max message tokens", "range of input length should be", "exceeds the maximum number of tokens allowed",
-    "number of tokens in the prompt cannot exceed", "`inputs` must have less than", "too many input tokens",
-    "`inputs` tokens + `max_new_tokens`", "too many tokens: ", "too long to fit into the model", "max_seq_len",
-    "max_num_tokens", "too large to process", "最大上下文",
+    ),
+    overloaded=("*overloaded*", "capacity_exceeded"),
+    key=("api_key_invalid",),
+    missing=("model_not_found", "deploymentnotfound"),
 )  # fmt: skip
-
-# The message of a rate limit that one request alone exceeds, in lower case.
-TOO_LARGE = "request too large"
 
 # The status that a name comes with where the reply has one; exact names come before patterns.
 STATUSES: dict[str, int] = {
@@ -88,65 +83,60 @@ STATUSES: dict[str, int] = {
 }  # fmt: skip
 
 
-class Codes(msgspec.Struct, frozen=True, kw_only=True):
-    """What one service's codes and messages mean beyond the common tables.
-
-    Attributes:
-        corrections: a name, as in `CORRECTIONS`, to a key of `CATEGORIES`.
-        messages: a piece of the message to a key of `CATEGORIES`, for vendors whose codes are too vague.
-    """
-
-    corrections: Mapping[str, str] = {}
-    messages: Mapping[str, str] = {}
-
-    def category(self, names: Iterable[str], message: str) -> str | None:
-        """The category of a message or of names; for each name the service's own table comes first."""
-        by_message = next((category for piece, category in self.messages.items() if piece in message), None)
-        found = (lookup(name, table) for name in names for table in (self.corrections, CORRECTIONS))
-        return by_message or next(filter(None, found), None)
+UNKNOWN_IN_SUCCESS = 500
 
 
-# What the codes of the compatible services say, by service (docs/vendors.md, Errors of the services).
-_ZHIPU = Codes(
-    corrections={
-        **dict.fromkeys(("1113", "1304", "1308", "1309", "1310", "1313"), "quota"),
-        **dict.fromkeys(("1302", "1303", "1305", "1312"), "rate"),
-        **dict.fromkeys(("1000", "1001", "1002", "1003", "1004"), "key"),
-        **dict.fromkeys(("1220", "1311"), "forbidden"),
-        "1211": "missing", "1261": "context", "1301": "bad",
-    }
-)  # fmt: skip
-CODES: dict[str, Codes] = {
-    "moonshot": Codes(
-        corrections={
-            "exceeded_current_quota_error": "quota",
-            "rate_limit_reached_error": "rate",
-            "engine_overloaded_error": "overloaded",
-        }
-    ),
-    "zhipu": _ZHIPU,
-    "zai": _ZHIPU,
-    "minimax": Codes(
-        corrections={
-            **dict.fromkeys(("1008", "2056"), "quota"),
-            **dict.fromkeys(("1002", "1039", "1041", "2045"), "rate"),
-            **dict.fromkeys(("1004", "2049"), "key"),
-            **dict.fromkeys(("1026", "1027", "1042", "2013"), "bad"),
-        }
-    ),
-    "volcengine": Codes(
-        corrections={
-            **dict.fromkeys(("setlimitexceeded", "quotaexceeded", "accountoverdueerror"), "quota"),
-            **dict.fromkeys(("inflightbatchsizeexceeded", "requestbursttoofast"), "rate"),
-            "serveroverloaded": "overloaded",
-        }
-    ),
-    "siliconflow": Codes(
-        corrections={"30001": "quota", "30011": "quota", "50501": "overloaded", "50505": "overloaded"}
-    ),
-    # The same code for a minute's limit and a day's: only the message differs.
-    "cerebras": Codes(corrections={"token_quota_exceeded": "rate", "request_quota_exceeded": "rate"}),
-}
+def status_error(
+    service: Service, http_status: int, headers: Mapping[str, str], payload: Any, stream_status: int | None = None
+) -> APIStatusError:
+    """The typed error of an error body; *stream_status* is that inside a stream, as in DashScope's comment lines."""
+    from llmnet.providers.error_phrases import category_of  # noqa: PLC0415 - on use: its patterns are many
+
+    detail = detail_of(payload, headers)
+    status = stream_status or (http_status if not 200 <= http_status < 300 else None)
+    by_name = category_of_names(service, detail.names, detail.message)
+    text = f"{detail.message} {detail.upstream}"
+    category = category_of(by_name, text, status, hinted=_is_hinted(headers, payload))
+    status = status or detail.number or _status_within(category, detail)
+    name = detail.code or detail.type
+    return _class(category, status)(
+        f"HTTP {http_status}{f' {name}' if name else ''}: {detail.message}",
+        status=status,
+        http_status=http_status,
+        code=detail.code,
+        type=detail.type,
+        body=kept(payload),
+        request_id=detail.request_id,
+        throttled=category in ("rate", "overloaded") or (category is None and status in (429, 529)),
+        **({"final": True} if category in PERMANENT and (status == 429 or status >= 500) else {}),
+    )
+
+
+def _is_hinted(headers: Mapping[str, str], payload: Any) -> bool:
+    """Whether the server names a time to come back; which one does not matter here."""
+    hints = (parse_retry_after(headers, 0.0), hint_in_body(payload), reset_in_body(payload, 0.0))
+    return any(hint is not None for hint in hints)
+
+
+def _class(category: str | None, status: int) -> type[APIStatusError]:
+    """The class; an overload that comes with a status below 500 is an ordinary throttle."""
+    if category == "overloaded" and status < 500:
+        category = "rate"
+    return CATEGORIES[category][0] if category else class_of(status)
+
+
+def _status_within(category: str | None, detail: Detail) -> int:
+    """The status that an error inside a success stands for."""
+    if category:
+        return CATEGORIES[category][1]
+    return next((status for name in detail.names if (status := lookup(name, STATUSES))), UNKNOWN_IN_SUCCESS)
+
+
+def category_of_names(service: Service, names: Iterable[str], message: str) -> str | None:
+    """The category of a message or of names at a service; for each name the service's own table comes first."""
+    by_message = next((category for piece, category in service.messages.items() if piece in message), None)
+    found = (lookup(name, table) for name in names for table in (service.codes, CORRECTIONS))
+    return by_message or next(filter(None, found), None)
 
 
 def lookup(name: str, table: Mapping[str, T]) -> T | None:

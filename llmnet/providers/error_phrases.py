@@ -7,7 +7,6 @@ import re
 from collections.abc import Callable, Collection
 
 from llmnet.core.preview import cut
-from llmnet.providers.error_codes import TOO_LARGE, TOO_LONG
 
 # Only the beginning of a message is read; nothing that matters comes later.
 _READ = 4096
@@ -25,7 +24,23 @@ _MESSAGE_FIELD = re.compile(
 _JSON_MESSAGE = re.compile(r'\\"(?:message|msg|detail|error)\\"')
 _FIELD_CHARS = 32
 
-# A conversation is too long; a rate is no length, and neither is the limit of a reply.
+# A conversation is too long.
+TOO_LONG = (
+    "maximum context length", "maximum prompt length", "maximum model length", "maximum allowed length",
+    "exceed the context", "exceeds the context", "exceeded the context", "context length is only",
+    "context length of only", "reached context length of", "context the overflows", "max context size",
+    "model's context length", "model's maximum context", "greater than the context length", "prompt is too long",
+    "input is too long", "prompt too long", "contextwindowexceeded", "exceeded model token limit",
+    "exceed max message tokens", "range of input length should be", "exceeds the maximum number of tokens allowed",
+    "number of tokens in the prompt cannot exceed", "`inputs` must have less than", "too many input tokens",
+    "`inputs` tokens + `max_new_tokens`", "too many tokens: ", "too long to fit into the model", "max_seq_len",
+    "max_num_tokens", "too large to process", "最大上下文",
+)  # fmt: skip
+
+# A rate limit that one request alone exceeds.
+TOO_LARGE = "request too large"
+
+# The same; a rate is no length, and neither is the limit of a reply.
 _LONG = re.compile(
     r"\b(?:input|prompt|message)s? (?:tokens?|token count|token length|length)\b(?:(?!\brate\b|\bper\b)[^.;\n]){0,40}"
     r"\b(?:exceeds?|exceeded|too long|longer than|only supports)\b"

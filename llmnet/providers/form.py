@@ -14,7 +14,8 @@ from llmnet.core.preview import cut, kept, shown
 from llmnet.core.request import ChatRequest
 from llmnet.core.sse import ServerSentEvent
 from llmnet.providers import reading
-from llmnet.providers.error_bodies import find_error, looks_failed, status_error
+from llmnet.providers.error_bodies import find_error, looks_failed
+from llmnet.providers.error_codes import status_error
 from llmnet.providers.hints import hint  # not on use: a process without a descriptor left could not load it
 from llmnet.providers.target import Target
 from llmnet.providers.writing import set_params, url_below
@@ -204,7 +205,7 @@ class Form:
         self, status: int, headers: Mapping[str, str], payload: Any, stream_status: int | None = None
     ) -> APIStatusError:
         """The typed error of an error body."""
-        return status_error(self.target.service.codes, status, headers, payload, stream_status)
+        return status_error(self.target.service, status, headers, payload, stream_status)
 
     def find_error(self, payload: Any) -> bool:
         """Whether the JSON of a success is an error."""

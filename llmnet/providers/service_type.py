@@ -4,7 +4,6 @@ from collections.abc import Mapping
 
 import msgspec
 
-from llmnet.providers.error_codes import Codes
 from llmnet.providers.wire_forms import CHAT
 
 
@@ -50,7 +49,8 @@ class Service(msgspec.Struct, frozen=True, kw_only=True):
         returns_reasoning: whether `reasoning_content` must be sent back in the next turn.
         renames: parameters that have another name there.
         embed_limits: inputs in one request by prefix of the model's name; `""` is any model.
-        codes: the meanings of its error codes.
+        codes: names of errors, as in `error_codes.CORRECTIONS`, to keys of `error_codes.CATEGORIES`.
+        messages: pieces of messages to such keys, for vendors whose codes are too vague.
     """
 
     name: str
@@ -71,7 +71,8 @@ class Service(msgspec.Struct, frozen=True, kw_only=True):
     returns_reasoning: bool = False
     renames: Mapping[str, str] = {}
     embed_limits: Mapping[str, int] = msgspec.field(default_factory=lambda: {"": 2048})
-    codes: Codes = msgspec.field(default_factory=Codes)
+    codes: Mapping[str, str] = {}
+    messages: Mapping[str, str] = {}
 
     def embed_limit(self, model: str) -> int:
         """How many inputs one request for this model may hold."""

@@ -5,7 +5,7 @@ Addresses and variables: docs/vendors.md, Addresses and keys; codes: docs/vendor
 
 from typing import Any
 
-from llmnet.providers.error_codes import CODES, Codes
+from llmnet.providers.error_codes import by_name
 from llmnet.providers.service_type import Api, BaseVariable, Service
 from llmnet.providers.wire_forms import CHAT, MESSAGES, NATIVE, RESPONSES
 
@@ -26,16 +26,13 @@ ANTHROPIC = Service(
     apis={MESSAGES: Api(form=MESSAGES)},
     key_vars=(("ANTHROPIC_API_KEY", "x-api-key"), ("ANTHROPIC_AUTH_TOKEN", "bearer")),
     base_vars=(BaseVariable(name="ANTHROPIC_BASE_URL"),),
-    codes=Codes(
-        corrections=dict.fromkeys(
-            (
-                "enforced_spend_limit_reached", "contract_spend_limit_reached",
-                "linked_organization_spend_limit_reached", "linked_organization_billing_unavailable",
-            ),
-            "quota",
+    codes=by_name(
+        quota=(
+            "enforced_spend_limit_reached", "contract_spend_limit_reached", "linked_organization_spend_limit_reached",
+            "linked_organization_billing_unavailable",
         ),
-        messages=dict.fromkeys(("credit balance is too low", "You have reached your specified"), "quota"),
     ),
+    messages=by_name(quota=("credit balance is too low", "You have reached your specified")),
 )  # fmt: skip
 
 AZURE = Service(
@@ -72,21 +69,19 @@ DASHSCOPE = Service(
     bare_host=True,
     json_mode=True,
     embed_limits={"": 10, "text-embedding-v1": 25, "text-embedding-v2": 25},
-    codes=Codes(
-        corrections={
-            # `insufficient_quota` is a throttle here (docs/vendors.md, Errors of DashScope).
-            **dict.fromkeys(("insufficient_quota", "throttling", "limit_requests", "limit_burst_rate"), "rate"),
-            **dict.fromkeys(("arrearage", "commoditynotpurchased", "*billoverdue", "budgetlimitexceeded"), "quota"),
-            "allocationquota": "quota",
-            "invalidapikey": "key",
-            **dict.fromkeys(("modelnotfound", "model.notexist", "model_not_supported", "workspacenotfound"), "missing"),
-            **dict.fromkeys(("accessdenied", "access_denied", "*.accessdenied"), "forbidden"),
-            **dict.fromkeys(("datainspectionfailed", "data_inspection_failed", "invalidparameter"), "bad"),
-            **dict.fromkeys(("unsupportedoperation", "badrequest"), "bad"),
-        },
-        messages={f"{span} allocated quota exceeded": "quota" for span in ("Free", "hour", "week", "month")},
+    codes=by_name(
+        # `insufficient_quota` is a throttle here (docs/vendors.md, Errors of DashScope).
+        rate=("insufficient_quota", "throttling", "limit_requests", "limit_burst_rate"),
+        quota=("arrearage", "commoditynotpurchased", "*billoverdue", "budgetlimitexceeded", "allocationquota"),
+        key=("invalidapikey",),
+        missing=("modelnotfound", "model.notexist", "model_not_supported", "workspacenotfound"),
+        forbidden=("accessdenied", "access_denied", "*.accessdenied"),
+        bad=(
+            "datainspectionfailed", "data_inspection_failed", "invalidparameter", "unsupportedoperation", "badrequest",
+        ),
     ),
-)
+    messages=by_name(quota=[f"{span} allocated quota exceeded" for span in ("Free", "hour", "week", "month")]),
+)  # fmt: skip
 
 QIANFAN = Service(
     name="qianfan",
@@ -98,14 +93,12 @@ QIANFAN = Service(
     base_vars=(BaseVariable(name="QIANFAN_CONSOLE_API_BASE_URL", suffix="/v2"),),
     env_headers={"QIANFAN_APP_ID": "appid"},
     embed_limits={"": 16, "tao-8k": 1},
-    codes=Codes(
-        corrections={
-            "invalid_model": "missing",
-            "account_overdue": "quota",
-            **dict.fromkeys(("tokens_too_long", "characters_too_long"), "context"),
-            **dict.fromkeys(("invalid_iam_token", "invalid_appid"), "key"),
-            "*rate_limit_exceeded": "rate",
-        }
+    codes=by_name(
+        missing=("invalid_model",),
+        quota=("account_overdue",),
+        context=("tokens_too_long", "characters_too_long"),
+        key=("invalid_iam_token", "invalid_appid"),
+        rate=("*rate_limit_exceeded",),
     ),
 )
 
@@ -151,6 +144,15 @@ _COMPATIBLE: dict[str, tuple[str, str]] = {
     "lmstudio": ("http://localhost:1234/v1", ""),
 }
 
+_ZHIPU_CODES = by_name(
+    quota=("1113", "1304", "1308", "1309", "1310", "1313"),
+    rate=("1302", "1303", "1305", "1312"),
+    key=("1000", "1001", "1002", "1003", "1004"),
+    forbidden=("1220", "1311"),
+    missing=("1211",),
+    context=("1261",),
+    bad=("1301",),
+)
 _QUIRKS: dict[str, dict[str, Any]] = {
     "deepseek": {"families": ("deepseek-",), "returns_reasoning": True, "json_mode": True},
     "moonshot": {
@@ -158,18 +160,44 @@ _QUIRKS: dict[str, dict[str, Any]] = {
         "families": ("kimi-", "moonshot-"),
         "returns_reasoning": True,
         "json_mode": True,
+        "codes": by_name(
+            quota=("exceeded_current_quota_error",),
+            rate=("rate_limit_reached_error",),
+            overloaded=("engine_overloaded_error",),
+        ),
     },
-    "zhipu": {"aliases": ("glm",), "families": ("glm-",), "json_mode": True},
-    "zai": {"json_mode": True},
+    "zhipu": {"aliases": ("glm",), "families": ("glm-",), "json_mode": True, "codes": _ZHIPU_CODES},
+    "zai": {"json_mode": True, "codes": _ZHIPU_CODES},
     "xai": {"aliases": ("grok",), "families": ("grok-",)},
     "gemini": {"aliases": ("google",), "families": ("gemini-",)},
-    "volcengine": {"aliases": ("doubao", "ark"), "families": ("doubao-",)},
+    "minimax": {
+        "codes": by_name(
+            quota=("1008", "2056"),
+            rate=("1002", "1039", "1041", "2045"),
+            key=("1004", "2049"),
+            bad=("1026", "1027", "1042", "2013"),
+        ),
+    },
+    "volcengine": {
+        "aliases": ("doubao", "ark"),
+        "families": ("doubao-",),
+        "codes": by_name(
+            quota=("setlimitexceeded", "quotaexceeded", "accountoverdueerror"),
+            rate=("inflightbatchsizeexceeded", "requestbursttoofast"),
+            overloaded=("serveroverloaded",),
+        ),
+    },
+    "siliconflow": {"codes": by_name(quota=("30001", "30011"), overloaded=("50501", "50505"))},
     **{name: {"tagged": True} for name in ("ollama", "vllm", "lmstudio")},
     "groq": {
         "base_vars": (BaseVariable(name="GROQ_BASE_URL", suffix="/openai/v1"),),
         "lacks": ("logprobs", "top_logprobs", "logit_bias"),
     },
-    "cerebras": {"lacks": ("frequency_penalty", "presence_penalty", "logit_bias")},
+    "cerebras": {
+        "lacks": ("frequency_penalty", "presence_penalty", "logit_bias"),
+        # The same code for a minute's limit and a day's: only the message differs.
+        "codes": by_name(rate=("token_quota_exceeded", "request_quota_exceeded")),
+    },
     "mistral": {
         "renames": {"seed": "random_seed"},
         "usage_in_streams": False,
@@ -180,7 +208,6 @@ _QUIRKS: dict[str, dict[str, Any]] = {
 
 def _compatible(name: str, base_url: str, key_vars: str) -> Service:
     fields: dict[str, Any] = {
-        "codes": CODES.get(name, Codes()),
         "key_vars": tuple((variable, "bearer") for variable in key_vars.split()),
         "base_vars": (BaseVariable(name=f"{name.upper()}_BASE_URL"),),
         "keyless": not key_vars,

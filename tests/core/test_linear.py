@@ -32,9 +32,10 @@ from llmnet.core.retry_after import hint_in_body, parse_reset, parse_retry_after
 from llmnet.core.secrets import Secrets
 from llmnet.core.sse import SSEDecoder
 from llmnet.providers import addresses, error_phrases
-from llmnet.providers.error_bodies import find_error, status_error
-from llmnet.providers.error_codes import Codes, lookup
+from llmnet.providers.error_bodies import find_error
+from llmnet.providers.error_codes import lookup, status_error
 from llmnet.providers.json_scan import Scan
+from llmnet.providers.services import SERVICES
 from llmnet.transports.http1_reader import Http1Reader
 
 NOW = 1_700_000_000.0
@@ -98,7 +99,7 @@ def in_pieces(size):
 
 
 def error_of(body):
-    return status_error(Codes(), 429, {}, ours.readable(body))
+    return status_error(SERVICES["openai"], 429, {}, ours.readable(body))
 
 
 def form_of(api):

@@ -24,7 +24,8 @@ from llmnet.core.admission.gate import Gate
 from llmnet.core.bounds import Timeout
 from llmnet.core.retry import RETRY_STATUSES, RetryBudget, RetryPolicy
 from llmnet.core.retry_after import LONGEST, parse_retry_after
-from llmnet.providers.error_codes import CORRECTIONS, TOO_LARGE, TOO_LONG
+from llmnet.providers.error_codes import CORRECTIONS
+from llmnet.providers.error_phrases import TOO_LARGE, TOO_LONG
 from llmnet.providers.services import SERVICES
 from llmnet.testing import Reply
 
@@ -211,11 +212,11 @@ def test_p5_the_budget_is_kept(figures, events):
 def terminal():
     """All that the vendors say when no repetition can help: (service, status or None, code, message)."""
     for service in SERVICES.values():
-        for table in (service.codes.corrections, CORRECTIONS):
+        for table in (service.codes, CORRECTIONS):
             for code, word in table.items():
-                if service.codes.corrections.get(code, word) in ("quota", "context"):
+                if service.codes.get(code, word) in ("quota", "context"):
                     yield service.name, None, code.replace("*", "x"), "no"
-        for piece, word in service.codes.messages.items():
+        for piece, word in service.messages.items():
             if word == "quota":
                 yield service.name, None, None, f"So sorry: {piece}."
         yield service.name, 429, "rate_limit_exceeded", TOO_LARGE

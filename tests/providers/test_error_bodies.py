@@ -27,8 +27,17 @@ from llmnet.core.json import readable
 from llmnet.core.preview import SHOWN as SNIPPET
 from llmnet.core.retry import RetryPolicy
 from llmnet.core.retry_after import hint_in_body
-from llmnet.providers.error_bodies import detail_of, find_error, has_code, status_error
-from llmnet.providers.error_codes import CATEGORIES, CORRECTIONS, STATUSES, Codes, class_of, lookup
+from llmnet.providers.error_bodies import detail_of, find_error, has_code
+from llmnet.providers.error_codes import (
+    CATEGORIES,
+    CORRECTIONS,
+    STATUSES,
+    category_of_names,
+    class_of,
+    lookup,
+    status_error,
+)
+from llmnet.providers.service_type import Service
 from llmnet.providers.services import SERVICES
 
 BAD, KEY, DENIED, MISSING, CONFLICT = (
@@ -49,7 +58,7 @@ RATE, QUOTA, SERVER, BUSY, LONG, OTHER = (
 
 
 def error_of(service, status, body, headers=None, stream_status=None):
-    error = status_error(SERVICES[service].codes, status, Headers(headers or {}), body, stream_status)
+    error = status_error(SERVICES[service], status, Headers(headers or {}), body, stream_status)
     error.meta = Meta(headers=Headers(headers or {}))
     return error
 
@@ -537,17 +546,17 @@ def test_a_name_means_itself_a_pattern_or_its_family(name, expected):
 
 
 def test_names_of_the_service_come_first():
-    codes = Codes(corrections={"insufficient_quota": "rate"}, messages={"Free quota": "quota"})
-    assert codes.category(["insufficient_quota"], "") == "rate"
-    assert codes.category(["insufficient_quota"], "Free quota used up") == "quota"
-    assert codes.category(["nothing", "model_not_found"], "") == "missing"
-    assert codes.category([], "") is None
+    service = Service(name="own", codes={"insufficient_quota": "rate"}, messages={"Free quota": "quota"})
+    assert category_of_names(service, ["insufficient_quota"], "") == "rate"
+    assert category_of_names(service, ["insufficient_quota"], "Free quota used up") == "quota"
+    assert category_of_names(service, ["nothing", "model_not_found"], "") == "missing"
+    assert category_of_names(service, [], "") is None
 
 
 def test_tables_are_in_lower_case_and_name_known_categories():
-    for codes in (Codes(corrections=CORRECTIONS), *(service.codes for service in SERVICES.values())):
-        assert all(name == name.lower() for name in codes.corrections)
-        assert {*codes.corrections.values(), *codes.messages.values()} <= CATEGORIES.keys()
+    for service in (Service(name="all", codes=CORRECTIONS), *SERVICES.values()):
+        assert all(name == name.lower() for name in service.codes)
+        assert {*service.codes.values(), *service.messages.values()} <= CATEGORIES.keys()
     assert all(name == name.lower() for name in STATUSES)
     assert all(issubclass(cls, class_of(status)) for cls, status in CATEGORIES.values())
 

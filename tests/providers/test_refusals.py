@@ -25,7 +25,7 @@ from llmnet.core.http import Headers, Meta
 from llmnet.core.resets import reset_in_body
 from llmnet.core.retry import RetryPolicy
 from llmnet.core.retry_after import LONGEST
-from llmnet.providers.error_bodies import status_error
+from llmnet.providers.error_codes import status_error
 from llmnet.providers.services import SERVICES
 from llmnet.testing import Reply
 
@@ -41,7 +41,7 @@ def error_body(message, code=None, kind=None):
 
 def read(service, status, body, headers=None):
     headers = Headers(headers or {})
-    error = status_error(SERVICES[service].codes, status, headers, body)
+    error = status_error(SERVICES[service], status, headers, body)
     error.meta = Meta(headers=headers)
     return error
 
