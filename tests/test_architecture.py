@@ -59,9 +59,7 @@ LIBRARIES = {
             "pool",
             "fast",
             "connect",
-            "sending",
-            "body",
-            "prepared",
+            "http1",
         )
     },
     "httptools": {"transports/http1_reader.py"},

@@ -260,27 +260,34 @@ def test_a_bound_holds_while_the_callers_own_pieces_are_waited_for(awaited):
         awaited.run(sent(f"http://127.0.0.1:{port}/"))
 
 
-def test_the_first_to_connect_waits_for_no_other_to_end(awaited):
+def test_the_first_to_connect_waits_for_no_other_to_end(awaited, monkeypatch):
     """Who is cancelled while the others end would lose it."""
 
+    class Made:
+        def __init__(self):
+            self.closed = asyncio.Event()
+
+        def close(self):
+            self.closed.set()
+
     async def both():
-        may_end, closed = asyncio.Event(), asyncio.Queue()
+        late, first, may_end = Made(), Made(), asyncio.Event()
 
-        async def late():
-            try:
-                await asyncio.Event().wait()
-            except asyncio.CancelledError:
-                await may_end.wait()
-            return "late"
+        async def connected(made):
+            if made is late:
+                try:
+                    await asyncio.Event().wait()
+                except asyncio.CancelledError:
+                    await may_end.wait()
+            return made
 
-        async def first():
-            return "first"
-
-        won = await race.first_of([late, first], closed.put)
+        monkeypatch.setattr(race, "connected", connected)
+        assert await race.first_of([late, first]) is first
         may_end.set()
-        return won, await closed.get()
+        await late.closed.wait()
+        assert not first.closed.is_set()
 
-    assert awaited.run(both()) == ("first", "late")
+    awaited.run(both())
 
 
 async def test_a_client_for_any_api_that_is_closed_sends_nothing_again(server):

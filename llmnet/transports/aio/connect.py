@@ -3,24 +3,25 @@
 import asyncio
 import base64
 import contextlib
-import functools
+import contextvars
 import os
-import socket
 import ssl
-from typing import Any
+import types
+from collections.abc import Coroutine, Generator
+from typing import Any, TypeVar
 
 import httpx
 
-from llmnet.net.dns import AddrInfo, lookup
+from llmnet.net.dns import lookup
 from llmnet.net.proxy import Proxy, check_tunnel
-from llmnet.net.sockets import TCP_OPTIONS
 from llmnet.net.socks import Talk, ended, talk
 from llmnet.net.tls import Use, check_protocol, ssl_context
 from llmnet.transports.aio.connection import Connection
-from llmnet.transports.aio.context import without_context
 from llmnet.transports.aio.race import first_of
 from llmnet.transports.http1_reader import Http1Reader
 from llmnet.transports.request_head import Fields, authority, request_head
+
+T = TypeVar("T")
 
 # The bound of the exchange ends a handshake; asyncio's own would end it after a minute.
 _FOREVER = 1e6
@@ -98,27 +99,24 @@ async def _dialled(host: str, port: int) -> Connection:
     """A TCP connection to the first address of a host that answers."""
     with _connecting():
         addresses = await lookup(host, port).awaited()
-        sock = await first_of([functools.partial(_tcp, address) for address in addresses], _close)
-    _, connection = await without_context(asyncio.get_running_loop().create_connection(Connection, sock=sock))
+        sock = await first_of(addresses)
+    _, connection = await _without_context(asyncio.get_running_loop().create_connection(Connection, sock=sock))
     return connection
 
 
-async def _close(sock: socket.socket) -> None:
-    sock.close()
-
-
-async def _tcp(found: AddrInfo) -> socket.socket:
-    family, kind, protocol, _, address = found
-    sock = socket.socket(family, kind, protocol)
-    try:
-        sock.setblocking(False)
-        for option in TCP_OPTIONS:
-            sock.setsockopt(*option)
-        await asyncio.get_running_loop().sock_connect(sock, address)
-    except BaseException:
-        sock.close()
-        raise
-    return sock
+@types.coroutine
+def _without_context(work: Coroutine[Any, Any, T]) -> Generator[Any, Any, T]:
+    """Await what makes a callback that outlives the caller: it would hold all that is in the caller's context."""
+    context, step, value = contextvars.Context(), work.send, None
+    while True:
+        try:
+            waited = context.run(step, value)
+        except StopIteration as end:
+            return end.value  # type: ignore[no-any-return]
+        try:
+            step, value = work.send, (yield waited)
+        except BaseException as error:  # noqa: BLE001 - it is passed on
+            step, value = work.throw, error
 
 
 async def _secure(connection: Connection, context: ssl.SSLContext, host: str, use: Use) -> None:
@@ -129,7 +127,7 @@ async def _secure(connection: Connection, context: ssl.SSLContext, host: str, us
     """
     begin, below = asyncio.get_running_loop().start_tls, connection.transport
     try:
-        above = await without_context(
+        above = await _without_context(
             begin(below, connection, context, server_hostname=host, ssl_handshake_timeout=_FOREVER)
         )
     except ConnectionError as error:

@@ -5,12 +5,11 @@ import ssl
 import httpx
 
 from llmnet.net.proxy import Proxy
-from llmnet.transports.aio.body import Body
+from llmnet.transports.aio.client import Origin, Prepared, origin_of
 from llmnet.transports.aio.connect import Connector
 from llmnet.transports.aio.connection import Connection
+from llmnet.transports.aio.http1 import Body, exchange, head_of
 from llmnet.transports.aio.idle import Idle
-from llmnet.transports.aio.prepared import Origin, Prepared, origin_of
-from llmnet.transports.aio.sending import exchange, head_of
 from llmnet.transports.aio.wait import Scope
 from llmnet.transports.aio.watch import Watch
 from llmnet.transports.http1_reader import Http1Reader

@@ -8,9 +8,8 @@ import httpcore
 from llmnet.core.http import answers
 from llmnet.net.sockets import AT_ONCE
 from llmnet.transports.aio.connect import Connector, Incoming
-from llmnet.transports.aio.connection import Connection
+from llmnet.transports.aio.connection import Connection, Salvage
 from llmnet.transports.aio.goaway import Frames
-from llmnet.transports.aio.salvage import Salvage
 
 # What stands in so much, as a thousand informational heads, is read before the loop has another turn.
 _READ_AT_ONCE = 16 * 1024

@@ -14,11 +14,10 @@ from llmnet.core.http import Headers
 from llmnet.core.outcome import AttemptError
 from llmnet.net.proxy import Proxy
 from llmnet.net.proxy_route import Proxies, check_file, need
-from llmnet.transports.aio.body import Body
-from llmnet.transports.aio.client import Client, ClientsByRoute
+from llmnet.transports.aio.client import Client, ClientsByRoute, origin_of
 from llmnet.transports.aio.fast import BODY, WATCH, FastTransport
+from llmnet.transports.aio.http1 import Body
 from llmnet.transports.aio.per_loop import PerLoop
-from llmnet.transports.aio.prepared import origin_of
 from llmnet.transports.aio.reply import FOREIGN, HttpxBody, OpenReply
 from llmnet.transports.aio.wait import Scope
 from llmnet.transports.aio.watch import Watch

@@ -1,7 +1,7 @@
-"""Sends one request over a connection of the fast transport, and waits for the head of its reply."""
+"""One exchange over a connection of the fast transport: sends the request, waits for the head, then gives the body."""
 
 import asyncio
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Callable
 from typing import Any
 
 import httpx
@@ -9,8 +9,7 @@ import httpx
 from llmnet.net.proxy import Proxy
 from llmnet.net.sockets import AT_ONCE
 from llmnet.transports.aio.connect import proxy_headers
-from llmnet.transports.aio.connection import Connection
-from llmnet.transports.aio.salvage import Salvage
+from llmnet.transports.aio.connection import Connection, Salvage
 from llmnet.transports.aio.wait import Scope
 from llmnet.transports.aio.watch import Watch
 from llmnet.transports.http1_reader import DisconnectedError, Http1Reader
@@ -63,7 +62,7 @@ async def exchange(
             watch.exchange.uploaded()
         while reader.status is None:
             if reader.error is not None:
-                raise broken(reader.error, connection)
+                raise _broken(reader.error, connection)
             await watch.wait()
         reader.reusable &= is_whole  # the rest of a request that was answered early would be taken from the next one
     finally:
@@ -115,7 +114,66 @@ def _has_room(connection: Connection, reader: Http1Reader) -> bool:
     return not (connection.is_full or connection.transport.is_closing() or reader.error is not None)
 
 
-def broken(error: Exception, connection: Connection) -> Exception:
+class Body(httpx.AsyncByteStream):
+    """A body that is read under the bounds of its attempt.
+
+    Args:
+        connection: what it comes over.
+        reader: takes it apart.
+        watch: the waits of its attempt.
+        ended: called when it is closed.
+
+    Attributes:
+        headers: those of the reply.
+    """
+
+    def __init__(
+        self,
+        connection: Connection,
+        reader: Http1Reader,
+        watch: Watch,
+        ended: Callable[[Connection, Http1Reader], None],
+    ) -> None:
+        self._connection, self._reader, self._watch, self._ended = connection, reader, watch, ended
+        self.headers, self._closed = reader.headers, False
+
+    @property
+    def has_come(self) -> bool:
+        """Whether its end has come, and nothing is to be waited for or taken."""
+        return self._reader.done and not self._reader.buffered
+
+    async def read(self) -> bytes:
+        """What has come since the last time, or comes next; nothing at the end.
+
+        Raises:
+            httpx.TransportError: it breaks off.
+            AttemptError: a bound has expired, or the call was stopped.
+        """
+        reader = self._reader
+        while not reader.buffered:
+            if reader.done:
+                return b""
+            if reader.error is not None:
+                raise _broken(reader.error, self._connection)
+            await self._watch.wait()
+            if not reader.buffered:  # what has come is nothing of the body, and ends a silence all the same
+                self._watch.exchange.silence()
+        data = reader.take()
+        self._connection.resume()
+        return data
+
+    async def __aiter__(self) -> AsyncIterator[bytes]:
+        while data := await self.read():
+            yield data
+
+    async def aclose(self) -> None:
+        """Give the connection back; one whose reply has not ended is closed."""
+        if not self._closed:
+            self._closed = True
+            self._ended(self._connection, self._reader)
+
+
+def _broken(error: Exception, connection: Connection) -> Exception:
     """What httpx calls a reply that breaks off, or is none."""
     if isinstance(error, DisconnectedError):
         why = connection.failure or "the connection ended before the reply"
