@@ -1,8 +1,8 @@
 """What workers and consumers of a batch share: which rows are in flight, what came of them, when to take no more.
 
-Never more rows are taken and not yet delivered than *limit* plus `WINDOW`: that bounds the memory of a batch. Nobody
-waits in here: a lock, held for a few steps, serves threads and tasks alike. To abandon the batch takes no lock, for a
-finalizer or a signal handler may do so on the very thread that holds it.
+Rows that are taken and not yet delivered are never more than *limit* plus `WINDOW`, which bounds the memory of a batch.
+Nobody waits in here. To abandon it takes no lock: a finalizer or a signal handler may do so on the very thread that
+holds it.
 """
 
 import math
@@ -57,7 +57,7 @@ class BatchState:
 
     @property
     def held_here(self) -> bool:
-        """Whether this thread holds the lock, as one does that a signal handler has interrupted in here."""
+        """Whether this thread holds the lock: a signal handler has interrupted it in here."""
         try:
             threading.Condition(self._lock).notify(0)
         except RuntimeError:  # what it raises of a lock that the thread has not
@@ -82,7 +82,7 @@ class BatchState:
             return added
 
     def remove_worker(self) -> int:
-        """Take back a worker that could not begin; how many there are."""
+        """Take back a worker that could not begin; how many are left."""
         with self._lock:
             self.workers -= 1
             return self.workers
@@ -104,14 +104,14 @@ class BatchState:
             return wanted
 
     def end_rows(self, error: BaseException | None) -> None:
-        """There are no more rows, because of an error perhaps, which the consumer gets in the end."""
+        """There are no more rows, perhaps because of an error, which the consumer gets."""
         with self._lock:
             self._ended = True
             if not self.abandoned:
                 self._error = self._error or error
 
     def add_call(self, call: Call) -> None:
-        """Register the call of a row; `abandon`, which sets its flag first and reads the calls then, misses none."""
+        """Register a call; `abandon`, which sets its flag first and reads the calls then, misses none."""
         self._calls.add(call)
         if self.abandoned:
             _end(call)
@@ -123,14 +123,14 @@ class BatchState:
             _end(call)
 
     def keep(self, result: Result) -> None:
-        """Keep the result of a row until it is delivered; none that failed once the batch was abandoned."""
+        """Keep a result until it is delivered; no failure once the batch was abandoned."""
         with self._lock:
             if result.error is None or not self.abandoned:
                 self._errors += result.error is not None
                 self._results[result.index] = result
 
     def finish_row(self, call: Call | None) -> None:
-        """The row is done, and so is its call, if there was one."""
+        """The row is done, and so is its call."""
         self._calls.discard(call)
         with self._lock:
             self.finished += 1
@@ -158,7 +158,7 @@ class BatchState:
             raise error
 
     def after_fork(self) -> None:
-        """Begin with a free lock in a forked child; it has no workers, and the parent delivers what they have done."""
+        """A forked child has a free lock and no workers; the parent delivers what they have done."""
         self._lock = threading.RLock()
         if self.workers and not self.over:
             self.abandoned, self.finished = True, self.taken

@@ -4,8 +4,7 @@ from collections.abc import AsyncIterable, Iterable, Mapping, Sequence
 from typing import TYPE_CHECKING, Any, Self, Unpack
 
 from llmnet.client.aio_calls import AsyncCallMethods, Warmer
-from llmnet.client.shared import given_transport
-from llmnet.config.checks import ClientFields
+from llmnet.config.checks import ClientFields, given_transport
 from llmnet.config.fields import ClientConfig
 from llmnet.core.bounds import Timeout
 from llmnet.core.other_replies import EmbeddingResponse, ModelInfo

@@ -6,7 +6,6 @@ import weakref
 from collections.abc import Hashable, Mapping, Sequence
 from typing import Any
 
-from llmnet.config.fields import ClientConfig
 from llmnet.config.resolve import CREDENTIALS
 from llmnet.core.admission.bucket import Bucket
 from llmnet.core.admission.gate import Gate
@@ -18,37 +17,12 @@ from llmnet.core.errors import APIConnectionError, ConfigurationError
 from llmnet.core.forks import register_after_fork
 from llmnet.core.http import Request, merged
 from llmnet.core.identity import ByIdentity
-from llmnet.core.request import is_async_callable
 from llmnet.core.retry import RetryBudget
 from llmnet.core.route import Route
 from llmnet.core.secrets import Secrets
 from llmnet.providers.form import Form
 from llmnet.telemetry.dispatch import DeferredEvents
 from llmnet.telemetry.stats import Counters
-
-
-def given_transport(config: ClientConfig, close: str) -> Any:
-    """The transport that the caller has made, or `None`.
-
-    Args:
-        config: the fields of the client.
-        close: what closes it: `"close"` in a sync client, `"aclose"` in an async one.
-
-    Raises:
-        ConfigurationError: it is one of the other front, or a field is given that only our own transports take.
-    """
-    transport: Any = config.transport
-    if isinstance(transport, str):
-        return None
-    if not callable(getattr(transport, close, None)) or (close == "close" and is_async_callable(transport.send)):
-        front = (
-            "Client needs a plain send() and close()" if close == "close" else "AsyncClient needs send() and aclose()"
-        )
-        raise ConfigurationError(f"transport={type(transport).__name__} is made for the other client: {front}")
-    for name, usual in (("proxy", None), ("verify", True), ("http2", False)):
-        if getattr(config, name) != usual:
-            raise ConfigurationError(f"{name} says nothing to a transport of your own; tell {type(transport).__name__}")
-    return transport
 
 
 class Shared:

@@ -3,9 +3,8 @@
 from collections.abc import Iterable, Mapping, Sequence
 from typing import TYPE_CHECKING, Any, Self, Unpack
 
-from llmnet.client.shared import given_transport
 from llmnet.client.sync_calls import CallMethods, Warmer
-from llmnet.config.checks import ClientFields
+from llmnet.config.checks import ClientFields, given_transport
 from llmnet.config.fields import ClientConfig
 from llmnet.core.bounds import Timeout
 from llmnet.core.other_replies import EmbeddingResponse, ModelInfo

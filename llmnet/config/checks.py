@@ -5,7 +5,7 @@ import ssl
 from collections.abc import Awaitable, Callable, Mapping
 from enum import StrEnum
 from reprlib import repr as brief
-from typing import Any, Literal, TypedDict
+from typing import TYPE_CHECKING, Any, Literal, TypedDict
 
 from llmnet.core.bounds import Timeout
 from llmnet.core.defaults import checked_defaults, checked_system
@@ -19,6 +19,9 @@ from llmnet.core.transport import AsyncTransport, Transport
 from llmnet.providers.addresses import checked_url
 from llmnet.providers.model_names import nearest
 from llmnet.providers.services import NAMED, SERVICES
+
+if TYPE_CHECKING:
+    from llmnet.config.fields import ClientConfig
 
 ApiKey = str | Callable[[], str] | Callable[[], Awaitable[str]]
 Engine = Literal["auto", "fast", "httpx"] | Transport | AsyncTransport
@@ -102,6 +105,30 @@ def transport(value: Any, name: str) -> Any:
         )
         raise ConfigurationError(f"{name} must be {takes}; not {said}")
     return value
+
+
+def given_transport(config: "ClientConfig", close: str) -> Any:
+    """The transport that the caller has made, or `None`.
+
+    Args:
+        config: the fields of the client.
+        close: what closes it: `"close"` in a sync client, `"aclose"` in an async one.
+
+    Raises:
+        ConfigurationError: it is one of the other front, or a field is given that only our own transports take.
+    """
+    transport: Any = config.transport
+    if isinstance(transport, str):
+        return None
+    if not callable(getattr(transport, close, None)) or (close == "close" and is_async_callable(transport.send)):
+        front = (
+            "Client needs a plain send() and close()" if close == "close" else "AsyncClient needs send() and aclose()"
+        )
+        raise ConfigurationError(f"transport={type(transport).__name__} is made for the other client: {front}")
+    for name, usual in (("proxy", None), ("verify", True), ("http2", False)):
+        if getattr(config, name) != usual:
+            raise ConfigurationError(f"{name} says nothing to a transport of your own; tell {type(transport).__name__}")
+    return transport
 
 
 def checked_provider(value: Any, name: str) -> Provider | str:
