@@ -1,13 +1,12 @@
 """`llmnet batch`: checks all lines, sends them, writes each result as it comes, and prints a summary."""
 
 import argparse
-import contextlib
 import logging
 import os
 import sys
 import time
 from collections.abc import Iterator
-from contextlib import ExitStack
+from contextlib import ExitStack, contextmanager, suppress
 from typing import Any, TextIO
 
 from llmnet.batch.rows import BatchResult
@@ -50,19 +49,26 @@ def batch(options: argparse.Namespace) -> int:
         check_not_input(source.fileno(), options.output)
         client = stack.enter_context(connect(options, max_concurrent=options.max_concurrent))
         rows = Rows(source, common, options.system)
-        with CheckProgress(_terminal(wanted=not options.no_progress)).shown() as progress:
+        is_shown = not options.no_progress and is_terminal(sys.stderr) and os.environ.get("TERM") != "dumb"
+        with CheckProgress(sys.stderr if is_shown else None).shown() as progress:
             rows.check(row_check(client), progress)
         output = Output(options.output, signals.uninterrupted, overwrite=options.overwrite, resume=options.resume)
         stack.callback(output.close)
         if output.answered:
             rows.leave_out(output.answered)
         to_send, summary = UntilRefused(rows), Summary(len(rows), answered_before=rows.left_out)
-        settings = {"ordered": options.ordered, "stop_after_errors": options.stop_after_errors}
-        running = stack.enter_context(client.batch(to_send, **settings, progress=_has_bar(options)))
+        running = stack.enter_context(
+            client.batch(
+                to_send,
+                ordered=options.ordered,
+                stop_after_errors=options.stop_after_errors,
+                progress=_has_bar(options),
+            )
+        )
         signals.stop = running.stop
         _write(running, output, summary, to_send, as_json=options.json)
         signals.raise_if_signalled()
-    if to_send.refused:
+    if to_send.reason:
         printing.notify(f"llmnet: {to_send.reason}")
     return summary.exit_code
 
@@ -88,12 +94,7 @@ def _has_bar(options: argparse.Namespace) -> bool:
 
 
 class CheckProgress:
-    """Draws how far a check of an input is, on one line of a terminal, which is gone when it is done.
-
-    Args:
-        terminal: where to; `None` for nowhere.
-        clock: seconds that pass.
-    """
+    """Draws how far a check is, on one line of a terminal (`None` for nowhere), which is gone when it is done."""
 
     def __init__(self, terminal: TextIO | None, clock: Clock = time.monotonic) -> None:
         self._terminal, self._clock = terminal, clock
@@ -106,7 +107,7 @@ class CheckProgress:
         self._drawn_at = now
         self._draw(f"llmnet: checking the input: {share:.0%}, {count:,} lines")
 
-    @contextlib.contextmanager
+    @contextmanager
     def shown(self) -> Iterator["CheckProgress"]:
         """A block at whose end the line is gone, however it ends."""
         try:
@@ -118,18 +119,8 @@ class CheckProgress:
     def _draw(self, text: str) -> None:
         """Write a text over the one before, or nothing, where the next line is to begin."""
         line, self._width = f"\r{text:<{self._width}}", len(text)
-        with contextlib.suppress(OSError):  # the terminal is gone
+        with suppress(OSError):  # the terminal is gone
             print(line, end="" if text else "\r", file=self._terminal, flush=True)
-
-
-def _terminal(*, wanted: bool) -> TextIO | None:
-    """Standard error, if that is a terminal that can be drawn on."""
-    return sys.stderr if wanted and is_terminal(sys.stderr) and os.environ.get("TERM") != "dumb" else None
-
-
-def _refused(error: Exception | None) -> bool:
-    limited = isinstance(error, RateLimitError) and (error.retry_after or 0.0) > _MAX_WAIT
-    return limited or isinstance(error, _REFUSALS)
 
 
 class UntilRefused:
@@ -139,37 +130,32 @@ class UntilRefused:
     model.
 
     Attributes:
-        refused: whether they were, before all rows were done.
+        reason: why no more are sent; `""` until then.
     """
 
     def __init__(self, rows: Rows) -> None:
         self._rows, self._done, self._in_a_row = rows, 0, 0
-        self._most = FIRST
-        self.refused = False
-        self._last: Exception | None = None
+        self._most, self.reason = FIRST, ""
 
     def __len__(self) -> int:
         return len(self._rows)
 
     def __iter__(self) -> Iterator[dict[str, Any]]:
         for row in self._rows:
-            if self.refused:
+            if self.reason:
                 return
             yield row
 
     def add(self, result: BatchResult) -> None:
         """Count a result."""
         self._done += 1
-        if self.refused:  # what was under way by then changes nothing
+        if self.reason:  # what was under way by then changes nothing
             return
-        if not _refused(result.error):
+        limited = isinstance(result.error, RateLimitError) and (result.error.retry_after or 0.0) > _MAX_WAIT
+        if not (limited or isinstance(result.error, _REFUSALS)):
             self._most, self._in_a_row = LATER, 0
             return
-        self._in_a_row, self._last = self._in_a_row + 1, result.error
-        self.refused = self._in_a_row >= self._most and self._done < len(self._rows)
-
-    @property
-    def reason(self) -> str:
-        """Why no more rows were sent."""
-        rows = f"the first {FIRST} rows were all" if self._most == FIRST else f"{LATER} rows in a row were"
-        return f"{rows} refused, so no more were sent; the last of them: {self._last}"
+        self._in_a_row += 1
+        if self._in_a_row == self._most and self._done < len(self._rows):
+            rows = f"the first {FIRST} rows were all" if self._most == FIRST else f"{LATER} rows in a row were"
+            self.reason = f"{rows} refused, so no more were sent; the last of them: {result.error}"

@@ -104,13 +104,14 @@ def show(figures: dict[str, Any], *, as_json: bool) -> None:
     """Write the figures to standard error: a JSON object, a table of rich on a terminal, or plain text."""
     if as_json:
         notify(msgspec.json.encode(figures).decode())
-    elif not (is_terminal(sys.stderr) and _print_table(figures)):
-        rows = [(without_controls(label), value) for label, value in table(figures)]
+        return
+    rows = [(without_controls(label), value) for label, value in table(figures)]
+    if not (is_terminal(sys.stderr) and _print_table(rows)):
         width = max(len(label) for label, _ in rows)
         notify("\n".join(f"{label:<{width}}  {value}" for label, value in rows))
 
 
-def _print_table(figures: dict[str, Any]) -> bool:
+def _print_table(rows: list[tuple[str, str]]) -> bool:
     """Print the table with rich; False if it is not installed."""
     try:
         from rich import box  # noqa: PLC0415 - an extra, loaded on use
@@ -119,10 +120,10 @@ def _print_table(figures: dict[str, Any]) -> bool:
         from rich.text import Text  # noqa: PLC0415
     except ImportError:
         return False
-    table_ = Table(box=box.ROUNDED, show_header=False)
-    for label, value in table(figures):
-        table_.add_row(Text(without_controls(label)), Text(value))
-    Console(stderr=True).print(table_)
+    shown = Table(box=box.ROUNDED, show_header=False)
+    for row in rows:
+        shown.add_row(*map(Text, row))
+    Console(stderr=True).print(shown)
     return True
 
 

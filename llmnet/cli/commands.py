@@ -2,13 +2,14 @@
 
 import argparse
 import functools
+import json
 import sys
 from collections.abc import Callable
 
 from llmnet.cli import printing
 from llmnet.cli.batch import batch
 from llmnet.cli.conversation import Conversation, line_reader, with_system
-from llmnet.cli.printing import notify_of, stream_text, write_value
+from llmnet.cli.printing import notify_of, stream_text
 from llmnet.cli.reading import content_of, part_of, read_prompt
 from llmnet.cli.settings import connect, parameters
 from llmnet.cli.terminal import is_terminal
@@ -57,8 +58,10 @@ def _show(reply: ChatResponse, options: argparse.Namespace) -> None:
     if options.json:
         printing.write_json(reply.to_dict() | parsed)
         return
-    if parsed:
-        write_value(parsed["parsed"])
+    if parsed and is_terminal(sys.stdout):
+        printing.write(json.dumps(reply.parsed, indent=2, ensure_ascii=False))
+    elif parsed:
+        printing.write_json(reply.parsed)
     elif options.no_stream:
         printing.write(reply.content)
     notify_of(reply)

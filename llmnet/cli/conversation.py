@@ -67,10 +67,18 @@ class Conversation:
         if not line.startswith("/"):
             if word:
                 self._say(line)
-        elif word in _COMMANDS:
-            _COMMANDS[word](self, rest.strip())
-        else:
-            printing.notify(f"llmnet: there is no {word}; {_HELP}; a blank before it sends the line as it is")
+            return
+        match word:
+            case "/quit" | "/exit":
+                self._over = True
+            case "/clear":
+                self._turns = []
+            case "/system":
+                self._system = rest.strip()
+            case "/help":
+                printing.notify(f"llmnet: {_HELP}")
+            case _:
+                printing.notify(f"llmnet: there is no {word}; {_HELP}; a blank before it sends the line as it is")
 
     def _say(self, line: str) -> None:
         turn = {"role": "user", "content": content_of(line, self._attachments)}
@@ -94,24 +102,6 @@ class Conversation:
             return {"role": "assistant", "content": shown} if shown.strip() else None
         notify_of(reply)
         return reply.message
-
-    def _quit(self, _: str) -> None:
-        self._over = True
-
-    def _clear(self, _: str) -> None:
-        self._turns = []
-
-    def _set_system(self, text: str) -> None:
-        self._system = text
-
-
-_COMMANDS: dict[str, Callable[[Conversation, str], None]] = {
-    "/quit": Conversation._quit,
-    "/exit": Conversation._quit,
-    "/clear": Conversation._clear,
-    "/system": Conversation._set_system,
-    "/help": lambda _, __: printing.notify(f"llmnet: {_HELP}"),
-}
 
 
 def _raise_signal(error: KeyboardInterrupt) -> None:

@@ -10,8 +10,6 @@ from typing import Any
 from llmnet import __version__
 from llmnet.core.json import decode
 
-_Formatter = argparse.RawDescriptionHelpFormatter
-
 _BATCH = """\
 Ask a model once for each line of INPUT, many at once, and write a line for each answer as soon as it is there.
 
@@ -63,7 +61,7 @@ _CODES = """\
 exit codes: 0 ok, 1 failed, 2 usage (nothing was sent), 3 authentication, 4 quota or rate limit, 5 network;
   129, 130, 143: ended by a signal
 """
-_END = f"{_ENVIRONMENT}\n{_CODES}"
+_FORM: Any = {"epilog": f"{_ENVIRONMENT}\n{_CODES}", "formatter_class": argparse.RawDescriptionHelpFormatter}
 
 
 def _text(argument: str) -> str:
@@ -118,14 +116,10 @@ def _parameter(argument: str) -> tuple[str, Any]:
 
 def parser() -> argparse.ArgumentParser:
     """The grammar of the command line."""
-    top = argparse.ArgumentParser(
-        prog="llmnet", description="Talk to language models over HTTP.", epilog=_END, formatter_class=_Formatter
-    )
+    top = argparse.ArgumentParser(prog="llmnet", description="Talk to language models over HTTP.", **_FORM)
     top.add_argument("--version", action="version", version=f"llmnet {__version__}")
     commands = top.add_subparsers(dest="command", required=True, metavar="COMMAND")
-    chat = commands.add_parser(
-        "chat", help="ask, and stream the reply to the terminal", epilog=_END, formatter_class=_Formatter
-    )
+    chat = commands.add_parser("chat", help="ask, and stream the reply to the terminal", **_FORM)
     chat.add_argument(
         "prompt",
         nargs="?",
@@ -142,13 +136,8 @@ def parser() -> argparse.ArgumentParser:
         help="a png, jpeg, gif, webp, pdf, wav or mp3, or the address of an image; may be repeated",
     )
     chat.add_argument("--no-stream", action="store_true", help="wait for the whole reply")
-    batch = commands.add_parser(
-        "batch",
-        help="ask once for each line of a file",
-        description=_BATCH,
-        epilog=f"{_ENVIRONMENT}{_BATCH_END}",
-        formatter_class=_Formatter,
-    )
+    batch = commands.add_parser("batch", help="ask once for each line of a file", description=_BATCH, **_FORM)
+    batch.epilog = f"{_ENVIRONMENT}{_BATCH_END}"
     batch.add_argument("input", metavar="INPUT", help='a file of JSON lines; "-" reads standard input')
     batch.add_argument("-o", "--output", metavar="OUTPUT", default="-", help='where results go; "-", standard output')
     kept = batch.add_mutually_exclusive_group()
@@ -160,9 +149,7 @@ def parser() -> argparse.ArgumentParser:
     batch.add_argument("--ordered", action="store_true", help="write results in the order of the input")
     batch.add_argument("--stop-after-errors", type=_COUNT, metavar="N", help="send no more after so many failed rows")
     batch.add_argument("--no-progress", action="store_true", help="show no bar")
-    models = commands.add_parser(
-        "models", help="list the models of a provider", epilog=_END, formatter_class=_Formatter
-    )
+    models = commands.add_parser("models", help="list the models of a provider", **_FORM)
     _add_parameters(chat, "a system message to go before it")
     _add_parameters(batch, "a system message for rows that have none")
     _add_connection(chat, "the whole call", "print JSON for machines")

@@ -44,8 +44,13 @@ def write(text: str, end: str = "\n") -> None:
         BrokenPipeError: the reader has closed it.
         LLMNetError: it cannot be written, as on a full disk.
     """
-    with _written():
+    try:
         print(without_controls(text) if is_terminal(sys.stdout) else text, end=end, flush=True)
+    except OSError as error:
+        discard(sys.stdout)
+        if isinstance(error, BrokenPipeError):
+            raise
+        raise LLMNetError(f"cannot write standard output: {error.strerror or error}") from None
 
 
 def write_json(value: Any) -> None:
@@ -56,13 +61,6 @@ def write_json(value: Any) -> None:
     except UnicodeEncodeError:
         text = json.dumps(msgspec.to_builtins(value))
     write(text)
-
-
-def flush() -> None:
-    """Write what is buffered for standard output; raises as `write` does."""
-    with _written():
-        if sys.stdout is not None:
-            sys.stdout.flush()
 
 
 def notify(text: str) -> None:
@@ -82,20 +80,6 @@ def discard(stream: TextIO | None) -> None:
         os.dup2(null, stream.fileno())  # type: ignore[union-attr]
         os.close(null)
 
-
-@contextlib.contextmanager
-def _written() -> Any:
-    try:
-        yield
-    except BrokenPipeError:
-        discard(sys.stdout)
-        raise
-    except OSError as error:
-        discard(sys.stdout)
-        raise LLMNetError(f"cannot write standard output: {error.strerror or error}") from None
-
-
-# -- replies: their text as it comes, what the text does not tell, and the value that was asked for --------------------
 
 _REMARKS = {
     "length": "the reply ended at its limit of tokens",
@@ -121,17 +105,6 @@ def stream_text(stream: "ChatStream") -> "ChatResponse":
 
 def notify_of(reply: "ChatResponse") -> None:
     """Print what the text of a reply does not show, such as a refusal."""
-    if reply.refusal:
-        remark: str | None = f"the model refused: {reply.refusal}"
-    else:
-        remark = _REMARKS.get(reply.finish_reason or "") or (None if reply.content else "the reply has no text")
-    if remark:
-        notify(f"llmnet: {remark}")
-
-
-def write_value(value: Any) -> None:
-    """Print the value of a reply, for people with a line for each of its fields."""
-    if is_terminal(sys.stdout):
-        write(json.dumps(value, indent=2, ensure_ascii=False))
-    else:
-        write_json(value)
+    remark = f"the model refused: {reply.refusal}" if reply.refusal else _REMARKS.get(reply.finish_reason or "")
+    if remark or not reply.content:
+        notify(f"llmnet: {remark or 'the reply has no text'}")

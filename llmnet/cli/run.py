@@ -17,7 +17,7 @@ def run(argv: Sequence[str] | None) -> int:
     printing.prepare()
     try:
         code = _run(argv)
-        printing.flush()
+        printing.write("", end="")  # what is buffered
     except BrokenPipeError:  # the reader has closed it, as `head` does: no error
         return 0
     except (LLMNetError, KeyboardInterrupt) as error:

@@ -7,16 +7,13 @@ import signal
 import threading
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from types import FrameType
 from typing import Any, Self
 
 from llmnet.cli.errors import HungUpError, TerminatedError
 
-_NAMED = (("SIGINT", KeyboardInterrupt), ("SIGTERM", TerminatedError), ("SIGHUP", HungUpError))
-# Windows has no SIGHUP.
-_ERRORS: dict[int, type[KeyboardInterrupt]] = {
-    getattr(signal, name): error for name, error in _NAMED if hasattr(signal, name)
-}
+_ERRORS: dict[int, type[KeyboardInterrupt]] = {signal.SIGINT: KeyboardInterrupt, signal.SIGTERM: TerminatedError}
+if hasattr(signal, "SIGHUP"):  # Windows has none
+    _ERRORS[signal.SIGHUP] = HungUpError
 
 
 class Signals:
@@ -35,9 +32,9 @@ class Signals:
 
     def __enter__(self) -> Self:
         if threading.current_thread() is threading.main_thread():
-            # What is ignored stays ignored, such as Ctrl-C in a background job.
-            handled = [number for number in _ERRORS if signal.getsignal(number) is not signal.SIG_IGN]
-            self._before = {number: signal.signal(number, self._handle) for number in handled}
+            for number in _ERRORS:
+                if signal.getsignal(number) is not signal.SIG_IGN:  # as Ctrl-C is in a background job
+                    self._before[number] = signal.signal(number, self._handle)
         return self
 
     def __exit__(self, *_: object) -> None:
@@ -45,7 +42,7 @@ class Signals:
             signal.signal(number, handler)
 
     def raise_if_signalled(self) -> None:
-        """Raise the error of the signal, a `KeyboardInterrupt`, if there was one."""
+        """Raise the error of the signal, if there was one."""
         if self._requested is not None:
             raise _ERRORS[self._requested]
 
@@ -60,7 +57,7 @@ class Signals:
         if self._deferred is not None:
             raise _ERRORS[self._deferred]
 
-    def _handle(self, number: int, frame: FrameType | None) -> None:
+    def _handle(self, number: int, _: object) -> None:
         if self._requested is None and self.stop is not None:
             self._requested = number
             self.stop()

@@ -1,6 +1,6 @@
-"""The smallest JSON value that a schema accepts, filled with the words and numbers of a text; pure.
+"""The smallest JSON value that a schema accepts, filled with the words and numbers of a text.
 
-`pattern` and `uniqueItems` are ignored, and so is what is not a schema.
+`pattern` and `uniqueItems` are ignored, and so is what is no schema.
 """
 
 import contextlib
@@ -16,7 +16,6 @@ Schema = dict[str, Any]
 
 _NUMBER = re.compile(r"(?<!\w)-?\d{1,15}(?:\.\d{1,9})?")
 _MAX_SIZE = 10_000  # items of a list, characters of a string
-_HUGE = 1e300
 _FORMATS = {
     "date": "2026-01-01",
     "time": "00:00:00Z",
@@ -42,7 +41,7 @@ class _EndlessError(Exception):
 
 
 class _Source(NamedTuple):
-    """Where values come from: the text, its numbers not yet used, and the references to the root that led here."""
+    """What values are made of: the text, its unused numbers, and the references that led here."""
 
     root: Schema
     text: str
@@ -51,11 +50,11 @@ class _Source(NamedTuple):
 
 
 def instance(schema: Any, text: str = "") -> Any:
-    """Give a value that the schema accepts, None if there is none.
+    """A value that the schema accepts; None if there is none.
 
     Args:
-        schema: a JSON schema; a value that is not an object accepts everything.
-        text: the value of strings; numbers are taken from it in order, where they fit.
+        schema: a JSON schema; what is no object accepts everything.
+        text: the value of strings; numbers come from it in order, where they fit.
     """
     root = dict_of(schema)
     try:
@@ -128,7 +127,7 @@ def _array(schema: Schema, source: _Source) -> list[Any]:
 
 
 def _string(schema: Schema, source: _Source) -> str:
-    if (known := _FORMATS.get(str(schema.get("format")))) is not None:
+    if known := _FORMATS.get(str(schema.get("format"))):
         return known
     least, most = _size(schema, "minLength", 0), _size(schema, "maxLength", len(source.text))
     return source.text[:most].ljust(least, "x")
@@ -142,7 +141,7 @@ def _number(schema: Schema, source: _Source) -> float:
 
 
 def _candidates(schema: Schema) -> Iterator[float]:
-    """Give numbers of which one fits, if any does: near zero, near the bounds, and between them."""
+    """Numbers of which one fits, if any does: near zero and the bounds, and between these."""
     bounds = [schema[keyword] for keyword in _BOUNDS if _is_number(schema.get(keyword))]
     step = abs(_number_of(schema, "multipleOf", 1)) or 1
     for near in (0, *bounds):
@@ -169,8 +168,8 @@ def _number_of(schema: Schema, keyword: str, other: float) -> float:
 
 
 def _is_number(value: Any) -> bool:
-    """Whether it is a number, and one to reckon with: no NaN, nothing that overflows."""
-    return isinstance(value, int | float) and not isinstance(value, bool) and abs(value) < _HUGE
+    """Whether it is a number, but no NaN, and nothing that overflows."""
+    return isinstance(value, int | float) and not isinstance(value, bool) and abs(value) < 1e300
 
 
 def _list(value: Any) -> list[Any]:
