@@ -9,6 +9,7 @@ import os
 import stat
 import tempfile
 from array import array
+from bisect import insort
 from collections import Counter
 from collections.abc import Callable, Container, Iterator, Mapping
 from contextlib import ExitStack
@@ -193,15 +194,16 @@ class _Report:
 
     def add(self, number: int, reason: str) -> None:
         self.count += 1
-        self._first.append((number, reason))
-        if len(self._first) == 2 * _MAX_REPORTED:  # duplicates come last, whatever their lines
-            self._first = sorted(self._first)[:_MAX_REPORTED]
+        insort(self._first, (number, reason))  # duplicates come last, whatever their lines
+        del self._first[_MAX_REPORTED:]
 
     def __str__(self) -> str:
-        first = sorted(self._first)[:_MAX_REPORTED]
-        more = [f"  and {self.count - len(first)} more"] if self.count > len(first) else []
-        cure = [f"  {CURE}"] if any(reason.endswith(_NO_UTF_8) for _, reason in first) else []
-        return "\n".join([*(f"  line {number}: {reason}" for number, reason in first), *more, *cure])
+        lines = [f"  line {number}: {reason}" for number, reason in self._first]
+        if self.count > len(lines):
+            lines.append(f"  and {self.count - len(lines)} more")
+        if any(reason.endswith(_NO_UTF_8) for _, reason in self._first):
+            lines.append(f"  {CURE}")
+        return "\n".join(lines)
 
 
 def _object(line: bytes) -> dict[str, Any]:

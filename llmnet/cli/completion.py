@@ -1,4 +1,4 @@
-"""Shell completion, by argcomplete: a shell that wants it runs the command with `_ARGCOMPLETE` in the environment."""
+"""Shell completion, by argcomplete: a shell that wants it runs the command with `_ARGCOMPLETE` set."""
 
 import argparse
 from collections.abc import Callable
@@ -11,7 +11,7 @@ from llmnet.providers.services import SERVICES
 
 
 def complete(parser: argparse.ArgumentParser) -> None:
-    """Write what may stand at the cursor, and end the process, if there is argcomplete."""
+    """Write what may stand at the cursor and end the process, if argcomplete is there."""
     try:
         from argcomplete import autocomplete, completers  # noqa: PLC0415 - an extra, loaded on use
     except ImportError:
@@ -22,7 +22,7 @@ def complete(parser: argparse.ArgumentParser) -> None:
         known = _VALUES.get(action.dest)
         return known(where["parsed_args"]) if known else files(action=action, **where)
 
-    completer: Any = values  # a function serves where a class of argcomplete's is asked for
+    completer: Any = values  # a function serves where a class of theirs is asked for
     autocomplete(parser, default_completer=completer)
 
 

@@ -32,7 +32,11 @@ def output_type(path: str) -> Output:
     Raises:
         ConfigurationError: the file cannot be read, or holds no schema of an object.
     """
-    schema = _read(path)
+    data = read_file(path, _MAX_BYTES)
+    try:
+        schema = decode(data.decode("utf-8-sig").replace('"#/definitions/', '"#/$defs/'))
+    except ValueError as error:
+        raise ConfigurationError(f"{path} is no JSON: {getattr(error, 'msg', None) or error}") from None
     if not isinstance(schema, dict) or schema.get("type") != "object":
         raise ConfigurationError(f'{path} is no JSON schema of an object, as {{"type": "object", …}}')
     if schema.keys() >= {"definitions", "$defs"}:
@@ -51,14 +55,6 @@ def output_type(path: str) -> Output:
     title, file = schema.get("title"), PurePath(path)
     name = title if isinstance(title, str) and title else file.stem
     return Output(name, schema, value, misfit=f"does not fit {file.name}")
-
-
-def _read(path: str) -> Any:
-    data = read_file(path, _MAX_BYTES)
-    try:
-        return decode(data.decode("utf-8-sig").replace('"#/definitions/', '"#/$defs/'))
-    except ValueError as error:
-        raise ConfigurationError(f"{path} is no JSON: {getattr(error, 'msg', None) or error}") from None
 
 
 # -- whether a schema is one ------------------------------------------------------------------------------------------
@@ -98,11 +94,11 @@ def _misshapen(schema: Any, path: str, root: Any, found: dict[int, dict[str, Any
     if id(schema) in found:
         return
     found[id(schema)] = schema
-    for keyword, (fits, expected, inner) in _SHAPES.items():
+    for keyword, (fits, expected) in _SHAPES.items():
         if keyword in schema and not fits(schema[keyword]):
             yield f"{path}.{keyword} must be {expected}"
         elif keyword in schema:
-            for name, one in inner(schema[keyword]).items():
+            for name, one in _schemas_in(keyword, schema[keyword]).items():
                 yield from _misshapen(one, f"{path}.{keyword}{name}", root, found)
     if "$ref" in schema:
         target = _target_of(schema["$ref"], root)
@@ -136,25 +132,23 @@ def _of(*kinds: type) -> Callable[[Any], bool]:
     return lambda value: isinstance(value, kinds)
 
 
-_Shape = tuple[Callable[[Any], bool], str, Callable[[Any], dict[str, Any]]]
-# Of a keyword whether its value is right, that in words, and the schemas in its value by their paths.
-_SHAPES: dict[str, _Shape] = {
-    **dict.fromkeys(
-        ("properties", "$defs"),
-        (_of(dict), "an object", lambda found: {f".{name}": one for name, one in found.items()}),
-    ),
-    **dict.fromkeys(
-        ("anyOf", "oneOf", "allOf", "prefixItems"),
-        (_of(list), "an array", lambda found: {f"[{i}]": one for i, one in enumerate(found)}),
-    ),
-    "items": (_of(dict), "an object", lambda found: {"": found}),
-    "additionalProperties": (
-        _of(dict, bool), "an object, true or false", lambda found: {"": found} if isinstance(found, dict) else {}
-    ),
-    "enum": (_of(list), "an array", lambda _: {}),
-    "required": (_texts, "an array of names", lambda _: {}),
-    "type": (_types, f"one or more of {', '.join(_TYPES)}", lambda _: {}),
-}  # fmt: skip
+# Of a keyword whether its value is right, and that in words.
+_SHAPES: dict[str, tuple[Callable[[Any], bool], str]] = {
+    **dict.fromkeys(("properties", "$defs", "items"), (_of(dict), "an object")),
+    **dict.fromkeys(("anyOf", "oneOf", "allOf", "prefixItems", "enum"), (_of(list), "an array")),
+    "additionalProperties": (_of(dict, bool), "an object, true or false"),
+    "required": (_texts, "an array of names"),
+    "type": (_types, f"one or more of {', '.join(_TYPES)}"),
+}
+
+
+def _schemas_in(keyword: str, value: Any) -> dict[str, Any]:
+    """The schemas in the value of a keyword, by their paths."""
+    if keyword in ("properties", "$defs"):
+        return {f".{name}": one for name, one in value.items()}
+    if keyword in ("anyOf", "oneOf", "allOf", "prefixItems"):
+        return {f"[{i}]": one for i, one in enumerate(value)}
+    return {"": value} if isinstance(value, dict) else {}
 
 
 # -- whether a value fits ---------------------------------------------------------------------------------------------
@@ -163,30 +157,26 @@ _SHAPES: dict[str, _Shape] = {
 def problem_of(value: Any, schema: dict[str, Any]) -> str | None:
     """What keeps a value from fitting a schema, with the path to it; `None` where it fits."""
     try:
-        return next(_problems(value, schema, _References(schema), "$"), None)
+        return next(_problems(value, schema, _follower(schema), "$"), None)
     except RecursionError:
         return "it is nested too deeply to be checked"
 
 
-class _References:
-    """What the references of a schema lead to; the schemas of a value of few bytes may have many ways through them."""
+def _follower(root: dict[str, Any]) -> Callable[[str], Any]:
+    """What gives the targets of references; the schemas of a value of few bytes may have many ways through them."""
+    left = MAX_FOLLOWED
 
-    def __init__(self, root: dict[str, Any]) -> None:
-        self._root, self._left = root, MAX_FOLLOWED
-
-    def target(self, ref: str) -> Any:
-        """What a reference leads to.
-
-        Raises:
-            ValueError: too many were followed for one reply.
-        """
-        self._left -= 1
-        if self._left < 0:
+    def follow(ref: str) -> Any:
+        nonlocal left
+        left -= 1
+        if left < 0:
             raise ValueError(f"it takes more than {MAX_FOLLOWED:,} references of the schema to check it")
-        return _target_of(ref, self._root)
+        return _target_of(ref, root)
+
+    return follow
 
 
-def _problems(value: Any, schema: Any, root: _References, path: str) -> Iterator[str]:
+def _problems(value: Any, schema: Any, follow: Callable[[str], Any], path: str) -> Iterator[str]:
     """What keeps a value from fitting a schema."""
     if schema is False:
         yield f"{path} must not be there"
@@ -194,15 +184,15 @@ def _problems(value: Any, schema: Any, root: _References, path: str) -> Iterator
         return
     yield from _own_problems(value, schema, path)
     if "$ref" in schema:
-        yield from _problems(value, root.target(schema["$ref"]), root, path)
+        yield from _problems(value, follow(schema["$ref"]), follow, path)
     for item, inner, place in _items(value, schema, path):
-        yield from _problems(item, inner, root, place)
+        yield from _problems(item, inner, follow, place)
     # Of `oneOf` one choice at least, too: they exclude each other where a model is to understand them.
     for choices in (schema[keyword] for keyword in ("anyOf", "oneOf") if keyword in schema):
-        if not any(next(_problems(value, choice, root, path), None) is None for choice in choices):
+        if not any(next(_problems(value, choice, follow, path), None) is None for choice in choices):
             yield f"{path} fits none of its alternatives"
     for part in schema.get("allOf", ()):
-        yield from _problems(value, part, root, path)
+        yield from _problems(value, part, follow, path)
 
 
 def _own_problems(value: Any, schema: dict[str, Any], path: str) -> Iterator[str]:

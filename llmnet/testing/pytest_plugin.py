@@ -8,7 +8,6 @@ from urllib.parse import urlsplit
 import pytest
 
 if TYPE_CHECKING:
-    from llmnet.providers.service_type import Service
     from llmnet.testing.server import FakeServer
 
 KEY = "sk-fake-llm"
@@ -46,25 +45,13 @@ def variables(url: str, environ: Mapping[str, str]) -> dict[str, str | None]:
 
     found: dict[str, str | None] = {"OPENAI_API_VERSION": _AZURE_VERSION}
     for service in SERVICES.values():
-        found |= dict.fromkeys(service.env_headers)
-        found |= dict(_keys(service))
-        found |= dict(_addresses(service, url))
+        # One variable has the key: a vendor's own client may send several, or refuse them.
+        names = [name for name, _ in service.key_vars]
+        chosen = next((name for name in names if name.endswith("_API_KEY")), names[0] if names else None)
+        found |= dict.fromkeys(service.env_headers) | {name: KEY if name == chosen else None for name in names}
+        # The path of an address is that of the vendor's, where a client does not append it itself.
+        for variable in service.base_vars:
+            path = service.apis[variable.apis[0]].path if variable.apis else urlsplit(service.base_url).path
+            found[variable.name] = url + path.removesuffix(variable.suffix)
     host = urlsplit(url).hostname or ""
     return found | {name: ",".join(filter(None, (host, environ.get(name)))) for name in _NO_PROXY}
-
-
-def _keys(service: "Service") -> Iterator[tuple[str, str | None]]:
-    """One variable has the key: a vendor's own client may send several, or refuse them."""
-    names = [name for name, _ in service.key_vars]
-    chosen = next((name for name in names if name.endswith("_API_KEY")), names[0] if names else None)
-    for name in names:
-        yield name, KEY if name == chosen else None
-
-
-def _addresses(service: "Service", url: str) -> Iterator[tuple[str, str]]:
-    """The path of an address is that of the vendor's, where a client does not append it itself."""
-    for variable in service.base_vars:
-        path = urlsplit(service.base_url).path
-        if variable.apis:
-            path = service.apis[variable.apis[0]].path
-        yield variable.name, url + path.removesuffix(variable.suffix)
