@@ -486,7 +486,7 @@ PATTERNS = {
         r"(?::(?P<port>[0-9]{0,5}))?/?",
     ): OURS,
     ("net/proxy.py", r"[\s,]+"): OURS,
-    ("cli/error_texts.py", "pattern"): OURS,
+    ("cli/errors.py", "pattern"): OURS,
     ("net/tls.py", r"[0-9a-f]{8}\.[0-9]+"): OURS,
 }
 COMPILED = {
