@@ -11,7 +11,7 @@ from llmnet.core.errors import ConfigurationError, LLMNetError
 from llmnet.core.http import Request
 from llmnet.core.logger import LOG
 from llmnet.core.outcome import Outcome
-from llmnet.core.public import public
+from llmnet.core.plain import public
 from llmnet.core.request import is_async_callable
 from llmnet.core.retry import RETRY_STATUSES, RetryPolicy, count
 from llmnet.core.retry_switch import is_off

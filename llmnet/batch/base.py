@@ -8,9 +8,9 @@ from typing import Any, Generic
 from llmnet.batch.progress import Reporter, reporter
 from llmnet.batch.state import BatchState
 from llmnet.core.bounds import Timeout
+from llmnet.core.chat import X_co
 from llmnet.core.errors import ConfigurationError
 from llmnet.core.finalizer import surely
-from llmnet.core.parsed import X_co
 from llmnet.core.retry import RetryPolicy, count
 
 HOUR = 3600.0

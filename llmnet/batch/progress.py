@@ -22,8 +22,7 @@ from llmnet.core.errors import ConfigurationError
 from llmnet.core.events import CallEvent, Hook, Throttled
 from llmnet.core.latch import Latch
 from llmnet.core.logger import log_failure
-from llmnet.core.plain import Value
-from llmnet.core.public import public
+from llmnet.core.plain import Value, public
 from llmnet.core.request import is_async_callable
 
 # Seconds between two calls of a function, and between two drawings on a terminal; the last figures are always shown.

@@ -5,13 +5,11 @@ from typing import Any, Generic, Literal, Never
 
 import msgspec
 
-from llmnet.core.chat import ChatResponse
+from llmnet.core.chat import ChatResponse, X_co
 from llmnet.core.defaults import over_defaults
 from llmnet.core.errors import ConfigurationError, LLMNetError
 from llmnet.core.exception_graph import drop_tracebacks
-from llmnet.core.parsed import X_co
-from llmnet.core.plain import Value
-from llmnet.core.public import public
+from llmnet.core.plain import Value, public
 
 # The addresses in an OpenAI Batch file whose bodies are arguments of `chat`.
 _CHAT_URL = "/chat/completions"

@@ -15,9 +15,9 @@ from llmnet.batch.base import BaseBatch
 from llmnet.batch.rows import BatchFailure, BatchSuccess, Result, custom_id_of, iterator, without_frames
 from llmnet.batch.state import BatchState
 from llmnet.core.call import Call
+from llmnet.core.chat import X_co
 from llmnet.core.latch import SLICE, Latch
-from llmnet.core.parsed import X_co
-from llmnet.core.public import public
+from llmnet.core.plain import public
 
 
 class Engine:

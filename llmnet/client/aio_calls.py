@@ -9,10 +9,9 @@ from llmnet.client.base import BaseClient
 from llmnet.core.api_response import APIResponse
 from llmnet.core.bounds import Timeout
 from llmnet.core.call import Call
-from llmnet.core.chat import ChatResponse, StreamCallbacks, StreamChunk
+from llmnet.core.chat import ChatResponse, StreamCallbacks, StreamChunk, X
 from llmnet.core.errors import LLMNetError
 from llmnet.core.params import NOT_GIVEN
-from llmnet.core.parsed import X
 from llmnet.core.tool_call import Tool
 from llmnet.core.transport import AsyncTransport
 from llmnet.transports.aio import wait

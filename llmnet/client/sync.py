@@ -7,10 +7,10 @@ from llmnet.client.sync_calls import CallMethods, Warmer
 from llmnet.config.checks import ClientFields, given_transport
 from llmnet.config.fields import ClientConfig
 from llmnet.core.bounds import Timeout
+from llmnet.core.chat import X
 from llmnet.core.other_replies import EmbeddingResponse, ModelInfo
 from llmnet.core.params import NOT_GIVEN
-from llmnet.core.parsed import X
-from llmnet.core.public import public
+from llmnet.core.plain import public
 from llmnet.core.tool_call import Tool
 from llmnet.transports.sync import transport, wait
 

@@ -4,11 +4,10 @@ from collections import deque
 from typing import Any, Generic, Self, TypeVar
 
 from llmnet.client.sync_driver import Driver
-from llmnet.core.chat import ChatResponse, StreamChunk
+from llmnet.core.chat import ChatResponse, StreamChunk, X_co
 from llmnet.core.errors import StreamCancelledError, StreamError
 from llmnet.core.http import Headers, Meta
-from llmnet.core.parsed import X_co
-from llmnet.core.public import public
+from llmnet.core.plain import public
 from llmnet.core.turn import Turn
 
 T = TypeVar("T")

@@ -12,7 +12,7 @@ from llmnet.core.defaults import checked_defaults, checked_system
 from llmnet.core.errors import ConfigurationError
 from llmnet.core.events import Hook
 from llmnet.core.headers import checked_headers, checked_key
-from llmnet.core.public import public
+from llmnet.core.plain import public
 from llmnet.core.request import checked_timeout, is_async_callable, model_text, plain_text
 from llmnet.core.retry import RetryPolicy, count
 from llmnet.core.transport import AsyncTransport, Transport

@@ -17,8 +17,7 @@ from llmnet.core.bounds import Timeout
 from llmnet.core.credentials import in_headers
 from llmnet.core.errors import ConfigurationError
 from llmnet.core.events import Hook
-from llmnet.core.plain import Returnable, fields_of
-from llmnet.core.public import public
+from llmnet.core.plain import Returnable, fields_of, public
 from llmnet.core.request import plain_text
 from llmnet.core.retry import RetryPolicy
 from llmnet.providers.model_names import check_move, split

@@ -8,8 +8,7 @@ from llmnet.core.body_text import body_text
 from llmnet.core.errors import InvalidResponseError
 from llmnet.core.http import Headers, Meta
 from llmnet.core.json import decode
-from llmnet.core.plain import Value
-from llmnet.core.public import public
+from llmnet.core.plain import Value, public
 
 
 @public

@@ -7,8 +7,7 @@ from collections.abc import Callable
 from typing import Any
 
 from llmnet.core.errors import APITimeoutError, ConfigurationError, TimeoutPhase
-from llmnet.core.plain import Plain
-from llmnet.core.public import public
+from llmnet.core.plain import Plain, public
 
 Clock = Callable[[], float]
 

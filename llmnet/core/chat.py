@@ -10,9 +10,7 @@ import msgspec
 from llmnet.core.errors import OutputError
 from llmnet.core.http import Meta
 from llmnet.core.json import decode
-from llmnet.core.parsed import NoValue, X, X_co
-from llmnet.core.plain import Value
-from llmnet.core.public import public
+from llmnet.core.plain import Value, public
 from llmnet.core.tool_call import ToolCall, ToolCallDelta
 
 if TYPE_CHECKING or sys.version_info >= (3, 12):
@@ -22,6 +20,16 @@ else:
         from typing_extensions import TypedDict
     except ImportError:
         from typing import TypedDict
+
+if TYPE_CHECKING:
+    from typing_extensions import TypeVar as DefaultedVar
+
+    # Without `output_type`, and in a bare `ChatResponse`, the value of a reply is None. For that an argument of such a
+    # type has None as its default: of `NOT_GIVEN`, which is Any, pyright makes Any.
+    X = DefaultedVar("X", default=None)
+    X_co = DefaultedVar("X_co", default=None, covariant=True)
+else:
+    X, X_co = TypeVar("X"), TypeVar("X_co", covariant=True)
 
 T = TypeVar("T")
 
@@ -64,6 +72,34 @@ class Usage(Value, msgspec.Struct, frozen=True, kw_only=True, gc=False):
     reasoning_tokens: int | None = None
 
 
+class _Decoded:  # noqa: PLW1641 - it holds lists
+    """A value whose `raw` is the text of the vendor's JSON until it is asked for; it is compared and shown decoded."""
+
+    __slots__ = ()
+
+    @property
+    def raw(self) -> dict[str, Any] | None:
+        """The vendor's JSON, decoded when it is asked for."""
+        field: Any = super(_Decoded, type(self)).raw  # type: ignore[misc]  # of the struct, which stands behind this one
+        held = field.__get__(self)
+        if isinstance(held, str | bytes):
+            held = decode(held)
+            field.__set__(self, held)
+        return cast("dict[str, Any] | None", held)
+
+    def __repr__(self) -> str:
+        _ = self.raw
+        return super().__repr__()
+
+    def __eq__(self, other: object) -> bool:
+        _ = self.raw, isinstance(other, _Decoded) and other.raw
+        return super().__eq__(other)
+
+    def __ne__(self, other: object) -> bool:
+        _ = self.raw, isinstance(other, _Decoded) and other.raw
+        return super().__ne__(other)
+
+
 class _Chunk(Value, msgspec.Struct, frozen=True, kw_only=True, gc=False):
     """What a chunk holds; `raw` may be the text of the vendor's JSON."""
 
@@ -78,41 +114,11 @@ class _Chunk(Value, msgspec.Struct, frozen=True, kw_only=True, gc=False):
 
 
 @public
-class StreamChunk(_Chunk, frozen=True, gc=False):  # noqa: PLW1641 - it holds lists
+class StreamChunk(_Decoded, _Chunk, frozen=True, gc=False):
     """One step of a streamed reply; `str(chunk)` is its text."""
-
-    @property  # type: ignore[misc]  # in the place of the field
-    def raw(self) -> dict[str, Any] | None:
-        """The vendor's JSON, decoded when it is asked for."""
-        return _raw_of(self, _Chunk.raw)
 
     def __str__(self) -> str:
         return self.content
-
-    def __repr__(self) -> str:
-        return _Chunk.__repr__(_decoded(self))
-
-    def __eq__(self, other: object) -> bool:
-        return _Chunk.__eq__(_decoded(self), _decoded(other))
-
-    def __ne__(self, other: object) -> bool:
-        return _Chunk.__ne__(_decoded(self), _decoded(other))
-
-
-def _raw_of(value: Any, field: Any) -> dict[str, Any] | None:
-    """The vendor's JSON in a field of a value, which holds its text until it is asked for."""
-    held: Any = field.__get__(value)
-    if isinstance(held, str | bytes):
-        held = decode(held)
-        field.__set__(value, held)
-    return cast("dict[str, Any] | None", held)
-
-
-def _decoded(value: T) -> T:
-    """A chunk or reply whose JSON is decoded, as its fields are compared and shown; any other value as it is."""
-    if isinstance(value, StreamChunk | ChatResponse):
-        _ = value.raw
-    return value
 
 
 class _Reply(Value, msgspec.Struct, frozen=True, kw_only=True):
@@ -134,8 +140,14 @@ class _Reply(Value, msgspec.Struct, frozen=True, kw_only=True):
     parsed: Any = None
 
 
+class NoValue(msgspec.Struct, frozen=True):
+    """Why a reply has no value of `output_type`, to be said when it is asked for."""
+
+    why: str
+
+
 @public
-class ChatResponse(_Reply, Generic[X_co], frozen=True):  # noqa: PLW1641 - it holds lists
+class ChatResponse(_Decoded, _Reply, Generic[X_co], frozen=True):
     """A whole reply; `str(reply)` is its text, `len(reply)` the length of that text.
 
     Attributes:
@@ -153,11 +165,6 @@ class ChatResponse(_Reply, Generic[X_co], frozen=True):  # noqa: PLW1641 - it ho
         raw: the vendor's JSON, or `None` on a reply assembled from a stream.
         message: the assistant message to append to `messages` for the next turn.
     """
-
-    @property  # type: ignore[misc]  # in the place of the field
-    def raw(self) -> dict[str, Any] | None:
-        """The vendor's JSON, decoded when it is asked for."""
-        return _raw_of(self, _Reply.raw)
 
     @property  # type: ignore[misc]  # in the place of the field
     def parsed(self) -> X_co:
@@ -178,15 +185,6 @@ class ChatResponse(_Reply, Generic[X_co], frozen=True):  # noqa: PLW1641 - it ho
 
     def __str__(self) -> str:
         return self.content
-
-    def __repr__(self) -> str:
-        return _Reply.__repr__(_decoded(self))
-
-    def __eq__(self, other: object) -> bool:
-        return _Reply.__eq__(_decoded(self), _decoded(other))
-
-    def __ne__(self, other: object) -> bool:
-        return _Reply.__ne__(_decoded(self), _decoded(other))
 
     def __len__(self) -> int:
         return len(self.content)

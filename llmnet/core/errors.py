@@ -16,8 +16,7 @@ LLMNetError
 
 from typing import TYPE_CHECKING, Any, Literal
 
-from llmnet.core.plain import Returnable
-from llmnet.core.public import public
+from llmnet.core.plain import Returnable, public
 
 if TYPE_CHECKING:
     from llmnet.core.chat import ChatResponse

@@ -10,8 +10,7 @@ import msgspec
 
 from llmnet.core.chat import Usage
 from llmnet.core.http import Attempt, Meta
-from llmnet.core.plain import Value
-from llmnet.core.public import public
+from llmnet.core.plain import Value, public
 
 Ending = Literal["ok", "error", "cancelled", "closed"]
 

@@ -1,7 +1,8 @@
-"""Checks names and values of headers, and keys; an error never shows a value."""
+"""Checks names and values of headers, and keys, which may come from a function; an error never shows a value."""
 
 import inspect
 import re
+import types
 from collections.abc import Mapping
 from typing import Any
 
@@ -77,3 +78,22 @@ def given_key(value: Any) -> str:
     if key is None:
         raise ConfigurationError("the callable api_key gave no key")
     return key
+
+
+class ByIdentity:
+    """A function as a key of dicts, kept alive; equal to itself alone, whatever it says of its own hash and equality.
+
+    A callable `api_key` is a credential of its own. Of a method each access makes another object; it is one function.
+    """
+
+    __slots__ = ("_parts",)
+
+    def __init__(self, function: object) -> None:
+        bound = isinstance(function, types.MethodType)
+        self._parts = (function.__func__, function.__self__) if bound else (function,)  # type: ignore[attr-defined]
+
+    def __eq__(self, other: object) -> bool:
+        return isinstance(other, ByIdentity) and [*map(id, self._parts)] == [*map(id, other._parts)]
+
+    def __hash__(self) -> int:
+        return hash(tuple(map(id, self._parts)))

@@ -7,8 +7,7 @@ from typing import Any
 
 import msgspec
 
-from llmnet.core.plain import Value
-from llmnet.core.public import public
+from llmnet.core.plain import Value, public
 from llmnet.core.retry_after import parse_reset
 
 Pairs = Iterable[tuple[str, str]]

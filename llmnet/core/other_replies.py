@@ -6,8 +6,7 @@ import msgspec
 
 from llmnet.core.chat import Usage
 from llmnet.core.http import Meta
-from llmnet.core.plain import Value
-from llmnet.core.public import public
+from llmnet.core.plain import Value, public
 
 
 @public

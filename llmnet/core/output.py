@@ -10,11 +10,10 @@ from typing import Any
 
 import msgspec
 
-from llmnet.core.chat import ChatResponse, FinishReason, StreamChunk
+from llmnet.core.chat import ChatResponse, FinishReason, NoValue, StreamChunk
 from llmnet.core.errors import ConfigurationError, OutputError
 from llmnet.core.json_schema import Codec, codec_of, name_of
 from llmnet.core.outcome import AttemptError, Outcome
-from llmnet.core.parsed import NoValue
 from llmnet.core.preview import shown
 from llmnet.core.reply_reader import ReplyReader
 

@@ -1,4 +1,4 @@
-"""Values as plain JSON: `to_dict` and `to_json` of whatever is public, without `raw`, and without a secret.
+"""What is public: by its name it is `llmnet`'s, and as plain JSON (`to_dict`, `to_json`) without `raw` and secrets.
 
 An infinite number, of which JSON has none, becomes `None`; what is no data at all, like a function, its name.
 """
@@ -7,11 +7,19 @@ import json
 import math
 from collections.abc import Callable, Mapping
 from collections.abc import Set as AbstractSet
-from typing import Any
+from typing import Any, TypeVar
+
+T = TypeVar("T")
 
 _PLAIN = (str, int, bool, type(None))
 # The vendor's JSON: it is large, and is there already for whoever wants it.
 _LEFT_OUT = "raw"
+
+
+def public(thing: T) -> T:
+    """Decorate what `llmnet` exports: wherever it is defined, tracebacks and pickles name it as its users do."""
+    thing.__module__ = "llmnet"
+    return thing
 
 
 class Plain:

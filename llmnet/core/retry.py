@@ -20,8 +20,7 @@ from llmnet.core.errors import (
     LLMNetError,
     QuotaExceededError,
 )
-from llmnet.core.plain import Plain, Returnable
-from llmnet.core.public import public
+from llmnet.core.plain import Plain, Returnable, public
 from llmnet.core.retry_after import parse_retry_after
 
 # `parse_retry_after` is offered here, too: it belongs to what a policy is asked for.

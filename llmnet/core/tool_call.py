@@ -9,8 +9,7 @@ import msgspec
 from llmnet.core.errors import InvalidResponseError
 from llmnet.core.growing_text import Text, check_count
 from llmnet.core.json import decode, encodable, mended
-from llmnet.core.plain import Value
-from llmnet.core.public import public
+from llmnet.core.plain import Value, public
 
 Function = Callable[..., Any]
 Tool = Mapping[str, Any] | Function

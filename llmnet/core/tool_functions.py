@@ -13,7 +13,6 @@ from typing import Annotated, Any, get_args, get_origin
 
 import msgspec
 
-from llmnet.core.docstrings import described
 from llmnet.core.errors import ConfigurationError
 from llmnet.core.json import check_json
 from llmnet.core.json_schema import schema_of
@@ -23,6 +22,18 @@ Schema = Mapping[str, Any]
 
 _NAME = re.compile(r"[a-zA-Z0-9_]{1,64}")  # what all vendors take
 _UNNAMED = (inspect.Parameter.VAR_POSITIONAL, inspect.Parameter.VAR_KEYWORD, inspect.Parameter.POSITIONAL_ONLY)
+# Where sections of a docstring begin: what is said of the function itself ends there.
+_SECTION = re.compile(
+    r"^(?:(?:Args|Arguments|Parameters|Params|Other Parameters|Keyword Args|Returns?|Yields?|Raises|Examples?|Notes?"
+    r"|See Also|Todo|Warnings?|Attributes)(?::[ ]*$|[ ]*\n-{3,}[ ]*$)"
+    r"|:(?:param|parameter|arg|type|returns?|rtype|raises?|yields?)\b.*:)",
+    re.MULTILINE,
+)
+_GOOGLE = re.compile(r"^(?:Args|Arguments|Parameters|Params):[ ]*\n((?:[ ]+.*\n?|[ ]*\n)+)", re.MULTILINE)
+_NUMPY = re.compile(r"^Parameters[ ]*\n-{3,}[ ]*\n((?:(?!.*\n-{3,}).*\n?)+)", re.MULTILINE)
+_SPHINX = re.compile(r"^:(?:param|parameter|arg)[ ]+(?:[^:\n]+[ ])?(\w+):(.*(?:\n[ ]+.*)*)", re.MULTILINE)
+_GOOGLE_ROW = re.compile(r"^(\w+)[ ]*(?:\([^\n]*?\))?:(.*(?:\n(?:[ ]+.*|[ ]*$))*)", re.MULTILINE)
+_NUMPY_ROW = re.compile(r"^(\w+)[ ]*(?::.*)?\n((?:[ ]+.*\n?)+)", re.MULTILINE)
 # What was made of functions, and of methods by the function that they bind.
 _MADE: tuple[MutableMapping[Any, Schema], ...] = (weakref.WeakKeyDictionary(), weakref.WeakKeyDictionary())
 
@@ -119,6 +130,18 @@ def _schema(name: str, parameters: list[inspect.Parameter], where: str) -> dict[
     required = [one.name for one in parameters if one.default is one.empty]
     kept = {key: value for key, value in schema.items() if key not in ("title", "properties", "required")}
     return {**kept, "properties": properties, **({"required": required} if required else {})}
+
+
+def described(docstring: str) -> tuple[str, dict[str, str]]:
+    """What a docstring in the style of Google, NumPy or Sphinx says of the function, and of its parameters by name."""
+    text = inspect.cleandoc(docstring)
+    first = _SECTION.search(text)
+    rows = [
+        *(row for block in _GOOGLE.findall(text) for row in _GOOGLE_ROW.findall(inspect.cleandoc(f"\n{block}"))),
+        *(row for block in _NUMPY.findall(text) for row in _NUMPY_ROW.findall(block)),
+        *_SPHINX.findall(text),
+    ]
+    return text[: first.start() if first else None].strip(), {name: " ".join(said.split()) for name, said in rows}
 
 
 def _said_of(annotation: Any) -> str | None:

@@ -7,7 +7,7 @@ from collections.abc import Mapping
 from llmnet.core.credentials import in_proxy
 from llmnet.core.errors import ConfigurationError
 from llmnet.core.exchange import Exchange
-from llmnet.core.local_servers import is_here
+from llmnet.core.hosts import is_here
 from llmnet.net.proxy import Proxy, proxy_for, proxy_variables
 from llmnet.net.tls import Use, ssl_context
 

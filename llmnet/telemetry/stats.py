@@ -18,8 +18,7 @@ from llmnet.core.chat import Usage
 from llmnet.core.errors import ConfigurationError
 from llmnet.core.events import CallFinished
 from llmnet.core.http import Attempt, Meta
-from llmnet.core.plain import Value
-from llmnet.core.public import public
+from llmnet.core.plain import Value, public
 
 # As Prometheus text an entry is about 4 KB.
 MAX_ROWS = 1000

@@ -9,7 +9,7 @@ import ssl
 import threading
 from typing import Self
 
-from llmnet.core.local_servers import SERVERS
+from llmnet.core.hosts import SERVERS
 from llmnet.testing.connection import Connection
 from llmnet.testing.server_state import FakeServerState
 

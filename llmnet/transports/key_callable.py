@@ -13,8 +13,7 @@ from typing import Any
 
 from llmnet.core.errors import APIConnectionError
 from llmnet.core.forks import register_after_fork
-from llmnet.core.headers import drop
-from llmnet.core.identity import ByIdentity
+from llmnet.core.headers import ByIdentity, drop
 from llmnet.core.outcome import AttemptError, Outcome
 
 ASKED = "while the callable api_key was asked"

@@ -19,7 +19,7 @@ from support.inside import common_of
 from support.live import PROMPT, BlockingClient, Work, at, content, eventually, slots
 
 import llmnet
-from llmnet.core.identity import ByIdentity
+from llmnet.core.headers import ByIdentity
 from llmnet.core.secrets import NEWEST
 from llmnet.testing import Reply
 from llmnet.transports import key_callable

@@ -17,8 +17,8 @@ import pytest
 from support.live import at
 
 import llmnet
+from llmnet.core.chat import NoValue
 from llmnet.core.http import Headers, RateLimitState
-from llmnet.core.parsed import NoValue
 from llmnet.core.plain import plain
 from llmnet.telemetry.stats import CallStats, Histogram
 from llmnet.testing import Reply

@@ -17,8 +17,7 @@ from hypothesis import strategies as st
 
 from llmnet import ConfigurationError
 from llmnet.core import json_schema
-from llmnet.core.docstrings import described
-from llmnet.core.tool_functions import split_tools, tool_of
+from llmnet.core.tool_functions import described, split_tools, tool_of
 from llmnet.testing.schema import instance
 
 

@@ -10,7 +10,7 @@ from support.subprocesses import in_child
 
 import llmnet
 from llmnet.cli import main
-from llmnet.core.local_servers import SERVERS, is_here
+from llmnet.core.hosts import SERVERS, is_here
 from llmnet.testing import FakeServer
 
 VARIABLES = ("http_proxy", "HTTP_PROXY", "all_proxy")

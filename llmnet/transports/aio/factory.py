@@ -11,7 +11,7 @@ from llmnet.core.errors import ConfigurationError
 from llmnet.core.exchange import Exchange
 from llmnet.core.http import Request
 from llmnet.core.outcome import AttemptError, Outcome
-from llmnet.core.public import public
+from llmnet.core.plain import public
 from llmnet.net.proxy import Proxy
 from llmnet.net.proxy_route import proxy_on_way
 from llmnet.transports.aio.client import Client

@@ -12,7 +12,7 @@ from llmnet.core.errors import APITimeoutError, LLMNetError
 from llmnet.core.exchange import Exchange
 from llmnet.core.http import Headers, Request
 from llmnet.core.outcome import AttemptError, Outcome
-from llmnet.core.public import public
+from llmnet.core.plain import public
 from llmnet.transports.generic import Calls, GenericCall, spread
 from llmnet.transports.sync.pool import PoolAdapter
 from llmnet.transports.sync.reader import Reply
