@@ -20,7 +20,6 @@ if TYPE_CHECKING:
     from llmnet.client.sync_stream import APIStream, ChatStream
     from llmnet.config.checks import Provider
     from llmnet.config.fields import ClientConfig
-    from llmnet.core.api_response import APIResponse
     from llmnet.core.bounds import Timeout
     from llmnet.core.chat import (
         ChatResponse,
@@ -62,7 +61,7 @@ if TYPE_CHECKING:
         Throttled,
     )
     from llmnet.core.http import Attempt, Meta
-    from llmnet.core.other_replies import EmbeddingResponse, ModelInfo
+    from llmnet.core.other_replies import APIResponse, EmbeddingResponse, ModelInfo
     from llmnet.core.retry import RetryBudget, RetryPolicy
     from llmnet.core.tool_call import ToolCall, ToolCallDelta
     from llmnet.retrying import retry_with_backoff, with_retry
@@ -84,13 +83,9 @@ _ROOMS = {
     "telemetry.stats": ("Stats",),
     "config.checks": ("Provider",),
     "config.fields": ("ClientConfig",),
-    "core.api_response": ("APIResponse",),
     "core.bounds": ("Timeout",),
-    "core.chat": (
-        "ChatResponse", "FinishReason", "Message", "StreamCallbacks", "StreamChunk", "ToolCall", "ToolCallDelta",
-        "Usage",
-    ),
-    "core.other_replies": ("EmbeddingResponse", "ModelInfo"),
+    "core.chat": ("ChatResponse", "FinishReason", "Message", "StreamCallbacks", "StreamChunk", "Usage"),
+    "core.other_replies": ("APIResponse", "EmbeddingResponse", "ModelInfo"),
     "core.errors": (
         "APIConnectionError", "APIStatusError", "APITimeoutError", "AuthenticationError", "BadRequestError",
         "ConfigurationError", "ConflictError", "ContextLengthError", "IncompleteStreamError", "InvalidResponseError",

@@ -6,11 +6,11 @@ from typing import Any, Literal, overload
 from llmnet.client.aio_driver import Driver
 from llmnet.client.aio_stream import AsyncAPIStream, AsyncChatStream
 from llmnet.client.base import BaseClient
-from llmnet.core.api_response import APIResponse
 from llmnet.core.bounds import Timeout
 from llmnet.core.call import Call
 from llmnet.core.chat import ChatResponse, StreamCallbacks, StreamChunk, X
 from llmnet.core.errors import LLMNetError
+from llmnet.core.other_replies import APIResponse
 from llmnet.core.params import NOT_GIVEN
 from llmnet.core.tool_call import Tool
 from llmnet.core.transport import AsyncTransport

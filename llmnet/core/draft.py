@@ -7,8 +7,8 @@ from typing import Any, TypeVar
 import msgspec
 
 from llmnet.core.chat import ChatResponse, FinishReason, StreamChunk, Usage
-from llmnet.core.growing_text import Text, check_count
 from llmnet.core.json import nodes
+from llmnet.core.reply_text import Text, check_count
 from llmnet.core.tool_call import Function, ToolCall, ToolCallDelta, ToolDraft
 
 T = TypeVar("T")

@@ -5,7 +5,6 @@ from collections.abc import Callable, Iterator, Mapping
 from itertools import chain
 from typing import Any
 
-from llmnet.core.body_text import body_text
 from llmnet.core.chat import ChatResponse, StreamChunk
 from llmnet.core.draft import NO_DRAFT, NO_FUNCTIONS, Draft
 from llmnet.core.errors import APIStatusError, IncompleteStreamError, InvalidResponseError, LLMNetError, TimeoutPhase
@@ -16,6 +15,7 @@ from llmnet.core.inflate import MAX_BODY_BYTES, Inflater
 from llmnet.core.json import decode, readable
 from llmnet.core.outcome import AttemptError, Outcome
 from llmnet.core.preview import cut, glimpse
+from llmnet.core.reply_text import body_text
 from llmnet.core.sse import begins_stream, is_stream
 from llmnet.core.tool_call import Function
 

@@ -7,9 +7,9 @@ from typing import Any
 import msgspec
 
 from llmnet.core.errors import InvalidResponseError
-from llmnet.core.growing_text import Text, check_count
 from llmnet.core.json import decode, encodable, mended
 from llmnet.core.plain import Value, public
+from llmnet.core.reply_text import Text, check_count
 
 Function = Callable[..., Any]
 Tool = Mapping[str, Any] | Function

@@ -8,8 +8,8 @@ from itertools import takewhile
 from typing import Any
 
 from llmnet.core.draft import MAX_ITEMS
-from llmnet.core.growing_text import Text, check_count
 from llmnet.core.json import readable
+from llmnet.core.reply_text import Text, check_count
 from llmnet.core.tool_call import ToolCallDelta
 from llmnet.providers.reading import dicts_of, text_of
 from llmnet.providers.tool_rows import ANSWER_TOOL, arguments_text

@@ -11,10 +11,10 @@ import msgspec
 
 from llmnet.core.chat import StreamChunk, Usage
 from llmnet.core.errors import InvalidResponseError
-from llmnet.core.growing_text import Text, check_count
 from llmnet.core.json import decode
 from llmnet.core.other_replies import EmbeddingResponse, ModelInfo
 from llmnet.core.preview import cut, glimpse
+from llmnet.core.reply_text import Text, check_count
 
 # More than the models or vectors in one reply of any service.
 MAX_ROWS = 20_000

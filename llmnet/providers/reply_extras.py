@@ -8,8 +8,8 @@ from collections.abc import Mapping
 from typing import Any
 
 from llmnet.core.draft import MAX_ITEMS, Draft
-from llmnet.core.growing_text import Text, check_count
 from llmnet.core.json import mended
+from llmnet.core.reply_text import Text, check_count
 from llmnet.providers.reading import dict_of, dicts_of, text_of
 from llmnet.providers.wire_forms import CHAT
 from llmnet.providers.writing import VENDOR, without_empty

@@ -10,7 +10,7 @@ from operator import itemgetter
 from typing import Any
 
 from llmnet.core.draft import MAX_CALLS, MAX_ITEMS, Draft
-from llmnet.core.growing_text import check_count
+from llmnet.core.reply_text import check_count
 from llmnet.core.tool_call import ToolCallDelta
 from llmnet.providers.openai_chat_reply import nested_text
 from llmnet.providers.reading import dict_of, dicts_of, remainder, text_of

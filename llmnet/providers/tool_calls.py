@@ -7,7 +7,7 @@ or repeated. Then the text itself decides: arguments that are complete JSON neve
 from collections.abc import Hashable, Sequence
 
 from llmnet.core.draft import MAX_CALLS, Draft
-from llmnet.core.growing_text import Text, check_count
+from llmnet.core.reply_text import Text, check_count
 from llmnet.core.tool_call import ToolCallDelta, ToolDraft
 from llmnet.providers.json_scan import Scan, is_complete
 from llmnet.providers.tool_rows import LAST, Parts, Places, Row, note, parts_of, placed, rows_of

@@ -6,7 +6,7 @@ import pytest
 from support.live import Work, at
 from support.wire_forms import FORMS
 
-from llmnet.core.growing_text import Text
+from llmnet.core.reply_text import Text
 from llmnet.providers.anthropic_reply import Block
 from llmnet.providers.reply_extras import Extras
 from llmnet.testing import Reply

@@ -388,12 +388,12 @@ ESCAPE = "b'(' + _HALF + b'|' + _COMPLETE + b')'"
 # Module and pattern; OURS, or what would trouble it most as (method, text of n).
 PATTERNS = {
     ("config/fields.py", r"^((?:[^:/@]*://)?).*@"): OURS,
-    ("core/body_text.py", r"""charset\s*=\s*["']?([^\s"';,]+)"""): (
+    ("core/reply_text.py", r"""charset\s*=\s*["']?([^\s"';,]+)"""): (
         "search",
         lambda n: "charset = " * (n // 10) + '"',
     ),
     (
-        "core/body_text.py",
+        "core/reply_text.py",
         "utf[-_]?(8|16([-_]?[lb]e)?)|(us-)?ascii|latin-?1|iso[-_]8859-([1-9]|1[013-6])|(windows-|cp)125[0-8]|koi8-[ru]"
         "|gbk|gb2312|gb18030|big5(-hkscs)?|shift[-_]jis|sjis|windows-31j|euc-jp|euc-kr|cp949",
     ): ("fullmatch", lambda n: "utf-16-le" * (n // 9)),

@@ -8,7 +8,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from support.live import Work
 
-from llmnet.core.growing_text import Text
+from llmnet.core.reply_text import Text
 
 texts = st.text(st.characters(codec="utf-8"))
 
