@@ -9,8 +9,8 @@ import msgspec
 from llmnet.core.errors import ConfigurationError
 from llmnet.providers.addresses import azure_address, checked_base, checked_url, completed, extended
 from llmnet.providers.model_names import ModelNames
-from llmnet.providers.service_type import Service
 from llmnet.providers.services import AZURE, DASHSCOPE, FAKE, QIANFAN, SERVICES
+from llmnet.providers.target import Service
 
 if TYPE_CHECKING:
     from llmnet.config.fields import ClientConfig

@@ -12,9 +12,8 @@ from llmnet.core.errors import ConfigurationError
 from llmnet.core.headers import checked_headers, checked_key
 from llmnet.core.request import plain_text
 from llmnet.providers.model_names import ModelNames
-from llmnet.providers.service_type import Service
 from llmnet.providers.services import AZURE, QIANFAN, SERVICES
-from llmnet.providers.target import Target
+from llmnet.providers.target import Service, Target
 from llmnet.providers.wire_forms import MESSAGES
 
 # Headers that may stand in for the key.

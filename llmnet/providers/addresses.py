@@ -1,4 +1,4 @@
-"""Addresses as people paste them, checked and completed; a base URL with a path keeps that path."""
+"""Addresses as people paste them, checked and completed."""
 
 import re
 from collections.abc import Mapping
@@ -12,9 +12,8 @@ from llmnet.providers.wire_forms import RESPONSES
 
 _LABEL = re.compile(r"[A-Za-z0-9_]([A-Za-z0-9_-]{0,61}[A-Za-z0-9_])?")
 
-# The end of a URL that people copy from Azure's portal (docs/vendors.md, Azure addresses).
+# Calls at the end of a URL: Azure's (docs/vendors.md, Azure addresses) and of examples.
 _AZURE_CALLS = r"(?<=.)/(chat/completions|completions|responses|embeddings|models)$"
-# The end of a URL that people copy from the example of a request.
 _CALLS = re.compile(
     r"(/v1)?/messages$|/(chat/completions|completions|responses|embeddings|services/aigc/[a-z-]+/generation)$"
 )
@@ -22,10 +21,10 @@ _AZURE_DEPLOYMENT = r"/deployments(?:/([^/]+))?$"
 
 
 def checked_url(url: Any, name: str) -> str:
-    """Check an address and remove blanks around it.
+    """An address without blanks around it.
 
     Raises:
-        ConfigurationError: it is no http(s) URL; the message leaves the address out, it may hold a password or a key.
+        ConfigurationError: it is no http(s) URL; it is not quoted, for it may hold a password or a key.
     """
     text = plain_text(url.strip() if isinstance(url, str) else url, name)
     if problem := _problem(text):
@@ -34,10 +33,10 @@ def checked_url(url: Any, name: str) -> str:
 
 
 def checked_base(base: str, name: str) -> str:
-    """Check that an address is a base URL and not the URL of a call, to which the path would be appended again.
+    """A base URL as it is.
 
     Raises:
-        ConfigurationError: it is the URL of a call; the message says what to cut.
+        ConfigurationError: it is the URL of a call, to which the path would be appended again.
     """
     if call := _CALLS.search(urlsplit(base).path.rstrip("/")):
         raise ConfigurationError(
@@ -48,7 +47,6 @@ def checked_base(base: str, name: str) -> str:
 
 
 def _problem(text: str) -> str | None:
-    """What is wrong with an address."""
     try:
         parts = urlsplit(text)
         port = parts.port
@@ -86,10 +84,9 @@ def completed(base: str, path: str) -> str:
 
 
 def azure_address(base: str, api: str | None, apis: Mapping[str, Any]) -> tuple[str, str, str | None]:
-    """Azure's base URL, API and deployment, from any usual shape of its address.
+    """Azure's base URL, API and deployment, from its address as people have it.
 
-    Accepted are the resource, its `/openai`, `/openai/v1`, `/models`, a deployment, and each of them followed by the
-    path of a call, as the portal shows it. An address with `/deployments/` means the classic form.
+    That is the resource, its `/openai`, `/openai/v1`, `/models` or a deployment (the classic form), or a call there.
     """
     parts = urlsplit(base)
     path = re.sub(_AZURE_CALLS, "", parts.path.rstrip("/"))

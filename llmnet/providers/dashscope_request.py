@@ -17,7 +17,6 @@ from llmnet.providers.writing import REFUSED, Rule
 
 MEDIA = frozenset({"image", "audio", "video"})
 _OWN = MEDIA | {"text"}
-_ROLES = {"developer": "system"}
 
 Part = dict[str, Any]
 
@@ -53,7 +52,7 @@ def parameters(chat: ChatRequest) -> dict[str, Any]:
     return ours | writing.translated(sorted_params, RULES, NATIVE)
 
 
-def native_messages(messages: Sequence[Mapping[str, Any]], first: int = 0) -> tuple[list[dict[str, Any]], bool]:
+def native_messages(messages: Sequence[Mapping[str, Any]], first: int) -> tuple[list[dict[str, Any]], bool]:
     """The messages in the native form, and whether they need the multimodal address; errors number them from *first*.
 
     Raises:
@@ -72,7 +71,7 @@ def _read(message: Mapping[str, Any], path: str) -> dict[str, Any]:
         content = [_part(part, f"{path}.content[{i}]") for i, part in enumerate(content)]
     if role == "tool" and _has_media(content):
         raise ConfigurationError(f"{path}.content: DashScope's native form takes only text as the answer of a tool")
-    return {**writing.without_empty(message), "role": _ROLES.get(role, role), "content": content}
+    return {**writing.without_empty(message), "role": "system" if role == "developer" else role, "content": content}
 
 
 def _has_media(content: Any) -> bool:
@@ -90,9 +89,8 @@ def _content(content: str | list[Part] | None, multimodal: bool) -> str | list[P
 
 def _part(part: Mapping[str, Any], path: str) -> Part:
     kind = part.get("type")
-    translate = _PARTS.get(kind) if isinstance(kind, str) else None
-    if translate is not None:
-        return translate(part, path)
+    if isinstance(kind, str) and kind in _PARTS:
+        return _PARTS[kind](part, path)
     if _OWN & part.keys():
         return dict(part)
     raise ConfigurationError(
@@ -134,5 +132,8 @@ def _string(value: Any, path: str) -> str:
     return value
 
 
-_Translate = Callable[[Mapping[str, Any], str], Part]
-_PARTS: dict[str, _Translate] = {"text": _text, "image_url": _image, "input_audio": _audio}
+_PARTS: dict[str, Callable[[Mapping[str, Any], str], Part]] = {
+    "text": _text,
+    "image_url": _image,
+    "input_audio": _audio,
+}

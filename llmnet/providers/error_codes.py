@@ -13,7 +13,7 @@ from llmnet.core.preview import kept
 from llmnet.core.resets import reset_in_body
 from llmnet.core.retry_after import hint_in_body, parse_retry_after
 from llmnet.providers.error_bodies import Detail, detail_of
-from llmnet.providers.service_type import Service
+from llmnet.providers.target import Service
 
 T = TypeVar("T")
 

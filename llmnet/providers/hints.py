@@ -25,7 +25,9 @@ def hint(error: LLMNetError, target: Target) -> str:
     where = urlsplit(target.base_url)
     if isinstance(error, APIConnectionError):
         return _not_running(error, target, where)
-    if not _is_no_such_path(error) or _is_public(target):
+    service = target.service
+    public = (service.base_url, service.base_url + service.apis[target.api].path)
+    if not _is_no_such_path(error) or target.base_url.rstrip("/") in public:
         return ""
     return _address(target, where, is_named=bool(getattr(error, "code", None) or getattr(error, "type", None)))
 
@@ -48,12 +50,6 @@ def _is_no_such_path(error: LLMNetError) -> bool:
     said = f"{error.code} {error.message}"
     is_missing = error.http_status in (404, 405) and not re.search(_OTHER, said, re.IGNORECASE)
     return is_missing or re.search(_NO_SUCH_PATH, error.message, re.IGNORECASE) is not None
-
-
-def _is_public(target: Target) -> bool:
-    """Whether the address is the one that is known of the service: then it is not what is wrong."""
-    service = target.service
-    return target.base_url.rstrip("/") in (service.base_url, service.base_url + service.apis[target.api].path)
 
 
 def _address(target: Target, where: SplitResult, *, is_named: bool) -> str:

@@ -9,8 +9,8 @@ from collections.abc import Mapping
 import msgspec
 
 from llmnet.core.errors import ConfigurationError
-from llmnet.providers.service_type import Service
 from llmnet.providers.services import NAMED, SERVICES
+from llmnet.providers.target import Service
 
 # `ft:gpt-4o:org::id` is how OpenAI names a fine-tuned model.
 _NO_PROVIDER = ("", "ft")

@@ -6,7 +6,7 @@ Addresses and variables: docs/vendors.md, Addresses and keys; codes: docs/vendor
 from typing import Any
 
 from llmnet.providers.error_codes import by_name
-from llmnet.providers.service_type import Api, BaseVariable, Service
+from llmnet.providers.target import Api, BaseVariable, Service
 from llmnet.providers.wire_forms import CHAT, MESSAGES, NATIVE, RESPONSES
 
 OPENAI = Service(

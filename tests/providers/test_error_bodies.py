@@ -37,8 +37,8 @@ from llmnet.providers.error_codes import (
     lookup,
     status_error,
 )
-from llmnet.providers.service_type import Service
 from llmnet.providers.services import SERVICES
+from llmnet.providers.target import Service
 
 BAD, KEY, DENIED, MISSING, CONFLICT = (
     BadRequestError,

@@ -4,9 +4,8 @@ from urllib.parse import urlsplit
 
 import pytest
 
-from llmnet.providers.service_type import Api, BaseVariable, Service
 from llmnet.providers.services import SERVICES
-from llmnet.providers.target import Target
+from llmnet.providers.target import Api, BaseVariable, Service, Target
 from llmnet.providers.wire_forms import WIRE_FORMS
 
 # name: address, variables of the key, quirks (docs/vendors.md, Services)

@@ -10,8 +10,8 @@ from collections.abc import Callable
 from support.pages import DOCS
 from support.timelines import PLAYS, Play, played
 
-from llmnet.providers.service_type import Service
 from llmnet.providers.services import SERVICES
+from llmnet.providers.target import Service
 
 _TABLE = r"(?:^\|.*\n)+"
 _TEXT = r"(?<=^```text\n)(?:.*\n)*?(?=```$)"
