@@ -41,12 +41,10 @@ ON_USE = {
 
 # The one room of each library.
 LIBRARIES = {
-    "requests": {
-        f"transports/sync/{part}.py" for part in ("transport", "prepared", "reply", "retry", "pool", "factory")
-    },
+    "requests": {f"transports/sync/{part}.py" for part in ("transport", "prepared", "reply", "pool", "factory")},
     "urllib3": {
         f"transports/sync/{part}.py"
-        for part in ("connection", "reader", "upload", "reply", "retry", "lending", "pool", "factory")
+        for part in ("connection", "reader", "upload", "reply", "lending", "pool", "factory")
     }
     | {"transports/multipart.py"},
     "httpx": {

@@ -351,7 +351,7 @@ def test_a_slow_consumer_is_no_silence_of_the_server(front, server):
 
 
 def test_an_error_body_without_end_is_left(front, server, monkeypatch):
-    for reader in ("transports.sync.retry", "client.aio_driver"):
+    for reader in ("transports.sync.reply", "client.aio_driver"):
         monkeypatch.setattr(f"llmnet.{reader}.ERROR_BODY", (BOUND, 64 * 1024))
     fast, slow = itertools.repeat("x" * 10_000), itertools.repeat("x")
     server.script(Reply(status=500, events=fast), Reply(status=500, events=slow, pace=0.02), "fine")

@@ -16,8 +16,7 @@ from llmnet.core.plain import public
 from llmnet.transports.generic import Calls, GenericCall, spread
 from llmnet.transports.sync.pool import PoolAdapter
 from llmnet.transports.sync.reader import Reply
-from llmnet.transports.sync.reply import ERROR_BODY, OpenReply, last_bytes
-from llmnet.transports.sync.retry import PolicyRetry, failure
+from llmnet.transports.sync.reply import ERROR_BODY, OpenReply, PolicyRetry, failure, last_bytes
 from llmnet.transports.sync.wait import SyncWait
 
 _POOL_SIZE = 100

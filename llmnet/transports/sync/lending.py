@@ -9,7 +9,7 @@ from urllib3.exceptions import HTTPError, ProxyError
 from llmnet.core.exchange import Exchange
 from llmnet.net.proxy import Proxy
 from llmnet.transports.sync.connection import PlainConnection, SecureConnection
-from llmnet.transports.sync.retry import Here
+from llmnet.transports.sync.reply import Here
 
 # What urllib3 blames a proxy for that was not connected to yet.
 WIRE = (HTTPError, OSError)

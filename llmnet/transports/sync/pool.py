@@ -19,7 +19,7 @@ from llmnet.net.sockets import HOSTS, PATIENCE, WAYS
 from llmnet.transports.sync.idle import Idle, tidy
 from llmnet.transports.sync.lending import PlainPool, SecurePool
 from llmnet.transports.sync.prepared import Origin
-from llmnet.transports.sync.retry import Here, PolicyRetry
+from llmnet.transports.sync.reply import Here, PolicyRetry
 
 _NO_RETRY = urllib3.Retry(0, read=False)
 

@@ -18,8 +18,7 @@ from llmnet.net.tls import ssl_context
 from llmnet.transports.logs import hide_in_logs
 from llmnet.transports.sync.pool import CallAdapter
 from llmnet.transports.sync.prepared import Prepared
-from llmnet.transports.sync.reply import FOREIGN, OpenReply
-from llmnet.transports.sync.retry import failure
+from llmnet.transports.sync.reply import FOREIGN, OpenReply, failure
 from llmnet.transports.sync.tls import Lent
 
 T = TypeVar("T")
