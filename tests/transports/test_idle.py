@@ -21,7 +21,7 @@ from llmnet.transports.aio import connection as aio_connection
 from llmnet.transports.aio import idle as aio_idle
 from llmnet.transports.aio import pool as aio_pool
 from llmnet.transports.aio.per_loop import PerLoop
-from llmnet.transports.sync import idle as sync_idle
+from llmnet.transports.sync import lending
 from llmnet.transports.sync import pool as sync_pool
 
 FEW = 5
@@ -43,7 +43,7 @@ def opened(server):
 
 
 def set_everywhere(monkeypatch, name, value):
-    for module in (sockets, aio_connection, aio_idle, aio_pool, sync_idle, sync_pool):
+    for module in (sockets, aio_connection, aio_idle, aio_pool, lending, sync_pool):
         if hasattr(module, name):
             monkeypatch.setattr(module, name, value)
 
@@ -75,7 +75,7 @@ def test_all_that_were_in_use_at_once_are_kept(front, server):
 
 
 def test_more_than_the_limit_are_not_kept():
-    idle = sync_idle.Idle(2)
+    idle = lending.Idle(2)
     for _ in range(10):
         idle.put(None)
     with pytest.raises(queue.Empty):
@@ -97,8 +97,8 @@ class Connection:
 
 def test_in_sync_what_is_idle_for_too_long_is_closed_and_a_host_that_nobody_asks_is_forgotten(monkeypatch):
     now = [0.0]
-    monkeypatch.setattr(sync_idle.Idle, "clock", staticmethod(lambda: now[0]))
-    idle = sync_idle.Idle(10)
+    monkeypatch.setattr(lending.Idle, "clock", staticmethod(lambda: now[0]))
+    idle = lending.Idle(10)
     old, young = Connection(), Connection()
     idle.put(old)
     now[0] = 30.0

@@ -16,8 +16,7 @@ from llmnet.core.forks import abandon, register_after_fork
 from llmnet.net.proxy import Proxy
 from llmnet.net.proxy_route import proxy_on_way
 from llmnet.net.sockets import HOSTS, PATIENCE, WAYS
-from llmnet.transports.sync.idle import Idle, tidy
-from llmnet.transports.sync.lending import PlainPool, SecurePool
+from llmnet.transports.sync.lending import Idle, PlainPool, SecurePool, tidy
 from llmnet.transports.sync.prepared import Origin
 from llmnet.transports.sync.reply import Here, PolicyRetry
 
