@@ -44,7 +44,7 @@ LIBRARIES = {
     "requests": {f"transports/sync/{part}.py" for part in ("transport", "prepared", "reply", "pool", "factory")},
     "urllib3": {
         f"transports/sync/{part}.py"
-        for part in ("connection", "reader", "upload", "reply", "lending", "pool", "factory")
+        for part in ("connection", "reader", "prepared", "reply", "lending", "pool", "factory")
     }
     | {"transports/multipart.py"},
     "httpx": {
