@@ -1,7 +1,7 @@
 """A connected socket of the sync front: nobody blocks on it but in a wait that the nearest bound of a call ends.
 
 The socket itself never blocks. So a small call costs one send, one wait and one receive, no way of dripping bytes
-outlives a bound, and no thread watches.
+outlives a bound, and no thread watches. TLS within TLS is bounded, too.
 """
 
 import errno
@@ -13,6 +13,7 @@ from typing import Any
 
 from llmnet.core.exchange import Exchange
 from llmnet.net.sockets import AT_ONCE, poller, shutdown
+from llmnet.net.tls import check_protocol
 
 LOOK = 1.0 if socket.__dict__.get("SIO_RCVALL") else 3600.0
 """Seconds after which one who waits looks up: no poll takes any number, and on Windows Ctrl-C does not end one."""
@@ -156,3 +157,58 @@ def arm(sock: socket.socket, seconds: float) -> None:
     if seconds <= 0:
         raise TimeoutError("timed out")
     sock.settimeout(None if seconds > _FOREVER else seconds)
+
+
+class Armed:
+    """A TLS socket below another TLS, which for one receive of its own makes many here: each is armed anew.
+
+    The bound does not begin anew with them: bytes of which nothing comes out above are a silence. Where the socket
+    never blocks, a receive does not wait either, but what TLS above has made is sent to its end.
+    """
+
+    def __init__(self, sock: ssl.SSLSocket, connection: Any) -> None:
+        self.socket, self._connection, self._unsent = sock, connection, bytearray()
+
+    def __getattr__(self, name: str) -> Any:
+        return getattr(self.socket, name)
+
+    def recv(self, size: int) -> bytes:
+        """Receive once."""
+        while True:
+            left = self._arm()
+            try:
+                return self.socket.recv(size)
+            except TimeoutError as error:
+                if error.errno is not None or left <= LOOK:
+                    raise
+
+    def sendall(self, data: bytes) -> None:
+        """Send all, record by record; a receive that is made meanwhile may add to it."""
+        self._unsent += data
+        while data and self._unsent:
+            self._arm()
+            try:
+                del self._unsent[: self.socket.send(self._unsent)]
+            except WOULD_WAIT:
+                self._connection.wait_for_room()
+
+    def _arm(self) -> float:
+        """Seconds that an operation may wait: none where the socket never blocks, and perhaps serves no exchange."""
+        if self.socket.gettimeout() == 0:
+            return 0.0
+        left: float = self._connection.exchange.remaining()
+        arm(self.socket, min(left, LOOK))
+        return left
+
+
+def check(sock: Any) -> None:
+    """Check what a handshake has chosen, and close the socket where it cannot be spoken.
+
+    Raises:
+        AttemptError: it is not HTTP/1.1.
+    """
+    try:
+        check_protocol(sock.selected_alpn_protocol(), "sync")
+    except BaseException:
+        sock.close()
+        raise

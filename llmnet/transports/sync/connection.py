@@ -18,11 +18,10 @@ from llmnet.net.proxy import Proxy, check_tunnel
 from llmnet.net.sockets import Age, close_after_fork, shutdown
 from llmnet.net.socks import Talk, ended, talk
 from llmnet.transports.request_head import authority, cached_lines, request_head
-from llmnet.transports.sync.channel import Channel, arm, check_unanswered, lowest
+from llmnet.transports.sync.channel import Armed, Channel, arm, check, check_unanswered, lowest
 from llmnet.transports.sync.prepared import fields_of, written
 from llmnet.transports.sync.race import first_of
 from llmnet.transports.sync.reader import Reply
-from llmnet.transports.sync.tls import Armed, check
 from llmnet.transports.sync.wait import wait_for
 
 

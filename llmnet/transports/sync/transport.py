@@ -19,7 +19,6 @@ from llmnet.transports.logs import hide_in_logs
 from llmnet.transports.sync.pool import CallAdapter
 from llmnet.transports.sync.prepared import Prepared
 from llmnet.transports.sync.reply import FOREIGN, OpenReply, failure
-from llmnet.transports.sync.tls import Lent
 
 T = TypeVar("T")
 # Libraries that answer in the place of the session's adapter, or of the connections below it.
@@ -32,6 +31,36 @@ class _Session(requests.Session):
     def resolve_redirects(self, *_: Any, **__: Any) -> Iterator[Any]:
         """Nothing follows."""
         return iter(())
+
+
+class Lent:
+    """A context as urllib3 sees it: what it sets is set on this, and connections are made by the context as it is.
+
+    Equal ones lend the same context, for urllib3 looks for a pool by it.
+    """
+
+    # What urllib3 asks before it would warn of each request, and compare names itself: the context alone decides.
+    verify_mode, check_hostname = ssl.CERT_REQUIRED, True
+
+    def __init__(self, context: ssl.SSLContext) -> None:
+        self._context = context
+
+    def __eq__(self, other: object) -> bool:
+        return isinstance(other, Lent) and other._context is self._context
+
+    def __hash__(self) -> int:
+        return hash(self._context)
+
+    def set_alpn_protocols(self, protocols: list[str]) -> None:
+        """Nothing: the context offers what it was made for, or what its owner has chosen."""
+
+    def wrap_socket(self, *args: Any, **kwargs: Any) -> ssl.SSLSocket:
+        """A socket in TLS."""
+        return self._context.wrap_socket(*args, **kwargs)
+
+    def wrap_bio(self, *args: Any, **kwargs: Any) -> ssl.SSLObject:
+        """TLS within TLS."""
+        return self._context.wrap_bio(*args, **kwargs)
 
 
 class Transport:
