@@ -4,12 +4,10 @@ The body passes through stages, each a generator from steps to steps: pace, hold
 A reply without faults passes none of them but the last.
 """
 
-import dataclasses
 import zlib
 from collections.abc import Generator, Iterable, Iterator
 from enum import Enum
 from http import HTTPStatus
-from itertools import chain
 
 from llmnet.testing.script import Reply
 from llmnet.testing.wire_forms.common import Content
@@ -30,26 +28,19 @@ Steps = Iterator[Step]
 ReplySteps = Generator[Step, None, list[Step]]
 """Yields all steps but the last ones, which it returns: the request no longer counts as active while they are taken."""
 
-_ENDS = frozenset({Action.CLOSE, Action.ABORT, Action.RESET})
 _BLOCK = 65536  # bytes written at once, at least
-_BODILESS = frozenset({204, 304})
 _PHRASES = {int(status): status.phrase for status in HTTPStatus}
 
 
-def steps(reply: Reply, content: Content, *, last: bool, head: bool = False) -> ReplySteps:
-    """Give the steps after a request, in order.
+def steps(reply: Reply, content: Content | None = None, *, last: bool = True, head: bool = False) -> ReplySteps:
+    """Give the steps after a request, in order; without *content* there was none, and what is sent is no HTTP.
 
-    The client may have asked to close the connection afterwards (*last*), or for the head alone, as by HEAD.
+    The client may have asked to close the connection then (*last*), or for the *head* alone.
     """
     return _gather(_all_steps(reply, content, last=last, head=head))
 
 
-def steps_before_request(reply: Reply) -> ReplySteps:
-    """Give the steps on a connection without a request: raw bytes if there are any, no HTTP, and the end."""
-    return steps(dataclasses.replace(reply, raw=reply.raw or b""), Content("", ()), last=True)
-
-
-def _all_steps(reply: Reply, content: Content, *, last: bool, head: bool) -> Steps:
+def _all_steps(reply: Reply, content: Content | None, *, last: bool, head: bool) -> Steps:
     end = Action.RESET if reply.reset else Action.CLOSE
     if reply.delay:
         yield float(reply.delay)
@@ -59,11 +50,13 @@ def _all_steps(reply: Reply, content: Content, *, last: bool, head: bool) -> Ste
         yield Action.STALL
     if reply.drop:
         yield end
-    if reply.raw is not None:
-        yield from _stages(reply, [reply.raw])
+    if reply.raw is not None or content is None:
+        yield from _stages(reply, [reply.raw or b""])
         yield end
+        return
     headers, parts = _framing(reply, content, last=last or reply.close)
-    yield from _drip([_head(reply.status, headers)], 1, reply.drip_head)
+    block = _head(reply.status, headers)
+    yield from [block] if reply.drip_head is None else _pause(_split([block], 1), reply.drip_head)
     if not head:
         body = _stages(reply, parts)
         yield from _chunk(body) if headers.get("transfer-encoding") == "chunked" else body
@@ -72,12 +65,12 @@ def _all_steps(reply: Reply, content: Content, *, last: bool, head: bool) -> Ste
 
 
 def _framing(reply: Reply, content: Content, *, last: bool) -> tuple[dict[str, str], Iterable[bytes]]:
-    """Choose the headers, and with them how the client recognises the end of the body."""
+    """Choose the headers, and so how the client recognises the end of the body."""
     headers = {"content-type": content.type, **content.headers}
     parts = content.parts
     if reply.gzip:
         headers["content-encoding"], parts = "gzip", _gzip(parts)
-    if reply.status in _BODILESS:
+    if reply.status in (204, 304):
         parts = []
     elif content.stream if reply.chunked is None else reply.chunked:
         headers["transfer-encoding"] = "chunked"
@@ -114,32 +107,30 @@ def _stages(reply: Reply, parts: Iterable[Step]) -> Steps:
     if reply.cut is not None or reply.stall is not None:
         body = _limit(body, reply)
     if reply.split or reply.drip is not None:
-        body = _drip(body, reply.split or 1, reply.drip or 0.0)
+        body = _pause(_split(body, reply.split or 1), reply.drip or 0.0)
     return body
 
 
 def _hold_half(body: list[Step]) -> Steps:
-    """Insert the wait in the middle: between events, or inside the only part of a body that is not a stream."""
+    """Wait in the middle: between events, or inside the only part of what is no stream."""
     if len(body) == 1 and isinstance(body[0], bytes):
         middle = len(body[0]) // 2
         body = [body[0][:middle], body[0][middle:]]
-    return chain(body[: len(body) // 2], [Action.HOLD], body[len(body) // 2 :])
+    half = len(body) // 2
+    yield from [*body[:half], Action.HOLD, *body[half:]]
 
 
 def _limit(body: Steps, reply: Reply) -> Steps:
     remaining = reply.cut if reply.cut is not None else reply.stall or 0
     for step in body:
-        size = len(step) if isinstance(step, bytes) else 0
-        yield step[:remaining] if isinstance(step, bytes) else step
-        remaining -= size
+        if isinstance(step, bytes):
+            yield step[:remaining]
+            remaining -= len(step)
+        else:
+            yield step
         if remaining <= 0:
             break
     yield Action.STALL if reply.cut is None else Action.RESET if reply.reset else Action.ABORT
-
-
-def _drip(body: Iterable[Step], size: int, seconds: float | None) -> Steps:
-    """Cut the bytes into pieces of *size* and pause between them; None leaves them as they are."""
-    return iter(body) if seconds is None else _pause(_split(body, size), seconds)
 
 
 def _split(body: Iterable[Step], size: int) -> Steps:
@@ -186,7 +177,7 @@ def _gather(body: Steps) -> ReplySteps:
             size += len(step)
             if size < _BLOCK:
                 continue
-        elif step in _ENDS:
+        elif step in (Action.CLOSE, Action.ABORT, Action.RESET):
             return [b"".join(pending), step]
         if size:
             yield b"".join(pending)

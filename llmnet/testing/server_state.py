@@ -5,7 +5,7 @@ from collections import deque
 from collections.abc import Callable, Generator
 from itertools import count
 
-from llmnet.testing.reply_steps import Step, steps, steps_before_request
+from llmnet.testing.reply_steps import Step, steps
 from llmnet.testing.script import Moment, Received, Reply
 from llmnet.testing.unscripted import default_reply
 from llmnet.testing.wire_forms import render
@@ -75,7 +75,7 @@ class FakeServerState:
     def before_request(self, moment: Moment) -> Generator[Step, None, None]:
         """Give the steps scripted for a connection without a request; there may be none."""
         if (reply := self._due(moment)) is not None:
-            last = yield from steps_before_request(reply)
+            last = yield from steps(reply)
             yield from last
 
     def answer(self, request: Received) -> Generator[Step, None, None]:
