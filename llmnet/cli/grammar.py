@@ -2,7 +2,6 @@
 
 import argparse
 import math
-import os
 import sys
 from collections.abc import Callable
 from typing import Any
@@ -67,13 +66,9 @@ _FORM: Any = {"epilog": f"{_ENVIRONMENT}\n{_CODES}", "formatter_class": argparse
 def _text(argument: str) -> str:
     """An argument as UTF-8, also where Python decoded it by an ASCII locale, as with `LC_ALL=C`."""
     try:
-        argument.encode()
-    except UnicodeEncodeError:
-        try:
-            return os.fsencode(argument).decode()
-        except UnicodeDecodeError:
-            raise argparse.ArgumentTypeError("is no UTF-8") from None
-    return argument
+        return argument.encode(errors="surrogateescape").decode()
+    except UnicodeError:
+        raise argparse.ArgumentTypeError("is no UTF-8") from None
 
 
 def _number(kind: type[int] | type[float], expected: str, low: float, high: float = math.inf) -> Callable[[str], Any]:

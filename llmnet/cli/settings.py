@@ -17,8 +17,10 @@ from llmnet.cli import printing
 from llmnet.cli.grammar import MODELS
 from llmnet.cli.output_type import output_type
 from llmnet.client.sync import Client
-from llmnet.core.defaults import over_defaults
+from llmnet.config.fields import ClientConfig
+from llmnet.core.defaults import checked_defaults, over_defaults
 from llmnet.core.errors import ConfigurationError
+from llmnet.core.headers import checked_headers
 from llmnet.core.params import CLIENT_FIELDS, ELSEWHERE, NOT_HERE, TRANSLATED, check_names
 from llmnet.providers.services import NAMED, SERVICES
 
@@ -143,10 +145,6 @@ def _unknown(name: str) -> str:
 
 def _check_together(found: Mapping[str, Any]) -> None:
     """Check the values as a client and a call do."""
-    from llmnet.config.fields import ClientConfig  # noqa: PLC0415 - as above
-    from llmnet.core.defaults import checked_defaults  # noqa: PLC0415
-    from llmnet.core.headers import checked_headers  # noqa: PLC0415
-
     fields = {name: value for name, value in found.items() if name in ("model", "base_url", "api", "timeout")}
     if "model" not in fields and (alone := fields.keys() & {"base_url", "api"}):
         raise ConfigurationError(f"{min(alone)} needs model beside it, to say what is spoken there")

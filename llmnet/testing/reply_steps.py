@@ -33,7 +33,7 @@ _PHRASES = {int(status): status.phrase for status in HTTPStatus}
 
 
 def steps(reply: Reply, content: Content | None = None, *, last: bool = True, head: bool = False) -> ReplySteps:
-    """Give the steps after a request, in order; without *content* there was none, and what is sent is no HTTP.
+    """The steps after a request, in order; without *content* there was none, and no HTTP is sent.
 
     The client may have asked to close the connection then (*last*), or for the *head* alone.
     """

@@ -1,11 +1,10 @@
 """What a request of any wire form asks for: model, choices, tools, format, stops; what is invalid is ignored."""
 
 import re
-from collections.abc import Mapping
-from typing import Any, Literal, NamedTuple
+from typing import Any, Literal
 from urllib.parse import unquote
 
-from llmnet.providers.reading import dict_of, dicts_of
+from llmnet.providers.reading import dict_of, dicts_of, text_of
 from llmnet.testing.script import Received
 
 Mode = Literal["auto", "none", "any"]
@@ -19,13 +18,6 @@ _FUNCTIONS = (None, "function", "tool")
 _RESULTS = frozenset({"tool", "tool_result", "function_call_output"})
 
 
-class ToolChoice(NamedTuple):
-    """Whether a tool must be called, and which ones may be; without names, any of them."""
-
-    mode: Mode
-    names: tuple[str, ...] = ()
-
-
 def model(request: Received) -> Any:
     """Find the model: in the body, else in the path (Azure's deployment, the row of a list), else None."""
     if (name := request.fields.get("model")) is not None:
@@ -35,20 +27,20 @@ def model(request: Received) -> Any:
 
 
 def choices(request: Received) -> int:
-    """Give the number of choices requested, 1 where it is not a positive number."""
+    """The number of choices; 1 where it is no positive number."""
     count = request.fields.get("n")
     return min(count, _MAX_CHOICES) if type(count) is int and count > 0 else 1
 
 
 def stops(request: Received) -> list[str]:
-    """Give the sequences that end the text."""
+    """The sequences that end the text."""
     options = _options(request)
     stop = options.get("stop") or options.get("stop_sequences") or []
     return [text for text in (stop if isinstance(stop, list) else [stop]) if isinstance(text, str) and text]
 
 
-def output_format(request: Received) -> Mapping[str, Any]:
-    """Give the requested format: "type" and, under "schema", a JSON schema; empty where none is requested."""
+def output_format(request: Received) -> dict[str, Any]:
+    """The format: "type", and a JSON schema under "schema"; empty where none is requested."""
     options = _options(request)
     value = dict_of(next((options[name] for name in _FORMATS if name in options), None))
     value = dict_of(value.get("format")) or value
@@ -56,32 +48,32 @@ def output_format(request: Received) -> Mapping[str, Any]:
 
 
 def tools(request: Received) -> dict[str, Any]:
-    """Give the functions that may be called, by name, with the schema of their arguments."""
+    """The functions that may be called, with the schemas of their arguments."""
     found = {}
     for tool in dicts_of(_options(request).get("tools")):
         function = dict_of(tool.get("function")) or tool
         schema = function.get("parameters", function.get("input_schema"))
-        if isinstance(function.get("name"), str) and (tool.get("type") in _FUNCTIONS or schema is not None):
-            found[function["name"]] = schema
+        if (name := _name(tool)) and (tool.get("type") in _FUNCTIONS or schema is not None):
+            found[name] = schema
     return found
 
 
 def has_tools(request: Received) -> bool:
-    """Whether there are tools of any kind, also those that run at the vendor."""
+    """Whether there are tools, be it some that run at the vendor."""
     return bool(_options(request).get("tools"))
 
 
-def tool_choice(request: Received) -> ToolChoice:
-    """Read the choice of a tool; an unknown value leaves it to the model."""
+def tool_choice(request: Received) -> tuple[Mode, list[str]]:
+    """Whether a tool must be called, and which ones may be: any, if none is named. What is unknown is no choice."""
     if not (choice := _options(request).get("tool_choice")):
-        return ToolChoice("auto")
+        return "auto", []
     fields = dict_of(choice)
     if fields.get("type") == "allowed_tools":
         fields = dict_of(fields.get("allowed_tools")) or fields
-        return ToolChoice(_mode(fields.get("mode")), tuple(map(_name, dicts_of(fields.get("tools")))))
+        return _mode(fields.get("mode")), [*map(_name, dicts_of(fields.get("tools")))]
     if fields.get("type") in _FUNCTIONS and (name := _name(fields)):
-        return ToolChoice("any", (name,))
-    return ToolChoice(_mode(fields.get("type") or choice))
+        return "any", [name]
+    return _mode(fields.get("type") or choice), []
 
 
 def has_tool_results(request: Received) -> bool:
@@ -95,7 +87,7 @@ def has_tool_results(request: Received) -> bool:
 
 
 def _options(request: Received) -> dict[str, Any]:
-    """Give the fields of the body, and among them those that the native form has under `parameters`."""
+    """The fields of the body, and among them those of the native form's `parameters`."""
     fields = request.fields
     return {**fields, **dict_of(fields["parameters"])} if "parameters" in fields else fields
 
@@ -104,6 +96,5 @@ def _mode(value: Any) -> Mode:
     return _MODES.get(value, "auto") if isinstance(value, str) else "auto"
 
 
-def _name(tool: Mapping[str, Any]) -> str:
-    name = (dict_of(tool.get("function")) or tool).get("name")
-    return name if isinstance(name, str) else ""
+def _name(tool: dict[str, Any]) -> str:
+    return text_of((dict_of(tool.get("function")) or tool).get("name"))
