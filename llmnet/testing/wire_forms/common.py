@@ -149,17 +149,18 @@ def renamed(usage: Mapping[str, Any], names: Mapping[str, str]) -> dict[str, Any
 
 def last_user_text(fields: Mapping[str, Any]) -> str:
     """Find the last text of the user in the body of a request of any wire form."""
-    turns = _turns(fields)
+    turns = turns_of(fields)
     return turns if isinstance(turns, str) else next(filter(None, reversed(_texts(turns, "user"))), "")
 
 
 def system_texts(fields: Mapping[str, Any]) -> list[str]:
     """Find the texts of the system in the turns of a request, where wire forms with JSON mode have them."""
-    turns = _turns(fields)
+    turns = turns_of(fields)
     return [] if isinstance(turns, str) else _texts(turns, "system")
 
 
-def _turns(fields: Mapping[str, Any]) -> Any:
+def turns_of(fields: Mapping[str, Any]) -> Any:
+    """Find the turns in the body of a request of any wire form, or its text."""
     turns = fields.get("messages") or fields.get("input") or ""
     return turns.get("messages") or turns.get("prompt") or "" if isinstance(turns, dict) else turns
 

@@ -6,6 +6,7 @@ from urllib.parse import unquote
 
 from llmnet.providers.reading import dict_of, dicts_of, text_of
 from llmnet.testing.script import Received
+from llmnet.testing.wire_forms.common import turns_of
 
 Mode = Literal["auto", "none", "any"]
 
@@ -19,7 +20,7 @@ _RESULTS = frozenset({"tool", "tool_result", "function_call_output"})
 
 
 def model(request: Received) -> Any:
-    """Find the model: in the body, else in the path (Azure's deployment, the row of a list), else None."""
+    """The model: in the body, else in the path (Azure's deployment, a row of a list), else None."""
     if (name := request.fields.get("model")) is not None:
         return name
     found = (_DEPLOYMENT if request.method == "POST" else _ROW).search(request.path)
@@ -36,7 +37,7 @@ def stops(request: Received) -> list[str]:
     """The sequences that end the text."""
     options = _options(request)
     stop = options.get("stop") or options.get("stop_sequences") or []
-    return [text for text in (stop if isinstance(stop, list) else [stop]) if isinstance(text, str) and text]
+    return [text for text in map(text_of, stop if isinstance(stop, list) else [stop]) if text]
 
 
 def output_format(request: Received) -> dict[str, Any]:
@@ -78,8 +79,7 @@ def tool_choice(request: Received) -> tuple[Mode, list[str]]:
 
 def has_tool_results(request: Received) -> bool:
     """Whether the last turn has results of tools."""
-    turns = request.fields.get("messages") or request.fields.get("input")
-    turns = dicts_of(turns.get("messages") if isinstance(turns, dict) else turns)
+    turns = dicts_of(turns_of(request.fields))
     if not turns:
         return False
     parts = [turns[-1], *dicts_of(turns[-1].get("content"))]
@@ -93,7 +93,7 @@ def _options(request: Received) -> dict[str, Any]:
 
 
 def _mode(value: Any) -> Mode:
-    return _MODES.get(value, "auto") if isinstance(value, str) else "auto"
+    return _MODES.get(text_of(value), "auto")
 
 
 def _name(tool: dict[str, Any]) -> str:
