@@ -68,11 +68,6 @@ def is_plain(text: str) -> bool:
     return text.isascii() and not ("%" in text or "\\" in text or "&" in text)
 
 
-def undone(text: str) -> Iterator[str]:
-    """What a text may mean, itself first."""
-    return (layer.text.decode("utf-8", "replace") for layer in layers(text))
-
-
 @functools.lru_cache(4096)
 def _meaning(escape: bytes) -> bytes:
     """What an escape stands for, as UTF-8; nothing for half of one, itself if it stands for nothing."""

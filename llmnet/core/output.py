@@ -1,8 +1,4 @@
-"""The value that a reply is to have: the type that the caller wants, and what is said of a reply without such a value.
-
-The reply of a call with `output_type` is read in three steps: who refuses or was cut off has given no value, be the
-text what it may; a call of a tool is an answer of its own; the rest is a value of the type, or a mismatch.
-"""
+"""The value that a reply is to have: the type that the caller wants, and what is said of a reply without one."""
 
 import functools
 from collections.abc import Callable, Mapping
@@ -49,7 +45,8 @@ class Output(msgspec.Struct, frozen=True, eq=False):
         """
         if reply.tool_calls:
             # No name of theirs: said after the call, when nobody can mask a key in it any more.
-            return _with(reply, NoValue(f"the reply has no {self.name}: it calls tools; see its tool_calls"))
+            why = f"the reply has no {self.name}: it calls tools; see its tool_calls"
+            return msgspec.structs.replace(reply, parsed=NoValue(why))
         if reply.refusal or reply.finish_reason in _REFUSED:
             said = f": {shown(reply.refusal)}" if reply.refusal else f" ({reply.finish_reason})"
             raise OutputError(f"the model refused to give a {self.name}{said}", reason="refusal")
@@ -60,19 +57,14 @@ class Output(msgspec.Struct, frozen=True, eq=False):
                 reason="length",
             )
         try:
-            return _with(reply, self.decode(text))
+            return msgspec.structs.replace(reply, parsed=self.decode(text))
         except ValueError as error:
             why = str(error)
-        misfit = self.misfit or f"is no {self.name}"
-        raise OutputError(f"the reply {misfit}: {shown(why)}", reason="mismatch")
+        raise OutputError(f"the reply {self.misfit or f'is no {self.name}'}: {shown(why)}", reason="mismatch")
 
     def reader(self, *args: Any, **options: Any) -> ReplyReader:
         """What reads the reply to an attempt; arguments as of `ReplyReader`."""
         return _OutputReader(self, *args, **options)
-
-
-def _with(reply: ChatResponse[Any], value: Any) -> ChatResponse[Any]:
-    return msgspec.structs.replace(reply, parsed=value)
 
 
 class _OutputReader(ReplyReader):

@@ -7,6 +7,7 @@ import json
 import math
 from collections.abc import Callable, Mapping
 from collections.abc import Set as AbstractSet
+from operator import methodcaller
 from typing import Any, TypeVar
 
 T = TypeVar("T")
@@ -14,6 +15,7 @@ T = TypeVar("T")
 _PLAIN = (str, int, bool, type(None))
 # The vendor's JSON: it is large, and is there already for whoever wants it.
 _LEFT_OUT = "raw"
+_to_dict = methodcaller("to_dict")
 
 
 def public(thing: T) -> T:
@@ -34,8 +36,11 @@ class Plain:
     def to_json(self) -> str:
         """The text of `to_dict()` as JSON."""
         text = json.dumps(value := self.to_dict(), ensure_ascii=False)
-        # Half of a surrogate pair has no UTF-8, but an escape.
-        return text if text.isascii() or _has_utf8(text) else json.dumps(value)
+        try:
+            text.encode()
+        except UnicodeEncodeError:  # half of a surrogate pair has no UTF-8, but an escape
+            return json.dumps(value)
+        return text
 
 
 class Returnable(Plain):
@@ -63,10 +68,6 @@ class Value(Returnable):
         return self.to_dict()
 
 
-def _to_dict(value: Plain) -> dict[str, Any]:
-    return value.to_dict()
-
-
 def plain(value: Any) -> Any:
     """A value as JSON types."""
     kind = type(value)
@@ -84,10 +85,6 @@ def fields_of(value: Any) -> dict[str, Any]:
     return {name: plain(getattr(value, name)) for name in names if name != left_out}
 
 
-def _error(value: BaseException) -> dict[str, Any]:
-    return {"class": type(value).__name__, "message": str(value)}
-
-
 def _other(value: Any) -> Any:
     """What a caller's own type holds, as a reply that was parsed into one does; anything else by its name."""
     if hasattr(value, "model_dump"):
@@ -102,13 +99,6 @@ def _other(value: Any) -> Any:
         return getattr(value, "__qualname__", type(value).__name__)
 
 
-def _has_utf8(text: str) -> bool:
-    try:
-        return bool(text.encode())
-    except UnicodeEncodeError:
-        return False
-
-
 # The first row that a value belongs to says how it is written.
 _WRITERS: tuple[tuple[Any, Callable[[Any], Any]], ...] = (
     (Plain, _to_dict),
@@ -119,6 +109,6 @@ _WRITERS: tuple[tuple[Any, Callable[[Any], Any]], ...] = (
     (list | tuple, lambda value: [plain(item) for item in value]),
     (AbstractSet, lambda value: sorted(map(plain, value), key=repr)),
     (bytes | bytearray, lambda value: bytes(value).decode("utf-8", "replace")),
-    (BaseException, _error),
+    (BaseException, lambda value: {"class": type(value).__name__, "message": str(value)}),
     (None, _other),
 )

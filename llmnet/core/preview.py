@@ -45,21 +45,15 @@ def shown(value: Any) -> str:
 
 
 def _pieces(value: Any, size: int) -> Iterator[str]:
-    if isinstance(value, dict):
-        yield "{"
-        for at, (key, item) in enumerate(value.items()):
-            yield f"{', ' if at else ''}{_brief(key, size)}: "
-            yield from _pieces(item, size)
-        yield "}"
-    elif isinstance(value, list):
-        yield "["
-        for at, item in enumerate(value):
-            yield ", " if at else ""
-            yield from _pieces(item, size)
-        yield "]"
-    else:
-        yield _brief(value, size)
-
-
-def _brief(value: Any, size: int) -> str:
-    return repr(value[:size] if isinstance(value, str) else value)
+    if not isinstance(value, dict | list):
+        yield repr(value[:size] if isinstance(value, str) else value)
+        return
+    keyed = isinstance(value, dict)
+    yield "{" if keyed else "["
+    for at, item in enumerate(value):
+        yield ", " if at else ""
+        yield from _pieces(item, size)
+        if keyed:
+            yield ": "
+            yield from _pieces(value[item], size)
+    yield "}" if keyed else "]"

@@ -87,7 +87,7 @@ def chat_request(
         params=values,
         stream=stream,
         dropped=dropped,
-        output=None if output_type is None else wanted_output(output_type, values),
+        output=wanted_output(output_type, values),
         functions=functions,
         first=-len(ours),
     )
@@ -100,8 +100,7 @@ def check_common(params: Mapping[str, Any]) -> None:
         ConfigurationError: one of them is wrong, whatever the rest of a chat is.
     """
     checked_params(with_schemas(params)[0])
-    if (kind := params.get("output_type")) is not None:
-        wanted_output(kind, params)
+    wanted_output(params.get("output_type"), params)
 
 
 def with_schemas(params: Mapping[str, Any]) -> tuple[Mapping[str, Any], Mapping[str, Function] | None]:
@@ -119,12 +118,10 @@ def with_schemas(params: Mapping[str, Any]) -> tuple[Mapping[str, Any], Mapping[
     return {**params, "tools": made}, functions
 
 
-def wanted_output(kind: Any, params: Mapping[str, Any]) -> "Output":
-    """What `output_type` asks for, beside the parameters of a call.
-
-    Raises:
-        ConfigurationError: it is no type that can be asked for, or a parameter asks for a format, too.
-    """
+def wanted_output(kind: Any, params: Mapping[str, Any]) -> "Output | None":
+    """What `output_type` asks for beside the parameters of a call, if anything (`output.output_of`)."""
+    if kind is None:
+        return None
     from llmnet.core.output import output_of  # noqa: PLC0415 - loaded on use
 
     return output_of(kind, params)

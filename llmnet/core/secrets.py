@@ -7,7 +7,7 @@ from collections.abc import Iterable, Iterator, Mapping
 from typing import Any
 
 from llmnet.core.errors import LLMNetError
-from llmnet.core.escapes import Layer, is_plain, layers, undone
+from llmnet.core.escapes import Layer, is_plain, layers
 from llmnet.core.exception_graph import cut_causes
 from llmnet.core.head_lines import LazyHeaders
 from llmnet.core.http import Headers, Meta
@@ -169,12 +169,12 @@ def _texts(body: Any) -> Iterator[str]:
 
 def needles(secret: str) -> tuple[Needle, ...]:
     """All forms of a secret once escapes are undone."""
-    unescaped = [*undone(secret)]  # it may itself look like escapes
+    meant = [layer.text for layer in layers(secret)]  # it may itself look like escapes, which may mean no text
+    unescaped = [text.decode("utf-8", "replace") for text in meant]
     forms = {*unescaped, secret.replace(" ", "+"), secret.lower(), secret.upper()}
     code = secret.encode("utf-8", "surrogatepass").hex()
     forms |= {code, code.upper()}
-    found = {one.encode("utf-8", "surrogatepass") for one in forms}
-    found |= {layer.text for layer in layers(secret)}  # what its escapes mean may be no text
+    found = {*meant, *(one.encode("utf-8", "surrogatepass") for one in forms)}
     found |= {
         one[SHORTEST:].lstrip().encode("utf-8", "surrogatepass") for one in unescaped if len(one) >= SHORTEST + _TAIL
     }

@@ -7,7 +7,7 @@ from typing import Any
 import msgspec
 
 from llmnet.core.errors import InvalidResponseError
-from llmnet.core.json import decode, encodable, mended
+from llmnet.core.json import decode, mended
 from llmnet.core.plain import Value, public
 from llmnet.core.reply_text import Text, check_count
 
@@ -97,9 +97,10 @@ class ToolDraft:
 
     def add(self, delta: ToolCallDelta) -> None:
         """Take what is new: the first id holds, pieces of the name and of the arguments are joined."""
-        self.id = self.id or _sound(delta.id)
-        self.name += _sound(delta.name)
-        check_count(len(self.name), MAX_NAME, "characters in the name of a tool")
+        if delta.id or delta.name:
+            self.id = self.id or mended(delta.id)
+            self.name += mended(delta.name)
+            check_count(len(self.name), MAX_NAME, "characters in the name of a tool")
         if not delta.arguments:
             return
         if self._placeholder and delta.arguments.startswith("{"):
@@ -120,8 +121,3 @@ class ToolDraft:
             return {"id": self.id, "type": "custom", "custom": {"name": self.name, "input": text}}
         function = {"name": self.name, "arguments": text if text.strip() else "{}"}
         return {"id": self.id, "type": "function", "function": function}
-
-
-def _sound(text: str) -> str:
-    """A text that can be sent back: half an emoji becomes U+FFFD."""
-    return text if encodable(text) else str(mended(text))
