@@ -8,8 +8,8 @@ import msgspec
 from llmnet.core.chat import ChatResponse, X_co
 from llmnet.core.defaults import over_defaults
 from llmnet.core.errors import ConfigurationError, LLMNetError
-from llmnet.core.exception_graph import drop_tracebacks
 from llmnet.core.plain import Value, public
+from llmnet.core.tracebacks import drop_tracebacks
 
 # The addresses in an OpenAI Batch file whose bodies are arguments of `chat`.
 _CHAT_URL = "/chat/completions"

@@ -15,7 +15,6 @@ from llmnet.core.chat import ChatResponse, Usage, replace_meta
 from llmnet.core.error_facts import complete
 from llmnet.core.errors import LLMNetError
 from llmnet.core.events import Ending, ending
-from llmnet.core.exception_graph import drop_tracebacks
 from llmnet.core.exchange import Exchange
 from llmnet.core.http import Attempt, Meta, Request
 from llmnet.core.judge import Judge, read_hint
@@ -25,7 +24,7 @@ from llmnet.core.reply_reader import ReplyReader
 from llmnet.core.retry import Decision
 from llmnet.core.route import Route
 from llmnet.core.stop import Stop
-from llmnet.core.tracebacks import present, shorten
+from llmnet.core.tracebacks import drop_tracebacks, present, shorten
 
 
 class Call:

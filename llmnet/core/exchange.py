@@ -31,7 +31,7 @@ class Exchange:
         bounds: how long each part may still take.
         secrets: what no log line may show.
         fresh: whether it must take a new connection.
-        outer: the `id` of the exception that the caller was handling when it called, see `exception_graph`.
+        outer: the `id` of the exception that the caller was handling when it called, see `tracebacks.reachable`.
         proxy: the address, without credentials, of the proxy that it goes through.
         sent: whether a byte of the request has gone out.
         uploading: whether a part of the request is going out right now.

@@ -12,6 +12,8 @@ import msgspec
 
 from llmnet.core.errors import ConfigurationError
 
+Data = bytes | bytearray | str
+
 _decoder = msgspec.json.Decoder()
 _write_quickly = msgspec.json.Encoder().encode
 _write = json.JSONEncoder(ensure_ascii=False, allow_nan=False, separators=(",", ":")).encode
@@ -51,14 +53,10 @@ _STEPS = {ord("["): 1, ord("{"): 1, ord("]"): -1, ord("}"): -1}
 _WINDOW = 64 * 1024
 
 
-def decode(data: bytes | bytearray | str, *, arrived: int = 0) -> Any:
-    """Read a JSON text.
+def decode(data: Data, *, arrived: int = 0) -> Any:
+    """Read a JSON text; one that was made of so many bytes that *arrived* may hold more values.
 
     Half an emoji in an escape and bytes that are no UTF-8 are read by the slower, more forgiving way.
-
-    Args:
-        data: the text, or its bytes.
-        arrived: bytes received that it was made of, by which more values are allowed.
 
     Raises:
         ValueError: it is no JSON (NaN, Infinity and a number beyond all floats are none), is nested more than 100
@@ -82,19 +80,15 @@ def decode(data: bytes | bytearray | str, *, arrived: int = 0) -> Any:
 
 
 def readable(body: bytes | str) -> Any:
-    """A body as JSON where it is JSON, as text where it is not."""
+    """A body as JSON, or as text where it is none."""
     try:
         return decode(body)
     except ValueError:
         return body.decode("utf-8", "replace") if isinstance(body, bytes) else body
 
 
-def check_size(data: bytes | bytearray | str, arrived: int = 0) -> None:
-    """Refuse a text that would become too many objects, or too deep; a short one can be neither.
-
-    Raises:
-        ValueError: it would, see `decode`.
-    """
+def check_size(data: Data, arrived: int = 0) -> None:
+    """Refuse, as `decode` does, a text that would become too many objects, or too deep; a short one can be neither."""
     opened = _opened(data) if len(data) > 2 * MAX_DEPTH else 0
     if 2 * len(data) > MAX_NODES and (opened > MAX_NODES or nodes(data) > MAX_NODES + arrived // BYTES_PER_NODE):
         raise ValueError(f"the JSON holds too many values, up to {nodes(data)} in {len(data)} bytes")
@@ -102,18 +96,20 @@ def check_size(data: bytes | bytearray | str, arrived: int = 0) -> None:
         raise ValueError(_TOO_DEEP)
 
 
-def nodes(data: bytes | bytearray | str) -> int:
+def nodes(data: Data) -> int:
     """How many values a text holds at most, a list or dict counting twice; signs within strings are counted as well."""
-    return 2 * _opened(data) + (data.count(",") if isinstance(data, str) else data.count(b","))
+    return 2 * _opened(data) + _count(data, ",")
 
 
-def _opened(data: bytes | bytearray | str) -> int:
-    if isinstance(data, str):
-        return data.count("[") + data.count("{")
-    return data.count(b"[") + data.count(b"{")
+def _opened(data: Data) -> int:
+    return _count(data, "[") + _count(data, "{")
 
 
-def _is_deeper(data: bytes | bytearray | str, most: int) -> bool:
+def _count(data: Data, sign: str) -> int:
+    return data.count(sign) if isinstance(data, str) else data.count(ord(sign))
+
+
+def _is_deeper(data: Data, most: int) -> bool:
     """Whether a text is nested deeper than that, strings left out; what is no JSON is looked at no further."""
     level = within = 0
     signs = _signs(data)
@@ -126,7 +122,7 @@ def _is_deeper(data: bytes | bytearray | str, most: int) -> bool:
     return False
 
 
-def _signs(data: bytes | bytearray | str) -> bytes | bytearray:
+def _signs(data: Data) -> bytes | bytearray:
     """The quotes and brackets of a text; two quotes side by side make no difference to what is within strings."""
     raw = data.encode("utf-8", "replace") if isinstance(data, str) else data
     return raw.replace(b"\\\\", b"").replace(b'\\"', b"").translate(None, _OTHERS).replace(b'""', b"")
@@ -163,7 +159,7 @@ def encode(value: Any, name: str = "body") -> bytes:
 
 
 def _written(value: Any) -> bytes | None:
-    """A value of plain types as JSON; `None` for any other, and for one that cannot be written."""
+    """A value of plain types as JSON; `None` for any other, or one that cannot be written."""
     try:
         return _write_quickly(value) if _is_plain(value, _USUAL_DEPTH) else None
     except (TypeError, ValueError):  # a str of a type of its own, half a surrogate pair, thousands of digits
@@ -197,7 +193,7 @@ def _problem(value: Any, path: str, above: tuple[int, ...] = ()) -> str | None:
         return None if encodable(value) else f"{path} holds half a surrogate pair, which UTF-8 cannot carry"
     if isinstance(value, float) and not math.isfinite(value):
         return f"{path} is {value}; JSON has no such number"
-    if isinstance(value, float | bool | int | None):
+    if isinstance(value, _SCALARS):
         return None
     if isinstance(value, bytes | bytearray | memoryview):
         return f"{path} is bytes; decode it to text, or encode it as base64"
@@ -225,8 +221,6 @@ def _problem_inside(value: Any, path: str, above: tuple[int, ...]) -> str | None
 
 def encodable(text: str) -> bool:
     """Whether a text can be written as UTF-8."""
-    if text.isascii():
-        return True
     try:
         text.encode()
     except UnicodeEncodeError:
@@ -235,7 +229,7 @@ def encodable(text: str) -> bool:
 
 
 def mended(value: Any) -> Any:
-    """A value that was read, with all its texts fit to be written again: a lone half of an emoji becomes U+FFFD."""
+    """A value that was read, its texts fit to be written again: a lone half of an emoji becomes U+FFFD."""
     text = json.dumps(value, ensure_ascii=False)
     if encodable(text):
         return value

@@ -22,7 +22,7 @@ def checked_messages(messages: Any) -> list[dict[str, Any]]:
     if not isinstance(messages, list) and (not isinstance(messages, Sequence) or isinstance(messages, _BYTES)):
         raise ConfigurationError(
             f"messages must be a string or a list of messages like {{'role': 'user', 'content': '…'}}, "
-            f"not {type(messages).__name__}{_instead(messages)}"
+            f"not {_given(messages)}"
         )
     if not messages:
         raise ConfigurationError("messages is empty; give at least one message")
@@ -41,55 +41,44 @@ def _is_text(message: Any) -> bool:
 
 def _checked_message(message: Any, path: str) -> dict[str, Any]:
     if not isinstance(message, Mapping):
-        raise ConfigurationError(
-            f"{path} must be a dict with 'role' and 'content', not {type(message).__name__}{_instead(message)}"
-        )
-    role = message.get("role")
+        raise ConfigurationError(f"{path} must be a dict with 'role' and 'content', not {_given(message)}")
+    copy = dict(message)
+    role, calls, answered = copy.get("role"), copy.get("tool_calls"), copy.get("tool_call_id")
     if role not in ROLES:
         raise ConfigurationError(f"{path}.role must be one of {', '.join(ROLES)}, not {brief(role)}")
-    copy = dict(message)
-    if not isinstance(copy.get("content"), str):
-        _check_content(copy, role, path)
-    if copy.get("tool_calls") is not None:
-        _check_calls(copy["tool_calls"], f"{path}.tool_calls")
-    if role == "tool" and not isinstance(copy.get("tool_call_id"), str):
+    _check_content(copy.get("content"), role, f"{path}.content")
+    if calls is not None and not (isinstance(calls, list | tuple) and all(isinstance(one, Mapping) for one in calls)):
         raise ConfigurationError(
-            f"{path}.tool_call_id must name the tool call that it answers, not {brief(copy.get('tool_call_id'))}"
+            f"{path}.tool_calls must be a list of tool calls as in `reply.message`, not {brief(calls)}"
         )
+    if role == "tool" and not isinstance(answered, str):
+        raise ConfigurationError(f"{path}.tool_call_id must name the tool call that it answers, not {brief(answered)}")
     return copy
 
 
-def _instead(thing: Any) -> str:
-    """The dict that a reply of ours has, or a model of pydantic's, as the vendors' own messages are."""
-    if isinstance(getattr(thing, "message", None), Mapping):
-        return "; give its .message"
-    return "; give its .model_dump(exclude_none=True)" if callable(getattr(thing, "model_dump", None)) else ""
+def _given(thing: Any) -> str:
+    """The type of a thing, and how a reply of ours, or a vendor's own message, gives the dict that is meant."""
+    dump = "; give its .model_dump(exclude_none=True)" if callable(getattr(thing, "model_dump", None)) else ""
+    is_reply = isinstance(getattr(thing, "message", None), Mapping)
+    return type(thing).__name__ + ("; give its .message" if is_reply else dump)
 
 
-def _check_content(message: dict[str, Any], role: str, path: str) -> None:
-    content = message.get("content")
-    if content is None:
-        if role != "assistant":
-            raise ConfigurationError(f"{path}.content is missing; give a string or a list of parts")
+def _check_content(content: Any, role: str, path: str) -> None:
+    if isinstance(content, str) or (content is None and role == "assistant"):
         return
+    if content is None:
+        raise ConfigurationError(f"{path} is missing; give a string or a list of parts")
     if not isinstance(content, list | tuple):
-        raise ConfigurationError(f"{path}.content must be a string or a list of parts, not {type(content).__name__}")
+        raise ConfigurationError(f"{path} must be a string or a list of parts, not {type(content).__name__}")
     for i, part in enumerate(content):
-        if not isinstance(part, Mapping):
-            raise ConfigurationError(
-                f"{path}.content[{i}] must be a dict like {{'type': 'text', 'text': '…'}}, not {brief(part)}"
-            )
-        # A part in DashScope's own form has none; the other forms miss it where they read the part.
-        if not isinstance(part.get("type", ""), str):
-            raise ConfigurationError(
-                f"{path}.content[{i}].type must name the kind of the part, like 'text', not {brief(part.get('type'))}"
-            )
-        if part.get("type") in _TEXTS and not isinstance(part.get("text"), str):
-            raise ConfigurationError(
-                f"{path}.content[{i}].text must be a string, not {type(part.get('text')).__name__}"
-            )
+        _check_part(part, f"{path}[{i}]")
 
 
-def _check_calls(calls: Any, path: str) -> None:
-    if not isinstance(calls, list | tuple) or not all(isinstance(call, Mapping) for call in calls):
-        raise ConfigurationError(f"{path} must be a list of tool calls as in `reply.message`, not {brief(calls)}")
+def _check_part(part: Any, path: str) -> None:
+    if not isinstance(part, Mapping):
+        raise ConfigurationError(f"{path} must be a dict like {{'type': 'text', 'text': '…'}}, not {brief(part)}")
+    kind, text = part.get("type", ""), part.get("text")  # a part in DashScope's own form has no type
+    if not isinstance(kind, str):
+        raise ConfigurationError(f"{path}.type must name the kind of the part, like 'text', not {brief(kind)}")
+    if kind in _TEXTS and not isinstance(text, str):
+        raise ConfigurationError(f"{path}.text must be a string, not {type(text).__name__}")

@@ -1,7 +1,4 @@
-"""What is public: by its name it is `llmnet`'s, and as plain JSON (`to_dict`, `to_json`) without `raw` and secrets.
-
-An infinite number, of which JSON has none, becomes `None`; what is no data at all, like a function, its name.
-"""
+"""What is public: by its name it is `llmnet`'s, and as plain JSON (`to_dict`, `to_json`) without `raw` and secrets."""
 
 import json
 import math
@@ -13,8 +10,6 @@ from typing import Any, TypeVar
 T = TypeVar("T")
 
 _PLAIN = (str, int, bool, type(None))
-# The vendor's JSON: it is large, and is there already for whoever wants it.
-_LEFT_OUT = "raw"
 _to_dict = methodcaller("to_dict")
 
 
@@ -25,7 +20,7 @@ def public(thing: T) -> T:
 
 
 class Plain:
-    """What has a form in plain JSON: a struct, a dataclass, or whatever defines `to_dict` itself."""
+    """What has a form in plain JSON: a struct, a dataclass, or what defines `to_dict` itself."""
 
     __slots__ = ()
 
@@ -38,13 +33,13 @@ class Plain:
         text = json.dumps(value := self.to_dict(), ensure_ascii=False)
         try:
             text.encode()
-        except UnicodeEncodeError:  # half of a surrogate pair has no UTF-8, but an escape
+        except UnicodeEncodeError:  # half a surrogate pair has an escape, but no UTF-8
             return json.dumps(value)
         return text
 
 
 class Returnable(Plain):
-    """What FastAPI may return and a pydantic model may hold: an instance goes in, its `to_dict()` comes out."""
+    """What FastAPI may return and a pydantic model may hold: it is written as its `to_dict()`."""
 
     __slots__ = ()
 
@@ -69,29 +64,29 @@ class Value(Returnable):
 
 
 def plain(value: Any) -> Any:
-    """A value as JSON types."""
+    """A value as JSON types; a number that JSON lacks becomes `None`, a function its name."""
     kind = type(value)
     if kind in _PLAIN:
         return value
     if kind is float:
         return value if math.isfinite(value) else None
-    return next(write(value) for kinds, write in _WRITERS if kinds is None or isinstance(value, kinds))
+    return next(write(value) for kinds, write in _WRITERS if isinstance(value, kinds))
 
 
 def fields_of(value: Any) -> dict[str, Any]:
-    """The fields of a struct or dataclass as JSON types; without `raw`, unless it is a caller's own field."""
+    """The fields of a struct or dataclass as JSON types; ours without `raw`, which is large."""
     names = value.__struct_fields__ if hasattr(value, "__struct_fields__") else value.__dataclass_fields__
-    left_out = _LEFT_OUT if isinstance(value, Plain) else None
+    left_out = "raw" if isinstance(value, Plain) else None
     return {name: plain(getattr(value, name)) for name in names if name != left_out}
 
 
 def _other(value: Any) -> Any:
-    """What a caller's own type holds, as a reply that was parsed into one does; anything else by its name."""
+    """What a type of the caller's holds; anything else by its name."""
     if hasattr(value, "model_dump"):
         return plain(value.model_dump(mode="json"))
     if not isinstance(value, type) and (hasattr(value, "__struct_fields__") or hasattr(value, "__dataclass_fields__")):
         return fields_of(value)
-    import msgspec  # noqa: PLC0415 - errors are plain, too, and `import llmnet` needs no more than their names
+    import msgspec  # noqa: PLC0415 - loaded on use
 
     try:
         return plain(msgspec.to_builtins(value, str_keys=True))  # a date, a UUID, an enumeration
@@ -108,7 +103,7 @@ _WRITERS: tuple[tuple[Any, Callable[[Any], Any]], ...] = (
     (Mapping, lambda value: {str(key): plain(item) for key, item in value.items()}),
     (list | tuple, lambda value: [plain(item) for item in value]),
     (AbstractSet, lambda value: sorted(map(plain, value), key=repr)),
-    (bytes | bytearray, lambda value: bytes(value).decode("utf-8", "replace")),
+    (bytes | bytearray, lambda value: value.decode("utf-8", "replace")),
     (BaseException, lambda value: {"class": type(value).__name__, "message": str(value)}),
-    (None, _other),
+    (object, _other),
 )

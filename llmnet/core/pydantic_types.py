@@ -81,14 +81,10 @@ class _Weight(NamedTuple):
 def _weight(value: Any) -> _Weight:
     if isinstance(value, _Weight):
         return value
-    if not isinstance(value, list):
-        copy = _VALUE_BYTES + (len(value) if isinstance(value, str) else 0)
-        return _Weight(1, _PROBLEM_BYTES + copy, copy)
-    parts = [*map(_weight, value)]
-    problems = sum(part.problems for part in parts)
-    copy = _VALUE_BYTES + sum(part.copy for part in parts)
-    below = sum(part.bytes for part in parts) + problems * _STEP_BYTES
-    return _Weight(problems + 1, below + _PROBLEM_BYTES + copy, copy)
+    if isinstance(value, list):
+        return _object_weight([("", item) for item in value], required=0, growth=1)
+    copy = _VALUE_BYTES + (len(value) if isinstance(value, str) else 0)
+    return _Weight(1, _PROBLEM_BYTES + copy, copy)
 
 
 def _object_weight(pairs: list[tuple[str, Any]], required: int, growth: int) -> _Weight:

@@ -8,10 +8,10 @@ from typing import Any
 
 from llmnet.core.errors import LLMNetError
 from llmnet.core.escapes import Layer, is_plain, layers
-from llmnet.core.exception_graph import cut_causes
 from llmnet.core.head_lines import LazyHeaders
 from llmnet.core.http import Headers, Meta
 from llmnet.core.preview import CUT
+from llmnet.core.tracebacks import cut_causes
 
 MASK = "***"
 # A shorter value occurs in ordinary words, and could be guessed.

@@ -34,7 +34,7 @@ _NUMPY = re.compile(r"^Parameters[ ]*\n-{3,}[ ]*\n((?:(?!.*\n-{3,}).*\n?)+)", re
 _SPHINX = re.compile(r"^:(?:param|parameter|arg)[ ]+(?:[^:\n]+[ ])?(\w+):(.*(?:\n[ ]+.*)*)", re.MULTILINE)
 _GOOGLE_ROW = re.compile(r"^(\w+)[ ]*(?:\([^\n]*?\))?:(.*(?:\n(?:[ ]+.*|[ ]*$))*)", re.MULTILINE)
 _NUMPY_ROW = re.compile(r"^(\w+)[ ]*(?::.*)?\n((?:[ ]+.*\n?)+)", re.MULTILINE)
-# What was made of functions, and of methods by the function that they bind.
+# What was made of functions; of methods by the function that they bind.
 _MADE: tuple[MutableMapping[Any, Schema], ...] = (weakref.WeakKeyDictionary(), weakref.WeakKeyDictionary())
 
 
@@ -62,7 +62,7 @@ def _name_in(tool: Schema) -> str:
 
 
 def tool_of(function: Any, path: str) -> Schema:
-    """The tool of a function in OpenAI's form; nobody may change it, for it is made once.
+    """The tool of a function in OpenAI's form; made once, so that nobody may change it.
 
     Raises:
         ConfigurationError: it is no function, or one that no model can call; the message says what to write instead.

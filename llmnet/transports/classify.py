@@ -12,10 +12,10 @@ import socket
 import ssl
 
 from llmnet.core.errors import APIConnectionError, IncompleteStreamError, InvalidResponseError, LLMNetError, Phase
-from llmnet.core.exception_graph import reachable
 from llmnet.core.exchange import Exchange
 from llmnet.core.outcome import Outcome
 from llmnet.core.preview import cut
+from llmnet.core.tracebacks import reachable
 from llmnet.net.proxy import ProxyRefusedError
 from llmnet.net.sockets import AT_ONCE
 from llmnet.net.tls import certificate_hint

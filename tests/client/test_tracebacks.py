@@ -13,7 +13,7 @@ import pytest
 from support.live import at, at_port
 
 import llmnet
-from llmnet.core.exception_graph import reachable
+from llmnet.core.tracebacks import reachable
 from llmnet.testing import Reply
 
 LIBRARIES = {"requests", "urllib3", "httpx", "httpcore", "httptools", "anyio", "h11", "tenacity", "concurrent"}

@@ -17,8 +17,8 @@ from support.proxy import Proxy
 
 import llmnet
 from llmnet.core.credentials import in_headers
-from llmnet.core.exception_graph import cut_causes, reachable
 from llmnet.core.secrets import MASK, Secrets
+from llmnet.core.tracebacks import cut_causes, reachable
 from llmnet.testing import FakeServer, Reply, mute_peer
 
 KEY, TOKEN, PASSWORD = "sk-planted/Key+0123456789", "tok-planted/Header=0123456789", "pwd-planted/Proxy+0123456789"

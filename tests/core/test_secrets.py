@@ -10,9 +10,9 @@ from support.live import at
 
 import llmnet
 from llmnet.core.errors import ServerError
-from llmnet.core.exception_graph import reachable
 from llmnet.core.preview import CUT, cut
 from llmnet.core.secrets import SHORTEST, Secrets
+from llmnet.core.tracebacks import reachable
 from llmnet.testing import Reply
 
 pytestmark = pytest.mark.threads
