@@ -97,7 +97,7 @@ def check_size(data: Data, arrived: int = 0) -> None:
 
 
 def nodes(data: Data) -> int:
-    """How many values a text holds at most, a list or dict counting twice; signs within strings are counted as well."""
+    """How many values a text holds at most, a list or dict counting twice; signs within strings count, too."""
     return 2 * _opened(data) + _count(data, ",")
 
 

@@ -17,7 +17,7 @@ import msgspec
 from llmnet.core.errors import ConfigurationError
 from llmnet.core.json import check_size, mended
 from llmnet.core.pydantic_types import is_pydantic, pydantic_decoder, pydantic_schema
-from llmnet.core.schema_parts import Schema, parts_of, with_parts
+from llmnet.core.schema_parts import rooted
 
 ACCEPTED = "a pydantic model, a dataclass, a TypedDict or a msgspec.Struct"
 
@@ -71,9 +71,11 @@ def codec_of(kind: Any, name: str = "output_type", *, keep: bool = True) -> Code
 @functools.lru_cache(maxsize=256)
 def _codec(kind: Any) -> Codec:
     if is_pydantic(typing.get_origin(kind) or kind):
-        return Codec(mended(_rooted(pydantic_schema(kind))), _reading(pydantic_decoder(kind)))
-    schema = msgspec.json.schema(kind, schema_hook=_foreign_schema)
-    return Codec(mended(_rooted(schema)), _reading(msgspec.json.Decoder(kind, dec_hook=_foreign_value).decode))
+        schema, decode = pydantic_schema(kind), pydantic_decoder(kind)
+    else:
+        schema = msgspec.json.schema(kind, schema_hook=_foreign_schema)
+        decode = msgspec.json.Decoder(kind, dec_hook=_foreign_value).decode
+    return Codec(mended(rooted(schema)), _reading(decode))
 
 
 def _is_bare(base: type) -> bool:
@@ -102,46 +104,11 @@ def _shown(kind: Any) -> str:
     return str(kind) if is_type else f"a value of the type {type(kind).__name__}"
 
 
-# -- schemas ----------------------------------------------------------------------------------------------------------
-
-
-def _rooted(schema: Schema) -> Schema:
-    """A schema with all definitions at its root, which is the type itself: vendors take no reference there."""
-    defs: Schema = {}
-    root = _hoisted(schema, defs)
-    if (ref := root.get("$ref")) is not None:
-        name = ref.rpartition("/")[2]
-        root = {**defs[name], **{key: value for key, value in root.items() if key != "$ref"}}
-        if not _refers(root, ref) and not any(_refers(other, ref) for key, other in defs.items() if key != name):
-            del defs[name]
-    return {**root, "$defs": defs} if defs else root
-
-
-def _hoisted(schema: Schema, defs: Schema) -> Schema:
-    """A schema without the definitions in it, which go into *defs*: those of pydantic stand where msgspec has them."""
-    for name, definition in schema.get("$defs", {}).items():
-        found = _hoisted(definition, defs)
-        if defs.setdefault(name, found) != found:
-            raise ValueError(f"it holds two types of the name {name!r}")
-    own = {key: value for key, value in schema.items() if key != "$defs"}
-    plain = with_parts(own, lambda inner: _hoisted(inner, defs))
-    if len(plain.get("allOf", ())) == 1:  # so older versions of pydantic write a reference
-        plain |= plain.pop("allOf")[0]
-    return plain
-
-
-def _refers(schema: Schema, ref: str) -> bool:
-    return any(part.get("$ref") == ref for part in parts_of(schema))
-
-
 def _foreign_schema(kind: Any) -> dict[str, Any]:
     """The schema of a field's type that msgspec does not know."""
     if not is_pydantic(kind):
         raise TypeError(f"a field has the type {_shown(kind)}, for which JSON has nothing")
     return pydantic_schema(kind)
-
-
-# -- values -----------------------------------------------------------------------------------------------------------
 
 
 def _reading(decode: Callable[[str], Any]) -> Callable[[str], Any]:

@@ -33,7 +33,7 @@ class Plain:
         text = json.dumps(value := self.to_dict(), ensure_ascii=False)
         try:
             text.encode()
-        except UnicodeEncodeError:  # half a surrogate pair has an escape, but no UTF-8
+        except UnicodeEncodeError:  # half a surrogate pair has an escape, no UTF-8
             return json.dumps(value)
         return text
 
@@ -65,11 +65,10 @@ class Value(Returnable):
 
 def plain(value: Any) -> Any:
     """A value as JSON types; a number that JSON lacks becomes `None`, a function its name."""
-    kind = type(value)
-    if kind in _PLAIN:
+    if type(value) in _PLAIN:
         return value
-    if kind is float:
-        return value if math.isfinite(value) else None
+    if isinstance(value, float):
+        return float(value) if math.isfinite(value) else None
     return next(write(value) for kinds, write in _WRITERS if isinstance(value, kinds))
 
 
@@ -99,7 +98,6 @@ _WRITERS: tuple[tuple[Any, Callable[[Any], Any]], ...] = (
     (Plain, _to_dict),
     (str, str.__str__),
     (int, int),
-    (float, lambda value: plain(float(value))),
     (Mapping, lambda value: {str(key): plain(item) for key, item in value.items()}),
     (list | tuple, lambda value: [plain(item) for item in value]),
     (AbstractSet, lambda value: sorted(map(plain, value), key=repr)),

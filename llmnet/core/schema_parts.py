@@ -23,15 +23,9 @@ def children_of(schema: Schema) -> Iterator[Schema]:
         yield from schema.get(keyword, {}).values()
     for keyword in _LISTED:
         yield from schema.get(keyword, ())
-    yield from (schema[keyword] for keyword in _SINGLE if isinstance(schema.get(keyword), dict))
-
-
-def with_parts(schema: Schema, change: Callable[[Schema], Schema]) -> Schema:
-    """A schema with those in it changed."""
-    named = {word: {name: change(one) for name, one in schema[word].items()} for word in _BY_NAME if word in schema}
-    listed = {word: [*map(change, schema[word])] for word in _LISTED if word in schema}
-    single = {word: change(schema[word]) for word in _SINGLE if isinstance(schema.get(word), dict)}
-    return {**schema, **named, **listed, **single}
+    for keyword in _SINGLE:
+        if isinstance(inner := schema.get(keyword), dict):
+            yield inner
 
 
 def is_recursive(schema: Schema) -> bool:
@@ -44,9 +38,40 @@ def is_recursive(schema: Schema) -> bool:
 
 
 def _targets(schema: Schema) -> set[str]:
-    return {target for part in parts_of(schema) if (target := target_of(part))}
+    return {target_of(part) for part in parts_of(schema)}
 
 
 def target_of(schema: Schema) -> str:
-    """The name of the definition that it refers to, `""` if it refers to none."""
+    """The name of the definition that it refers to, `""` for none."""
     return str(schema.get("$ref", "")).rpartition("/")[2]
+
+
+def rooted(schema: Schema) -> Schema:
+    """A schema with all definitions at its root, which is the type itself: vendors take no reference there."""
+    defs: Schema = {}
+    root = _hoisted(schema, defs)
+    if name := target_of(root):
+        root = {**defs[name], **{key: value for key, value in root.items() if key != "$ref"}}
+        if name not in _targets(root).union(*(_targets(other) for key, other in defs.items() if key != name)):
+            del defs[name]
+    return {**root, "$defs": defs} if defs else root
+
+
+def _hoisted(schema: Schema, defs: Schema) -> Schema:
+    """A schema without the definitions in it, which go into *defs*: those of pydantic stand where msgspec has them."""
+    for name, definition in schema.get("$defs", {}).items():
+        found = _hoisted(definition, defs)
+        if defs.setdefault(name, found) != found:
+            raise ValueError(f"it holds two types of the name {name!r}")
+    own = {key: value for key, value in schema.items() if key != "$defs"}
+    plain = _with_parts(own, lambda inner: _hoisted(inner, defs))
+    if len(plain.get("allOf", ())) == 1:  # so older versions of pydantic write a reference
+        plain |= plain.pop("allOf")[0]
+    return plain
+
+
+def _with_parts(schema: Schema, change: Callable[[Schema], Schema]) -> Schema:
+    named = {word: {name: change(one) for name, one in schema[word].items()} for word in _BY_NAME if word in schema}
+    listed = {word: [*map(change, schema[word])] for word in _LISTED if word in schema}
+    single = {word: change(schema[word]) for word in _SINGLE if isinstance(schema.get(word), dict)}
+    return {**schema, **named, **listed, **single}
