@@ -242,7 +242,7 @@ def test_files_are_small_and_state_their_law(path):
 # Locks that nobody holds while he works: one waits for another to release them, or tries them and goes on; the
 # condition of `BatchState.held_here` is asked whose the reentrant lock below it is, and nobody waits for it.
 LATCHES = {
-    "core/latch.py": 1, "batch/progress.py": 1, "core/record.py": 1, "batch/state.py": 1,
+    "core/interrupts.py": 1, "batch/progress.py": 1, "core/record.py": 1, "batch/state.py": 1,
 }  # fmt: skip
 
 

@@ -10,7 +10,7 @@ from llmnet.batch.state import BatchState
 from llmnet.core.bounds import Timeout
 from llmnet.core.chat import X_co
 from llmnet.core.errors import ConfigurationError
-from llmnet.core.finalizer import surely
+from llmnet.core.interrupts import surely
 from llmnet.core.retry import RetryPolicy, count
 
 HOUR = 3600.0

@@ -20,7 +20,7 @@ from llmnet.batch.state import BatchState
 from llmnet.core.bounds import Clock
 from llmnet.core.errors import ConfigurationError
 from llmnet.core.events import CallEvent, Hook, Throttled
-from llmnet.core.latch import Latch
+from llmnet.core.interrupts import Latch
 from llmnet.core.logger import log_failure
 from llmnet.core.plain import Value, public
 from llmnet.core.request import is_async_callable

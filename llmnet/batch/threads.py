@@ -16,7 +16,7 @@ from llmnet.batch.rows import BatchFailure, BatchSuccess, Result, custom_id_of, 
 from llmnet.batch.state import BatchState
 from llmnet.core.call import Call
 from llmnet.core.chat import X_co
-from llmnet.core.latch import SLICE, Latch
+from llmnet.core.interrupts import SLICE, Latch
 from llmnet.core.plain import public
 
 

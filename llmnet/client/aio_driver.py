@@ -5,7 +5,7 @@ from collections.abc import AsyncIterator
 from typing import Any
 
 from llmnet.core.call import Call
-from llmnet.core.finalizer import surely
+from llmnet.core.interrupts import surely
 from llmnet.core.outcome import AttemptError, Outcome
 from llmnet.core.reply_reader import ReplyReader
 from llmnet.core.transport import AsyncOpenReply, AsyncTransport

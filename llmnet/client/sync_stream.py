@@ -7,8 +7,8 @@ from llmnet.client.sync_driver import Driver
 from llmnet.core.chat import ChatResponse, StreamChunk, X_co
 from llmnet.core.errors import StreamCancelledError, StreamError
 from llmnet.core.http import Headers, Meta
+from llmnet.core.interrupts import Turn
 from llmnet.core.plain import public
-from llmnet.core.turn import Turn
 
 T = TypeVar("T")
 

@@ -9,8 +9,8 @@ from collections import deque
 from collections.abc import Callable
 
 from llmnet.core.events import CallEvent, CallFinished, Held, Hook
+from llmnet.core.interrupts import Turn
 from llmnet.core.logger import LOG, log_failure
-from llmnet.core.turn import Turn
 from llmnet.telemetry.log import log
 from llmnet.telemetry.stats import Counters
 

@@ -27,7 +27,7 @@ from support.points import (
 
 import llmnet
 from llmnet.client import sync_driver
-from llmnet.core import call, latch
+from llmnet.core import call, interrupts
 from llmnet.core.admission import admission
 from llmnet.testing import Reply
 from llmnet.transports.sync import reply, transport, wait
@@ -121,7 +121,7 @@ class Interrupt:
     Between other instructions the interpreter does not look for signals.
     """
 
-    modules = tuple(module.__file__ for module in (wait, latch, transport, reply, sync_driver, admission, call))
+    modules = tuple(module.__file__ for module in (wait, interrupts, transport, reply, sync_driver, admission, call))
 
     def __init__(self, n):
         self.left, self.last = n, ""

@@ -19,7 +19,7 @@ import llmnet
 from llmnet.batch import progress, threads
 from llmnet.client import aio_driver, shared, sync_driver
 from llmnet.client import sync_stream as stream_module
-from llmnet.core import call, latch, stop, turn
+from llmnet.core import call, interrupts, stop
 from llmnet.core.admission import admission, bucket, gate, lanes, queue
 from llmnet.core.admission.queue import FairQueue, Ticket
 from llmnet.net import dns
@@ -54,7 +54,7 @@ def test_no_ctrl_c_loses_the_slot_of_who_leaves_nor_forgets_to_wake_its_heir():
     for n in itertools.count(1):
         line = FairQueue(1)
         holder, heir, other = (Waiter(line) for _ in range(3))
-        with interrupted(n, queue, turn) as trace:
+        with interrupted(n, queue, interrupts) as trace:
             line.leave(holder.ticket)
         assert heir.ticket.granted == bool(heir.woken), f"step {n}: the slot is its own, and it was not told"
         line.leave(holder.ticket)  # as its owner's finalizer does
@@ -73,7 +73,7 @@ def test_no_ctrl_c_keeps_the_slot_of_who_joins(taken):
         line = FairQueue(1)
         holders = [Waiter(line) for _ in range(taken)]
         ticket = Ticket()
-        with interrupted(n, queue, turn) as trace:
+        with interrupted(n, queue, interrupts) as trace:
             line.join(ticket)
         line.leave(ticket)
         late = Waiter(line)
@@ -98,7 +98,7 @@ def test_no_ctrl_c_loses_the_slot_of_who_leaves_alone_nor_forgets_who_comes_just
         line, others, woken = FairQueue(1), [], []
         holder = Waiter(line)
         line._holders = Holders(line._holders)  # private: whether it has a slot
-        with interrupted(n, queue, turn) as trace:
+        with interrupted(n, queue, interrupts) as trace:
             line.leave(holder.ticket)
         line.leave(holder.ticket)  # as its owner's finalizer does
         assert (others[0].granted, bool(woken), line.active, line.waiting) == (True, True, 1, 0), trace.at
@@ -121,7 +121,7 @@ def test_what_others_have_noted_is_worked_off_by_who_was_interrupted():
         holder = Waiter(line)
         line._noted = Noted()  # private: another thread comes by as it is read
         busy(line)
-        with interrupted(n, queue, turn) as trace:
+        with interrupted(n, queue, interrupts) as trace:
             line.leave(holder.ticket)
         line.leave(holder.ticket)
         assert (others[0].granted, bool(woken), line.active) == (True, True, 1), trace.at
@@ -157,7 +157,9 @@ def test_who_comes_in_on_a_thread_that_is_in_here_is_served_there_and_then(stays
     for n in itertools.count(1):
         line, within = FairQueue(2) if alone else busy(FairQueue(2)), []
         joining = Ticket()
-        with Trace((queue, turn), lambda within=within, line=line: within.append(came_in(line, stays)), n) as trace:
+        with Trace(
+            (queue, interrupts), lambda within=within, line=line: within.append(came_in(line, stays)), n
+        ) as trace:
             line.join(joining)
         assert joining.granted, trace.at
         assert all(ticket.granted for ticket in within), trace.at
@@ -172,7 +174,9 @@ def test_who_comes_in_takes_no_more_than_there_is_and_nothing_of_who_waits(stays
     for n in itertools.count(1):
         line, within = FairQueue(2), []
         leaving, holder, heir = (Waiter(line) for _ in range(3))
-        with Trace((queue, turn), lambda within=within, line=line: within.append(came_in(line, stays)), n) as trace:
+        with Trace(
+            (queue, interrupts), lambda within=within, line=line: within.append(came_in(line, stays)), n
+        ) as trace:
             line.leave(leaving.ticket)
         granted = [ticket for ticket in (holder.ticket, heir.ticket, *within * stays) if ticket.granted]
         assert (line.active, len(granted)) == (2, 2), trace.at
@@ -188,7 +192,7 @@ def test_who_comes_in_takes_no_more_than_there_is_and_nothing_of_who_waits(stays
 # -- whole calls ----------------------------------------------------------------------------------------------------------
 
 
-MODULES = (queue, turn, latch, wait, transport, sync_reply, stream_module, sync_driver, admission, stop)
+MODULES = (queue, interrupts, wait, transport, sync_reply, stream_module, sync_driver, admission, stop)
 
 
 def consume(client, how):
@@ -261,7 +265,7 @@ def test_a_stream_that_another_thread_ends_is_not_sent_again(server, end):
             stream = client.stream_chat("hi")
             next(stream)
             with (
-                Trace((stream_module, turn), lambda: Work(ended).result(), n) as trace,
+                Trace((stream_module, interrupts), lambda: Work(ended).result(), n) as trace,
                 contextlib.suppress(llmnet.StreamError),
             ):
                 list(stream)
@@ -293,7 +297,7 @@ def test_a_close_from_another_thread_is_no_end_of_the_stream(server):
 MAKING = {
     "chat": (sync_driver, transport, pool, connection, reader, sync_reply),
     "stream": (stream_module, sync_driver, transport, sync_reply),
-    "batch": (threads, latch),
+    "batch": (threads, interrupts),
 }
 
 
@@ -343,7 +347,7 @@ def test_a_signal_handler_may_close_the_client_inside_any_lock(server):
 def test_a_signal_handler_may_send_something_inside_the_queue(server, alone):
     """Also on the very thread that has the turn there."""
     said, done = [], False
-    trace = Trace((queue, turn), lambda: said.append(client.chat("hi", timeout=2).content))
+    trace = Trace((queue, interrupts), lambda: said.append(client.chat("hi", timeout=2).content))
     with llmnet.Client(**at(server, max_concurrent=2)) as client:
         while not done:
             if not alone:
@@ -359,7 +363,7 @@ def test_a_signal_handler_may_send_something_inside_the_queue(server, alone):
 # -- finalizers ------------------------------------------------------------------------------------------------
 
 
-DROPPED = (queue, turn, sync_driver, aio_driver, sync_reply, aio_reply, reader, call, admission, stop)
+DROPPED = (queue, interrupts, sync_driver, aio_driver, sync_reply, aio_reply, reader, call, admission, stop)
 
 
 def test_a_finalizer_that_a_ctrl_c_ends_gives_back_what_it_has(front, server, monkeypatch):

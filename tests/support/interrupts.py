@@ -7,6 +7,8 @@ import gc
 import sys
 import warnings
 
+from llmnet.core.interrupts import surely
+
 
 class Trace:
     """Does something at one step of this thread, a call or a line, in some modules: the n-th, or each one once."""
@@ -19,6 +21,8 @@ class Trace:
     def __call__(self, frame, event, arg):
         inside = in_finalizer(frame.f_back if self.finalizers else frame)  # one that has not begun cannot help itself
         if frame.f_code.co_filename not in self.files or inside != self.finalizers:
+            return None
+        if frame.f_code is surely.__code__:  # nor can what begins it
             return None
         self.step(frame, event, arg)
         return self.step

@@ -12,7 +12,7 @@ from collections import OrderedDict, deque
 from collections.abc import Callable
 from typing import Protocol
 
-from llmnet.core.turn import Turn
+from llmnet.core.interrupts import Turn
 
 Wake = Callable[[], object]
 

@@ -12,8 +12,8 @@ from typing import Protocol, Self
 import httpx
 
 from llmnet.core.exchange import Exchange
-from llmnet.core.finalizer import surely
 from llmnet.core.http import Headers
+from llmnet.core.interrupts import surely
 from llmnet.core.outcome import AttemptError
 from llmnet.transports.aio.wait import Scope, finish, once
 from llmnet.transports.classify import outcome_of

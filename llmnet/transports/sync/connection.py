@@ -12,7 +12,7 @@ from urllib3.connection import HTTPConnection, HTTPSConnection
 from urllib3.exceptions import NewConnectionError, ProtocolError, ProxyError
 
 from llmnet.core.exchange import Exchange
-from llmnet.core.latch import Latch
+from llmnet.core.interrupts import Latch
 from llmnet.net.dns import AddrInfo, lookup
 from llmnet.net.proxy import Proxy, check_tunnel
 from llmnet.net.sockets import Age, close_after_fork, shutdown

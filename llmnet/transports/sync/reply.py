@@ -13,8 +13,8 @@ import requests
 import urllib3
 
 from llmnet.core.exchange import Exchange
-from llmnet.core.finalizer import surely
 from llmnet.core.http import Headers
+from llmnet.core.interrupts import surely
 from llmnet.core.outcome import AttemptError, Outcome
 from llmnet.transports.classify import outcome_of
 

@@ -7,7 +7,7 @@ from typing import Any
 from llmnet.core.admission.admission import Admission
 from llmnet.core.errors import ConfigurationError
 from llmnet.core.headers import given_key
-from llmnet.core.latch import SLICE, Latch
+from llmnet.core.interrupts import SLICE, Latch
 from llmnet.core.outcome import AttemptError, Outcome
 from llmnet.core.request import is_async_callable
 from llmnet.core.stop import Interruptible
