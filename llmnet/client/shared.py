@@ -7,9 +7,8 @@ from collections.abc import Hashable, Mapping, Sequence
 from typing import Any
 
 from llmnet.config.resolve import CREDENTIALS
-from llmnet.core.admission.bucket import Bucket
 from llmnet.core.admission.gate import Gate
-from llmnet.core.admission.lanes import Lanes
+from llmnet.core.admission.lanes import Bucket, Lanes
 from llmnet.core.admission.queue import FairQueue
 from llmnet.core.call import Call
 from llmnet.core.credentials import in_headers

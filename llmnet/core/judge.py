@@ -8,8 +8,8 @@ from collections.abc import Mapping
 
 import msgspec
 
-from llmnet.core.admission.bucket import Bucket
 from llmnet.core.admission.gate import Gate, Refusal
+from llmnet.core.admission.lanes import Bucket
 from llmnet.core.bounds import Bounds
 from llmnet.core.errors import APIStatusError, APITimeoutError, AuthenticationError, LLMNetError
 from llmnet.core.outcome import Outcome

@@ -5,8 +5,8 @@ from typing import Any
 
 import msgspec
 
-from llmnet.core.admission.bucket import Bucket
 from llmnet.core.admission.gate import Gate
+from llmnet.core.admission.lanes import Bucket
 from llmnet.core.form_contract import WireForm
 from llmnet.core.http import Request
 from llmnet.core.secrets import Secrets

@@ -9,9 +9,8 @@ from support.replies import form
 
 import llmnet
 from llmnet.client.shared import Routes, Shared
-from llmnet.core.admission.bucket import Bucket
 from llmnet.core.admission.gate import Gate
-from llmnet.core.admission.lanes import MANY, MOST, Lanes
+from llmnet.core.admission.lanes import MANY, MOST, Bucket, Lanes
 from llmnet.core.http import Request
 from llmnet.core.secrets import Secrets
 from llmnet.testing import Reply

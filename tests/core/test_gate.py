@@ -7,8 +7,8 @@ import pytest
 
 import llmnet
 from llmnet.core.admission.admission import Admission
-from llmnet.core.admission.bucket import Bucket
 from llmnet.core.admission.gate import NEVER, Gate, GateTurn, Refusal
+from llmnet.core.admission.lanes import Bucket
 from llmnet.core.bounds import Bounds
 from llmnet.core.outcome import AttemptError
 

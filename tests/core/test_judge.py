@@ -6,8 +6,8 @@ import pytest
 
 import llmnet
 from llmnet import RetryBudget, RetryPolicy, Timeout
-from llmnet.core.admission.bucket import Bucket
 from llmnet.core.admission.gate import Gate
+from llmnet.core.admission.lanes import Bucket
 from llmnet.core.bounds import Bounds
 from llmnet.core.http import Headers
 from llmnet.core.judge import Judge, read_hint

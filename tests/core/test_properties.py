@@ -19,8 +19,8 @@ from support.policy import WALL, Failure, Scene
 from support.world import Said, inhabitant, live_through, throttle
 
 import llmnet
-from llmnet.core.admission.bucket import Bucket
 from llmnet.core.admission.gate import Gate
+from llmnet.core.admission.lanes import Bucket
 from llmnet.core.bounds import Timeout
 from llmnet.core.retry import RETRY_STATUSES, RetryBudget, RetryPolicy
 from llmnet.core.retry_after import LONGEST, parse_retry_after

@@ -20,7 +20,7 @@ from llmnet.batch import progress, threads
 from llmnet.client import aio_driver, shared, sync_driver
 from llmnet.client import sync_stream as stream_module
 from llmnet.core import call, interrupts, stop
-from llmnet.core.admission import admission, bucket, gate, lanes, queue
+from llmnet.core.admission import admission, gate, lanes, queue
 from llmnet.core.admission.queue import FairQueue, Ticket
 from llmnet.net import dns
 from llmnet.telemetry import stats
@@ -322,7 +322,7 @@ def test_a_ctrl_c_is_what_the_caller_sees_whatever_was_being_made(server, how):
     assert len(trace.seen) > {"batch": 30}.get(how, 80)
 
 
-LOCKED = (shared, gate, bucket, lanes, stats, dns, queue, stdlib_queue, urllib3._collections)
+LOCKED = (shared, gate, lanes, stats, dns, queue, stdlib_queue, urllib3._collections)
 
 
 def test_a_signal_handler_may_close_the_client_inside_any_lock(server):

@@ -6,8 +6,8 @@ from collections.abc import Mapping
 
 import llmnet
 from llmnet.core.admission.admission import Admission
-from llmnet.core.admission.bucket import Bucket
 from llmnet.core.admission.gate import Gate
+from llmnet.core.admission.lanes import Bucket
 from llmnet.core.bounds import Bounds, Timeout
 from llmnet.core.call import Call
 from llmnet.core.errors import LLMNetError

@@ -1,5 +1,6 @@
-"""Gates and buckets, each by what its callers have in common; of many, the idle and the oldest are forgotten."""
+"""Buckets, and the lanes by which calls share them and gates; of many lanes, the idle and the oldest are forgotten."""
 
+import threading
 import weakref
 from collections import OrderedDict
 from collections.abc import Callable, Hashable, Iterator
@@ -51,3 +52,38 @@ class Lanes(Generic[T]):
 
     def __iter__(self) -> Iterator[T]:
         return iter(list(self._had.values()))
+
+
+class Bucket:
+    """Tokens that transient retries draw from and successes put back; an empty one suppresses the retry.
+
+    Threads share it: `_lock` guards `tokens` against two who change it; they are read without.
+    """
+
+    __slots__ = ("__weakref__", "_lock", "capacity", "tokens")
+
+    def __init__(self, capacity: float) -> None:
+        self.capacity = self.tokens = capacity
+        self.after_fork()
+
+    def after_fork(self) -> None:
+        """Begin with a free lock: in a forked child the thread that may have held it is gone."""
+        self._lock = threading.RLock()
+
+    def idle(self, now: float) -> bool:
+        """Whether a new one would do as well."""
+        return self.tokens >= self.capacity
+
+    def take(self, cost: float) -> bool:
+        """Draw tokens, if there are enough."""
+        with self._lock:
+            if self.tokens < cost:
+                return False
+            self.tokens -= cost
+            return True
+
+    def give(self, amount: float) -> None:
+        """Put tokens back, up to the capacity."""
+        if self.tokens < self.capacity:  # hardly ever
+            with self._lock:
+                self.tokens = min(self.capacity, self.tokens + amount)
