@@ -9,12 +9,12 @@ from typing import Any, ParamSpec, TypeVar, cast
 from llmnet.core.bounds import Timeout, positive
 from llmnet.core.errors import ConfigurationError, LLMNetError
 from llmnet.core.http import Request
+from llmnet.core.judge import retries_are_off
 from llmnet.core.logger import LOG
 from llmnet.core.outcome import Outcome
 from llmnet.core.plain import public
 from llmnet.core.request import is_async_callable
 from llmnet.core.retry import RETRY_STATUSES, RetryPolicy, count
-from llmnet.core.retry_switch import is_off
 from llmnet.core.tracebacks import shorten
 
 P = ParamSpec("P")
@@ -159,7 +159,7 @@ class TenacityPolicy:
         from llmnet.transports.sync.wait import SyncWait  # noqa: PLC0415 - on use
 
         self._name, self._types, self._results = name, types, results
-        self._attempts = 1 if is_off() else policy.max_retries + 1
+        self._attempts = 1 if retries_are_off() else policy.max_retries + 1
         self.waits = SyncWait()
         self.call = GenericCall(Request(method="CALL", url=""), policy, _FOREVER, self.waits)
         self._delay = 0.0

@@ -3,8 +3,9 @@
 What a call has used up so far is kept here: retries, throttles, the budget drawn, the key refused.
 """
 
+import contextlib
 import random
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 
 import msgspec
 
@@ -16,10 +17,11 @@ from llmnet.core.outcome import Outcome
 from llmnet.core.resets import reset_in_body
 from llmnet.core.retry import Decision, RetryPolicy, after_hint, equal_jitter, full_jitter, return_step
 from llmnet.core.retry_after import hint_in_body, parse_retry_after
-from llmnet.core.retry_switch import is_off
 
 # Seconds for which a `Retry-After` that no call obeys shuts the gate at most: then one call asks again.
 LONGEST_SHUT = 3600.0
+# One entry for each block that has turned retries off; a list is added to and taken from in one step.
+_off: list[object] = []
 
 
 class Judge(msgspec.Struct):
@@ -46,7 +48,7 @@ class Judge(msgspec.Struct):
     @property
     def repeats(self) -> bool:
         """Whether anything is sent again at all, but for what met a dead connection."""
-        return self.policy.max_retries > 0 and not is_off()
+        return self.policy.max_retries > 0 and not retries_are_off()
 
     @property
     def left(self) -> int:
@@ -139,3 +141,23 @@ def read_hint(error: LLMNetError, headers: Mapping[str, str], now: float) -> Non
         told = parse_retry_after(headers, now) if error.http_status >= 400 else None
         hints = (told, hint_in_body(error.body), reset_in_body(error.body, now))
         error.retry_after = next((hint for hint in hints if hint is not None), None)
+
+
+@contextlib.contextmanager
+def no_retries() -> Iterator[None]:
+    """Within the block nothing is sent again, in the whole process: all behave as with `max_retries=0`.
+
+    So do clients, batches, `with_retry`, `retry_with_backoff`, `create_session` and `create_async_client`, on whatever
+    thread or loop, whenever they were made. A connection that turns out dead is still replaced. Blocks may be nested.
+    """
+    block = object()
+    _off.append(block)
+    try:
+        yield
+    finally:
+        _off.remove(block)
+
+
+def retries_are_off() -> bool:
+    """Whether nothing is to be sent again."""
+    return bool(_off)

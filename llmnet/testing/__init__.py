@@ -7,13 +7,13 @@ from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from llmnet.core.retry_switch import no_retries
+    from llmnet.core.judge import no_retries
     from llmnet.testing.faults import FAULTS, fault, full_peer, mute_peer
     from llmnet.testing.script import Received, Reply
     from llmnet.testing.server import FakeServer, embedded_url
 
 _FILES = {
-    "core.retry_switch": ("no_retries",),
+    "core.judge": ("no_retries",),
     "testing.faults": ("FAULTS", "fault", "full_peer", "mute_peer"),
     "testing.script": ("Received", "Reply"),
     "testing.server": ("FakeServer", "embedded_url"),
