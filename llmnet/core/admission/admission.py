@@ -5,19 +5,12 @@ A front asks for the `wait_time` and sleeps as long, then `take`s a slot or `joi
 """
 
 import random
-from typing import Protocol
 
-from llmnet.core.admission.gate import NEVER, Gate, GateTurn, Refusal
+from llmnet.core.admission.gate import NEVER, Gate, GateTurn
 from llmnet.core.admission.queue import FairQueue, Owner, Ticket, Wake
 from llmnet.core.bounds import Bounds
 from llmnet.core.outcome import AttemptError, Outcome
-
-
-class Witness(Protocol):
-    """Who is told what a call waits for: its record."""
-
-    def held(self, seconds: float, refusal: Refusal) -> None:
-        """It waits so long, unless the gate is shut anew."""
+from llmnet.core.record import Record
 
 
 class Admission:
@@ -29,11 +22,11 @@ class Admission:
         bounds: how long the call may wait.
         longest: seconds; a server that asks to wait longer than that is not obeyed (`max_retry_after`).
         rng: spreads those who come back when the gate opens.
-        witness: is told that the call is held at the gate, once for each time that this was shut.
+        record: is told that the call is held at the gate, once for each time that this was shut.
     """
 
     __slots__ = (
-        "_bounds", "_gate", "_longest", "_queue", "_resume_at", "_rng", "_ticket", "_told", "_turn", "_witness",
+        "_bounds", "_gate", "_longest", "_queue", "_record", "_resume_at", "_rng", "_ticket", "_told", "_turn",
     )  # fmt: skip
 
     def __init__(
@@ -43,10 +36,10 @@ class Admission:
         bounds: Bounds,
         longest: float,
         rng: random.Random,
-        witness: Witness | None = None,
+        record: Record | None = None,
     ) -> None:
         self._queue, self._gate, self._bounds, self._longest = queue, gate, bounds, longest
-        self._witness, self._told, self._rng = witness, NEVER, rng
+        self._record, self._told, self._rng = record, NEVER, rng
         self._resume_at = bounds.started
         self._turn: GateTurn | None = None
         self._ticket: Ticket | None = None
@@ -81,9 +74,9 @@ class Admission:
     def _tell(self, wait: float) -> None:
         """The gate is shut for longer than the call would wait for itself: what its own failure asks for is known."""
         until = self._gate.until  # read once: another thread may shut it
-        if self._witness is not None and until > max(self._told, self._resume_at):
+        if self._record is not None and until > max(self._told, self._resume_at):
             self._told = until
-            self._witness.held(wait, self._gate.refusal)
+            self._record.held(wait, self._gate.refusal)
 
     def take(self, owner: Owner | None = None) -> bool:
         """Take a slot for whoever leads the call, unless others wait for one; whether the call has it."""
