@@ -7,10 +7,9 @@ from typing import Protocol
 from llmnet.core.errors import LLMNetError
 from llmnet.core.form_contract import Kind
 from llmnet.core.http import REQUEST_ID_HEADERS, Headers, Request
-from llmnet.core.outcome import AttemptError, Outcome
+from llmnet.core.outcome import AttemptError, Decision, Outcome
 from llmnet.core.record import Record
 from llmnet.core.reply_reader import ReplyReader
-from llmnet.core.retry import Decision
 from llmnet.core.secrets import Secrets
 from llmnet.core.stop import Stop
 

@@ -13,9 +13,9 @@ from llmnet.core.admission.gate import Gate, Refusal
 from llmnet.core.admission.lanes import Bucket
 from llmnet.core.bounds import Bounds
 from llmnet.core.errors import APIStatusError, APITimeoutError, AuthenticationError, LLMNetError
-from llmnet.core.outcome import Outcome
+from llmnet.core.outcome import Decision, Outcome
 from llmnet.core.resets import reset_in_body
-from llmnet.core.retry import Decision, RetryPolicy, after_hint, equal_jitter, full_jitter, return_step
+from llmnet.core.retry import RetryPolicy, after_hint, return_step
 from llmnet.core.retry_after import hint_in_body, parse_retry_after
 
 # Seconds for which a `Retry-After` that no call obeys shuts the gate at most: then one call asks again.
@@ -85,14 +85,14 @@ class Judge(msgspec.Struct):
         return self._transient(error, hint, took)
 
     def _throttle(self, error: APIStatusError, hint: float, took: float) -> Decision:
-        """Wait at the gate that all callers share; neither retries nor budget are used up."""
+        """Wait at the gate that all callers share, with equal jitter; neither retries nor budget are used up."""
         if hint > self.policy.max_retry_after:
             self._shut(error, hint, min(hint, LONGEST_SHUT), took)
             return Decision(False, reason="retry_after")
         self._throttles += 1
         ceiling = self.policy.throttle_backoff(self._throttles)
         left = min(self.bounds.total_left(), self.policy.max_throttle_wait - self._throttled_for)
-        delay = after_hint(hint, self.rng, left) if hint else equal_jitter(ceiling, self.rng)
+        delay = after_hint(hint, self.rng, left) if hint else self.rng.uniform(ceiling / 2, ceiling)
         self._shut(error, hint, hint or delay, took)
         if self._throttled_for + delay > self.policy.max_throttle_wait:
             return Decision(False, reason="max_throttle_wait")
@@ -111,7 +111,7 @@ class Judge(msgspec.Struct):
         if self._retries >= self.policy.max_retries:
             return Decision(False, reason="max_retries")
         left, ceiling = self.bounds.total_left(), self.policy.backoff(self._retries + 1)
-        delay = after_hint(hint, self.rng, left) if hint else full_jitter(ceiling, self.rng)
+        delay = after_hint(hint, self.rng, left) if hint else self.rng.uniform(0.0, ceiling)
         left -= delay
         # A slow reply is not bought twice for nothing: what is left must be at least half of what the attempt took.
         if left <= 0 or (isinstance(error, APITimeoutError) and left < took / 2):

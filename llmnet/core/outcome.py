@@ -1,9 +1,8 @@
-"""What one failed attempt produced, not yet judged."""
+"""What one failed attempt produced, and the verdict on it."""
 
 import msgspec
 
 from llmnet.core.errors import APIConnectionError, APIStatusError, LLMNetError
-from llmnet.core.retry import Decision
 
 
 class Outcome(msgspec.Struct, frozen=True):
@@ -21,6 +20,15 @@ class Outcome(msgspec.Struct, frozen=True):
     stale: bool = False
     once: bool = False
     not_admitted: bool = False
+
+
+class Decision(msgspec.Struct, frozen=True):
+    """The verdict on a failed attempt: whether to send again, after how many seconds, and why (not)."""
+
+    retry: bool
+    delay: float = 0.0
+    reason: str = ""
+    transparent: bool = False
 
 
 class AttemptError(Exception):

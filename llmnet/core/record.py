@@ -26,7 +26,7 @@ from llmnet.core.events import (
     Throttled,
 )
 from llmnet.core.http import NO_HEADERS, Attempt, Headers, Meta
-from llmnet.core.retry import Decision
+from llmnet.core.outcome import Decision
 
 _numbers = itertools.count(1)
 

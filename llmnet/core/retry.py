@@ -9,8 +9,6 @@ import random
 from collections.abc import Collection, Mapping
 from typing import Any
 
-import msgspec
-
 from llmnet.core.bounds import check_field, positive, written
 from llmnet.core.errors import (
     APIStatusError,
@@ -24,7 +22,7 @@ from llmnet.core.plain import Plain, Returnable, public
 from llmnet.core.retry_after import parse_retry_after
 
 # `parse_retry_after` is offered here, too: it belongs to what a policy is asked for.
-__all__ = ["RETRY_STATUSES", "Decision", "RetryBudget", "RetryPolicy", "parse_retry_after"]
+__all__ = ["RETRY_STATUSES", "RetryBudget", "RetryPolicy", "parse_retry_after"]
 
 RETRY_STATUSES = frozenset({408, 409, 425, 429, 500, 502, 503, 504, 520, 521, 522, 523, 524, 529})
 
@@ -47,15 +45,6 @@ class RetryBudget(Plain):
     def __post_init__(self) -> None:
         for field in dataclasses.fields(self):
             check_field(self, field.name, f"RetryBudget.{field.name}", positive)
-
-
-class Decision(msgspec.Struct, frozen=True):
-    """The verdict on a failed attempt: whether to send again, after how many seconds, and why (not)."""
-
-    retry: bool
-    delay: float = 0.0
-    reason: str = ""
-    transparent: bool = False
 
 
 @public
@@ -157,16 +146,6 @@ def return_step(seconds: float, took: float) -> float:
 
 def _spread(seconds: float) -> float:
     return min(5.0, 1.0 + 0.1 * seconds)
-
-
-def full_jitter(ceiling: float, rng: random.Random) -> float:
-    """A wait anywhere below the ceiling."""
-    return rng.uniform(0.0, ceiling)
-
-
-def equal_jitter(ceiling: float, rng: random.Random) -> float:
-    """A wait in the upper half below the ceiling."""
-    return ceiling / 2 + rng.uniform(0.0, ceiling / 2)
 
 
 def count(value: Any, name: str, least: int = 0) -> int:

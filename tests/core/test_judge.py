@@ -11,13 +11,10 @@ from llmnet.core.admission.lanes import Bucket
 from llmnet.core.bounds import Bounds
 from llmnet.core.http import Headers
 from llmnet.core.judge import Judge, read_hint
-from llmnet.core.outcome import Outcome
+from llmnet.core.outcome import Decision, Outcome
 from llmnet.core.retry import (
-    Decision,
     after_hint,
     count,
-    equal_jitter,
-    full_jitter,
     not_negative,
     return_step,
     should_retry,
@@ -60,8 +57,8 @@ def test_backoff_doubles_no_more_than_floats_allow():
 @pytest.mark.parametrize(
     ("wait", "least", "most"),
     [
-        (lambda rng: full_jitter(4.0, rng), 0.0, 4.0),
-        (lambda rng: equal_jitter(4.0, rng), 2.0, 4.0),
+        (lambda rng: Case(rng=rng, base_delay=4.0).verdict(status(500)).delay, 0.0, 4.0),
+        (lambda rng: Case(rng=rng, base_delay=2.0).verdict(throttle()).delay, 2.0, 4.0),
         (lambda rng: after_hint(7.0, rng), 7.0, 8.7),
         (lambda rng: after_hint(100.0, rng), 100.0, 105.0),
         (lambda rng: after_hint(7.0, rng, 8.0), 7.0, 7.5),
