@@ -16,6 +16,7 @@ from llmnet.core.call import Call
 from llmnet.core.chat import total_usage
 from llmnet.core.credentials import in_query
 from llmnet.core.errors import InvalidResponseError, LLMNetError
+from llmnet.core.exchange import Route
 from llmnet.core.extras import Extras, take_extras, with_query
 from llmnet.core.headers import checked_headers
 from llmnet.core.http import Attempt, Meta, Request, billed
@@ -27,7 +28,6 @@ from llmnet.core.record import Record
 from llmnet.core.reply_reader import ReplyReader
 from llmnet.core.reply_text import check_count
 from llmnet.core.request import checked_inputs, checked_timeout
-from llmnet.core.route import Route
 from llmnet.core.tracebacks import short_errors, shorten
 
 

@@ -13,11 +13,11 @@ from llmnet.core.admission.queue import FairQueue
 from llmnet.core.call import Call
 from llmnet.core.credentials import in_headers
 from llmnet.core.errors import APIConnectionError, ConfigurationError
+from llmnet.core.exchange import Route
 from llmnet.core.forks import register_after_fork
 from llmnet.core.headers import ByIdentity
 from llmnet.core.http import Request, merged
 from llmnet.core.retry import RetryBudget
-from llmnet.core.route import Route
 from llmnet.core.secrets import Secrets
 from llmnet.providers.form import Form
 from llmnet.telemetry.dispatch import DeferredEvents

@@ -15,13 +15,12 @@ from llmnet.core.chat import ChatResponse, Usage, replace_meta
 from llmnet.core.error_facts import complete
 from llmnet.core.errors import LLMNetError
 from llmnet.core.events import Ending, ending
-from llmnet.core.exchange import Exchange
+from llmnet.core.exchange import Exchange, Route
 from llmnet.core.http import Attempt, Meta, Request
 from llmnet.core.judge import Judge, read_hint
 from llmnet.core.outcome import AttemptError, Decision, Outcome, cause_of
 from llmnet.core.record import Record
 from llmnet.core.reply_reader import ReplyReader
-from llmnet.core.route import Route
 from llmnet.core.stop import Stop
 from llmnet.core.tracebacks import drop_tracebacks, present, shorten
 

@@ -7,9 +7,9 @@ from typing import Any
 
 from llmnet.core.chat import ChatResponse, replace_meta
 from llmnet.core.errors import APIStatusError, LLMNetError
+from llmnet.core.exchange import Route
 from llmnet.core.http import Meta, billed
 from llmnet.core.judge import Judge
-from llmnet.core.route import Route
 
 
 def complete(error: LLMNetError, route: Route, judge: Judge, meta: Meta, partial: ChatResponse[Any] | None) -> None:

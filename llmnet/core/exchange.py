@@ -1,17 +1,51 @@
-"""One attempt of a call without its I/O: what to send, what the transport has told of it, and the reply so far."""
+"""One attempt of a call without its I/O: where it goes, what the transport has told of it, and the reply so far."""
 
 import weakref
 from collections.abc import Iterable, Mapping
-from typing import Protocol
+from typing import Any, Protocol
 
+import msgspec
+
+from llmnet.core.admission.gate import Gate
+from llmnet.core.admission.lanes import Bucket
 from llmnet.core.errors import LLMNetError
-from llmnet.core.form_contract import Kind
+from llmnet.core.form_contract import Kind, WireForm
 from llmnet.core.http import REQUEST_ID_HEADERS, Headers, Request
 from llmnet.core.outcome import AttemptError, Decision, Outcome
 from llmnet.core.record import Record
 from llmnet.core.reply_reader import ReplyReader
 from llmnet.core.secrets import Secrets
 from llmnet.core.stop import Stop
+
+
+class Route(msgspec.Struct, frozen=True, kw_only=True):
+    """Where a call goes and on whose account; its repr shows no credential.
+
+    Attributes:
+        form: the wire form, at its address.
+        host: as errors and events name it.
+        key: the credential: text, `None`, or a callable that is asked for every attempt.
+        headers: what goes over all other headers, the credential too; `None` removes one.
+        gate: where calls wait after a throttle.
+        bucket: what their retries draw from, or `None` for no limit.
+        secrets: what nobody may see.
+    """
+
+    form: WireForm
+    host: str = ""
+    key: Any = None
+    headers: Mapping[str, str | None] = {}
+    gate: Gate = msgspec.field(default_factory=Gate)
+    bucket: Bucket | None = None
+    secrets: Secrets = msgspec.field(default_factory=Secrets)
+
+    def __repr__(self) -> str:
+        return f"Route(form={self.form!r}, host={self.host!r})"
+
+    def authorise(self, request: Request, key: str | None) -> Request:
+        """The request of one attempt, with its credential."""
+        signed = self.form.authorise(request, key)
+        return signed.with_headers(self.headers) if self.headers else signed
 
 
 class Decides(Protocol):

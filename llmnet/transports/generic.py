@@ -12,14 +12,13 @@ from llmnet.core.call import Call
 from llmnet.core.chat import ChatResponse, StreamChunk
 from llmnet.core.draft import Draft
 from llmnet.core.errors import APIStatusError, ConfigurationError, LLMNetError
-from llmnet.core.exchange import Exchange
+from llmnet.core.exchange import Exchange, Route
 from llmnet.core.form_contract import Kind
 from llmnet.core.http import Headers, Request
 from llmnet.core.judge import Judge
 from llmnet.core.record import Record
 from llmnet.core.reply_reader import ReplyReader
 from llmnet.core.retry import RetryPolicy
-from llmnet.core.route import Route
 from llmnet.core.sse import ServerSentEvent
 
 IDEMPOTENT = frozenset({"GET", "HEAD", "OPTIONS", "PUT", "DELETE", "TRACE"})  # RFC 9110, 9.2.2

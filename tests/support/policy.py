@@ -11,12 +11,12 @@ from llmnet.core.admission.lanes import Bucket
 from llmnet.core.bounds import Bounds, Timeout
 from llmnet.core.call import Call
 from llmnet.core.errors import LLMNetError
+from llmnet.core.exchange import Route
 from llmnet.core.http import Headers, Request
 from llmnet.core.judge import Judge
 from llmnet.core.outcome import AttemptError, Outcome
 from llmnet.core.record import Record
 from llmnet.core.retry import RetryPolicy
-from llmnet.core.route import Route
 from llmnet.providers.services import SERVICES
 from llmnet.providers.target import Target
 from llmnet.providers.wire_forms import make_form
