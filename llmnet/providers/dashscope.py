@@ -6,15 +6,14 @@ The facts: docs/vendors.md, DashScope native.
 from collections.abc import Mapping
 from typing import Any
 
-from llmnet.core.chat import FinishReason, StreamChunk
+from llmnet.core.chat import StreamChunk
 from llmnet.core.draft import Draft
-from llmnet.core.errors import ConfigurationError
 from llmnet.core.http import Request, merged
 from llmnet.core.other_replies import EmbeddingResponse, ModelInfo
 from llmnet.core.request import ChatRequest
 from llmnet.core.sse import ServerSentEvent
 from llmnet.providers import openai_chat_reply as reply
-from llmnet.providers.dashscope_request import native_messages, parameters
+from llmnet.providers.dashscope_request import chat_body, embed_body
 from llmnet.providers.error_bodies import has_code
 from llmnet.providers.form import Form
 from llmnet.providers.increments import Increments, increment_of
@@ -23,8 +22,6 @@ from llmnet.providers.reading import LARGEST, Paths, dict_of, embeddings_of, ite
 from llmnet.providers.text_events import NativeText, reader
 from llmnet.providers.tool_calls import RepeatedCalls, complete_calls
 from llmnet.providers.tool_rows import rows_of
-from llmnet.providers.wire_forms import NATIVE
-from llmnet.providers.writing import REFUSED, Rule, set_params, translated
 
 PAGE_SIZE = 100
 NATIVE_USAGE: Paths = {
@@ -38,15 +35,6 @@ NATIVE_USAGE: Paths = {
 # The deep-research models misspell the end of a reply; the right spelling is read too.
 _ENDED = ("fininshed", "finished")
 _END_REASON = ("finish_reason", "fininshed_reason", "finished_reason")
-
-
-def _floats(encoding: Any) -> dict[str, Any]:
-    if encoding != "float":
-        raise ConfigurationError(f"encoding_format={encoding!r} has no counterpart in the native form, it gives floats")
-    return {}
-
-
-EMBED_RULES: dict[str, Rule] = {"dimensions": "dimension", "encoding_format": _floats, "user": REFUSED}
 _text_event = reader(NativeText)
 
 
@@ -56,19 +44,15 @@ class Native(Form):
     def prepare(self, chat: ChatRequest) -> Request:
         """Messages go into `input`, all else into `parameters`; one image, audio or video changes the address."""
         chat.check_json()
-        messages, multimodal = native_messages(chat.messages, chat.first)
-        url = self.url(f"/services/aigc/{'multimodal' if multimodal else 'text'}-generation/generation")
-        body = {"model": chat.model, "input": {"messages": messages}, "parameters": parameters(chat)}
-        request = self.post(url, body, stream=chat.stream)
+        body, kind = chat_body(chat)
+        request = self.post(self.url(f"/services/aigc/{kind}-generation/generation"), body, stream=chat.stream)
         # This header alone makes it a stream; the caller's own value of it wins.
         by_header = merged({"x-dashscope-sse": "enable"}, self.target.headers)
         return request.with_headers(by_header) if chat.stream else request
 
-    # -- chats --------------------------------------------------------------------------------------------------------
-
     def parse(self, payload: Any, draft: Draft) -> StreamChunk | None:
         """A complete reply is read as the one frame of a stream."""
-        output, chunk = dict_of(payload).get("output"), None
+        chunk, output = None, dict_of(payload).get("output")
         if isinstance(output, dict):
             chunk = self._read(payload, reply.choice_in(output.get("choices")), draft, complete=True)
         self.check(payload, draft, "output")
@@ -105,15 +89,22 @@ class Native(Form):
 
     def _read(self, payload: Object, choice: Object, draft: Draft, *, complete: bool = False) -> StreamChunk | None:
         output = dict_of(payload.get("output"))
-        finish, message = finish_in(output, choice), message_of(output, choice)
+        reasons = (choice, *({"finish_reason": output.get(name)} for name in _END_REASON))
+        finish = next(filter(None, map(reply.finish_of, reasons)), None)
+        message = _message_in(output, choice)
         usage = usage_of(payload.get("usage"), NATIVE_USAGE) or usage_of(output.get("usage"), NATIVE_USAGE)
-        _note(draft, payload, output, message)
+        _name(draft, payload.get("request_id"), output.get("model_name"))
+        draft.done = any(output.get(name) in (True, "true") for name in _ENDED)
+        # No recording of deep research has an end frame; the status of the answer shows that it is complete.
+        draft.may_end |= message.get("phase") == "answer" and message.get("status") == "finished"
         if message.get("phase") == "KeepAlive":
             draft.usage = usage or draft.usage
             return None
         draft.done = finish is not None or draft.done
         draft.spoken = draft.spoken or any(reply.has_place(place, finish) for place in (choice, output))
-        fields = texts_of(message)
+        fields = reply.texts_in(message, "")
+        if message.get("phase") not in (None, "answer"):  # what deep research says before its answer
+            fields |= {"content": "", "reasoning": fields["reasoning"] + fields["content"]}
         if complete:
             fields |= {"tools": complete_calls(message, draft)}
         else:
@@ -121,8 +112,6 @@ class Native(Form):
             tokens = usage.output_tokens if usage else None
             fields = increment_of(draft, fields, calls, tokens=tokens, last=draft.done)
         return draft.add(**fields, finish=finish, usage=usage, raw=payload)
-
-    # -- models and embeddings ----------------------------------------------------------------------------------------
 
     def models_request(self, cursor: str | None) -> Request:
         """A page of the model list; the cursor is its number."""
@@ -137,11 +126,8 @@ class Native(Form):
 
     def embed_request(self, inputs: list[Any], model: str, params: Mapping[str, Any]) -> Request:
         """The request for the vectors of some texts."""
-        if not all(isinstance(text, str) for text in inputs):
-            raise ConfigurationError("inputs must be strings: DashScope's native form takes no token lists")
-        rest = translated(set_params(params), EMBED_RULES, NATIVE)
-        body = {"model": model, "input": {"texts": inputs}, "parameters": rest}
-        return self.post(self.url("/services/embeddings/text-embedding/text-embedding"), body)
+        url = self.url("/services/embeddings/text-embedding/text-embedding")
+        return self.post(url, embed_body(inputs, model, params))
 
     def parse_embeddings(self, payload: Any, size: int) -> EmbeddingResponse:
         """The vectors of one request for that many texts, in their order."""
@@ -150,38 +136,16 @@ class Native(Form):
         return embeddings_of(payload, rows, size, usage_of(payload.get("usage"), NATIVE_USAGE))
 
 
-def _note(draft: Draft, payload: Object, output: Object, message: Object) -> None:
-    """Note id and model of a reply, and whether a deep-research stream has ended or may end here."""
-    _name(draft, payload.get("request_id"), output.get("model_name"))
-    draft.done = any(output.get(name) in (True, "true") for name in _ENDED)
-    # No recording of these models has an end frame; the status of the answer shows that it is complete.
-    draft.may_end = draft.may_end or (message.get("phase") == "answer" and message.get("status") == "finished")
-
-
 def _name(draft: Draft, request_id: object, model: object) -> None:
     if not (draft.id and draft.model):
         draft.name(id=request_id, model=model or draft.asked)
         draft.request_id = draft.id or None
 
 
-def message_of(output: Object, choice: Object) -> Object:
+def _message_in(output: Object, choice: Object) -> Object:
     """The message of a reply: in a choice, in the output (deep research) or as a string (older models)."""
     places = (reply.message_in(choice), reply.message_at(output, "message"))
     return next((place for place in places if reply.is_filled(place)), {"content": output.get("text")})
-
-
-def texts_of(message: Object) -> Object:
-    """The texts of a message; those of deep research's phases before the answer are reasoning."""
-    texts = reply.texts_in(message, "")
-    if message.get("phase") in (None, "answer"):
-        return texts
-    return {**texts, "content": "", "reasoning": texts["reasoning"] + texts["content"]}
-
-
-def finish_in(output: Object, choice: Object) -> tuple[FinishReason, str] | None:
-    """Why a reply ended; null, an absent key and the string `"null"` mean that it has not."""
-    flat = next((reason for name in _END_REASON if (reason := output.get(name)) not in (None, "", "null")), None)
-    return reply.finish_of(choice) or reply.finish_of({"finish_reason": flat})
 
 
 def _count(value: Any) -> int:

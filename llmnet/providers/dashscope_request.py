@@ -1,4 +1,4 @@
-"""Translates a chat from OpenAI's form into new objects in DashScope's native one.
+"""Translates a chat, and what is asked of vectors, from OpenAI's form into new objects in DashScope's native one.
 
 Text models take strings, multimodal ones lists of parts: one image, audio or video anywhere makes the whole
 conversation multimodal, which has another address.
@@ -6,7 +6,7 @@ conversation multimodal, which has another address.
 The facts: docs/vendors.md, Translation.
 """
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Mapping
 from typing import Any
 
 from llmnet.core.errors import ConfigurationError
@@ -44,23 +44,42 @@ RULES: dict[str, Rule] = {
 }
 
 
-def parameters(chat: ChatRequest) -> dict[str, Any]:
-    """The body's `parameters`; the caller's own in the vendor's names win over translations and defaults."""
+def _floats(encoding: Any) -> dict[str, Any]:
+    if encoding != "float":
+        raise ConfigurationError(f"encoding_format={encoding!r} has no counterpart in the native form, it gives floats")
+    return {}
+
+
+EMBED_RULES: dict[str, Rule] = {"dimensions": "dimension", "encoding_format": _floats, "user": REFUSED}
+
+
+def chat_body(chat: ChatRequest) -> tuple[dict[str, Any], str]:
+    """The body that asks for a chat, and whether its address is that of `text` or of `multimodal` models.
+
+    Raises:
+        ConfigurationError: a part or a parameter has no counterpart there; the message names it.
+    """
+    read = [_read(message, f"messages[{i}]") for i, message in enumerate(chat.messages, chat.first)]
+    multimodal = any(_has_media(message["content"]) for message in read)
+    messages = [{**message, "content": _content(message["content"], multimodal)} for message in read]
+    body = {"model": chat.model, "input": {"messages": messages}, "parameters": _parameters(chat)}
+    return body, "multimodal" if multimodal else "text"
+
+
+def _parameters(chat: ChatRequest) -> dict[str, Any]:
+    """The caller's own in the vendor's names win over translations and defaults."""
     defaults = {"result_format": "message"} | ({"incremental_output": True} if chat.stream else {})
     ours = {name: value for name, value in defaults.items() if name not in chat.dropped}
     sorted_params = dict(sorted(writing.params_of(chat).items(), key=lambda item: item[0] not in RULES))
     return ours | writing.translated(sorted_params, RULES, NATIVE)
 
 
-def native_messages(messages: Sequence[Mapping[str, Any]], first: int) -> tuple[list[dict[str, Any]], bool]:
-    """The messages in the native form, and whether they need the multimodal address; errors number them from *first*.
-
-    Raises:
-        ConfigurationError: a part has no counterpart there; the message names its path.
-    """
-    read = [_read(message, f"messages[{i}]") for i, message in enumerate(messages, first)]
-    multimodal = any(_has_media(message["content"]) for message in read)
-    return [{**message, "content": _content(message["content"], multimodal)} for message in read], multimodal
+def embed_body(inputs: list[Any], model: str, params: Mapping[str, Any]) -> dict[str, Any]:
+    """The body that asks for the vectors of some texts."""
+    if not all(isinstance(text, str) for text in inputs):
+        raise ConfigurationError("inputs must be strings: DashScope's native form takes no token lists")
+    rest = writing.translated(writing.set_params(params), EMBED_RULES, NATIVE)
+    return {"model": model, "input": {"texts": inputs}, "parameters": rest}
 
 
 def _read(message: Mapping[str, Any], path: str) -> dict[str, Any]:

@@ -21,7 +21,7 @@ from llmnet.core.extras import take_extras
 from llmnet.core.http import Request
 from llmnet.core.json import encode
 from llmnet.core.messages import checked_messages
-from llmnet.providers import anthropic_params, dashscope, dashscope_request, responses_request
+from llmnet.providers import anthropic_params, dashscope_request, responses_request
 from llmnet.testing import Reply
 
 SECRET = "Zq8-sEcReT-4711"
@@ -235,7 +235,7 @@ def test_the_tables_are_no_longer_than_they_must_be():
     names = params._NEAR  # private, as above
     near = {name for name in KNOWN if any(params.is_misspelt(name, other) for other in names)}
     assert near == params.VENDORS
-    rules = [anthropic_params.RULES, responses_request.RULES, dashscope_request.RULES, dashscope.EMBED_RULES]
+    rules = [anthropic_params.RULES, responses_request.RULES, dashscope_request.RULES, dashscope_request.EMBED_RULES]
     known = params.TRANSLATED | params.ARGUMENTS | {"dimensions", "encoding_format"}
     assert {name for table in rules for name in table} <= known
     assert not [one for one in intended if any(params.is_misspelt(one, other) for other in intended)]
