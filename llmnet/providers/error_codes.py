@@ -41,35 +41,34 @@ CATEGORIES: dict[str, tuple[type[APIStatusError], int]] = {
 PERMANENT = ("bad", "key", "forbidden", "missing", "too large")
 
 
-def by_name(**names: Iterable[str]) -> dict[str, str]:
-    """A table of names from the names of each category of `CATEGORIES`."""
-    return {name: category for category, listed in names.items() for name in listed}
+def by_name(**names: str) -> dict[str, str]:
+    """A table of names from the names of each category of `CATEGORIES`, with blanks between them."""
+    return {name: category for category, listed in names.items() for name in listed.split()}
 
 
 # Names that are more precise than the status they come with, in lower case, `*` for anything (docs/vendors.md, Errors).
+# `*perday*` is in the quotaId of a Google quota that comes back tomorrow.
 CORRECTIONS = by_name(
-    quota=(
-        "insufficient_quota", "organization_usage_limit_exceeded", "quota_exceeded", "quotaexceeded", "quota_exhausted",
-        "insufficient_user_quota", "insufficient_token_quota", "pre_consume_token_quota_failed", "dailylimitexceeded",
-        "servicequotaexceededexception", "*insufficient*balance*", "*insufficient*credit*", "*insufficient*fund*",
-        "*credit*exhausted*", "*credit_limit*", "*billing*", "*payment*required*", "*overdue*", "*arrear*",
-        "*spend*limit*", "*budget*exceeded*", "*exceeded*budget*", "*usage_limit*", "*daily*limit*",
-        "*per_day*", "*per-day*",
-        "*perday*",  # the quotaId of a Google quota that comes back tomorrow
-    ),
-    context=(
-        "context_length_exceeded", "exceed_context_size_error", "contextwindowexceedederror", "tokens_limit_reached",
-        "model_max_prompt_tokens_exceeded", "prompt_too_long", "input_too_long", "*context_length*exceed*",
-        "*context_window*exceed*", "*exceed*context*",
-    ),
-    rate=(
-        "rate_limit_exceeded", "ratelimitreached", "slow_down", "resource_exhausted", "too_many_requests",
-        "toomanyrequests*", "throttl*", "*rate_limit*", "*ratelimit*",
-    ),
-    overloaded=("*overloaded*", "capacity_exceeded"),
-    key=("api_key_invalid",),
-    missing=("model_not_found", "deploymentnotfound"),
-)  # fmt: skip
+    quota="""
+        insufficient_quota organization_usage_limit_exceeded quota_exceeded quotaexceeded quota_exhausted
+        insufficient_user_quota insufficient_token_quota pre_consume_token_quota_failed dailylimitexceeded
+        servicequotaexceededexception *insufficient*balance* *insufficient*credit* *insufficient*fund*
+        *credit*exhausted* *credit_limit* *billing* *payment*required* *overdue* *arrear* *spend*limit*
+        *budget*exceeded* *exceeded*budget* *usage_limit* *daily*limit* *per_day* *per-day* *perday*
+    """,
+    context="""
+        context_length_exceeded exceed_context_size_error contextwindowexceedederror tokens_limit_reached
+        model_max_prompt_tokens_exceeded prompt_too_long input_too_long *context_length*exceed*
+        *context_window*exceed* *exceed*context*
+    """,
+    rate="""
+        rate_limit_exceeded ratelimitreached slow_down resource_exhausted too_many_requests toomanyrequests* throttl*
+        *rate_limit* *ratelimit*
+    """,
+    overloaded="*overloaded* capacity_exceeded",
+    key="api_key_invalid",
+    missing="model_not_found deploymentnotfound",
+)
 
 # The status that a name comes with where the reply has one; exact names come before patterns.
 STATUSES: dict[str, int] = {

@@ -15,7 +15,7 @@ _NO_STREAM_OPTIONS = ("mistral.ai",)
 _JSON_MODE = ("aliyuncs.com", "deepseek.com", "moonshot.ai", "moonshot.cn", "bigmodel.cn", "z.ai")
 
 
-class Api(msgspec.Struct, frozen=True, kw_only=True):
+class Api(msgspec.Struct, frozen=True):
     """One of a service's APIs: a wire form at a path.
 
     Attributes:
@@ -27,7 +27,7 @@ class Api(msgspec.Struct, frozen=True, kw_only=True):
     path: str = ""
 
 
-class BaseVariable(msgspec.Struct, frozen=True, kw_only=True):
+class BaseVariable(msgspec.Struct, frozen=True):
     """An environment variable that holds an address; `suffix` is appended, `apis` limits it to those APIs."""
 
     name: str
