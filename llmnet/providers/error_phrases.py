@@ -4,7 +4,7 @@ Only the vendor's own text counts: quoted text comes from the caller, or is a na
 """
 
 import re
-from collections.abc import Callable, Collection
+from collections.abc import Collection
 
 from llmnet.core.preview import cut
 
@@ -90,31 +90,31 @@ _TOO_MANY = (
 
 # Categories that a more precise phrase replaces.
 _VAGUE = (None, "bad", "forbidden")
-_OF_LENGTH = (None, 400, 413, 422)
-_OF_THROTTLES = (None, 400, 403)
 
 
 def category_of(known: str | None, message: str, status: int | None, *, hinted: bool) -> str | None:
     """The category of `error_codes.CATEGORIES` that a message means, or the known one where the message adds nothing.
 
-    Args:
-        known: the category by the error's names.
-        message: the message.
-        status: the HTTP status of the error, or `None` inside a success.
-        hinted: whether the server names a time to come back.
+    The *known* one is that of the error's names; the *status* is `None` inside a success; of an error that is *hinted*
+    the server names a time to come back.
     """
     text = without_quotes(cut(message, _READ)).lower()
-    throttled = known == "rate" or (known is None and status in (None, 429))
-    rules: tuple[tuple[str, Collection[str | None], bool, Callable[[str], object]], ...] = (
-        ("context", (None, "bad", "server"), status in _OF_LENGTH or (status or 0) >= 500, _any_of(TOO_LONG, _LONG)),
-        ("too large", (None, "rate"), known == "rate" or status == 429, _any_of((TOO_LARGE,))),
-        ("quota", (*_VAGUE, "rate", "key", "server", "overloaded"), True, _any_of(_SPENT, _SPENT_CHINESE)),
-        ("quota", (*_VAGUE, "rate"), not (hinted and throttled), _USED_UP.search),
-        ("quota", _VAGUE, not (hinted and throttled), _any_of(_EXCEEDED)),
-        ("rate", _VAGUE, status in _OF_THROTTLES or (status or 0) >= 500, _any_of(_TOO_MANY)),
-    )
-    found = (category for category, vague, applies, matches in rules if known in vague and applies and matches(text))
-    return next(found, known)
+    is_server = status is not None and status >= 500
+    of_length = known in (None, "bad", "server") and (is_server or status in (None, 400, 413, 422))
+    if of_length and _says(text, TOO_LONG, _LONG):
+        return "context"
+    if (known == "rate" or (known is None and status == 429)) and TOO_LARGE in text:
+        return "too large"
+    if known in (*_VAGUE, "rate", "key", "server", "overloaded") and _says(text, _SPENT, _SPENT_CHINESE):
+        return "quota"
+    waits = hinted and (known == "rate" or (known is None and status in (None, 429)))
+    if known in (*_VAGUE, "rate") and not waits and _USED_UP.search(text):
+        return "quota"
+    if known in _VAGUE and not waits and _says(text, _EXCEEDED):
+        return "quota"
+    if known in _VAGUE and (is_server or status in (None, 400, 403)) and _says(text, _TOO_MANY):
+        return "rate"
+    return known
 
 
 def without_quotes(message: str) -> str:
@@ -127,5 +127,5 @@ def without_quotes(message: str) -> str:
     return _QUOTED.sub(kept, message)
 
 
-def _any_of(phrases: Collection[str], pattern: re.Pattern[str] | None = None) -> Callable[[str], object]:
-    return lambda text: any(phrase in text for phrase in phrases) or (pattern and pattern.search(text))
+def _says(text: str, phrases: Collection[str], pattern: re.Pattern[str] | None = None) -> bool:
+    return any(phrase in text for phrase in phrases) or bool(pattern and pattern.search(text))
