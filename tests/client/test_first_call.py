@@ -9,7 +9,7 @@ UNUSED = {
     "llmnet.batch", "llmnet.cli", "llmnet.retrying", "llmnet.testing", "llmnet.transports.generic",
     "llmnet.client.other_calls",
     "llmnet.providers.anthropic", "llmnet.providers.dashscope", "llmnet.providers.responses",
-    "llmnet.providers.error_phrases", "llmnet.transports.aio.pool", "llmnet.transports.aio.dial",
+    "llmnet.providers.error_phrases", "llmnet.transports.aio.pool", "llmnet.transports.aio.stream",
     "llmnet.core.json_schema", "llmnet.core.output", "llmnet.providers.structured_output", "pydantic",
 }  # fmt: skip
 PROGRAMS = {

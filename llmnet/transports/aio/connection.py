@@ -9,11 +9,11 @@ import asyncio
 import contextlib
 import contextvars
 import socket
-import time
 from collections.abc import Callable, Hashable
 from typing import Any, Protocol, cast
 
-from llmnet.net.sockets import AT_ONCE, PATIENCE, Age, poller
+from llmnet.net.sockets import AT_ONCE, Age, poller
+from llmnet.transports.aio.idle import Resting
 from llmnet.transports.aio.watch import Alarm
 
 # Bytes of a body that wait for their reader before the server is kept waiting.
@@ -34,7 +34,7 @@ class Reader(Protocol):
         """Take note that the connection has ended, or has failed."""
 
 
-class Connection(asyncio.Protocol):
+class Connection(asyncio.Protocol, Resting):
     """A connection and its state.
 
     Attributes:
@@ -59,7 +59,7 @@ class Connection(asyncio.Protocol):
         self.failure: Exception | None = None
         self._reader: Reader | None = None
         self._wake: Callable[[], None] | None = None
-        self._age, self._idle_since = Age(), 0.0
+        self._age = Age()
 
     # -- what asyncio calls -------------------------------------------------------------------------------------------
 
@@ -145,7 +145,7 @@ class Connection(asyncio.Protocol):
         """Serve nobody, from now on."""
         self._wake = self._reader = None
         self.alarm.rest()
-        self._idle_since = time.monotonic()
+        self.begin_rest()
         if self._paused:
             self.resume()
 
@@ -166,11 +166,6 @@ class Connection(asyncio.Protocol):
     def is_followed(self) -> bool:
         """Whether something has come that the loop had no turn to read: its end, or what nobody has asked for."""
         return bool(self._readable(0.0))
-
-    @property
-    def is_tired(self) -> bool:
-        """Whether it has been idle for too long."""
-        return time.monotonic() - self._idle_since >= PATIENCE
 
 
 class Salvage(asyncio.Protocol):

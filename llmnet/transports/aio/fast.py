@@ -4,11 +4,12 @@ import ssl
 
 import httpx
 
+from llmnet.core.exchange import Exchange
 from llmnet.net.proxy import Proxy
 from llmnet.transports.aio.client import Origin, Prepared, origin_of
 from llmnet.transports.aio.connect import Connector
 from llmnet.transports.aio.connection import Connection
-from llmnet.transports.aio.http1 import Body, exchange, head_of
+from llmnet.transports.aio.http1 import Body, ask, head_of
 from llmnet.transports.aio.idle import Idle
 from llmnet.transports.aio.wait import Scope
 from llmnet.transports.aio.watch import Watch
@@ -51,14 +52,14 @@ class FastTransport(httpx.AsyncBaseTransport):
         origin = made.common.origin if made else origin_of(request.url)
         head = self._head_of(made) if made else head_of(request, self._forwards, self._lines)
         idle = self._youngest(origin)
-        connection = idle or await self._connected(watch, origin)
+        connection = idle or await self._connected(watch.exchange, origin)
         self._used.add(connection)
         reader = Http1Reader(request.method)
         try:
             watch.exchange.connected(reused=idle is not None)
             watch.alarm = connection.alarm
             connection.begin(watch.wake, reader)
-            await exchange(connection, watch, reader, head, request)
+            await ask(connection, watch, reader, head, request)
         except BaseException:
             self._end(connection)
             raise
@@ -79,14 +80,14 @@ class FastTransport(httpx.AsyncBaseTransport):
             common.head = head_of(Prepared(common, None, {}), self._forwards, self._lines)
         return common.head if body is None else common.head.with_length(len(body))
 
-    async def warm(self, watch: Watch, origin: Origin) -> None:
+    async def warm(self, exchange: Exchange, origin: Origin) -> None:
         """Add a connection to the idle ones.
 
         Raises:
             httpx.TransportError: it failed.
             AttemptError: a bound has expired, or the call was stopped.
         """
-        self._keep(await self._connected(watch, origin))
+        self._keep(await self._connected(exchange, origin))
 
     def _youngest(self, origin: Origin) -> Connection | None:
         """The last idle connection to come that will do."""
@@ -99,12 +100,12 @@ class FastTransport(httpx.AsyncBaseTransport):
             connection.abort()
         return None
 
-    async def _connected(self, watch: Watch, origin: Origin) -> Connection:
-        watch.exchange.raise_if_stopped()  # a client may have been closed under its request
-        watch.exchange.connecting()
+    async def _connected(self, exchange: Exchange, origin: Origin) -> Connection:
+        exchange.raise_if_stopped()  # a client may have been closed under its request
+        exchange.connecting()
         self._connecting += 1
         try:
-            connection = await Scope(watch.exchange).run(self._connector.connect(origin.host, origin.port))
+            connection = await Scope(exchange).run(self._connector.connect(origin.host, origin.port))
         finally:
             self._connecting -= 1
         connection.origin = origin

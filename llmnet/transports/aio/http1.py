@@ -44,9 +44,7 @@ def _check(head: Head, size: int, *, is_over: bool) -> None:
         raise httpx.LocalProtocolError(str(error)) from error
 
 
-async def exchange(
-    connection: Connection, watch: Watch, reader: Http1Reader, head: Head, request: httpx.Request
-) -> None:
+async def ask(connection: Connection, watch: Watch, reader: Http1Reader, head: Head, request: httpx.Request) -> None:
     """Send a request, and wait for the head of the reply."""
     is_large = head.length is None or head.length > AT_ONCE
     salvage = Salvage(connection.below) if is_large else None

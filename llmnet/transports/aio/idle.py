@@ -3,7 +3,7 @@
 import time
 from collections import OrderedDict, deque
 from collections.abc import Hashable
-from typing import Generic, Protocol, TypeAlias, TypeVar
+from typing import Generic, TypeAlias, TypeVar
 
 from llmnet.net.sockets import HOSTS, PATIENCE
 
@@ -11,12 +11,19 @@ Host: TypeAlias = Hashable
 """Scheme, name and port."""
 
 
-class Resting(Protocol):
+class Resting:
     """A connection that knows for how long it has been idle."""
+
+    _idle_since = 0.0
+
+    def begin_rest(self) -> None:
+        """Be idle, from now on."""
+        self._idle_since = time.monotonic()
 
     @property
     def is_tired(self) -> bool:
         """Whether it has been idle for too long."""
+        return time.monotonic() - self._idle_since >= PATIENCE
 
 
 C = TypeVar("C", bound=Resting)

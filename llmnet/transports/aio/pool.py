@@ -7,11 +7,9 @@ serves many, keeps httpcore's.
 """
 
 import ssl
-import time
 from collections import deque
 from collections.abc import AsyncIterator, Awaitable, Callable
-from types import TracebackType
-from typing import Any, Self
+from typing import Any
 
 import httpcore
 import httpx
@@ -21,7 +19,7 @@ from llmnet.net.sockets import PATIENCE, Age
 from llmnet.net.tls import Use
 from llmnet.transports.aio.connect import Connector
 from llmnet.transports.aio.goaway import is_leaving
-from llmnet.transports.aio.idle import Host, Idle
+from llmnet.transports.aio.idle import Host, Idle, Resting
 from llmnet.transports.aio.stream import Dialler
 
 _LENGTHS = {b"content-length", b"transfer-encoding"}
@@ -39,14 +37,16 @@ def transport_of(
         secure: whether it is for `https` addresses.
         http2: whether HTTP/2 is offered.
     """
-    forwards = proxy if proxy is not None and not proxy.speaks_socks and not secure else None
+    forwarder = None
+    if proxy and not (proxy.speaks_socks or secure):  # with whom TLS is spoken before httpcore has the connection
+        forwarder = "http" + proxy.full_url.removeprefix(proxy.scheme)
     transport = httpx.AsyncHTTPTransport(
         verify=ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT),  # which none of its connections uses
         http2=http2,
         # No limit of connections: cancelled requests would leave its slots taken (encode/httpcore#1093).
         limits=httpx.Limits(max_connections=None, max_keepalive_connections=kept, keepalive_expiry=PATIENCE),
         trust_env=False,
-        proxy=_httpx_proxy(forwards) if forwards else None,
+        proxy=forwarder,
     )
     # httpx offers no way to say how it is to connect.
     pool: Any = transport._pool
@@ -58,12 +58,6 @@ def transport_of(
     else:
         transport._pool = Pool(lambda origin: Ageing(create(origin)), kept)  # type: ignore[assignment]
     return transport
-
-
-def _httpx_proxy(proxy: Proxy) -> httpx.Proxy:
-    """A proxy as httpx takes it."""
-    auth = (proxy.username, proxy.password or "") if proxy.username else None
-    return httpx.Proxy(proxy.url, auth=auth)
 
 
 class Pool:
@@ -109,9 +103,8 @@ class Pool:
             self._idle.keep(host, connection)
         else:
             await self._end(connection)
-        self._used.update(gone := self._idle.tidy())  # until they are closed
-        for tired in gone:
-            await self._end(tired)
+        for tired in self._idle.tidy():
+            await tired.aclose()
 
     @property
     def in_use(self) -> bool:
@@ -128,14 +121,6 @@ class Pool:
         self._used.update(self._idle.clear())
         while self._used:
             await self._used.pop().aclose()
-
-    async def __aenter__(self) -> Self:
-        return self
-
-    async def __aexit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
-    ) -> None:
-        await self.aclose()
 
 
 async def _youngest(idle: deque["Ageing"]) -> "Ageing | None":
@@ -171,12 +156,11 @@ class Body:
             await self._ended()
 
 
-class Ageing:
+class Ageing(Resting):
     """A connection of httpcore's that takes no request any more once it is over, and is closed when it has no other."""
 
     def __init__(self, inner: httpcore.AsyncConnectionInterface) -> None:
         self._inner, self._age, self._two_lengths = inner, Age(), False
-        self._idle_since = 0.0
         self._closed = False
         self.is_idle = inner.is_idle
 
@@ -193,13 +177,8 @@ class Ageing:
 
     def rest(self) -> bool:
         """Become idle, now that an exchange has ended; whether it may serve again."""
-        self._idle_since = time.monotonic()
+        self.begin_rest()
         return self.is_idle() and not self._over
-
-    @property
-    def is_tired(self) -> bool:
-        """Whether it has been idle for too long."""
-        return time.monotonic() - self._idle_since >= PATIENCE
 
     async def handle_async_request(self, request: httpcore.Request) -> httpcore.Response:
         """Send a request; where the head of a reply gives two lengths, no second one is believed (RFC 9112, 6.3)."""

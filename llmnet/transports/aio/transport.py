@@ -81,7 +81,11 @@ class Transport:
             AttemptError: it failed.
         """
         if self._is_fast:
-            await warm_fast(exchange, await self._client(exchange, is_fast=True))
+            client = await self._client(exchange, is_fast=True)
+            try:
+                await cast("FastTransport", client.transport).warm(exchange, origin_of(httpx.URL(exchange.request.url)))
+            except FOREIGN as error:
+                raise _failed(error, exchange) from error
 
     @property
     def _is_fast(self) -> bool:
@@ -118,15 +122,6 @@ async def carry_fast(exchange: Exchange, client: Client, sent: Sent) -> OpenRepl
         raise _failed(error, exchange) from error
     body: Body = response.extensions[BODY]
     return OpenReply(exchange, response, body.headers, body)
-
-
-async def warm_fast(exchange: Exchange, client: Client) -> None:
-    """Add a connection of our own to the idle ones."""
-    watch, transport = Watch(exchange), cast("FastTransport", client.transport)
-    try:
-        await transport.warm(watch, origin_of(httpx.URL(exchange.request.url)))
-    except FOREIGN as error:
-        raise _failed(error, exchange) from error
 
 
 def _failed(error: BaseException, exchange: Exchange) -> AttemptError:

@@ -54,7 +54,8 @@ class AsyncWait:
     async def _queue(self, admission: Admission, stop: Interruptible) -> None:
         """Wait for a slot, first come, first served; the gate may be shut meanwhile."""
         turn, loop = asyncio.Event(), asyncio.get_running_loop()
-        ticket = admission.join(lambda: call_soon(loop, turn.set))
+        # Where the loop is closed, this raises, and the queue passes the slot on.
+        ticket = admission.join(lambda: loop.call_soon_threadsafe(turn.set))
         while not admission.look(ticket):
             await self._until(turn, stop.remaining(), stop)
 
@@ -162,11 +163,6 @@ def once(step: Awaitable[T], *, ending: bool = False) -> Generator[Any, Any, T]:
                 late = error
             else:
                 go, counted = functools.partial(steps.throw, error), task.cancelling()
-
-
-def call_soon(loop: asyncio.AbstractEventLoop, function: Callable[[], Any]) -> None:
-    """Call on the loop's own thread; RuntimeError if the loop is closed, on which the queue passes the slot on."""
-    loop.call_soon_threadsafe(function)
 
 
 def wake(loop: asyncio.AbstractEventLoop, function: Callable[[], Any]) -> None:

@@ -1,13 +1,13 @@
 """The waits of one attempt on the fast transport, under one timer a connection, which outlives the attempt."""
 
 import asyncio
-import contextlib
 import contextvars
 import math
 
 from llmnet.core.bounds import Bounds
 from llmnet.core.exchange import Exchange
 from llmnet.core.outcome import AttemptError, Outcome
+from llmnet.transports.aio.wait import wake
 
 # Turns of the loop, after a bound has expired, in which what has come while the loop was busy is still read.
 _TURNS = 4
@@ -65,8 +65,7 @@ class Watch:
         self.wake()
 
     def _stop(self) -> None:
-        with contextlib.suppress(RuntimeError):  # a loop that is closed has nobody left to wake
-            self._loop.call_soon_threadsafe(self.end)
+        wake(self._loop, self.end)
 
 
 class Alarm:
