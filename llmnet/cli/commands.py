@@ -7,7 +7,6 @@ kept.
 
 import argparse
 import contextlib
-import functools
 import json
 import sys
 from collections.abc import Callable, Sequence
@@ -20,6 +19,7 @@ from llmnet.cli.printing import notify_of, stream_text
 from llmnet.cli.reading import content_of, part_of, read_prompt
 from llmnet.cli.settings import connect, parameters
 from llmnet.cli.terminal import is_terminal
+from llmnet.client.sync import Client
 from llmnet.client.sync_stream import ChatStream
 from llmnet.core.bounds import resolve_timeout
 from llmnet.core.chat import ChatResponse
@@ -29,7 +29,6 @@ _HELP = (
     "/quit or Ctrl-D ends the conversation, Ctrl-C the reply; /clear forgets what was said, "
     "/system TEXT replaces the system message"
 )
-Messages = list[dict[str, Any]]
 
 
 def chat(options: argparse.Namespace) -> None:
@@ -39,12 +38,12 @@ def chat(options: argparse.Namespace) -> None:
     attachments = [part_of(name) for name in options.attachment]
     prompt = None if _is_conversation(options) else read_prompt(options.prompt)
     seconds = options.timeout and resolve_timeout(options.timeout, None, stream=False, flex=False)
-    with connect(options, timeout=seconds) as client:
+    system = options.system if options.system and not options.system.isspace() else None
+    with connect(options, timeout=seconds, system=system) as client:
         if prompt is None:
-            ask = functools.partial(client.stream_chat, **params)
-            Conversation(ask, options.system, attachments).run(line_reader())
+            Conversation(client, params, attachments).run(line_reader())
             return
-        messages = with_system(options.system, [{"role": "user", "content": content_of(prompt, attachments)}])
+        messages = [{"role": "user", "content": content_of(prompt, attachments)}]
         at_once = options.no_stream or options.json or options.output_type
         reply = client.chat(messages, **params) if at_once else stream_text(client.stream_chat(messages, **params))
     _show(reply, options)
@@ -81,25 +80,18 @@ def _show(reply: ChatResponse, options: argparse.Namespace) -> None:
     notify_of(reply)
 
 
-def with_system(system: str | None, messages: Messages) -> Messages:
-    """The messages, with the system message before them, if there is one."""
-    return [{"role": "system", "content": system}, *messages] if system else messages
-
-
 class Conversation:
     """What was said, and what a line does.
 
     Args:
-        ask: makes the stream of a reply to all messages.
-        system: the system message, if there is one.
+        client: where it goes, with a system message, if there is one.
+        params: parameters of each call.
         attachments: parts that go with the first line.
     """
 
-    def __init__(
-        self, ask: Callable[[Messages], ChatStream], system: str | None, attachments: Sequence[dict[str, Any]] = ()
-    ) -> None:
-        self._ask, self._system, self._attachments = ask, system, attachments
-        self._turns: Messages = []
+    def __init__(self, client: Client, params: dict[str, Any], attachments: Sequence[dict[str, Any]]) -> None:
+        self._client, self._params, self._attachments = client, params, attachments
+        self._turns: list[dict[str, Any]] = []
         self._over = False
 
     def run(self, read_line: Callable[[], str]) -> None:
@@ -133,7 +125,7 @@ class Conversation:
             case "/clear":
                 self._turns = []
             case "/system":
-                self._system = rest.strip()
+                self._client = self._client.with_options(system=rest.strip() or None)
             case "/help":
                 printing.notify(f"llmnet: {_HELP}")
             case _:
@@ -142,7 +134,7 @@ class Conversation:
     def _say(self, line: str) -> None:
         turn = {"role": "user", "content": content_of(line, self._attachments)}
         try:
-            answer = self._answer(self._ask(with_system(self._system, [*self._turns, turn])))
+            answer = self._answer(self._client.stream_chat([*self._turns, turn], **self._params))
         except LLMNetError as error:
             printing.notify(f"llmnet: {for_command_line(error)}")
             return
@@ -177,8 +169,7 @@ def line_reader() -> Callable[[], str]:
         with contextlib.suppress(ImportError):  # it edits and remembers lines; Windows has none
             import readline  # noqa: F401, PLC0415
         return lambda: input("> ")
-    read: Callable[[], str] = PromptSession([("bold", "> ")]).prompt
-    return read
+    return PromptSession([("bold", "> ")]).prompt
 
 
 def models(options: argparse.Namespace) -> None:
