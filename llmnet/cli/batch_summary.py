@@ -15,15 +15,17 @@ from llmnet.cli.errors import code_of
 from llmnet.cli.printing import notify
 from llmnet.cli.terminal import is_terminal, without_controls
 from llmnet.core.errors import LLMNetError
-from llmnet.core.http import Meta
 from llmnet.core.outcome import cause_of
 from llmnet.core.preview import cut
 
-_QUANTILES = (50, 95, 99)
+_QUANTILES = (50, 95, 99)  # per cent; each is one of the latencies
 _MAX_CAUSES = 10  # listed one by one for people; all others only as a sum
 _MAX_COUNTED = 100  # counted one by one: a server may make up a code for each failure, and one of any length
 _LONGEST = 200
 OTHER = "other causes"
+_COUNTS = {
+    "retries": "retries", "throttled": "throttled", "tokens in": "input_tokens", "tokens out": "output_tokens",
+}  # fmt: skip
 
 
 class Summary:
@@ -34,28 +36,22 @@ class Summary:
         self._ok = self._retries = self._throttled = self._input = self._output = 0
         self._causes: Counter[str] = Counter()
         self._codes: set[int] = set()
-        self._latencies, self._firsts = array("d"), array("d")
+        self._latencies = array("d")
 
     def add(self, result: BatchResult) -> None:
         """Count a result."""
-        if result.error is not None:
-            cause = _cause(result.error)
+        attempts = getattr(getattr(result.error or result.response, "meta", None), "attempts", ())
+        self._retries += max(0, len(attempts) - 1)
+        self._throttled += sum(attempt.throttled for attempt in attempts)
+        if (error := result.error) is not None:
+            cause = cut(cause_of(error), _LONGEST) if isinstance(error, LLMNetError) else type(error).__name__
             self._causes[cause if cause in self._causes or len(self._causes) < _MAX_COUNTED else OTHER] += 1
-            self._codes.add(code_of(result.error))
-            self._count(getattr(result.error, "meta", None) or Meta())
+            self._codes.add(code_of(error))
         if result.response is not None:
-            meta, usage = result.response.meta, result.response.usage
             self._ok += 1
-            self._count(meta)
-            self._latencies.append(meta.elapsed)
-            if meta.time_to_first_token is not None:
-                self._firsts.append(meta.time_to_first_token)
-            self._input += usage.input_tokens or 0
-            self._output += usage.output_tokens or 0
-
-    def _count(self, meta: Meta) -> None:
-        self._retries += max(0, len(meta.attempts) - 1)
-        self._throttled += sum(attempt.throttled for attempt in meta.attempts)
+            self._latencies.append(result.response.meta.elapsed)
+            self._input += result.response.usage.input_tokens or 0
+            self._output += result.response.usage.output_tokens or 0
 
     @property
     def exit_code(self) -> int:
@@ -69,6 +65,7 @@ class Summary:
         wall = time.monotonic() - self._started
         failed = self._causes.total()
         done = self._ok + failed
+        ranked = sorted(self._latencies)
         return {
             "answered_before": self._answered_before,
             "requests": self._total,
@@ -80,24 +77,12 @@ class Summary:
             "throttled": self._throttled,
             "input_tokens": self._input,
             "output_tokens": self._output,
-            "latency": quantiles(self._latencies),
-            "time_to_first_token": quantiles(self._firsts),
+            "latency": {f"p{q}": ranked[-(-len(ranked) * q // 100) - 1] for q in _QUANTILES} if ranked else None,
+            "time_to_first_token": None,  # rows are not streamed
             "requests_per_second": done / wall if wall > 0 else 0.0,
             "tokens_per_second": self._output / wall if wall > 0 else 0.0,
             "wall_time": wall,
         }
-
-
-def _cause(error: Exception) -> str:
-    return cut(cause_of(error), _LONGEST) if isinstance(error, LLMNetError) else type(error).__name__
-
-
-def quantiles(values: "array[float]") -> dict[str, float] | None:
-    """The 50th, 95th and 99th percentile; each is one of the values."""
-    if not values:
-        return None
-    ranked = sorted(values)
-    return {f"p{q}": ranked[-(-len(ranked) * q // 100) - 1] for q in _QUANTILES}
 
 
 def show(figures: dict[str, Any], *, as_json: bool) -> None:
@@ -132,19 +117,16 @@ def table(figures: dict[str, Any]) -> Iterator[tuple[str, str]]:
     causes = [(cause, n) for cause, n in figures["failed_by_cause"].items() if cause != OTHER]
     if figures["answered_before"]:
         yield "answered before", f"{figures['answered_before']:,}"
-    yield "requests", f"{figures['requests']:,}"
-    yield "  ok", f"{figures['ok']:,}"
-    yield "  failed", f"{figures['failed']:,}"
+    for label, name in (("requests", "requests"), ("  ok", "ok"), ("  failed", "failed")):
+        yield label, f"{figures[name]:,}"
     for cause, n in causes[:_MAX_CAUSES]:
         yield f"    {cause}", f"{n:,}"
     if more := figures["failed"] - sum(n for _, n in causes[:_MAX_CAUSES]):
         yield f"    {OTHER}", f"{more:,}"
     if figures["not_finished"]:
         yield "  not finished", f"{figures['not_finished']:,}"
-    yield "retries", f"{figures['retries']:,}"
-    yield "throttled", f"{figures['throttled']:,}"
-    yield "tokens in", f"{figures['input_tokens']:,}"
-    yield "tokens out", f"{figures['output_tokens']:,}"
+    for label, name in _COUNTS.items():
+        yield label, f"{figures[name]:,}"
     yield "latency", _spread(figures["latency"])
     yield "first token", _spread(figures["time_to_first_token"])
     yield "requests/s", f"{figures['requests_per_second']:,.1f}"
