@@ -11,7 +11,7 @@ import re
 import socket
 import ssl
 
-from llmnet.core.errors import APIConnectionError, IncompleteStreamError, InvalidResponseError, LLMNetError, Phase
+from llmnet.core.errors import APIConnectionError, IncompleteStreamError, InvalidResponseError, LLMNetError
 from llmnet.core.exchange import Exchange
 from llmnet.core.outcome import Outcome
 from llmnet.core.preview import cut
@@ -27,6 +27,8 @@ _LOCAL = frozenset({errno.EMFILE, errno.ENFILE, errno.ENOBUFS, errno.ENOMEM, _PO
 _NO_SUCH_NAME = frozenset(
     getattr(socket, name) for name in ("EAI_NONAME", "EAI_NODATA", "EAI_FAIL") if hasattr(socket, name)
 )
+# What says that the server speaks no TLS at all: it will not learn it for the next attempt.
+_NO_TLS = ("WRONG_VERSION_NUMBER", "HTTP_REQUEST", "RECORD_LAYER_FAILURE", "wrong version number")
 # In HTTP/2 a stream ends by itself, and its code says whether the request was begun (RFC 9113, 8.7).
 _RESET = r"StreamReset .*error_code:(?:ErrorCodes\.)?(\w+)"
 _REFUSED = ("7", "REFUSED_STREAM")
@@ -47,15 +49,22 @@ def outcome_of(error: BaseException, exchange: Exchange, *, proxied: bool = Fals
     ours = exchange.stopped or next((e for e in chain if isinstance(e, LLMNetError)), None)
     if ours is not None:
         return Outcome(ours)
+    outcome = _outcome(error, chain, exchange, proxied=proxied)
+    outcome.error.__cause__ = error
+    return outcome
+
+
+def _outcome(error: BaseException, chain: list[BaseException], exchange: Exchange, *, proxied: bool) -> Outcome:
     if _timed_out(chain, exchange):
-        return Outcome(_from(exchange.expired(), error))
+        return Outcome(exchange.expired())
     wrong = None if proxied else next(filter(_breaks_rules, chain), None)
-    if wrong is not None and exchange.reply.kind is None:
-        return Outcome(_refused(wrong, error), once=True)
-    text = root_cause(error, chain)
+    if wrong is not None and exchange.reply.kind is None:  # one more attempt is worth it: such a head would come again
+        said = f"the head of the reply breaks the rules of HTTP: {cut(str(wrong), 300)}"
+        return Outcome(InvalidResponseError(said, retryable=True), once=True)
+    text = _root_cause(error, chain)
     stale = _not_begun(text, exchange) and not (exchange.received or proxied)
     once = exchange.sent and (wrong is not None or _cut_short(exchange))
-    return Outcome(_from(_lost(error, chain, exchange, proxied=proxied), error), stale=stale, once=once)
+    return Outcome(_lost(text, chain, exchange, proxied=proxied), stale=stale, once=once)
 
 
 def _breaks_rules(error: BaseException) -> bool:
@@ -64,13 +73,6 @@ def _breaks_rules(error: BaseException) -> bool:
         (type(error).__module__.partition(".")[0], type(error).__name__) == ("h11", "RemoteProtocolError")
         and not str(error).startswith("peer closed connection")
     )
-
-
-def _refused(wrong: BaseException, error: BaseException) -> LLMNetError:
-    """A head that another attempt may be spared: one, for it would come again."""
-    ours = InvalidResponseError(f"the head of the reply breaks the rules of HTTP: {cut(str(wrong), 300)}")
-    ours.retryable = True
-    return _from(ours, error)
 
 
 def _not_begun(text: str, exchange: Exchange) -> bool:
@@ -90,24 +92,13 @@ def _timed_out(chain: list[BaseException], exchange: Exchange) -> bool:
     return named and exchange.bounds.remaining()[1] <= 0.001
 
 
-def _from(ours: LLMNetError, theirs: BaseException) -> LLMNetError:
-    ours.__cause__ = theirs
-    return ours
-
-
-def _lost(error: BaseException, chain: list[BaseException], exchange: Exchange, *, proxied: bool) -> LLMNetError:
-    text = root_cause(error, chain)
+def _lost(text: str, chain: list[BaseException], exchange: Exchange, *, proxied: bool) -> LLMNetError:
     known = _known(chain, text, exchange)
     if proxied and (known is None or known.phase != "connect"):
-        retryable = known.retryable if known else _may_connect_later(chain, text)
-        named = f"the proxy {exchange.proxy}".rstrip()
-        return _connection(f"{named} failed: {known.message if known else text}", "proxy", retryable=retryable)
+        retryable = known.retryable if known else re.search(_PROXY_REFUSES, text, re.IGNORECASE) is None
+        said = f"{f'the proxy {exchange.proxy}'.rstrip()} failed: {known.message if known else text}"
+        return APIConnectionError(said, phase="proxy", retryable=retryable)
     return known or _broken(text, exchange)
-
-
-def _may_connect_later(chain: list[BaseException], text: str) -> bool:
-    refusal = next((one for one in chain if isinstance(one, ProxyRefusedError)), None)
-    return re.search(_PROXY_REFUSES, text, re.IGNORECASE) is None if refusal is None else refusal.retryable
 
 
 def _known(chain: list[BaseException], text: str, exchange: Exchange) -> APIConnectionError | None:
@@ -116,41 +107,35 @@ def _known(chain: list[BaseException], text: str, exchange: Exchange) -> APIConn
         if isinstance(one, ssl.SSLCertVerificationError):
             why = getattr(one, "verify_message", one)  # a program may have made the error by hand
             text = f"the certificate is not trusted: {why}; {certificate_hint(one)}"
-            return _connection(text, "tls", retryable=False)
+            return APIConnectionError(text, phase="tls", retryable=False)
         if isinstance(one, socket.gaierror):
-            return _connection(f"the name cannot be resolved: {one}", "dns", retryable=one.errno not in _NO_SUCH_NAME)
+            text = f"the name cannot be resolved: {one}"
+            return APIConnectionError(text, phase="dns", retryable=one.errno not in _NO_SUCH_NAME)
+        if isinstance(one, ProxyRefusedError):
+            return APIConnectionError(text, phase="proxy", retryable=one.retryable)
         if isinstance(one, OSError) and one.errno in _LOCAL:
             text = f"this machine has run out of a resource: {one}"
-            return _connection(text, "connect", retryable=one.errno == _PORTS)
+            return APIConnectionError(text, phase="connect", retryable=one.errno == _PORTS)
     if any(isinstance(one, ssl.SSLError) for one in chain) and not exchange.sent:
-        return _connection(f"the TLS handshake failed: {text}", "tls", retryable=not _no_tls(chain))
+        speaks_no_tls = any(sign in str(one) for one in chain for sign in _NO_TLS)
+        return APIConnectionError(f"the TLS handshake failed: {text}", phase="tls", retryable=not speaks_no_tls)
     return None
 
 
 def _broken(text: str, exchange: Exchange) -> LLMNetError:
     reply = exchange.reply
     if not exchange.sent:
-        return _connection(f"the connection could not be made: {text}", "connect")
+        return APIConnectionError(f"the connection could not be made: {text}", phase="connect")
     if reply.kind is None:
         if _cut_short(exchange):
-            return _connection(f"the connection was lost while the request was sent: {text}", "send")
-        return _connection(f"the connection was lost before the reply: {text}", "response")
+            return APIConnectionError(f"the connection was lost while the request was sent: {text}", phase="send")
+        return APIConnectionError(f"the connection was lost before the reply: {text}", phase="response")
     if reply.kind == "events":
         return IncompleteStreamError(f"the stream was lost after {reply.arrived} bytes: {text}")
-    return _connection(f"the connection was lost after {reply.arrived} bytes of the body: {text}", "body")
+    return APIConnectionError(f"the connection was lost after {reply.arrived} bytes of the body: {text}", phase="body")
 
 
-def _connection(message: str, phase: Phase, *, retryable: bool = True) -> APIConnectionError:
-    return APIConnectionError(message, phase=phase, retryable=retryable)
-
-
-def _no_tls(chain: list[BaseException]) -> bool:
-    """The server speaks no TLS at all: it will not learn it for the next attempt."""
-    signs = ("WRONG_VERSION_NUMBER", "HTTP_REQUEST", "RECORD_LAYER_FAILURE", "wrong version number")
-    return any(sign in str(one) for one in chain for sign in signs)
-
-
-def root_cause(error: BaseException, chain: list[BaseException]) -> str:
+def _root_cause(error: BaseException, chain: list[BaseException]) -> str:
     """The root cause in its own words, with its class."""
     root = next((one for one in chain if isinstance(one, OSError) and one.errno), error)
     deepest = root if root is not error else chain[-1]
