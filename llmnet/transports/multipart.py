@@ -1,8 +1,7 @@
-"""Writes files and form fields as `multipart/form-data`, by urllib3: for both fronts the same bytes."""
+"""Writes files and form fields as `multipart/form-data`, for both fronts the same bytes."""
 
 import os
 import pathlib
-import stat
 from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
@@ -18,17 +17,13 @@ _EXPECTED = "a path, an open file, bytes, a text, or a tuple (name, one of these
 
 
 def encoded(fields: Mapping[str, Sequence[str]], files: Any) -> tuple[bytes, str]:
-    """The body and its content type; files are read here, once, so that the same bytes are sent again.
-
-    Args:
-        fields: the texts of each form field, which go first.
-        files: a dict, or pairs, of a field's name and its file.
+    """The body, form fields first, and its content type; files are read here, so that the same bytes are sent again.
 
     Raises:
         ConfigurationError: a file is none, or cannot be read.
     """
-    parts = [_part(name, None, text.encode()) for name, texts in fields.items() for text in texts]
-    return encode_multipart_formdata([*parts, *_file_parts(files)])
+    texts = [(name, text) for name, each in fields.items() for text in each]
+    return encode_multipart_formdata([*texts, *_file_parts(files)])
 
 
 def _file_parts(files: Any) -> Iterator[RequestField]:
@@ -54,25 +49,14 @@ def _file_part(name: str, given: Any, path: str) -> RequestField:
     more = checked_headers(headers, path)
     if said := next((one for one in more if one.lower() in _OURS), None):
         raise ConfigurationError(f"{path}: {said} is made of the names and the content type; give these")
-    return _part(name, filename, _read(file, path), content_type, more)
-
-
-def _part(
-    name: str,
-    filename: str | None,
-    data: bytes,
-    content_type: str | None = None,
-    headers: Mapping[str, str | None] | None = None,
-) -> RequestField:
-    """A part; without a name of a file it is a form field."""
-    kept = {key: value for key, value in (headers or {}).items() if value is not None}
-    part = RequestField(name, data, filename, kept)
+    kept = {key: value for key, value in more.items() if value is not None}
+    part = RequestField(name, _read(file, path), filename, kept)
     part.make_multipart(content_type=content_type or (guess_content_type(filename) if filename else None))
     return part
 
 
 def _name_of(file: Any) -> str | None:
-    """The name of an open file or of a path, if it has one."""
+    """The name of an open file or a path, if it has one."""
     name = file if isinstance(file, os.PathLike) else getattr(file, "name", None)
     return os.path.basename(os.fsdecode(name)) if isinstance(name, str | bytes | os.PathLike) else None
 
@@ -92,7 +76,6 @@ def _read(file: Any, path: str) -> bytes:
 
 
 def _bytes_at(place: pathlib.Path, path: str) -> bytes:
-    """All of a file: a pipe or a device may have no end, or never give a byte."""
-    if not stat.S_ISREG(place.stat().st_mode):
+    if place.exists() and not place.is_file():  # a pipe or device may have no end, or give no byte
         raise ConfigurationError(f"{path} is no regular file; open it, and give what you read of it")
     return place.read_bytes()
