@@ -1,21 +1,18 @@
-"""Writes the head of an HTTP/1.1 request for both fronts, and refuses whatever would change what the head says."""
+"""Writes the head of an HTTP/1.1 request, and refuses whatever would change what it says."""
 
 import functools
 import re
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 
 import msgspec
 
 from llmnet.transports.http1_reader import CONTROL
 
-Fields = list[tuple[bytes, bytes]]
+Fields = Sequence[tuple[bytes, bytes]]
 """Header fields: names and values."""
 
-Written = tuple[bytes, list[bytes]]
-"""The lines of a head but those of its transfer codings, and these codings."""
-
-Lines = Callable[[bytes, bytes, tuple[tuple[bytes, bytes], ...]], Written]
-"""Writes the lines of a head from its method, its target and all fields but the length."""
+Lines = Callable[[bytes, bytes, Fields], tuple[bytes, list[bytes]]]
+"""From a method, a target and all fields but the length: the lines of a head without transfer codings, and these."""
 
 # A value with a line end in it would be a header more (RFC 9110, 5.5), a target with a blank another version.
 _TOKEN = re.compile(rb"[!#$%&'*+\-.^_`|~0-9A-Za-z]+")
@@ -43,11 +40,7 @@ class Head(msgspec.Struct, frozen=True):
         return b"" if self.length is not None else b"0\r\n\r\n"
 
     def check(self, size: int, *, is_over: bool) -> None:
-        """Refuse a body that is not as long as the head says: its rest would be taken for the next request.
-
-        Args:
-            size: how many bytes of it there are so far.
-            is_over: whether that is all.
+        """Refuse a body, of *size* so far, that is not as long as the head says: its rest would begin the next request.
 
         Raises:
             ValueError: it is longer, or shorter.
@@ -56,45 +49,7 @@ class Head(msgspec.Struct, frozen=True):
             raise ValueError(f"the body is not as long as its Content-Length of {self.length} says")
 
 
-def request_head(method: bytes, target: bytes, fields: Fields, lines: Lines | None = None) -> Head:
-    """The head, with the empty line that ends it.
-
-    Args:
-        method: its method.
-        target: what the server is asked for.
-        fields: its header fields.
-        lines: writes its lines; that of `cached_lines`, where others like it have been written.
-
-    Raises:
-        ValueError: HTTP cannot carry a part of it, which the message does not show, or its fields contradict.
-    """
-    others: Fields = []
-    lengths: set[bytes] = set()
-    for field in fields:
-        if len(field[0]) == 14 and field[0].lower() == b"content-length":
-            lengths.add(field[1])
-        else:  # most often the same as in the request before
-            others.append(field)
-    start, codings = (lines or _lines)(method, target, tuple(others))
-    if codings == [b"chunked"]:
-        return Head(start + b"Transfer-Encoding: chunked\r\n\r\n", None)
-    if codings or len(lengths) > 1 or not all(map(bytes.isdigit, lengths)):
-        raise ValueError("give Content-Length as one number, or Transfer-Encoding: chunked, or neither")
-    if not lengths:
-        return Head(start + b"\r\n", 0)
-    (length,) = lengths
-    return Head(b"%bContent-Length: %b\r\n\r\n" % (start, length), int(length))
-
-
-def cached_lines() -> Lines:
-    """Writes the lines of heads, and keeps the latest: but for the length, the heads of a client's calls are few.
-
-    They hold credentials: whoever sends has a cache of its own, which goes with it.
-    """
-    return functools.lru_cache(16)(_lines)
-
-
-def _lines(method: bytes, target: bytes, fields: tuple[tuple[bytes, bytes], ...]) -> Written:
+def _lines(method: bytes, target: bytes, fields: Fields) -> tuple[bytes, list[bytes]]:
     values = b"".join([value for _, value in fields])
     is_token = all(map(_TOKEN.fullmatch, [method, *[name for name, _ in fields]]))
     if values.translate(None, CONTROL) != values or not is_token or not _TARGET.fullmatch(target):
@@ -107,8 +62,37 @@ def _lines(method: bytes, target: bytes, fields: tuple[tuple[bytes, bytes], ...]
     return b"\r\n".join([b"%b %b HTTP/1.1" % (method, target), *lines, b""]), codings
 
 
+def request_head(method: bytes, target: bytes, fields: Fields, lines: Lines = _lines) -> Head:
+    """The head, with the empty line that ends it; where others like it are written, *lines* are `cached_lines()`.
+
+    Raises:
+        ValueError: HTTP cannot carry a part of it, which the message does not show, or its fields contradict.
+    """
+    others: list[tuple[bytes, bytes]] = []
+    lengths: set[bytes] = set()
+    for field in fields:
+        if len(field[0]) == 14 and field[0].lower() == b"content-length":
+            lengths.add(field[1])
+        else:  # most often the same as in the request before
+            others.append(field)
+    start, codings = lines(method, target, tuple(others))
+    if codings == [b"chunked"]:
+        return Head(start + b"Transfer-Encoding: chunked\r\n\r\n", None)
+    if codings or len(lengths) > 1 or not all(map(bytes.isdigit, lengths)):
+        raise ValueError("give Content-Length as one number, or Transfer-Encoding: chunked, or neither")
+    if not lengths:
+        return Head(start + b"\r\n", 0)
+    (length,) = lengths
+    return Head(b"%bContent-Length: %b\r\n\r\n" % (start, length), int(length))
+
+
+def cached_lines() -> Lines:
+    """Writes the lines of heads, and keeps the latest. They hold credentials: whoever sends has a cache of its own."""
+    return functools.lru_cache(16)(_lines)
+
+
 def authority(host: str, port: int | None = None) -> str:
-    """Host and port, as the target of CONNECT and the `Host` header name them."""
+    """Host and port, as CONNECT and the `Host` header name them."""
     bare = host.strip("[]").partition("%")[0]  # a scope is this machine's affair
     named = f"[{bare}]" if ":" in bare else bare
     return named if port is None else f"{named}:{port}"
