@@ -1,4 +1,4 @@
-"""The pools of one host: each lends its connections to exchanges, and keeps the idle ones; the last to come goes first.
+"""What the sync front lends: the connections of a host to exchanges, the last to come first; a TLS context to urllib3.
 
 urllib3's own queue is filled with as many empty places as it may keep connections, and has a lock, which a finalizer or
 a signal handler may meet on the very thread that holds it.
@@ -6,6 +6,7 @@ a signal handler may meet on the very thread that holds it.
 
 import contextlib
 import queue
+import ssl
 import time
 from collections import deque
 from collections.abc import Callable
@@ -22,6 +23,33 @@ from llmnet.transports.sync.reply import Here
 
 # What urllib3 blames a proxy for that was not connected to yet.
 WIRE = (HTTPError, OSError)
+
+
+class Lent:
+    """A context as urllib3 sees it, which looks for a pool by it; what urllib3 sets is set on this alone."""
+
+    # What urllib3 asks before it would warn of each request, and compare names itself: the context alone decides.
+    verify_mode, check_hostname = ssl.CERT_REQUIRED, True
+
+    def __init__(self, context: ssl.SSLContext) -> None:
+        self._context = context
+
+    def __eq__(self, other: object) -> bool:
+        return isinstance(other, Lent) and other._context is self._context
+
+    def __hash__(self) -> int:
+        return hash(self._context)
+
+    def set_alpn_protocols(self, protocols: list[str]) -> None:
+        """Nothing: the context offers what it was made for, or what its owner has chosen."""
+
+    def wrap_socket(self, *args: Any, **kwargs: Any) -> ssl.SSLSocket:
+        """A socket in TLS."""
+        return self._context.wrap_socket(*args, **kwargs)
+
+    def wrap_bio(self, *args: Any, **kwargs: Any) -> ssl.SSLObject:
+        """TLS within TLS."""
+        return self._context.wrap_bio(*args, **kwargs)
 
 
 class Idle:

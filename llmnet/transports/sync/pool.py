@@ -1,11 +1,9 @@
-"""The adapters of a `requests.Session`: each send is on behalf of an exchange, over pools of ours."""
+"""The adapter of a `requests.Session`: each send is on behalf of an exchange, over pools of ours."""
 
 import threading
 import time
-from collections.abc import Callable
 from typing import Any, Self
 
-import msgspec
 import requests
 import urllib3
 from requests.adapters import HTTPAdapter
@@ -17,7 +15,6 @@ from llmnet.net.proxy import Proxy
 from llmnet.net.proxy_route import proxy_on_way
 from llmnet.net.sockets import HOSTS, PATIENCE, WAYS
 from llmnet.transports.sync.lending import Idle, PlainPool, SecurePool, tidy
-from llmnet.transports.sync.prepared import Origin
 from llmnet.transports.sync.reply import Here, PolicyRetry
 
 _NO_RETRY = urllib3.Retry(0, read=False)
@@ -155,73 +152,3 @@ def _socks_proxy(address: str) -> Proxy | None:
         return proxy_on_way("https://any", address, {})
     except ConfigurationError as error:
         raise requests.exceptions.InvalidProxyURL(error.message) from None
-
-
-class CallAdapter(PoolAdapter):
-    """The adapter of a client: one TLS context for all connections, made when the first of them needs it."""
-
-    def __init__(self, tls: Callable[[], Any], pool_size: int) -> None:
-        self._tls = tls
-        super().__init__(pool_size)
-
-    def send(
-        self, request: Any, stream: bool = False, timeout: Any = None, *args: Any, **kwargs: Any
-    ) -> requests.Response:
-        """Send on behalf of the exchange that the request belongs to."""
-        return self.serve(request.exchange, request, stream, *args, **kwargs)
-
-    def proxy_manager_for(self, proxy: str, **kwargs: Any) -> Any:
-        """TLS with a proxy, too, is as the client was told."""
-        if proxy.lower().startswith("https:") and proxy not in self.proxy_manager:
-            tls = self._tls()
-            kwargs.update(proxy_ssl_context=tls, ssl_context=tls)
-        return super().proxy_manager_for(proxy, **kwargs)
-
-    def warm(self, request: Any) -> None:
-        """Add a connection to the idle ones that serve such a request."""
-        pool = self.get_connection_with_tls_context(request, None)
-        pool.warm(request.exchange, secure=request.place.origin.scheme == "https")
-
-    def close(self) -> None:
-        """Close all idle connections now, and those that come back, when they do."""
-        self.closed = True
-        super().close()
-
-    def build_response(self, req: Any, resp: Any) -> requests.Response:
-        """Make a response without cookies, and without a guess at its encoding: nobody asks for them."""
-        response = _Response()
-        response.status_code, response.reason, response.headers = resp.status, resp.reason, resp.headers
-        response.raw, response.url, response.request = resp, req.url, req
-        return response
-
-    def add_headers(self, request: Any, **_: Any) -> None:
-        """Those of the exchange; it is the last moment to add to them."""
-        request.finish()
-
-    def request_url(self, request: Any, proxies: Any) -> str:
-        """What is asked for."""
-        return str(request.target)
-
-    def cert_verify(self, conn: Any, url: Any, verify: Any, cert: Any) -> None:
-        """Nothing: requests would add the roots of certifi to a caller's private context."""
-
-    def get_connection_with_tls_context(self, request: Any, verify: Any, proxies: Any = None, cert: Any = None) -> Any:
-        """The pool of a request; our context stands in for requests' own settings."""
-        manager = self.proxy_manager_for(request.proxy) if request.proxy else self.poolmanager
-        origin = request.place.origin
-        if origin.scheme == "http" and manager.proxy is not None:  # which is sent to the proxy
-            origin = Origin(manager.proxy.scheme, manager.proxy.host, manager.proxy.port)
-        tls = self._tls() if origin.scheme == "https" else None
-        return manager.connection_from_pool_key(
-            (origin, tls), {**manager.connection_pool_kw, **msgspec.structs.asdict(origin), "ssl_context": tls}
-        )
-
-
-class _Response(requests.Response):
-    """A response that nobody sees but `Session.send`: its raw one is read; requests' would come with a jar."""
-
-    history: Any = ()
-    cookies: Any = None
-
-    def __init__(self) -> None:
-        """Nothing: what it has is set."""

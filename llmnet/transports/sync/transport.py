@@ -6,6 +6,7 @@ import sys
 from collections.abc import Callable, Iterator
 from typing import Any, TypeVar
 
+import msgspec
 import requests
 
 from llmnet.core.bounds import Bounds
@@ -16,12 +17,13 @@ from llmnet.core.outcome import AttemptError
 from llmnet.net.proxy_route import Proxies, check_file
 from llmnet.net.tls import ssl_context
 from llmnet.transports.logs import hide_in_logs
-from llmnet.transports.sync.pool import CallAdapter
-from llmnet.transports.sync.prepared import Prepared
+from llmnet.transports.sync.lending import Lent
+from llmnet.transports.sync.pool import PoolAdapter
+from llmnet.transports.sync.prepared import Origin, Prepared
 from llmnet.transports.sync.reply import FOREIGN, OpenReply, failure
 
 T = TypeVar("T")
-# Libraries that answer in the place of the session's adapter, or of the connections below it.
+# Libraries that answer in the place of the adapter, or of the connections below it.
 MOCKS = ("responses", "requests_mock", "vcr")
 
 
@@ -33,41 +35,80 @@ class _Session(requests.Session):
         return iter(())
 
 
-class Lent:
-    """A context as urllib3 sees it: what it sets is set on this, and connections are made by the context as it is.
+class CallAdapter(PoolAdapter):
+    """The adapter of a client: one TLS context for all connections, made when the first of them needs it."""
 
-    Equal ones lend the same context, for urllib3 looks for a pool by it.
-    """
+    def __init__(self, tls: Callable[[], Any], pool_size: int) -> None:
+        self._tls = tls
+        super().__init__(pool_size)
 
-    # What urllib3 asks before it would warn of each request, and compare names itself: the context alone decides.
-    verify_mode, check_hostname = ssl.CERT_REQUIRED, True
+    def send(
+        self, request: Any, stream: bool = False, timeout: Any = None, *args: Any, **kwargs: Any
+    ) -> requests.Response:
+        """Send on behalf of the exchange that the request belongs to."""
+        return self.serve(request.exchange, request, stream, *args, **kwargs)
 
-    def __init__(self, context: ssl.SSLContext) -> None:
-        self._context = context
+    def _made(self, proxy: str, **kwargs: Any) -> Any:
+        """TLS with a proxy, too, is as the client was told."""
+        if proxy.startswith("https:"):
+            kwargs["ssl_context"] = kwargs["proxy_ssl_context"] = self._tls()
+        return super()._made(proxy, **kwargs)
 
-    def __eq__(self, other: object) -> bool:
-        return isinstance(other, Lent) and other._context is self._context
+    def warm(self, request: Any) -> None:
+        """Add a connection to the idle ones that serve such a request."""
+        pool = self.get_connection_with_tls_context(request)
+        pool.warm(request.exchange, secure=request.place.origin.scheme == "https")
 
-    def __hash__(self) -> int:
-        return hash(self._context)
+    def close(self) -> None:
+        """Close all idle connections now, and those that come back, when they do."""
+        self.closed = True
+        super().close()
 
-    def set_alpn_protocols(self, protocols: list[str]) -> None:
-        """Nothing: the context offers what it was made for, or what its owner has chosen."""
+    def build_response(self, req: Any, resp: Any) -> requests.Response:
+        """Make a response without cookies, and without a guess at its encoding: nobody asks for them."""
+        response = _Response()
+        response.status_code, response.reason, response.headers = resp.status, resp.reason, resp.headers
+        response.raw, response.url, response.request = resp, req.url, req
+        return response
 
-    def wrap_socket(self, *args: Any, **kwargs: Any) -> ssl.SSLSocket:
-        """A socket in TLS."""
-        return self._context.wrap_socket(*args, **kwargs)
+    def add_headers(self, request: Any, **_: Any) -> None:
+        """Those of the exchange; it is the last moment to add to them."""
+        request.finish()
 
-    def wrap_bio(self, *args: Any, **kwargs: Any) -> ssl.SSLObject:
-        """TLS within TLS."""
-        return self._context.wrap_bio(*args, **kwargs)
+    def request_url(self, request: Any, proxies: Any) -> str:
+        """What is asked for."""
+        return str(request.target)
+
+    def cert_verify(self, *_: Any) -> None:
+        """Nothing: requests would add the roots of certifi to a caller's private context."""
+
+    def get_connection_with_tls_context(self, request: Any, *_: Any, **__: Any) -> Any:
+        """The pool of a request; our context stands in for requests' own settings."""
+        manager = self.proxy_manager_for(request.proxy) if request.proxy else self.poolmanager
+        origin: Origin = request.place.origin
+        if origin.scheme == "http" and manager.proxy is not None:  # which is sent to the proxy
+            origin = Origin(manager.proxy.scheme, manager.proxy.host, manager.proxy.port)
+        tls = self._tls() if origin.scheme == "https" else None
+        return manager.connection_from_pool_key(
+            (origin, tls), {**manager.connection_pool_kw, **msgspec.structs.asdict(origin), "ssl_context": tls}
+        )
+
+
+class _Response(requests.Response):
+    """A response that nobody sees but `Session.send`; requests' would come with a jar."""
+
+    history: Any = ()
+    cookies: Any = None
+
+    def __init__(self) -> None:
+        """Nothing: what it has is set."""
 
 
 class Transport:
-    """Carries exchanges over pooled connections; made for all threads of a process.
+    """Carries exchanges over pooled connections, for all threads of a process.
 
-    They share the adapter, which sees to itself, and a `requests.Session` of which nothing changes once it is made but
-    its cookies, which have a lock.
+    They share the adapter, which sees to itself, and a session of which nothing changes but its cookies, which have a
+    lock.
 
     Args:
         proxy: an explicit proxy, or `None` for those that the environment names now.
