@@ -1,7 +1,6 @@
 """Runs a batch on tasks of one event loop; `threads.py` does the same with threads, step by step.
 
-A worker takes the next row, drives its call, keeps the result, and so on. Workers know the engine and never the
-`AsyncBatch` that the caller holds: who drops that one, as `break` does, ends the work.
+A worker takes the next row, drives its call, keeps the result, and so on.
 """
 
 import asyncio
@@ -42,9 +41,6 @@ class AsyncEngine:
 
     All is used on one loop alone, but for `stop`, which any thread may call: it goes through the state, and has the
     loop wake those who wait there.
-
-    Raises:
-        ConfigurationError: the rows cannot be iterated over.
     """
 
     def __init__(
@@ -64,11 +60,7 @@ class AsyncEngine:
         self._asking: asyncio.Task[None] | None = None
 
     async def next(self) -> Result | None:
-        """Wait for the next result; `None` after the last one.
-
-        Raises:
-            BaseException: what the source of rows has raised, once all before it is delivered.
-        """
+        """Wait for the next result; after the last one `None`, or the error that the source of rows has raised."""
         # Before the first look at the state: a later `stop` wakes this one.
         self._loop = self._loop or asyncio.get_running_loop()
         while (result := self.state.next_result()) is None and not self.state.over:
@@ -145,7 +137,6 @@ class AsyncEngine:
             self._asking = None
 
     def _end(self, error: BaseException | None) -> None:
-        """There are no more rows."""
         self.state.end_rows(error)
         self._wake()
 

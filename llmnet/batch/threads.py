@@ -1,7 +1,6 @@
 """Runs a batch on threads; `tasks.py` does the same with tasks, step by step.
 
-A worker takes the next row, drives its call, keeps the result, and so on. Workers know the engine and never the `Batch`
-that the caller holds: who drops that one, as `break` does, ends the work. To stop takes no lock: a finalizer or a
+A worker takes the next row, drives its call, keeps the result, and so on. To stop takes no lock: a finalizer or a
 signal handler may do so on the very thread that is in here.
 """
 
@@ -24,14 +23,9 @@ class Engine:
     """The workers of one batch: *make* makes a call of a row, *run* drives it to its reply.
 
     They share the state, which has a lock, the latches, and the source of rows, which only the worker that has reserved
-    a row may ask. Who is woken looks for what there is to do, and wakes the next one where more may be left. A row is
-    taken by who has the turn alone, though the state would give it to anybody: hundreds of threads that are quicker
-    done than the interpreter can serve them wait for one lock then, and not for the interpreter, which wakes each that
-    waits for it 200 times a second. `_driving` has the threads that drive a call just now: each adds and discards
-    itself, in one step of the interpreter.
-
-    Raises:
-        ConfigurationError: the rows cannot be iterated over.
+    a row may ask. Who is woken looks for what there is to do, and wakes the next one where more may be left. Only who
+    has the turn takes a row: hundreds of quick threads would else wait for the interpreter, which wakes each of them
+    200 times a second. `_driving` has the threads that drive a call: each adds and discards itself in one step.
     """
 
     def __init__(
@@ -44,17 +38,12 @@ class Engine:
         self._turn.set()
 
     def next(self) -> Result | None:
-        """Wait for the next result; `None` after the last one.
-
-        Raises:
-            BaseException: what the source of rows has raised, once all before it is delivered.
-        """
+        """Wait for the next result; after the last one `None`, or the error that the source of rows has raised."""
         while (result := self.state.next_result()) is None and not self.state.over:
             if not self.state.workers:
                 self._grow()
-            _wait_for(self._progress)
-        self._turn.set()
-        self._progress.set()
+            self._progress.wait(SLICE)  # it may be the main thread, which has to handle signals
+        self._wake()
         if result is None:
             self.state.raise_error()
         return result
@@ -74,7 +63,7 @@ class Engine:
         if self.state.held_here or threading.get_ident() in self._driving:
             return
         while self.state.in_flight:
-            _wait_for(self._idle)
+            self._idle.wait(SLICE)
         self._idle.set()
 
     # -- on the workers' threads --------------------------------------------------------------------------------------
@@ -102,14 +91,13 @@ class Engine:
         """Wait for the turn to take a row; its index, or `None` where no more are taken."""
         index = None
         while index is None and not self.state.closing:
-            _wait_for(self._turn)
+            self._turn.wait()
             index = self.state.reserve_row()
         if index is None:
             self._turn.set()  # the others leave, too
         return index
 
     def _end(self, error: BaseException | None) -> None:
-        """There are no more rows."""
         self.state.end_rows(error)
         self._wake()
 
@@ -134,12 +122,6 @@ class Engine:
             self.state.finish_row(call)
             self._progress.set()
             self._idle.set()
-
-
-def _wait_for(wakeup: Latch) -> None:
-    """Wait until woken; a main thread also wakes now and then by itself, so that signals are handled."""
-    is_main = threading.current_thread() is threading.main_thread()
-    wakeup.wait(SLICE if is_main else None)
 
 
 @public
