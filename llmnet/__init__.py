@@ -10,8 +10,7 @@ from typing import TYPE_CHECKING, Any
 from llmnet.core import forks
 
 if TYPE_CHECKING:
-    from llmnet.batch.progress import BatchProgress
-    from llmnet.batch.rows import BatchFailure, BatchResult, BatchSuccess
+    from llmnet.batch.rows import BatchFailure, BatchProgress, BatchResult, BatchSuccess
     from llmnet.batch.tasks import AsyncBatch
     from llmnet.batch.threads import Batch
     from llmnet.client.aio import AsyncClient
@@ -73,8 +72,7 @@ __version__ = "0.1.0"
 
 _ROOMS = {
     "client.aio": ("AsyncClient",),
-    "batch.progress": ("BatchProgress",),
-    "batch.rows": ("BatchFailure", "BatchResult", "BatchSuccess"),
+    "batch.rows": ("BatchFailure", "BatchProgress", "BatchResult", "BatchSuccess"),
     "batch.tasks": ("AsyncBatch",),
     "batch.threads": ("Batch",),
     "client.aio_stream": ("AsyncAPIStream", "AsyncChatStream"),

@@ -5,7 +5,7 @@ import sys
 from typing import TYPE_CHECKING, TextIO
 
 if TYPE_CHECKING:
-    from llmnet.batch.progress import BatchProgress, Show
+    from llmnet.batch.rows import BatchProgress, Show
 
 # The width of a terminal that reports none.
 _WIDTH = 80

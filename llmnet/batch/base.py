@@ -5,12 +5,14 @@ import sys
 from collections.abc import Sized
 from typing import Any, Generic
 
-from llmnet.batch.progress import Reporter, reporter
+from llmnet.batch.bar import bar
+from llmnet.batch.progress import Reporter
 from llmnet.batch.state import BatchState
 from llmnet.core.bounds import Timeout
 from llmnet.core.chat import X_co
 from llmnet.core.errors import ConfigurationError
 from llmnet.core.interrupts import surely
+from llmnet.core.request import is_async_callable
 from llmnet.core.retry import RetryPolicy, count
 
 HOUR = 3600.0
@@ -52,8 +54,14 @@ def planned(
         raise ConfigurationError(f"ordered must be True or False, not {ordered!r}")
     if stop_after_errors is not None:
         count(stop_after_errors, "stop_after_errors", 1)
+    show = progress
+    if progress is None or isinstance(progress, bool):
+        show = bar() if progress else None
+    elif not callable(progress) or is_async_callable(progress):
+        raise ConfigurationError(f"progress must be True, False or a plain function, not {type(progress).__name__}")
     state = BatchState(limit, ordered=ordered, stop_after_errors=stop_after_errors)
-    return state, reporter(progress, state, len(requests) if isinstance(requests, Sized) else None)
+    total = len(requests) if isinstance(requests, Sized) else None
+    return state, Reporter(state, total, show, live=progress is True and show is not None)
 
 
 class BaseBatch(Generic[X_co]):

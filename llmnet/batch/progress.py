@@ -1,7 +1,7 @@
 """Sums up the figures of a running batch, and shows them now and then by a function or on a terminal.
 
-A function of the caller's is called where the results are taken. A display on a terminal has a thread of its own, for
-its figures change while nothing finishes, too. Neither can break a batch.
+A function of the caller's is called where the results are taken; a terminal's figures change while nothing finishes,
+too. Neither can break a batch.
 """
 
 import atexit
@@ -9,21 +9,14 @@ import contextlib
 import threading
 import time
 from collections import deque
-from collections.abc import Callable
-from typing import Any, Self
+from typing import Self
 
-import msgspec
-
-from llmnet.batch.bar import bar
-from llmnet.batch.rows import Result
+from llmnet.batch.rows import BatchProgress, Result, Show
 from llmnet.batch.state import BatchState
 from llmnet.core.bounds import Clock
-from llmnet.core.errors import ConfigurationError
 from llmnet.core.events import CallEvent, Hook, Throttled
 from llmnet.core.interrupts import Latch
 from llmnet.core.logger import log_failure
-from llmnet.core.plain import Value, public
-from llmnet.core.request import is_async_callable
 
 # Seconds between two calls of a function, and between two drawings on a terminal; the last figures are always shown.
 _PAUSE, _REFRESH = 0.1, 0.2
@@ -31,44 +24,11 @@ _PAUSE, _REFRESH = 0.1, 0.2
 _LAST_DRAWING = 2.0
 
 
-@public
-class BatchProgress(Value, msgspec.Struct, frozen=True, kw_only=True):
-    """How far a batch is.
-
-    Attributes:
-        done: rows delivered, those that failed included.
-        failed: of these, the ones with an error.
-        total: rows in all, where the source has a length.
-        in_flight: rows being worked on.
-        throttled: attempts that a limit has turned away so far.
-        elapsed: seconds since the first row.
-        requests_per_second: rows done in a second, recently; in the last figures, since the start.
-        tokens_per_second: tokens received in a second, likewise.
-        left: seconds until the end at this pace, where the total is known.
-        over: whether these are the last figures.
-    """
-
-    done: int
-    failed: int
-    total: int | None
-    in_flight: int
-    throttled: int
-    elapsed: float
-    requests_per_second: float
-    tokens_per_second: float
-    left: float | None
-    over: bool
-
-
-Show = Callable[[BatchProgress], object]
-Progress = bool | Show | None
-
-
 class Pace:
     """How fast counts have grown recently: since the sixtieth mark before, or since the start.
 
-    Marks are a second apart at least, and none is made while nothing is done: a batch of slow rows is measured over a
-    longer time than one of quick rows, and the rates of one that stands still go down slowly.
+    Marks are a second apart at least, and none is made while nothing is done: slow rows are measured over a longer time
+    than quick ones, and rates that stand still go down slowly.
     """
 
     def __init__(self, start: float) -> None:
@@ -87,13 +47,13 @@ class Pace:
 class Reporter:
     """Sums up the results of one batch, and now and then has *show* show the figures; entered for each result.
 
-    One that is *live* shows them also while nothing finishes, on a thread of its own.
+    Several threads may take results, and events of calls come on others: `_counting` guards the counters and the start,
+    `_throttling` that of throttles, so that no worker waits for a thread that takes results; `_closed` is taken by the
+    one who ends it. Figures are read without a lock: each was right a moment ago. The marks of the pace are a deque,
+    whose `append` and `[]` are one step of the interpreter each.
 
-    Several threads may take results of one batch, and events of calls come on others: `_counting` guards the counters
-    and the start, `_throttling` that of throttles, so that no worker waits for a thread that takes results; `_closed`
-    is taken by the one who ends it. Figures are read without a lock: each was right a moment ago, and two threads that
-    take results may show them at the same time. The marks of the pace are a deque, whose `append` and `[]` are one step
-    of the interpreter each.
+    Args:
+        live: show them also while nothing finishes, on a thread of its own.
     """
 
     def __init__(
@@ -131,20 +91,16 @@ class Reporter:
 
     def __enter__(self) -> Self:
         """A result is about to be waited for."""
-        if self._begins() and self._thread is not None:
+        with self._counting:
+            begins = self._started is None
+            if begins:
+                now = self._clock()
+                self._pace, self._started = Pace(now), now
+        if begins and self._thread is not None:
             atexit.register(self.close)  # a display must be gone before the interpreter is
             with contextlib.suppress(RuntimeError):  # the system has no thread left
                 self._thread.start()
         return self
-
-    def _begins(self) -> bool:
-        """Whether this thread is the first to ask for a result."""
-        with self._counting:
-            if self._started is not None:
-                return False
-            now = self._clock()
-            self._pace, self._started = Pace(now), now
-            return True
 
     def __exit__(self, kind: type[BaseException] | None, *_: object) -> None:
         # A cancelled task may come back for the next result; Ctrl-C and the end of the iteration are final.
@@ -219,17 +175,3 @@ class Reporter:
             left=missing / rows if missing is not None and rows else None,
             over=over,
         )
-
-
-def reporter(progress: Any, state: BatchState, total: int | None) -> Reporter:
-    """The reporter that `progress=` asks for.
-
-    Raises:
-        ConfigurationError: it is neither a bool nor a plain function.
-    """
-    if progress is None or isinstance(progress, bool):
-        display = bar() if progress else None
-        return Reporter(state, total, display, live=display is not None)
-    if not callable(progress) or is_async_callable(progress):
-        raise ConfigurationError(f"progress must be True, False or a plain function, not {type(progress).__name__}")
-    return Reporter(state, total, progress)

@@ -1,6 +1,6 @@
-"""Rows of a batch and their results; a wrong row is refused with the reason before anything is sent."""
+"""What a batch takes and gives: rows, their results, figures; a wrong row is refused before anything is sent."""
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from typing import Any, Generic, Literal, Never
 
 import msgspec
@@ -76,6 +76,39 @@ class BatchFailure(BatchResult[Never], frozen=True, kw_only=True):
 
 
 Result = BatchSuccess[Any] | BatchFailure
+
+
+@public
+class BatchProgress(Value, msgspec.Struct, frozen=True, kw_only=True):
+    """How far a batch is.
+
+    Attributes:
+        done: rows delivered, those that failed included.
+        failed: of these, the ones with an error.
+        total: rows in all, where the source has a length.
+        in_flight: rows being worked on.
+        throttled: attempts that a limit has turned away so far.
+        elapsed: seconds since the first row.
+        requests_per_second: rows done in a second, recently; in the last figures, since the start.
+        tokens_per_second: tokens received in a second, likewise.
+        left: seconds until the end at this pace, where the total is known.
+        over: whether these are the last figures.
+    """
+
+    done: int
+    failed: int
+    total: int | None
+    in_flight: int
+    throttled: int
+    elapsed: float
+    requests_per_second: float
+    tokens_per_second: float
+    left: float | None
+    over: bool
+
+
+Show = Callable[[BatchProgress], object]
+Progress = bool | Show | None
 
 
 def without_frames(error: Exception, outer: int) -> Exception:

@@ -15,7 +15,7 @@ from llmnet.core.tool_call import Tool
 from llmnet.transports.aio import transport, wait
 
 if TYPE_CHECKING:
-    from llmnet.batch.progress import Progress
+    from llmnet.batch.rows import Progress
     from llmnet.batch.tasks import AsyncBatch
     from llmnet.client.other_calls import MultiRequest, T
 

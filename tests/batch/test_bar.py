@@ -9,7 +9,7 @@ import pytest
 from support.terminals import COMMAND, RICH, WAYS, Terminal, terminal_of
 
 from llmnet.batch.bar import Line, figure_texts, minutes
-from llmnet.batch.progress import BatchProgress
+from llmnet.batch.rows import BatchProgress
 
 FIGURES = BatchProgress(
     done=293, failed=11, total=400, in_flight=8, throttled=7, elapsed=61.0,
