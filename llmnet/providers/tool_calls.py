@@ -4,13 +4,15 @@ Services break each of the three: one index for all calls, no index, no id, a ne
 or repeated. Then the text itself decides: arguments that are complete JSON never grow.
 """
 
+import re
 from collections.abc import Hashable, Sequence
 
 from llmnet.core.draft import MAX_CALLS, Draft
 from llmnet.core.reply_text import Text, check_count
 from llmnet.core.tool_call import ToolCallDelta, ToolDraft
-from llmnet.providers.json_scan import Scan, is_complete
 from llmnet.providers.tool_rows import LAST, Parts, Places, Row, note, parts_of, placed, rows_of
+
+_SIGNS = re.compile(r'\\.?|["\[\]{}]', re.DOTALL).finditer
 
 
 class Calls:
@@ -197,3 +199,43 @@ def new_name(known: str, piece: str) -> str:
 def _has_arguments(tool: ToolDraft, arguments: str) -> bool:
     """Whether the arguments of a call are exactly these."""
     return len(tool.arguments) == len(arguments) and str(tool.arguments) == arguments
+
+
+class Scan:
+    """A scan of a JSON text that grows, which reads each character once and builds no value.
+
+    Attributes:
+        ended: whether the text is complete, so that nothing can be appended to it.
+    """
+
+    def __init__(self) -> None:
+        self._depth = 0
+        self._in_string = self._escapes = self.ended = False
+
+    def feed(self, text: str) -> None:
+        """Scan the next piece."""
+        piece = "\\" + text if self._escapes else text
+        self._escapes = False
+        if piece.strip():
+            self.ended = False
+        for match in _SIGNS(piece):
+            self._sign(match[0])
+        if piece.rstrip()[-1:] in ("}", "]"):
+            self.ended = self._depth == 0 and not self._in_string
+
+    def _sign(self, sign: str) -> None:
+        if sign[0] == "\\":
+            self._escapes = len(sign) == 1
+        elif sign == '"':
+            self._in_string = not self._in_string
+        elif not self._in_string:
+            self._depth += 1 if sign in "[{" else -1
+
+
+def is_complete(arguments: str) -> bool:
+    """Whether arguments are a complete JSON object or list, to which nothing can be appended."""
+    if arguments.lstrip()[:1] not in ("{", "["):
+        return False
+    scan = Scan()
+    scan.feed(arguments)
+    return scan.ended

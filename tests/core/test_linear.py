@@ -34,8 +34,8 @@ from llmnet.core.sse import SSEDecoder
 from llmnet.providers import addresses, error_phrases
 from llmnet.providers.error_bodies import find_error
 from llmnet.providers.error_codes import lookup, status_error
-from llmnet.providers.json_scan import Scan
 from llmnet.providers.services import SERVICES
+from llmnet.providers.tool_calls import Scan
 from llmnet.transports.http1_reader import Http1Reader
 
 NOW = 1_700_000_000.0
@@ -464,7 +464,7 @@ PATTERNS = {
         "search",
         lambda n: "erro" * n,
     ),
-    ("providers/json_scan.py", r'\\.?|["\[\]{}]'): ("findall", lambda n: "\\" * n),
+    ("providers/tool_calls.py", r'\\.?|["\[\]{}]'): ("findall", lambda n: "\\" * n),
     ("providers/reading.py", r"HTTP_STATUS/(\d{3})"): ("search", lambda n: "HTTP_STATUS/12" * n),
     ("telemetry/log.py", r"[\w.:/@+\[\]-]+"): ("fullmatch", lambda n: "a" * n + "!"),
     ("testing/wire_forms/common.py", r"\s*\S{1,16}|\s+"): OURS,
