@@ -74,9 +74,9 @@ class Messages(Form):
 
     def wanting(self, chat: ChatRequest, output: "Output") -> ChatRequest:
         """By a schema; by a tool where the model is older, or the host has it not, or no schema can say the type."""
-        from llmnet.providers import strict_schema, structured_output  # noqa: PLC0415 - loaded on use
+        from llmnet.providers import structured_output  # noqa: PLC0415 - loaded on use
 
-        schema = strict_schema.strict_schema_of(output, strict_schema.ANTHROPIC)
+        schema = structured_output.strict_schema_of(output, structured_output.ANTHROPIC)
         if schema is None or not self.target.takes_schemas or has_no_format(chat.model):
             return structured_output.by_tool(chat, output, force=not thinks(chat.params))
         return structured_output.with_params(chat, response_format={"type": "json_schema", "schema": schema})

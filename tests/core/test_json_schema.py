@@ -15,7 +15,7 @@ from hypothesis import strategies as st
 
 from llmnet import ConfigurationError
 from llmnet.core.json_schema import codec_of, schema_of
-from llmnet.providers.strict_schema import OPENAI, strict_schema
+from llmnet.providers.structured_output import OPENAI, strict_schema
 from llmnet.testing.schema import instance
 
 T = TypeVar("T")
