@@ -32,7 +32,7 @@ from llmnet.core.request import chat_request, checked_model, checked_timeout
 from llmnet.core.secrets import Secrets
 from llmnet.providers.form import Form
 from llmnet.providers.model_names import disagreement
-from llmnet.providers.wire_forms import make_form
+from llmnet.providers.target import make_form
 from llmnet.telemetry import log
 from llmnet.telemetry.dispatch import EventDispatcher
 from llmnet.telemetry.stats import Stats

@@ -13,8 +13,7 @@ from llmnet.core.headers import checked_headers, checked_key
 from llmnet.core.request import plain_text
 from llmnet.providers.model_names import ModelNames
 from llmnet.providers.services import AZURE, QIANFAN, SERVICES
-from llmnet.providers.target import Service, Target
-from llmnet.providers.wire_forms import MESSAGES
+from llmnet.providers.target import MESSAGES, Service, Target
 
 # Headers that may stand in for the key.
 CREDENTIALS = ("authorization", "x-api-key", "api-key")

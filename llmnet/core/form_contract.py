@@ -1,6 +1,6 @@
 """What a call asks of a wire form: to sign requests, and to read replies, events and errors into a draft.
 
-The forms themselves are in `llmnet/providers/`: its `wire_forms.py` lists them.
+The forms themselves are in `llmnet/providers/`: its `target.py` lists them.
 """
 
 from collections.abc import Mapping

@@ -8,7 +8,7 @@ from urllib.parse import unquote, urlsplit
 from llmnet.core.errors import ConfigurationError
 from llmnet.core.hosts import is_address
 from llmnet.core.request import plain_text
-from llmnet.providers.wire_forms import RESPONSES
+from llmnet.providers.target import RESPONSES
 
 _LABEL = re.compile(r"[A-Za-z0-9_]([A-Za-z0-9_-]{0,61}[A-Za-z0-9_])?")
 

@@ -20,8 +20,8 @@ from llmnet.providers.anthropic_reply import GROWING, TEXTS, Added, Reply, block
 from llmnet.providers.anthropic_request import conversation
 from llmnet.providers.form import Form
 from llmnet.providers.reading import Paths, dict_of, models_in, text_of, usage_of
+from llmnet.providers.target import MESSAGES
 from llmnet.providers.text_events import MessagesText, reader
-from llmnet.providers.wire_forms import MESSAGES
 from llmnet.providers.writing import params_of, with_items
 
 if TYPE_CHECKING:

@@ -9,7 +9,7 @@ from typing import Any
 
 from llmnet.core.errors import ConfigurationError
 from llmnet.providers.reading import text_of
-from llmnet.providers.wire_forms import MESSAGES
+from llmnet.providers.target import MESSAGES
 from llmnet.providers.writing import REFUSED, Rule, store_if_asked, translated, without_options
 
 _CHOICES = {"auto": "auto", "required": "any", "none": "none"}

@@ -17,7 +17,7 @@ from llmnet.core.json import Texts, decode
 from llmnet.providers.anthropic_params import valid_id
 from llmnet.providers.anthropic_reply import sendable
 from llmnet.providers.reading import text_of
-from llmnet.providers.wire_forms import MESSAGES
+from llmnet.providers.target import MESSAGES
 from llmnet.providers.writing import VENDOR, items_in
 
 Blocks = list[dict[str, Any]]

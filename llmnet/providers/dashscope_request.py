@@ -12,7 +12,7 @@ from typing import Any
 from llmnet.core.errors import ConfigurationError
 from llmnet.core.request import ChatRequest
 from llmnet.providers import writing
-from llmnet.providers.wire_forms import NATIVE
+from llmnet.providers.target import NATIVE
 from llmnet.providers.writing import REFUSED, Rule
 
 MEDIA = frozenset({"image", "audio", "video"})

@@ -6,8 +6,7 @@ from urllib.parse import SplitResult, urlsplit
 from llmnet.core.errors import APIConnectionError, APIStatusError, InvalidResponseError, LLMNetError
 from llmnet.core.hosts import is_this_machine
 from llmnet.core.preview import cut
-from llmnet.providers.target import Target
-from llmnet.providers.wire_forms import MESSAGES
+from llmnet.providers.target import MESSAGES, Target
 
 _LONGEST = 200
 _VERSION = r"/v\d+[a-z]*(?=/|$)"

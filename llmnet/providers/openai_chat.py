@@ -21,10 +21,10 @@ from llmnet.providers.increments import Increments, increment_of
 from llmnet.providers.openai_chat_reply import Object
 from llmnet.providers.reading import dict_of, joined, remainder
 from llmnet.providers.reply_extras import collect, outgoing, with_extras
+from llmnet.providers.target import CHAT
 from llmnet.providers.text_events import ChatReply, ChatText, chat_usage, reader
 from llmnet.providers.tool_calls import Calls, RepeatedCalls, complete_calls
 from llmnet.providers.tool_rows import rows_of
-from llmnet.providers.wire_forms import CHAT
 from llmnet.providers.writing import Rule, params_of, translated, without_usage
 
 # Hosts that refuse a history without its reasoning, whatever provider names them (docs/vendors.md, Services).

@@ -11,7 +11,7 @@ from llmnet.core.draft import MAX_ITEMS, Draft
 from llmnet.core.json import mended
 from llmnet.core.reply_text import Text, check_count
 from llmnet.providers.reading import dict_of, dicts_of, text_of
-from llmnet.providers.wire_forms import CHAT
+from llmnet.providers.target import CHAT
 from llmnet.providers.writing import VENDOR, without_empty
 
 _LISTS = ("reasoning_details", "thinking_blocks")

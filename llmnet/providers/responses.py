@@ -17,9 +17,9 @@ from llmnet.providers.openai_chat_reply import nested_text
 from llmnet.providers.reading import CHAT_USAGE, dict_of, dicts_of, text_of, usage_of
 from llmnet.providers.responses_reply import Output, content_in, joined_texts, texts_beyond, texts_in
 from llmnet.providers.responses_request import RULES, input_items, sendable
+from llmnet.providers.target import RESPONSES
 from llmnet.providers.text_events import ResponsesText, reader
 from llmnet.providers.tool_rows import arguments_text
-from llmnet.providers.wire_forms import RESPONSES
 from llmnet.providers.writing import params_of, translated, with_items
 
 # The field and the kind of a text, by the stem of its events: two kinds may carry the same reasoning.

@@ -8,7 +8,7 @@ from typing import Any
 
 from llmnet.core.errors import ConfigurationError
 from llmnet.providers.reading import text_of
-from llmnet.providers.wire_forms import RESPONSES
+from llmnet.providers.target import RESPONSES
 from llmnet.providers.writing import REFUSED, VENDOR, Rule, items_in, sent_arguments, without_usage
 
 CALL, CUSTOM_CALL, REASONING = "function_call", "custom_tool_call", "reasoning"

@@ -6,8 +6,7 @@ The facts: docs/vendors.md, Addresses and keys, and Errors.
 from typing import Any
 
 from llmnet.providers.error_codes import by_name
-from llmnet.providers.target import Api, BaseVariable, Service
-from llmnet.providers.wire_forms import CHAT, MESSAGES, NATIVE, RESPONSES
+from llmnet.providers.target import CHAT, MESSAGES, NATIVE, RESPONSES, Api, BaseVariable, Service
 
 
 def _row(name: str, base_url: str, key_vars: str = "", **more: Any) -> Service:

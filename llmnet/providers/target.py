@@ -1,12 +1,28 @@
-"""A service, as a row of `services.py` describes it, and a target: the service at an address, where calls go."""
+"""The wire forms, a service as a row of `services.py` describes it, and a target: the service at an address.
+
+A wire form is how an API writes requests, replies, streams and errors; `Service.apis` says which of them it offers.
+"""
 
 import functools
 from collections.abc import Mapping
+from importlib import import_module
+from typing import TYPE_CHECKING
 from urllib.parse import parse_qsl, urlsplit
 
 import msgspec
 
-from llmnet.providers.wire_forms import CHAT
+if TYPE_CHECKING:
+    from llmnet.providers.form import Form
+
+CHAT, RESPONSES, MESSAGES, NATIVE = "chat-completions", "responses", "messages", "native"
+
+# name: (module, class); the module is imported when a client uses the form.
+WIRE_FORMS = {
+    CHAT: ("llmnet.providers.openai_chat", "ChatCompletions"),
+    RESPONSES: ("llmnet.providers.responses", "Responses"),
+    MESSAGES: ("llmnet.providers.anthropic", "Messages"),
+    NATIVE: ("llmnet.providers.dashscope", "Native"),
+}
 
 # Hosts whose embeddings come in base64 (docs/vendors.md, Embeddings), and hosts that refuse `stream_options`.
 _BASE64 = ("openai.com", "openai.azure.com", "cognitiveservices.azure.com", "aliyuncs.com")
@@ -149,3 +165,10 @@ class Target(msgspec.Struct, frozen=True, kw_only=True, dict=True):  # what foll
     def base64_vectors(self) -> bool:
         """Whether vectors may be asked for in base64: only at hosts that are known to support it."""
         return self.service.base64_vectors or self.is_at(*_BASE64)
+
+
+def make_form(name: str, target: Target) -> "Form":
+    """The wire form of that name for a target."""
+    module, cls = WIRE_FORMS[name]
+    form: Form = getattr(import_module(module), cls)(target)
+    return form

@@ -26,7 +26,7 @@ from support.replies import (
 
 import llmnet
 from llmnet.core.errors import APIStatusError, IncompleteStreamError, InvalidResponseError, LLMNetError, ServerError
-from llmnet.providers.wire_forms import CHAT, MESSAGES, NATIVE, RESPONSES
+from llmnet.providers.target import CHAT, MESSAGES, NATIVE, RESPONSES
 
 WORDS = "upstream is asleep"
 FAILURES = [

@@ -34,7 +34,7 @@ from llmnet.core.http import Headers
 from llmnet.core.outcome import AttemptError
 from llmnet.core.reply_reader import ReplyReader
 from llmnet.core.sse import ServerSentEvent, apart
-from llmnet.providers.wire_forms import CHAT, MESSAGES, NATIVE, RESPONSES
+from llmnet.providers.target import CHAT, MESSAGES, NATIVE, RESPONSES
 
 HELLO = {
     CHAT: [chunk({"content": "Hel"}), chunk({"content": "lo"}), chunk(finish="stop"), DONE],

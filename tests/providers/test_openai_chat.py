@@ -16,8 +16,7 @@ from llmnet.core.reply_reader import ReplyReader
 from llmnet.core.request import chat_request
 from llmnet.core.tool_call import ToolCall, ToolCallDelta
 from llmnet.providers.services import SERVICES
-from llmnet.providers.target import Target
-from llmnet.providers.wire_forms import make_form
+from llmnet.providers.target import Target, make_form
 from llmnet.providers.writing import VENDOR
 
 APIS = {"azure": "v1", "dashscope": "compatible", "qianfan": "v2"}

@@ -11,8 +11,7 @@ from support.published import problems
 from llmnet import ConfigurationError
 from llmnet.core.request import chat_request
 from llmnet.providers.services import SERVICES
-from llmnet.providers.target import Target
-from llmnet.providers.wire_forms import make_form
+from llmnet.providers.target import Target, make_form
 from llmnet.testing import Reply
 
 PNG = "data:image/png;base64,iVBORw0KGgo="

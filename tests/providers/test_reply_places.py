@@ -27,7 +27,7 @@ from support.replies import (
 from llmnet import FinishReason
 from llmnet.core.chat import Usage
 from llmnet.core.tool_call import ToolCall
-from llmnet.providers.wire_forms import CHAT, MESSAGES, NATIVE, RESPONSES
+from llmnet.providers.target import CHAT, MESSAGES, NATIVE, RESPONSES
 
 USAGE = {"prompt_tokens": 19, "completion_tokens": 21, "total_tokens": 40}
 NEWER = {"input_tokens": 19, "output_tokens": 21, "total_tokens": 40}

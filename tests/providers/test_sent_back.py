@@ -25,7 +25,7 @@ from support.replies import (
     text_item,
 )
 
-from llmnet.providers.wire_forms import CHAT, MESSAGES, NATIVE, RESPONSES
+from llmnet.providers.target import CHAT, MESSAGES, NATIVE, RESPONSES
 
 USER = {"role": "user", "content": "hi"}
 SIGNED = {"google": {"thought_signature": "c2ln"}}

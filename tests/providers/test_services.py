@@ -5,8 +5,7 @@ from urllib.parse import urlsplit
 import pytest
 
 from llmnet.providers.services import SERVICES
-from llmnet.providers.target import Api, BaseVariable, Service, Target
-from llmnet.providers.wire_forms import WIRE_FORMS
+from llmnet.providers.target import WIRE_FORMS, Api, BaseVariable, Service, Target
 
 # name: address, variables of the key, quirks (docs/vendors.md, Services)
 TABLE = {

@@ -20,8 +20,7 @@ from llmnet.core.reply_reader import ReplyReader
 from llmnet.core.request import chat_request
 from llmnet.providers.services import SERVICES
 from llmnet.providers.structured_output import ANTHROPIC, INSTRUCTION, OPENAI, strict_schema, strict_schema_of
-from llmnet.providers.target import Target
-from llmnet.providers.wire_forms import make_form
+from llmnet.providers.target import Target, make_form
 from llmnet.testing.schema import instance
 
 

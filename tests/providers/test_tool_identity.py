@@ -22,7 +22,7 @@ from support.replies import (
     streamed,
 )
 
-from llmnet.providers.wire_forms import MESSAGES, NATIVE, RESPONSES
+from llmnet.providers.target import MESSAGES, NATIVE, RESPONSES
 
 
 def piece(arguments=None, name=None, **more):

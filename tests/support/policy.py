@@ -18,8 +18,7 @@ from llmnet.core.outcome import AttemptError, Outcome
 from llmnet.core.record import Record
 from llmnet.core.retry import RetryPolicy
 from llmnet.providers.services import SERVICES
-from llmnet.providers.target import Target
-from llmnet.providers.wire_forms import make_form
+from llmnet.providers.target import Target, make_form
 
 WALL = 1_700_000_000.0  # Tue, 14 Nov 2023 22:13:20 GMT
 

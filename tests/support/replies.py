@@ -12,8 +12,7 @@ from llmnet.core.outcome import AttemptError
 from llmnet.core.reply_reader import ReplyReader
 from llmnet.core.request import chat_request
 from llmnet.providers.services import SERVICES
-from llmnet.providers.target import Target
-from llmnet.providers.wire_forms import make_form
+from llmnet.providers.target import Target, make_form
 
 DONE = "[DONE]"
 

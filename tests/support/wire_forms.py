@@ -1,7 +1,7 @@
 """The wire forms as `FakeServer` speaks them: the one list for all tests, derived from the package's own tables."""
 
 from llmnet.providers.services import FAKE, SERVICES
-from llmnet.providers.wire_forms import WIRE_FORMS
+from llmnet.providers.target import WIRE_FORMS
 
 FORMS = tuple(WIRE_FORMS)
 
