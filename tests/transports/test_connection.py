@@ -4,9 +4,11 @@ import asyncio
 import contextlib
 import socket
 
+import httpcore
 import pytest
 
 from llmnet.transports.aio.connection import Connection
+from llmnet.transports.aio.stream import Frames, Stream
 from llmnet.transports.http1_reader import Http1Reader
 
 REPLY = b"HTTP/1.1 503 Busy\r\ncontent-length: 2\r\n\r\nhi"
@@ -100,3 +102,18 @@ async def test_what_nobody_reads_is_not_taken_from_the_server_without_end():
             connection.resume()
             await turns()
         assert theirs.send(b"x") == 1
+
+
+@pytest.mark.parametrize("frames", [None, Frames()], ids=["HTTP/1.1", "HTTP/2"])
+async def test_what_has_come_is_an_answer_in_http1_alone(frames):
+    """In HTTP/2 it may be a part of any body, in which the model may write of HTTP."""
+    async with pair() as (connection, theirs):
+        stream = Stream(connection)
+        stream._frames = frames  # private: TLS chooses it
+        theirs.sendall(b"\r\n\r\n" + REPLY)
+        await turns()
+        with contextlib.nullcontext() if frames else pytest.raises(httpcore.WriteError):
+            await stream.write(b"more")
+        theirs.setblocking(False)
+        with contextlib.nullcontext() if frames else pytest.raises(BlockingIOError):
+            assert theirs.recv(100) == b"more"

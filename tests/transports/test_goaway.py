@@ -9,7 +9,7 @@ from matrix import rows_h2
 from support.live import at
 
 import llmnet
-from llmnet.transports.aio.goaway import Frames
+from llmnet.transports.aio.stream import Frames
 
 PREFACE = b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n"
 DATA, HEADERS, RST, SETTINGS, PING, GOAWAY = 0, 1, 3, 4, 6, 7

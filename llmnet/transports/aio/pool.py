@@ -18,7 +18,6 @@ from llmnet.net.proxy import Proxy
 from llmnet.net.sockets import PATIENCE, Age
 from llmnet.net.tls import Use
 from llmnet.transports.aio.connect import Connector
-from llmnet.transports.aio.goaway import is_leaving
 from llmnet.transports.aio.idle import Host, Idle, Resting
 from llmnet.transports.aio.stream import Dialler
 
@@ -206,7 +205,8 @@ class Ageing(Resting):
     def _over(self) -> bool:
         """Whether it is old, or its server leaves, or what follows its last reply would be taken for the next one."""
         inner = _innermost(self._inner)
-        return self._age.over or self._two_lengths or _is_followed(inner) or is_leaving(inner)
+        is_left = getattr(getattr(inner, "_network_stream", None), "is_leaving", False)
+        return self._age.over or self._two_lengths or _is_followed(inner) or is_left
 
 
 def _innermost(connection: Any) -> Any:

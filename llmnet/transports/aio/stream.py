@@ -1,6 +1,13 @@
-"""How httpcore reaches a server: over connections of our own, which it finds made, proxy and TLS included."""
+"""How httpcore reaches a server: over connections of our own, which it finds made, proxy and TLS included.
+
+A GOAWAY of HTTP/2 ends no request that its server still answers (RFC 9113, 6.8). h2 and httpcore take it for the end of
+all streams of its connection. Here, below them, it is put into words that they know: a stream that will not be answered
+is refused, and the connection tells whoever asks that it takes no new one.
+"""
 
 import asyncio
+import itertools
+from collections.abc import Iterator
 from typing import Any
 
 import httpcore
@@ -9,7 +16,6 @@ from llmnet.core.http import answers
 from llmnet.net.sockets import AT_ONCE
 from llmnet.transports.aio.connect import Connector, Incoming
 from llmnet.transports.aio.connection import Connection, Salvage
-from llmnet.transports.aio.goaway import Frames
 
 # What stands in so much, as a thousand informational heads, is read before the loop has another turn.
 _READ_AT_ONCE = 16 * 1024
@@ -17,13 +23,14 @@ _READ_AT_ONCE = 16 * 1024
 # collector that ends them.
 _WAITING: set[asyncio.Task[Any] | None] = set()
 
+_PREFACE = b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n"
+_HEAD, _HEADERS, _GOAWAY = 9, 1, 7
+_LONGEST = 16384  # h2 allows no more
+_REFUSED = b"\x00\x00\x04\x03\x00%b\x00\x00\x00\x07"  # RST_STREAM with REFUSED_STREAM
+
 
 class Dialler(httpcore.AsyncNetworkBackend):
-    """A backend of httpcore, whose own would resolve names in an executor that is joined at exit.
-
-    Args:
-        connector: makes its connections.
-    """
+    """A backend of httpcore, whose own would resolve names in an executor that is joined at exit."""
 
     def __init__(self, connector: Connector) -> None:
         self._connector = connector
@@ -34,19 +41,20 @@ class Dialler(httpcore.AsyncNetworkBackend):
 
 
 class Stream(httpcore.AsyncNetworkStream):
-    """A connection as httpcore reads and writes it.
-
-    Attributes:
-        frames: those of HTTP/2, if TLS has chosen that.
-    """
+    """A connection as httpcore reads and writes it, in frames where TLS has chosen HTTP/2."""
 
     def __init__(self, connection: Connection) -> None:
         self._connection, self._incoming, self._news = connection, Incoming(), asyncio.Event()
         self._salvage: Salvage | None = None
         self._asked = self._given_up = False
         secure = connection.transport.get_extra_info("ssl_object")
-        self.frames = Frames() if secure and secure.selected_alpn_protocol() == "h2" else None
+        self._frames = Frames() if secure and secure.selected_alpn_protocol() == "h2" else None
         connection.begin(self._news.set, self._incoming)
+
+    @property
+    def is_leaving(self) -> bool:
+        """Whether the server takes no new stream."""
+        return self._frames is not None and self._frames.leaving
 
     async def read(self, max_bytes: int, timeout: float | None = None) -> bytes:
         """What has come since the last time, or comes next; nothing at the end.
@@ -55,7 +63,7 @@ class Stream(httpcore.AsyncNetworkStream):
             httpcore.ReadError: the connection has failed.
         """
         while data := await self._next():
-            if data := self.frames.received(data) if self.frames else data:
+            if data := self._frames.received(data) if self._frames else data:
                 return data
         return b""
 
@@ -79,8 +87,8 @@ class Stream(httpcore.AsyncNetworkStream):
             httpcore.WriteError: it was not sent whole; httpcore reads on.
         """
         connection = self._connection
-        if self.frames:
-            self.frames.sent(buffer)
+        if self._frames:
+            self._frames.sent(buffer)
         if self._asked and self._salvage is None and not connection.transport.is_closing():
             self._salvage = Salvage(connection.below)
         self._asked = True
@@ -97,12 +105,12 @@ class Stream(httpcore.AsyncNetworkStream):
             await self._wait()
         self._given_up |= connection.is_full or connection.lost
         # Of HTTP/2 others may still have what was read before; whoever reads on hears of the end.
-        if self._given_up and not self.frames:
+        if self._given_up and not self._frames:
             raise httpcore.WriteError(str(connection.failure or "nobody takes the rest of the request"))
 
     @property
     def _is_answered(self) -> bool:
-        return any(map(answers, bytes(self._incoming.data).split(b"\r\n\r\n")))
+        return not self._frames and any(map(answers, bytes(self._incoming.data).split(b"\r\n\r\n")))
 
     async def _wait(self) -> None:
         task = asyncio.current_task()
@@ -134,3 +142,56 @@ class Stream(httpcore.AsyncNetworkStream):
         if info == "is_readable":
             return self._given_up or self._incoming.buffered or not connection.usable or connection.is_followed
         return connection.transport.get_extra_info(info)
+
+
+class Frames:
+    """The frames of one connection, as its client sees them; `leaving` once the server takes no new stream."""
+
+    def __init__(self) -> None:
+        self.leaving = False
+        self._held = b""
+        self._newest, self._unanswered = 0, 1 << 31
+
+    def sent(self, data: bytes) -> None:
+        """Note which streams are opened; what is written are whole frames."""
+        for frame in _whole(data.removeprefix(_PREFACE)):
+            if frame[3] == _HEADERS:
+                self._newest = _number(frame[5:9])
+
+    def received(self, data: bytes) -> bytes:
+        """The frames that are whole by now, a farewell in other words; there may be none."""
+        self._held += data
+        frames = list(_whole(self._held))
+        self._held = self._held[sum(map(len, frames)) :]
+        return b"".join([*itertools.filterfalse(self._is_farewell, frames), *self._refusals()])
+
+    def _is_farewell(self, frame: bytes) -> bool:
+        """Take note of a GOAWAY for no fault; one for a fault does end all."""
+        if frame[3] != _GOAWAY or len(frame) < _HEAD + 8 or _number(frame[13:17]) != 0:
+            return False
+        self.leaving = True
+        self._unanswered = (_number(frame[9:13]) + 1) | 1  # the streams of a client have odd numbers
+        return True
+
+    def _refusals(self) -> Iterator[bytes]:
+        """A refusal for each stream that will not be answered, also of those that are opened too late."""
+        for stream in range(self._unanswered, self._newest + 1, 2):
+            yield _REFUSED % stream.to_bytes(4)
+            self._unanswered = stream + 2
+
+
+def _whole(data: bytes) -> Iterator[bytes]:
+    """Cut at the ends of frames; one that is too long is given as it is, for h2 to complain of."""
+    at = 0
+    while len(data) >= at + _HEAD:
+        size = _number(b"\x00" + data[at : at + 3])
+        end = at + _HEAD + size
+        if end > len(data) and size <= _LONGEST:
+            return
+        yield data[at:end]
+        at = end
+
+
+def _number(data: bytes) -> int:
+    """A number of four bytes, of which the first bit is reserved."""
+    return int.from_bytes(data) & 0x7FFFFFFF
