@@ -1,9 +1,9 @@
 """The grammar of the command line; a wrong value is refused with the name of its option."""
 
-import argparse
 import math
 import sys
-from collections.abc import Callable
+from argparse import ArgumentParser, ArgumentTypeError, RawDescriptionHelpFormatter
+from functools import partial
 from typing import Any
 
 from llmnet import __version__
@@ -60,7 +60,7 @@ _CODES = """\
 exit codes: 0 ok, 1 failed, 2 usage (nothing was sent), 3 authentication, 4 quota or rate limit, 5 network;
   129, 130, 143: ended by a signal
 """
-_FORM: Any = {"epilog": f"{_ENVIRONMENT}\n{_CODES}", "formatter_class": argparse.RawDescriptionHelpFormatter}
+_FORM: Any = {"epilog": f"{_ENVIRONMENT}\n{_CODES}", "formatter_class": RawDescriptionHelpFormatter}
 
 
 def _text(argument: str) -> str:
@@ -68,28 +68,24 @@ def _text(argument: str) -> str:
     try:
         return argument.encode(errors="surrogateescape").decode()
     except UnicodeError:
-        raise argparse.ArgumentTypeError("is no UTF-8") from None
+        raise ArgumentTypeError("is no UTF-8") from None
 
 
-def _number(kind: type[int] | type[float], expected: str, low: float, high: float = math.inf) -> Callable[[str], Any]:
-    """Make a parser for numbers in a range; `expected` describes them in the error."""
-
-    def read(argument: str) -> Any:
-        try:
-            number = kind(argument)
-        except ValueError:
-            number = math.nan
-        if not low <= number <= high:
-            raise argparse.ArgumentTypeError(f"must be {expected}, not {argument!r}")
-        return number
-
-    return read
+def _number(kind: type[float], expected: str, low: float, high: float, argument: str) -> float:
+    """A number in a range, which *expected* describes."""
+    try:
+        number = kind(argument)
+    except ValueError:
+        number = math.nan
+    if not low <= number <= high:
+        raise ArgumentTypeError(f"must be {expected}, not {argument!r}")
+    return number
 
 
-_TOKENS = _number(int, "a whole number of tokens", 0)
-_COUNT = _number(int, "a whole number, at least 1", 1)
-_SECONDS = _number(float, "a positive number of seconds", sys.float_info.min)
-_FINITE = _number(float, "a number", -sys.float_info.max, sys.float_info.max)
+_TOKENS = partial(_number, int, "a whole number of tokens", 0, math.inf)
+_COUNT = partial(_number, int, "a whole number, at least 1", 1, math.inf)
+_SECONDS = partial(_number, float, "a positive number of seconds", sys.float_info.min, math.inf)
+_FINITE = partial(_number, float, "a number", -sys.float_info.max, sys.float_info.max)
 
 
 # What Python calls values of JSON: as texts they are hardly ever meant, and no vendor refuses all of them.
@@ -100,18 +96,18 @@ def _parameter(argument: str) -> tuple[str, Any]:
     """A parameter, as in `top_p=0.9`: the value is JSON where it is JSON, else text."""
     name, mark, text = _text(argument).partition("=")
     if not (mark and name.strip()):
-        raise argparse.ArgumentTypeError(f"must be NAME=VALUE, as in top_p=0.9, not {argument!r}")
+        raise ArgumentTypeError(f"must be NAME=VALUE, as in top_p=0.9, not {argument!r}")
     if text in _PYTHON:
-        raise argparse.ArgumentTypeError(f"is JSON: write {name}={_PYTHON[text]}, or {name}='\"{text}\"' for that text")
+        raise ArgumentTypeError(f"is JSON: write {name}={_PYTHON[text]}, or {name}='\"{text}\"' for that text")
     try:
         return name.strip(), decode(text)
     except ValueError:
         return name.strip(), text
 
 
-def parser() -> argparse.ArgumentParser:
+def parser() -> ArgumentParser:
     """The grammar of the command line."""
-    top = argparse.ArgumentParser(prog="llmnet", description="Talk to language models over HTTP.", **_FORM)
+    top = ArgumentParser(prog="llmnet", description="Talk to language models over HTTP.", **_FORM)
     top.add_argument("--version", action="version", version=f"llmnet {__version__}")
     commands = top.add_subparsers(dest="command", required=True, metavar="COMMAND")
     chat = commands.add_parser("chat", help="ask, and stream the reply to the terminal", **_FORM)
@@ -134,7 +130,7 @@ def parser() -> argparse.ArgumentParser:
     batch = commands.add_parser("batch", help="ask once for each line of a file", description=_BATCH, **_FORM)
     batch.epilog = f"{_ENVIRONMENT}{_BATCH_END}"
     batch.add_argument("input", metavar="INPUT", help='a file of JSON lines; "-" reads standard input')
-    batch.add_argument("-o", "--output", metavar="OUTPUT", default="-", help='where results go; "-", standard output')
+    batch.add_argument("-o", "--output", default="-", help='where results go; "-", standard output')
     kept = batch.add_mutually_exclusive_group()
     kept.add_argument(
         "--resume", action="store_true", help="go on with an OUTPUT: ask only for what has no answer there"
@@ -153,8 +149,8 @@ def parser() -> argparse.ArgumentParser:
     return top
 
 
-def _add_parameters(command: argparse.ArgumentParser, system_help: str) -> None:
-    """Add what every request of the command says."""
+def _add_parameters(command: ArgumentParser, system_help: str) -> None:
+    """Add what each of its requests says."""
     command.add_argument("-s", "--system", type=_text, metavar="TEXT", help=system_help)
     command.add_argument(
         "-p",
@@ -171,12 +167,12 @@ def _add_parameters(command: argparse.ArgumentParser, system_help: str) -> None:
     command.add_argument("--temperature", type=_FINITE, metavar="T", help="sampling temperature")
 
 
-def _add_connection(command: argparse.ArgumentParser, call: str, json_help: str) -> None:
-    """Add where the requests of the command go, and how they are reported."""
+def _add_connection(command: ArgumentParser, call: str, json_help: str) -> None:
+    """Add where its requests go, and how they are reported."""
     command.add_argument(
         "-m", "--model", type=_text, metavar="PROVIDER:MODEL", help="which model, as in openai:gpt-5.4-mini"
     )
-    command.add_argument("--api", metavar="API", help="which of the provider's APIs, as responses for openai")
+    command.add_argument("--api", help="which of the provider's APIs, as responses for openai")
     command.add_argument("--base-url", metavar="URL", help="where to send, if not to the provider's own address")
     command.add_argument("--timeout", type=_SECONDS, metavar="SECONDS", help=f"seconds for {call}")
     command.add_argument("--json", action="store_true", help=json_help)

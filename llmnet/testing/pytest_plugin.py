@@ -11,9 +11,6 @@ if TYPE_CHECKING:
     from llmnet.testing.server import FakeServer
 
 KEY = "sk-fake-llm"
-# A version that Azure's own client asks for, and that has all of the classic form.
-_AZURE_VERSION = "2024-10-21"
-_NO_PROXY = ("no_proxy", "NO_PROXY")
 
 
 @pytest.fixture
@@ -35,23 +32,22 @@ def fake_llm(monkeypatch: pytest.MonkeyPatch) -> "Iterator[FakeServer]":
 
 
 def variables(url: str, environ: Mapping[str, str]) -> dict[str, str | None]:
-    """The variables with which the clients of all providers reach one server; with `None` those to take away.
-
-    Args:
-        url: the address of the server, without a path.
-        environ: the variables there are: hosts that no proxy is asked for stay.
-    """
+    """The variables by which all clients reach the server at a URL without a path; those to take away are `None`."""
     from llmnet.providers.services import SERVICES  # noqa: PLC0415 - on use
 
-    found: dict[str, str | None] = {"OPENAI_API_VERSION": _AZURE_VERSION}
+    # Azure's own client asks for a version: one that has all of the classic form.
+    found: dict[str, str | None] = {"OPENAI_API_VERSION": "2024-10-21"}
     for service in SERVICES.values():
         # One variable has the key: a vendor's own client may send several, or refuse them.
         names = [name for name, _ in service.key_vars]
-        chosen = next((name for name in names if name.endswith("_API_KEY")), names[0] if names else None)
-        found |= dict.fromkeys(service.env_headers) | {name: KEY if name == chosen else None for name in names}
+        found |= dict.fromkeys([*service.env_headers, *names])
+        if names:
+            found[max(names, key=lambda name: name.endswith("_API_KEY"))] = KEY
         # The path of an address is that of the vendor's, where a client does not append it itself.
         for variable in service.base_vars:
             path = service.apis[variable.apis[0]].path if variable.apis else urlsplit(service.base_url).path
             found[variable.name] = url + path.removesuffix(variable.suffix)
     host = urlsplit(url).hostname or ""
-    return found | {name: ",".join(filter(None, (host, environ.get(name)))) for name in _NO_PROXY}
+    for name in ("no_proxy", "NO_PROXY"):  # hosts that no proxy is asked for stay
+        found[name] = ",".join(filter(None, (host, environ.get(name))))
+    return found
