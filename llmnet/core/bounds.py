@@ -46,7 +46,7 @@ class Timeout(Plain):
 
     def over(self, base: "Timeout") -> "Timeout":
         """These bounds, with those of *base* where a field is `None`."""
-        own = {f.name: getattr(self, f.name) for f in dataclasses.fields(self)}
+        own = dataclasses.asdict(self)
         return dataclasses.replace(base, **{name: value for name, value in own.items() if value is not None})
 
 
@@ -88,10 +88,9 @@ def resolve_timeout(
     """
     defaults = Timeout(response=FLEX_SECONDS, total=FLEX_SECONDS) if flex else Timeout()
     for layer in (base, value):
-        if layer is not None:
-            # A client that was given no timeout holds the defaults, which flex may widen.
-            plain = Timeout() if isinstance(layer, Timeout) else None
-            defaults = defaults if layer == plain else _spread(layer, stream=stream).over(defaults)
+        # A client that was given no timeout holds the defaults, which flex may widen.
+        if layer is not None and layer != Timeout():
+            defaults = _spread(layer, stream=stream).over(defaults)
     return defaults
 
 
@@ -117,17 +116,15 @@ class Bounds:
         due: when the nearest bound expires, by the clock.
     """
 
-    __slots__ = ("_end", "_limit", "_mark", "_seen", "_timeout", "clock", "due", "phase", "started")
+    __slots__ = ("_end", "_limit", "_own", "_seen", "_timeout", "clock", "due", "phase", "started")
 
     def __init__(self, timeout: Timeout, clock: Clock, since: float | None = None) -> None:
         self._timeout = timeout
         self.clock = clock
-        self.started = self._mark = clock()
+        self.started = clock()
         self._end = (self.started if since is None else since) + _seconds(timeout.total)
         self._seen = math.inf
-        self.phase: TimeoutPhase = "queue"
-        self._limit = _seconds(timeout.queue)
-        self.due = min(self._mark + self._limit, self._end)
+        self.start("queue")
 
     def start(self, phase: TimeoutPhase, limit: float | None = None, *, bound: TimeoutPhase | None = None) -> float:
         """Begin a phase; the seconds to the nearest bound.
@@ -137,9 +134,9 @@ class Bounds:
         self.phase = phase
         if limit is None:
             limit = getattr(self._timeout, bound or phase)
-        self._limit = math.inf if limit is None else limit
-        self._mark = now = self.clock()
-        self.due = min(now + self._limit, self._end)
+        self._limit, now = _seconds(limit), self.clock()
+        self._own = now + self._limit
+        self.due = min(self._own, self._end)
         if now < self._end:
             self._seen = math.inf
         return self.due - now
@@ -148,14 +145,10 @@ class Bounds:
         """Begin a wait towards which `total` alone counts: for a key, or for a slot after the first attempt."""
         self.start("queue", math.inf)
 
-    def last(self, seconds: float) -> None:
-        """Begin a short phase at the end of a reply that nobody waits for any more."""
-        self.start("idle", seconds)
-
     def remaining(self, now: float | None = None) -> tuple[TimeoutPhase, float]:
         """The nearest bound, of equal ones `total`, and the seconds to it, not above zero once it has expired."""
         now = self.clock() if now is None else now
-        own, total = self._mark + self._limit - now, self._end - now
+        own, total = self._own - now, self._end - now
         return (self.phase, own) if own < total else ("total", total)
 
     def may_look(self) -> bool:

@@ -156,7 +156,7 @@ class Exchange:
     def drain(self, seconds: float) -> None:
         """What is still read of this reply is read for the connection's sake, and for so long at most."""
         self._closing = True
-        self.bounds.last(seconds)
+        self.bounds.start("idle", seconds)
 
     def receiving(self) -> None:
         """The first byte of the reply has come."""
