@@ -114,7 +114,8 @@ class _Contexts:
             made = self._made.get((trust, use))
             if made is None or made[0] != stamp:
                 self._warn(trust)
-                made = self._made[trust, use] = stamp, undivided(_built, trust)
+                with undivided.lock:
+                    made = self._made[trust, use] = stamp, _built(trust)
                 made[1].set_alpn_protocols(_OFFERED[use])
                 for old in [*self._made][:-_MOST]:
                     del self._made[old]
