@@ -1,6 +1,6 @@
 """One call from its first attempt to its last: it has each failure judged, and keeps the record.
 
-It lives as long as the caller's request. Time, chance and the key are handed in.
+Time, chance and the key are handed in.
 """
 
 import sys
@@ -41,7 +41,7 @@ class Call:
     Attributes:
         interruption: ends the waits of the call.
         exchange: the attempt under way, or `None` between attempts.
-        delivered: a chunk was handed out; from then on the call is never sent again.
+        delivered: a chunk was handed out.
         meta: how it went so far.
         model: the one that was asked for, `""` where none was.
     """
@@ -85,7 +85,7 @@ class Call:
         """Begin an attempt with a key; a renewed key that is the refused one ends the call with that refusal.
 
         Raises:
-            AttemptError: somebody has stopped the call, perhaps the listener just now.
+            AttemptError: somebody has stopped the call.
         """
         if self._refused is not None and self._refused[0] == key:
             raise self.completed(self._refused[1])
@@ -93,7 +93,7 @@ class Call:
         route.secrets.learn(key)
         self.exchange = exchange = Exchange(
             route.authorise(self.request, key),
-            self._reader(),
+            self._make_reader(route.form, stream=self._record.stream, asked=self._record.model),
             self.interruption,
             self._record,
             route.secrets,
@@ -105,13 +105,9 @@ class Call:
         self.interruption.raise_if_stopped()
         return exchange
 
-    def _reader(self) -> ReplyReader:
-        record = self._record
-        return self._make_reader(self.route.form, stream=record.stream, asked=record.model)
-
     @property
     def current(self) -> Exchange:
-        """The attempt under way; between attempts to ask for it is a bug of a front."""
+        """The attempt under way; to ask for it between attempts is a bug."""
         if self.exchange is None:
             raise RuntimeError("no attempt is under way")
         return self.exchange
@@ -124,7 +120,7 @@ class Call:
     # -- the judge ----------------------------------------------------------------------------------------------------
 
     def judge(self, failure: AttemptError) -> None:
-        """Return where the call is to be sent again, else raise its error, complete with all facts."""
+        """Return where the call is to be sent again, else raise its error, complete."""
         decision = failure.decision or self.decide(failure.outcome)
         if not decision.retry:
             raise self.completed(self.stopped or failure.outcome.error)
@@ -135,7 +131,7 @@ class Call:
         error = self.stopped or outcome.error
         error.meta = self.meta
         read_hint(error, self.meta.headers, self._wall())
-        error = self._clean(error)  # before a gate remembers what it says
+        error = self.route.secrets.clean(error, self._outer)  # before a gate remembers what it says
         decision = self._verdict(outcome, error)
         self._note(error, decision, stale=outcome.stale)
         if decision.retry:
@@ -152,9 +148,6 @@ class Call:
         if decision.reason == "key refused":
             self._refused = (self._key, error)
         return decision
-
-    def _clean(self, error: LLMNetError) -> LLMNetError:
-        return self.route.secrets.clean(error, self._outer)
 
     # -- the record ---------------------------------------------------------------------------------------------------
 
@@ -211,7 +204,7 @@ class Call:
 
     def _complete(self, error: LLMNetError, meta: Meta) -> LLMNetError:
         complete(error, self.route, self._judge, meta, self.partial())
-        return self._clean(error)
+        return self.route.secrets.clean(error, self._outer)
 
     def end(self, error: BaseException | None = None, *, late: bool = False) -> None:
         """Nobody goes on with the call, for it was closed, or for an error; *late*: a finalizer says so."""
@@ -242,5 +235,5 @@ class Call:
         return self.interruption.error
 
     def stop(self, error: LLMNetError, ending: Ending = "cancelled") -> None:
-        """End the call from any thread: whoever queues, sleeps, connects or reads for it is woken."""
+        """End the call from any thread: whoever waits for it is woken."""
         self.interruption.stop(error, ending)

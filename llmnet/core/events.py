@@ -37,7 +37,7 @@ class CallEvent(Value, msgspec.Struct, frozen=True):
 
     def to_dict(self) -> dict[str, Any]:
         """The name of the event, as `event`, and its fields as JSON types."""
-        return {"event": type(self).__name__, **Value.to_dict(self)}
+        return {"event": type(self).__name__, **super().to_dict()}
 
 
 @public
@@ -54,13 +54,13 @@ class AttemptStarted(CallEvent, frozen=True):
 
 @public
 class AttemptFailed(CallEvent, frozen=True):
-    """An attempt has ended without a whole reply: it failed, or the call was ended in the midst of it.
+    """An attempt has ended without a whole reply: it failed, or the call was ended.
 
     Attributes:
         number: which one, from 1.
         attempt: the very entry of `meta.attempts`: its cause, and the wait before the next one.
-        error: what it failed with, complete as one that is raised: its `meta` goes as far as this event. The call ends
-            with it if `retried` is false. `None`: nobody listened any more.
+        error: what it failed with, complete as a raised one, its `meta` as far as this event; where it is not `retried`
+            the call ends with it. `None`: nobody listened any more.
         retried: whether the call goes on.
         reason: why it does, or does not.
         left: retries of transient failures that it has left, where it does.
@@ -80,7 +80,7 @@ class Throttled(AttemptFailed, frozen=True):
 
 
 class Held(CallEvent, frozen=True):
-    """A call waits at a gate that the throttle of another one has shut; for the log, and not for hooks.
+    """A call waits at a gate that the throttle of another one has shut; for the log alone.
 
     Attributes:
         seconds: how long it waits, unless the gate is shut anew.
@@ -130,7 +130,7 @@ class Listener(Protocol):
 
     @property
     def eager(self) -> bool:
-        """Whether other events than the last one are of use; they are not made otherwise."""
+        """Whether events other than the last one are to be made."""
 
     def __call__(self, event: CallEvent) -> None:
         """Take an event."""

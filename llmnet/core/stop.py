@@ -51,11 +51,6 @@ class Stop:
         self._lock = threading.RLock()  # a finalizer may stop or leave a call on the very thread that is in here
         self._wake: Wake | None = None
 
-    @property
-    def waiting(self) -> bool:
-        """Whether somebody can be woken, who blocks for the call, or has since its attempt began."""
-        return self._wake is not None
-
     def on_stop(self, wake: Wake | None) -> None:
         """Whoever is about to block registers a wake function; `None` when it has stopped blocking.
 

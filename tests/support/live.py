@@ -231,7 +231,7 @@ class Work(threading.Thread):
 
 def blocked(stream):
     """Whether somebody waits on behalf of a stream, in a way that can be woken."""
-    return stream._call.interruption.waiting  # private: a stream does not tell
+    return stream._call.interruption._wake is not None  # private: a stream does not tell
 
 
 def slots(client):
