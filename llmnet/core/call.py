@@ -12,11 +12,10 @@ import msgspec
 from llmnet.core.admission.admission import Admission
 from llmnet.core.bounds import Bounds, Clock
 from llmnet.core.chat import ChatResponse, Usage, replace_meta
-from llmnet.core.error_facts import complete
-from llmnet.core.errors import LLMNetError
+from llmnet.core.errors import APIStatusError, LLMNetError
 from llmnet.core.events import Ending, ending
 from llmnet.core.exchange import Exchange, Route
-from llmnet.core.http import Attempt, Meta, Request
+from llmnet.core.http import Attempt, Meta, Request, billed
 from llmnet.core.judge import Judge, read_hint
 from llmnet.core.outcome import AttemptError, Decision, Outcome, cause_of
 from llmnet.core.record import Record
@@ -203,8 +202,17 @@ class Call:
         return cleaned
 
     def _complete(self, error: LLMNetError, meta: Meta) -> LLMNetError:
-        complete(error, self.route, self._judge, meta, self.partial())
-        return self.route.secrets.clean(error, self._outer)
+        """Complete an error, also one that only an event carries; what has become known since adds nothing twice."""
+        route, judge, partial = self.route, self._judge, self.partial()
+        error.provider, error.host, error.meta = route.form.provider, route.host, meta
+        error.partial = None if partial is None else replace_meta(partial, meta)
+        error.repeated, error.retryable = judge.repeats, judge.policy.repeats(error)
+        error.maybe_billed = billed(meta.attempts)
+        if isinstance(error, APIStatusError):
+            meta.request_id = error.request_id = meta.request_id or error.request_id
+        hint = route.secrets.hide(route.form.hint(error))  # as the message has it by then, where that was cleaned
+        error.message = error.message.removesuffix(hint) + hint
+        return route.secrets.clean(error, self._outer)
 
     def end(self, error: BaseException | None = None, *, late: bool = False) -> None:
         """Nobody goes on with the call, for it was closed, or for an error; *late*: a finalizer says so."""
