@@ -11,7 +11,6 @@ from llmnet.client.base import BaseClient
 from llmnet.core import endpoint
 from llmnet.core.admission.admission import Admission
 from llmnet.core.bounds import Bounds
-from llmnet.core.bytes_reader import BytesReader
 from llmnet.core.call import Call
 from llmnet.core.chat import total_usage
 from llmnet.core.credentials import in_query
@@ -54,7 +53,7 @@ def endpoint_call(client: BaseClient, method: Any, path: Any, arguments: Mapping
         headers=headers,
         gate=(endpoint.model_in(json, data), method, place),
         stream=stream,
-        reader=BytesReader,
+        reader=endpoint.BytesReader,
         secrets=in_query(url),
     )
 

@@ -1,13 +1,17 @@
-"""Checks the arguments of `client.request`, before any I/O: where it goes below the base address, and what is sent."""
+"""The arguments of `client.request`, checked before any I/O, and its reply, read as bytes, whatever they mean."""
 
 import re
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping
 from typing import Any
 from urllib.parse import quote, urlencode
 
 from llmnet.core.errors import ConfigurationError
 from llmnet.core.extras import query_text
+from llmnet.core.form_contract import Kind
+from llmnet.core.http import Headers
+from llmnet.core.inflate import Inflater
 from llmnet.core.json import check_json, encode
+from llmnet.core.reply_reader import ReplyReader
 
 _METHOD = re.compile(r"[A-Z]{1,20}")
 # They are about the connection itself.
@@ -23,7 +27,6 @@ _SEPARATOR = re.compile("/|%(?:25)*(?:2f|5c)", re.IGNORECASE)
 _LONE_PERCENT = re.compile(r"%(?![0-9A-Fa-f]{2})")
 
 FORM_TYPE = "application/x-www-form-urlencoded"
-Pairs = Sequence[tuple[str, str]]
 
 
 def checked_method(method: Any) -> str:
@@ -147,3 +150,35 @@ def model_in(json: Any, data: Any) -> str:
     """The model that a request names, by which events and counts know it, or `""`."""
     model = next((body.get("model") for body in (json, data) if isinstance(body, Mapping)), None)
     return model if isinstance(model, str) else ""
+
+
+class BytesReader(ReplyReader):
+    """Reads a success as bytes, their coding undone: all at once, or piece by piece, of which there may be any number.
+
+    An error is read as that of a chat is.
+    """
+
+    def open(self, status: int, headers: Headers) -> Kind:
+        """Say what the reply is, from its head."""
+        kind = super().open(status, headers)
+        if self.stream and kind != "error":
+            self._take_apart(Inflater(headers.get("content-encoding"), None))
+        return kind
+
+    def _kind_of(self, content_type: str) -> Kind:
+        # `json` is what begins with its head, and is read to the end of its body.
+        return "json" if 200 <= (self.status or 0) < 300 else "error"
+
+    def _is_events(self, piece: bytes) -> bool:
+        return False
+
+    def _gather(self, piece: bytes, chunks: list[Any]) -> None:
+        if not self.stream:
+            super()._gather(piece, chunks)
+        elif piece:
+            chunks.append(piece)
+
+    def _end_json(self, chunks: list[Any]) -> None:
+        if self._inflater is not None:
+            self._inflater.end()
+        self.value = bytes(self._body)
