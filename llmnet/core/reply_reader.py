@@ -8,7 +8,7 @@ from typing import Any
 from llmnet.core.chat import ChatResponse, StreamChunk
 from llmnet.core.draft import NO_DRAFT, NO_FUNCTIONS, Draft
 from llmnet.core.errors import APIStatusError, IncompleteStreamError, InvalidResponseError, LLMNetError, TimeoutPhase
-from llmnet.core.event_reader import EventReader
+from llmnet.core.event_reader import EventReader, begins_stream, is_stream
 from llmnet.core.form_contract import Kind, WireForm
 from llmnet.core.http import NO_HEADERS, Headers
 from llmnet.core.inflate import MAX_BODY_BYTES, Inflater
@@ -16,7 +16,6 @@ from llmnet.core.json import decode, readable
 from llmnet.core.outcome import AttemptError, Outcome
 from llmnet.core.preview import cut, glimpse
 from llmnet.core.reply_text import body_text
-from llmnet.core.sse import begins_stream, is_stream
 from llmnet.core.tool_call import Function
 
 # How much may come out of a body's coding; the events of a stream are bounded one by one.

@@ -1,7 +1,7 @@
 """Bytes of an event stream go in, events come out, the same however the bytes were cut: the WHATWG rules, and no I/O.
 
 Source: https://html.spec.whatwg.org/multipage/server-sent-events.html, 9.2.5 and 9.2.6. Only LF, CR and CRLF end a
-line: model output holds raw U+2028 and U+0085, at which `splitlines` would cut. The work is linear in the bytes fed,
+line: model output holds raw U+2028 and U+0085, at which `splitlines` would cut. Work is linear in the bytes fed,
 and what is held between two feeds is bounded by `max_event_bytes`.
 """
 
@@ -10,17 +10,13 @@ import re
 import msgspec
 
 from llmnet.core.errors import InvalidResponseError
-from llmnet.core.json import decode
 
-# What a line of an event stream may begin with (data, event, id, retry, a comment), and no JSON does.
-_FIRST = (b"d", b"e", b"i", b"r", b":")
 _CR = 13  # bytes are asked for a number ten times as fast as for a byte string
-_OPENING = rb"(?:\xef\xbb\xbf)?+\s*+(?:data|event|id|retry)?:"
 MAX_EVENT_BYTES = 8 * 1024 * 1024
-# Old gateways of DashScope leave out the blank lines: then each line is a frame, to be read as one.
+# Old gateways of DashScope leave out the blank lines: then each line is a frame.
 MAX_EVENT_LINES = 32 * 1024
 
-# A peer may send comments for ever and never an event: this much of them is kept.
+# A peer may send comments for ever and no event: so much of them is kept.
 KEPT_COMMENTS = 16
 KEPT_COMMENT_CHARS = 64 * 1024
 
@@ -97,8 +93,10 @@ class SSEDecoder:
             lines, self._line = self._line + data[:end], data[end:]
             fits = self._size + len(lines) <= self._limit
             events = self._read(lines) if fits else self._read_one_by_one(lines)
-        else:
-            events = self._hold(data)
+        else:  # in place, or a long line in small pieces would be copied over and over
+            self._line = self._line if isinstance(self._line, bytearray) else bytearray(self._line)
+            self._line += data
+            events = []
         if self._size + len(self._line) > self._limit:
             self._overflow()
         if self._error is not None and not events:
@@ -117,13 +115,6 @@ class SSEDecoder:
             line, self._line = self._line + b"\n", b""
             self._read(line)
         return self._dispatch() if self._data else None
-
-    def _hold(self, data: bytes) -> list[ServerSentEvent]:
-        """Add to the unfinished line: in place, or a long line in small pieces would be copied over and over."""
-        if isinstance(self._line, bytes):
-            self._line = bytearray(self._line)
-        self._line += data
-        return []
 
     def _overflow(self, what: str = "") -> None:
         limit = what or f"{self._limit} bytes"
@@ -152,7 +143,7 @@ class SSEDecoder:
         return events
 
     def _read(self, lines: bytes | bytearray) -> list[ServerSentEvent]:
-        """Read complete lines; those of one event may begin in one call and end in another."""
+        """Read complete lines; an event may begin in one call and end in another."""
         text = lines.decode("utf-8", "replace")
         if not self._started:
             self._started = True
@@ -201,45 +192,6 @@ class SSEDecoder:
         made = ServerSentEvent(self._event, "\n".join(self._data), self._id, self._retry, tuple(self._comments))
         self._begin()
         return made
-
-
-def begins_stream(body: bytes | bytearray) -> bool:
-    """Whether a body begins as an event stream does, whatever its content type."""
-    return re.match(_OPENING, body) is not None
-
-
-def is_stream(labelled: bool, piece: bytes, *, asked: bool) -> bool:
-    """Whether a body is an event stream, by its beginning: some gateways label one as JSON, or the reverse.
-
-    Args:
-        labelled: whether its content type is that of a stream.
-        piece: its beginning, with a byte that is no blank.
-        asked: whether a stream was requested; otherwise its first line must be one of an event.
-    """
-    first = piece.lstrip()[:1]
-    if labelled:
-        return not asked or first != b"{"
-    return first in _FIRST if asked else begins_stream(piece)
-
-
-def apart(event: ServerSentEvent) -> list[ServerSentEvent]:
-    """The events that one line feed separates, in place of two; none where an event is one.
-
-    Their data, joined, is no JSON. The name and the comments of the joined event are given to the last one.
-    """
-    *lines, last = event.data.split("\n")
-    if not lines or _is_json(event.data):
-        return []
-    parts = [ServerSentEvent(data=line, id=event.id) for line in lines]
-    return [*parts, ServerSentEvent(event.event, last, event.id, event.retry, event.comments)]
-
-
-def _is_json(text: str) -> bool:
-    try:
-        decode(text)
-    except ValueError:
-        return False
-    return True
 
 
 def _is_small_number(text: str) -> bool:

@@ -439,7 +439,7 @@ PATTERNS = {
         "findall",
         lambda n: "event: a\ndata: x\n" * n,
     ),
-    ("core/sse.py", rb"(?:\xef\xbb\xbf)?+\s*+(?:data|event|id|retry)?:"): ("match", lambda n: b"\n" * n),
+    ("core/event_reader.py", rb"(?:\xef\xbb\xbf)?+\s*+(?:data|event|id|retry)?:"): ("match", lambda n: b"\n" * n),
     ("providers/addresses.py", r"(?<=.)/(chat/completions|completions|responses|embeddings|models)$"): OURS,
     ("providers/addresses.py", r"/deployments(?:/([^/]+))?$"): OURS,
     ("providers/addresses.py", r"[A-Za-z0-9_]([A-Za-z0-9_-]{0,61}[A-Za-z0-9_])?"): OURS,

@@ -12,7 +12,8 @@ from hypothesis import strategies as st
 from support.paths import SHARED
 
 from llmnet.core.errors import InvalidResponseError
-from llmnet.core.sse import KEPT_COMMENT_CHARS, KEPT_COMMENTS, ServerSentEvent, SSEDecoder, begins_stream, is_stream
+from llmnet.core.event_reader import begins_stream, is_stream
+from llmnet.core.sse import KEPT_COMMENT_CHARS, KEPT_COMMENTS, ServerSentEvent, SSEDecoder
 
 CASES = pathlib.Path(os.environ.get("LLMNET_CASES") or SHARED / "cases")
 TOO_LONG = "too long"

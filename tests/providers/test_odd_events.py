@@ -30,10 +30,11 @@ from support.replies import (
 
 import llmnet
 from llmnet.core.errors import APIStatusError, IncompleteStreamError, InvalidResponseError, RateLimitError
+from llmnet.core.event_reader import apart
 from llmnet.core.http import Headers
 from llmnet.core.outcome import AttemptError
 from llmnet.core.reply_reader import ReplyReader
-from llmnet.core.sse import ServerSentEvent, apart
+from llmnet.core.sse import ServerSentEvent
 from llmnet.providers.target import CHAT, MESSAGES, NATIVE, RESPONSES
 
 HELLO = {
