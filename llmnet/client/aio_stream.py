@@ -59,7 +59,7 @@ class AsyncStream(Generic[T]):
                 self._value = self._driver.value
             self._turn.give(mine)
         except BaseException as error:
-            if self._turn.has(mine):
+            if self._turn.holder is mine:
                 await self._shut(error, mine)
             raise
         if self._closed:  # by another one, who could do no more than say so

@@ -58,7 +58,7 @@ class Stream(Generic[T]):
                 self._value = self._driver.value
             self._turn.give(mine)
         except BaseException as error:
-            if self._turn.has(mine):
+            if self._turn.holder is mine:
                 self._shut(error, mine)
             raise
         if self._closed:  # by another one, who could do no more than say so

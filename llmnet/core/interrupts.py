@@ -26,21 +26,12 @@ class Turn:
 
     @property
     def holder(self) -> object | None:
-        """The token that has it."""
+        """The token that has it, or `None`."""
         return self._holder.get(None)
-
-    @property
-    def taken(self) -> bool:
-        """Whether somebody has it."""
-        return bool(self._holder)
-
-    def has(self, mine: object) -> bool:
-        """Whether the token has the turn."""
-        return self._holder.get(None) is mine
 
     def give(self, mine: object) -> None:
         """Give the turn back, if the token has it."""
-        if self._holder.get(None) is mine:
+        if self.holder is mine:
             self._holder.clear()
 
 

@@ -35,7 +35,7 @@ class DeferredEvents:
         """Have a function called on the thread, which is no daemon: the interpreter waits for it."""
         self._pending.append(notify)
         # At its end a process has no threads, but locks that those have left behind.
-        if not self._turn.taken and not sys.is_finalizing():
+        if self._turn.holder is None and not sys.is_finalizing():
             with contextlib.suppress(RuntimeError):  # the system has no thread left: the next one calls this, too
                 threading.Thread(target=self._work, name="llmnet-late").start()
 

@@ -48,7 +48,8 @@ def reads_on(stream):
     """Whether a stream's reader has handed out all that comes before a hold, and is in a step again, which waits."""
     if stream.meta.status == 200 and getattr(stream.partial, "content", None) != BEFORE_THE_HOLD:
         return False
-    return not stream._ready and stream._turn.taken  # private; in this order: what was read is handed out after it
+    waiting = len(stream._ready)  # private; asked first: what was read is handed out before another turn
+    return not waiting and stream._turn.holder is not None  # private
 
 
 @contextlib.contextmanager
