@@ -1,4 +1,4 @@
-"""Checks a conversation in OpenAI's chat form, as far as all wire forms ask for the same."""
+"""Checks a conversation in OpenAI's chat form, as far as all wire forms ask the same."""
 
 from collections.abc import Mapping, Sequence
 from reprlib import repr as brief
@@ -9,37 +9,31 @@ from llmnet.core.json import Texts
 
 _BYTES = (bytes, bytearray, memoryview)
 ROLES = ("system", "developer", "user", "assistant", "tool", "function")
-# Roles whose message may be a text and nothing else; an answer of a tool names its call, too.
+# Roles whose message may be a text alone; an answer of a tool names its call, too.
 _SPEAKERS = tuple(role for role in ROLES if role != "tool")
-# Parts that are nothing but their text.
+# Parts that are their text alone.
 _TEXTS = ("text", "input_text", "output_text")
 
 
 def checked_messages(messages: Any) -> list[dict[str, Any]]:
-    """Check a conversation; a plain string is one user message. The caller's objects are copied, never changed."""
+    """Check a conversation, of which a copy is given; a plain string is one user message."""
     if isinstance(messages, str):
         messages = [{"role": "user", "content": messages}]
     if not isinstance(messages, list) and (not isinstance(messages, Sequence) or isinstance(messages, _BYTES)):
         raise ConfigurationError(
-            f"messages must be a string or a list of messages like {{'role': 'user', 'content': '…'}}, "
+            "messages must be a string or a list of messages like {'role': 'user', 'content': '…'}, "
             f"not {_given(messages)}"
         )
     if not messages:
         raise ConfigurationError("messages is empty; give at least one message")
-    return [
-        Texts(message) if _is_text(message) else _checked_message(message, f"messages[{i}]")
-        for i, message in enumerate(messages)
-    ]
+    return [_checked_message(message, i) for i, message in enumerate(messages)]
 
 
-def _is_text(message: Any) -> bool:
-    """Whether a message is a role and a text, as most are: nothing else can be wrong with it."""
-    if type(message) is not dict or len(message) != 2:
-        return False
-    return type(message.get("content")) is str and message.get("role") in _SPEAKERS
-
-
-def _checked_message(message: Any, path: str) -> dict[str, Any]:
+def _checked_message(message: Any, number: int) -> dict[str, Any]:
+    is_text = type(message) is dict and len(message) == 2 and type(message.get("content")) is str
+    if is_text and message.get("role") in _SPEAKERS:  # as most are: nothing else can be wrong
+        return Texts(message)
+    path = f"messages[{number}]"
     if not isinstance(message, Mapping):
         raise ConfigurationError(f"{path} must be a dict with 'role' and 'content', not {_given(message)}")
     copy = dict(message)
@@ -57,7 +51,7 @@ def _checked_message(message: Any, path: str) -> dict[str, Any]:
 
 
 def _given(thing: Any) -> str:
-    """The type of a thing, and how a reply of ours, or a vendor's own message, gives the dict that is meant."""
+    """The type of a thing, and how a reply of ours or a vendor's message gives the dict meant."""
     dump = "; give its .model_dump(exclude_none=True)" if callable(getattr(thing, "model_dump", None)) else ""
     is_reply = isinstance(getattr(thing, "message", None), Mapping)
     return type(thing).__name__ + ("; give its .message" if is_reply else dump)

@@ -1,4 +1,4 @@
-"""What is public: by its name it is `llmnet`'s, and as plain JSON (`to_dict`, `to_json`) without `raw` and secrets."""
+"""What is public: by its name it is `llmnet`'s, and as plain JSON without `raw` and secrets."""
 
 import json
 import math
@@ -20,7 +20,7 @@ def public(thing: T) -> T:
 
 
 class Plain:
-    """What has a form in plain JSON: a struct, a dataclass, or what defines `to_dict` itself."""
+    """A struct, a dataclass, or what defines `to_dict` itself."""
 
     __slots__ = ()
 
@@ -54,7 +54,7 @@ class Returnable(Plain):
 
 
 class Value(Returnable):
-    """A struct that FastAPI may return, from an endpoint without a return type too: of those it asks for `vars()`."""
+    """A struct that FastAPI may return without a return type, too, where it asks for `vars()`."""
 
     __slots__ = ()
 
@@ -64,7 +64,7 @@ class Value(Returnable):
 
 
 def plain(value: Any) -> Any:
-    """A value as JSON types; a number that JSON lacks becomes `None`, a function its name."""
+    """A value as JSON types; a number that JSON lacks is `None`, a function its name."""
     if type(value) in _PLAIN:
         return value
     if isinstance(value, float):
@@ -73,10 +73,9 @@ def plain(value: Any) -> Any:
 
 
 def fields_of(value: Any) -> dict[str, Any]:
-    """The fields of a struct or dataclass as JSON types; ours without `raw`, which is large."""
+    """The fields of a struct or dataclass; ours without `raw`, which is large."""
     names = value.__struct_fields__ if hasattr(value, "__struct_fields__") else value.__dataclass_fields__
-    left_out = "raw" if isinstance(value, Plain) else None
-    return {name: plain(getattr(value, name)) for name in names if name != left_out}
+    return {name: plain(getattr(value, name)) for name in names if name != "raw" or not isinstance(value, Plain)}
 
 
 def _other(value: Any) -> Any:
@@ -99,9 +98,9 @@ _WRITERS: tuple[tuple[Any, Callable[[Any], Any]], ...] = (
     (str, str.__str__),
     (int, int),
     (Mapping, lambda value: {str(key): plain(item) for key, item in value.items()}),
-    (list | tuple, lambda value: [plain(item) for item in value]),
+    (list | tuple, lambda value: [*map(plain, value)]),
     (AbstractSet, lambda value: sorted(map(plain, value), key=repr)),
-    (bytes | bytearray, lambda value: value.decode("utf-8", "replace")),
+    (bytes | bytearray, methodcaller("decode", "utf-8", "replace")),
     (BaseException, lambda value: {"class": type(value).__name__, "message": str(value)}),
     (object, _other),
 )
