@@ -9,15 +9,13 @@ SLICE = 1.0
 
 
 class Turn:
-    """Which one of many is at work on something; held by one token at a time, and nobody ever waits for it.
-
-    A lock that is tried and then kept by `try … finally` is lost to a Ctrl-C that comes between the two. Here the owner
-    brings a token of its own: to take the turn twice with it is no error, to give back what it has not is none either.
-    """
+    """Which one of many is at work on something; held by one token at a time, and nobody ever waits for it."""
 
     __slots__ = ("_holder",)
 
     def __init__(self) -> None:
+        # A lock that is tried and then kept by `try … finally` is lost to a Ctrl-C that comes between the two. Here the
+        # owner brings a token of its own, with which it may take the turn twice, and give back what it has not.
         self._holder: dict[None, object] = {}
 
     def take(self, mine: object) -> bool:
@@ -36,15 +34,13 @@ class Turn:
 
 
 class Latch:
-    """A flag that threads wait for: lets one through of those who wait; if nobody does, the next one who would.
-
-    It is made of one lock alone. So a finalizer or a signal handler may set it on the very thread that waits; the lock
-    of a `threading.Event` would be held there.
-    """
+    """A flag that threads wait for: lets one through of those who wait; if nobody does, the next one who would."""
 
     __slots__ = ("_unset",)
 
     def __init__(self) -> None:
+        # One lock alone, so that a finalizer or a signal handler may set it on the very thread that waits; that of a
+        # `threading.Event` would be held there.
         self._unset = threading.Lock()
         self._unset.acquire()
 
