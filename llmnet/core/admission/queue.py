@@ -140,21 +140,17 @@ class FairQueue:
                 return
         self._note(ticket, joins=False, mine=Visit())  # it waits itself, or somebody waits for its slot
 
-    def work_off(self, ticket: Ticket) -> None:
-        """Work off what is left over, if anything is: for who waits, should all others have been interrupted."""
-        self._work_off(ticket)
-
     def _note(self, ticket: Ticket, *, joins: bool, mine: Visit) -> None:
         try:
             self._noted.append((ticket, joins))
-            self._work_off(mine)
+            self.work_off(mine)
         except BaseException:  # a Ctrl-C: what it has kept from being done is done now
             self._turn.give(mine)
-            self._work_off(mine)
+            self.work_off(mine)
             raise
 
-    def _work_off(self, mine: Visit) -> None:
-        """Work off what is left. If another has the turn, it comes by here after it and sees what was noted since."""
+    def work_off(self, mine: Visit) -> None:
+        """Work off what is left, also by who was interrupted; who has the turn sees after it what was noted since."""
         while self._has_work:
             try:
                 if not self._turn.take(mine):
