@@ -29,7 +29,7 @@ class Turn:
 
     def give(self, mine: object) -> None:
         """Give the turn back, if the token has it."""
-        if self.holder is mine:
+        if self._holder.get(None) is mine:
             self._holder.clear()
 
 
