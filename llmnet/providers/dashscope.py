@@ -17,8 +17,17 @@ from llmnet.providers.dashscope_request import chat_body, embed_body
 from llmnet.providers.error_bodies import has_code
 from llmnet.providers.form import Form
 from llmnet.providers.increments import Increments, increment_of
-from llmnet.providers.openai_chat_reply import Object
-from llmnet.providers.reading import LARGEST, Paths, dict_of, embeddings_of, items_of, joined, models_in, usage_of
+from llmnet.providers.reading import (
+    LARGEST,
+    Object,
+    Paths,
+    dict_of,
+    embeddings_of,
+    items_of,
+    joined,
+    models_in,
+    usage_of,
+)
 from llmnet.providers.text_events import NativeText, reader
 from llmnet.providers.tool_calls import RepeatedCalls, complete_calls
 from llmnet.providers.tool_rows import rows_of

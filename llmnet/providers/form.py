@@ -34,9 +34,11 @@ class Form:
 
     Attributes:
         own_headers: headers that the form always sends, unless the caller has set them.
+        ends_with_done: whether `[DONE]` ends a stream, which others end with an event of their own.
     """
 
     own_headers: ClassVar[Mapping[str, str]] = {}
+    ends_with_done: ClassVar[bool] = False
 
     def __init__(self, target: Target) -> None:
         self.target = target
@@ -148,7 +150,7 @@ class Form:
         if not data:
             return None
         if data.removeprefix('"').startswith("[DONE]"):  # some servers write it as JSON
-            self.done(draft)
+            draft.done = draft.done or self.ends_with_done
             return None
         payload = reading.payload_of(data)
         if event.event == "error" or self.find_error(payload):
@@ -197,9 +199,6 @@ class Form:
         if looks_failed(payload):
             raise self.parse_error(200, {}, payload)
         raise InvalidResponseError(f"the reply has no {what}: {cut(shown(payload), 200) or 'it is empty'}")
-
-    def done(self, draft: Draft) -> None:
-        """`[DONE]` was sent; ignored by forms that end with an event of their own."""
 
     def parse_error(
         self, status: int, headers: Mapping[str, str], payload: Any, stream_status: int | None = None

@@ -18,8 +18,7 @@ from llmnet.providers import openai_chat_reply as reply
 from llmnet.providers.alike import Alike
 from llmnet.providers.form import Form
 from llmnet.providers.increments import Increments, increment_of
-from llmnet.providers.openai_chat_reply import Object
-from llmnet.providers.reading import dict_of, joined, remainder
+from llmnet.providers.reading import Object, dict_of, joined, remainder
 from llmnet.providers.reply_extras import collect, outgoing, with_extras
 from llmnet.providers.target import CHAT
 from llmnet.providers.text_events import ChatReply, ChatText, chat_usage, reader
@@ -45,6 +44,8 @@ def _said(event: ChatText | None) -> tuple[str, str]:
 
 class ChatCompletions(Form):
     """The chat form."""
+
+    ends_with_done = True
 
     def prepare(self, chat: ChatRequest) -> Request:
         """Messages and parameters are sent as they are; streams ask for usage."""
@@ -137,25 +138,17 @@ class ChatCompletions(Form):
         if event is None:
             return None
         content, reasoning = _said(event)
-        if not (content or reasoning):
-            return self._note_empty(event, data, draft)
-        alike.learn(data, lambda probe: _said(_text_event(probe)))
-        if not draft.extra.get(_FILLED):
-            draft.own(reply.Choices).found()
-            draft.extra[_FILLED] = True
-        if not (draft.id and draft.model):
-            draft.name(id=event.id, model=event.model)
-        return draft.text(content, reasoning, data)
-
-    def _note_empty(self, event: ChatText, data: str, draft: Draft) -> Literal[False] | None:
-        """Take an event whose text is there, and empty."""
-        choice = event.choices[0]
-        if choice.delta.content is None or choice.delta.token_id or choice.text:
+        choice, empty = event.choices[0], not (content or reasoning)
+        if empty and (choice.delta.content is None or choice.delta.token_id or choice.text):
             return None
         draft.own(reply.Choices).found()
         draft.name(id=event.id, model=event.model)
-        draft.spoken, draft.words = True, data
-        return False
+        if empty:
+            draft.spoken, draft.words = True, data
+            return False
+        alike.learn(data, lambda probe: _said(_text_event(probe)))
+        draft.extra[_FILLED] = True
+        return draft.text(content, reasoning, data)
 
     def read_event(self, payload: dict[str, Any], event: ServerSentEvent, draft: Draft) -> StreamChunk | None:
         """One chunk of a stream: choice 0 counts, others only where it never comes."""
@@ -173,10 +166,6 @@ class ChatCompletions(Form):
         draft.usage = usage or draft.usage
         held = draft.add(**increment_of(draft, {}, last=True)) if Increments in draft.extra else None
         return joined([*chunks, held])
-
-    def done(self, draft: Draft) -> None:
-        """`[DONE]`: everything has come, usage too."""
-        draft.done = True
 
     def _read(self, payload: Object, choice: Object, draft: Draft) -> StreamChunk | None:
         """Read the delta of a chunk; a `message` in its place may be an increment or all of the text so far."""

@@ -5,9 +5,7 @@ from typing import Any
 
 from llmnet.core.chat import FinishReason, Usage
 from llmnet.providers.error_bodies import is_no_error
-from llmnet.providers.reading import CHAT_USAGE, dicts_of, text_of, usage_of
-
-Object = dict[str, Any]
+from llmnet.providers.reading import CHAT_USAGE, Object, dicts_of, text_of, usage_of
 
 # By the services' own values, and those of Anthropic and Google, which gateways pass on unchanged.
 FINISH: dict[str, FinishReason] = {

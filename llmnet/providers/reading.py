@@ -16,7 +16,10 @@ from llmnet.core.other_replies import EmbeddingResponse, ModelInfo
 from llmnet.core.preview import cut, glimpse
 from llmnet.core.reply_text import Text, check_count
 
-# More than the models or vectors in one reply of any service.
+# A JSON object; the second is only read.
+Object = dict[str, Any]
+Fields = Mapping[str, Any]
+# More than any service has in one reply.
 MAX_ROWS = 20_000
 
 
@@ -36,8 +39,8 @@ def payload_of(data: str) -> Any:
     raise InvalidResponseError(f"an event of the stream is no JSON ({why}): {cut(data, 200)!r}")
 
 
-def items_of(payload: Any, name: str) -> list[dict[str, Any]]:
-    """A list of objects in a reply.
+def items_of(payload: Any, name: str) -> list[Object]:
+    """The objects of a list in a reply.
 
     Raises:
         InvalidResponseError: there is no such list, or it is too long.
@@ -54,12 +57,12 @@ def text_of(value: Any) -> str:
     return value if isinstance(value, str) else ""
 
 
-def dict_of(value: Any) -> dict[str, Any]:
+def dict_of(value: Any) -> Object:
     """An object as it is; an empty one for anything else."""
     return value if isinstance(value, dict) else {}
 
 
-def dicts_of(value: Any) -> list[dict[str, Any]]:
+def dicts_of(value: Any) -> list[Object]:
     """The objects of a list; none for anything else."""
     return [item for item in value if isinstance(item, dict)] if isinstance(value, list) else []
 
@@ -106,7 +109,7 @@ def models_in(payload: Any, name: str) -> list[ModelInfo]:
 _RETIREMENT = ("retires_at", "retirement_date", "deprecation_date", "shutdown_date", "expires_at")
 
 
-def _model_info(row: dict[str, Any]) -> ModelInfo:
+def _model_info(row: Object) -> ModelInfo:
     names = (text_of(row.get(name)) for name in ("id", "model", "name"))
     places = (row, dict_of(row.get("lifecycle")))
     retires = next((str(place[name]) for place in places for name in _RETIREMENT if place.get(name)), None)
@@ -114,12 +117,12 @@ def _model_info(row: dict[str, Any]) -> ModelInfo:
 
 
 def embeddings_of(
-    payload: Any, rows: list[dict[str, Any]], size: int, usage: Usage | None, *, model: str = ""
+    payload: Any, rows: list[Object], size: int, usage: Usage | None, *, model: str = ""
 ) -> EmbeddingResponse:
     """The vectors of a reply, from its rows in order.
 
     Raises:
-        InvalidResponseError: the number of vectors is not `size`, that of the inputs, or one of them is no vector.
+        InvalidResponseError: there are not `size` rows, or one has no vector.
     """
     if len(rows) != size:
         raise InvalidResponseError(f"the reply has {len(rows)} vectors for {size} inputs")
@@ -141,14 +144,14 @@ def vector_of(value: Any) -> list[float]:
 
 
 def status_in(comments: Iterable[str]) -> int | None:
-    """The error status that the comment lines of an event carry: `HTTP_STATUS/429`."""
-    found = [int(match.group(1)) for comment in comments if (match := re.search(r"HTTP_STATUS/(\d{3})", comment))]
+    """The error status in the comments of an event: `HTTP_STATUS/429`."""
+    found = [int(match[1]) for comment in comments if (match := re.search(r"HTTP_STATUS/(\d{3})", comment))]
     return found[-1] if found and found[-1] >= 400 else None
 
 
 Paths = Mapping[str, Iterable[tuple[str, ...]]]
 
-# Larger counts are ignored: a float could not hold them exactly, should the caller add them up as floats.
+# Larger counts are ignored: a caller's float could not hold them exactly.
 LARGEST = 2**53
 
 # Where each figure stands (docs/vendors.md, Usage); the first place with a number wins.
@@ -159,7 +162,7 @@ CHAT_USAGE: Paths = {
     "cached_tokens": (
         ("prompt_tokens_details", "cached_tokens"), ("input_tokens_details", "cached_tokens"),
         ("prompt_cache_hit_tokens",), ("cached_tokens",),  # Moonshot
-        ("cache_read_input_tokens",),  # LiteLLM, also `cache_creation_input_tokens` below
+        ("cache_read_input_tokens",),  # LiteLLM
     ),
     "cache_write_tokens": (
         ("prompt_tokens_details", "cache_write_tokens"), ("prompt_tokens_details", "cache_creation_input_tokens"),
@@ -173,7 +176,7 @@ CHAT_USAGE: Paths = {
 
 
 def usage_of(payload: Any, paths: Paths) -> Usage | None:
-    """A usage from a vendor's object; a missing total is the sum where both parts are known."""
+    """A usage from a vendor's object; a missing total is the sum of both parts."""
     if not isinstance(payload, dict):
         return None
     found: dict[str, int] = {}
@@ -194,6 +197,6 @@ def usage_of(payload: Any, paths: Paths) -> Usage | None:
 
 
 def _as_integer(value: Any) -> int | None:
-    """An integer that was written as text or as a float; `None` for anything else."""
+    """An integer written as text or as a float."""
     digits = isinstance(value, str) and value.isascii() and value.isdigit() and len(value) <= 16
     return int(value) if digits or (isinstance(value, float) and value.is_integer()) else None

@@ -5,12 +5,11 @@ The message carries it under a key of its own; it is sent to the service that it
 
 import json
 from collections.abc import Mapping
-from typing import Any
 
 from llmnet.core.draft import MAX_ITEMS, Draft
 from llmnet.core.json import mended
 from llmnet.core.reply_text import Text, check_count
-from llmnet.providers.reading import dict_of, dicts_of, text_of
+from llmnet.providers.reading import Fields, Object, dict_of, dicts_of, text_of
 from llmnet.providers.target import CHAT
 from llmnet.providers.writing import VENDOR, without_empty
 
@@ -25,10 +24,10 @@ class Extras:
     """What is sent back of one reply: objects, and items whose texts may come in pieces."""
 
     def __init__(self) -> None:
-        self.objects: dict[str, dict[str, Any]] = {}
-        self._items: dict[str, list[tuple[dict[str, Any], dict[str, Text]]]] = {}
+        self.objects: dict[str, Object] = {}
+        self._items: dict[str, list[tuple[Object, dict[str, Text]]]] = {}
 
-    def add(self, name: str, item: dict[str, Any], draft: Draft, *, complete: bool) -> bool:
+    def add(self, name: str, item: Object, draft: Draft, *, complete: bool) -> bool:
         """Add an item or a piece of the latest one; whether it is a new item."""
         items = self._items.setdefault(name, [])
         new = complete or not items or not _continues(*items[-1], item)
@@ -44,7 +43,7 @@ class Extras:
                 fields[key] = value
         return new
 
-    def fields(self) -> dict[str, Any]:
+    def fields(self) -> Object:
         """All of it, as fields of the message that is sent back."""
         # Copies: `partial` is asked for by any thread, also while these grow.
         lists = {
@@ -54,7 +53,7 @@ class Extras:
         return {**self.objects, **lists}
 
 
-def collect(message: Mapping[str, Any], draft: Draft, *, complete: bool) -> str:
+def collect(message: Fields, draft: Draft, *, complete: bool) -> str:
     """Keep the extras of a message or delta; returns the reasoning in them."""
     if message.keys().isdisjoint(_NAMES):
         return ""
@@ -68,7 +67,7 @@ def collect(message: Mapping[str, Any], draft: Draft, *, complete: bool) -> str:
     return next(filter(None, texts), "")
 
 
-def _reasoning(extras: Extras, name: str, items: list[dict[str, Any]], draft: Draft, *, complete: bool) -> str:
+def _reasoning(extras: Extras, name: str, items: list[Object], draft: Draft, *, complete: bool) -> str:
     """Keep items or pieces of them; returns their text, with a blank line between two items."""
     texts: list[str] = []
     for item in items:
@@ -80,7 +79,7 @@ def _reasoning(extras: Extras, name: str, items: list[dict[str, Any]], draft: Dr
     return "".join(texts)
 
 
-def _continues(last: Mapping[str, Any], texts: Mapping[str, Text], item: Mapping[str, Any]) -> bool:
+def _continues(last: Fields, texts: Mapping[str, Text], item: Fields) -> bool:
     """Whether an item is a piece of the latest one; a signature ends that, and encrypted items come in one piece."""
     same = all(last.get(name) == item.get(name) for name in ("type", "index"))
     other = item.get("id") is not None and last.get("id") not in (None, item["id"])
@@ -88,7 +87,7 @@ def _continues(last: Mapping[str, Any], texts: Mapping[str, Text], item: Mapping
     return same and not other and not ended and not item.get("data")
 
 
-def with_extras(message: dict[str, Any], provider: str, draft: Draft) -> dict[str, Any]:
+def with_extras(message: Object, provider: str, draft: Draft) -> Object:
     """The message with the extras that its service wants back."""
     if not draft.tools and Extras not in draft.extra:
         return message
@@ -99,7 +98,7 @@ def with_extras(message: dict[str, Any], provider: str, draft: Draft) -> dict[st
     return {**message, VENDOR: mended(own)} if fields or calls else message
 
 
-def outgoing(message: Mapping[str, Any], provider: str) -> dict[str, Any]:
+def outgoing(message: Fields, provider: str) -> Object:
     """A message as it is sent: with its extras and those of its calls if they came from this service, else without."""
     plain, own = without_empty(message), dict_of(message.get(VENDOR))
     if not own or own.get("form") != CHAT or own.get("service") != provider:

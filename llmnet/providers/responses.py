@@ -14,7 +14,7 @@ from llmnet.core.sse import ServerSentEvent
 from llmnet.providers.error_bodies import is_no_error
 from llmnet.providers.form import Form
 from llmnet.providers.openai_chat_reply import nested_text
-from llmnet.providers.reading import CHAT_USAGE, dict_of, dicts_of, text_of, usage_of
+from llmnet.providers.reading import CHAT_USAGE, Object, dict_of, dicts_of, text_of, usage_of
 from llmnet.providers.responses_reply import Output, content_in, joined_texts, texts_beyond, texts_in
 from llmnet.providers.responses_request import RULES, input_items, sendable
 from llmnet.providers.target import RESPONSES
@@ -51,7 +51,7 @@ class Responses(Form):
     def prepare(self, chat: ChatRequest) -> Request:
         """Messages become items, parameters get their new names."""
         chat.check_json()
-        body: dict[str, Any] = {
+        body: Object = {
             "model": chat.model,
             "input": input_items(chat.messages, first=chat.first, stored=chat.params.get("store") is not False),
         }
@@ -84,7 +84,7 @@ class Responses(Form):
         place = ("text", event.item_id, event.output_index, event.content_index, None)
         return draft.text(event.delta, "", data) if draft.own(Output, draft).is_latest(place) else None
 
-    def read_event(self, payload: dict[str, Any], event: ServerSentEvent, draft: Draft) -> StreamChunk | None:
+    def read_event(self, payload: Object, event: ServerSentEvent, draft: Draft) -> StreamChunk | None:
         """One event; those without output only carry the reply's id and model."""
         kind = text_of(payload.get("type")) or event.event
         stem, _, what = kind.rpartition(".")
@@ -101,13 +101,13 @@ class Responses(Form):
         draft.name(id=response.get("id"), model=response.get("model"))
         return draft.add(raw=payload, unseen=True) if kind in MEDIA else None
 
-    def _finish(self, reply: dict[str, Any], draft: Draft, raw: dict[str, Any]) -> StreamChunk | None:
+    def _finish(self, reply: Object, draft: Draft, raw: Object) -> StreamChunk | None:
         """Read the complete reply; some servers leave it empty at the end of a stream, after its items."""
         draft.name(id=reply.get("id"), model=reply.get("model"))
         if reply.get("status") == "failed" or not is_no_error(reply.get("error")):
             raise self.parse_error(200, {}, reply)
         output = draft.own(Output, draft)
-        items = [row for row in enumerate(dicts_of(reply.get("output"))) if row[1]] or output.items()
+        items = [row for row in enumerate(dicts_of(reply.get("output"))) if row[1]] or output.closed
         tools, draft.items = output.match_calls(items)
         draft.done = True
         draft.extra["stored"] = reply.get("store") is not False
@@ -126,13 +126,13 @@ class Responses(Form):
         texts = [text for item in draft.items if (text := content_in(item))]
         return texts[-1] if texts else ""
 
-    def message(self, draft: Draft) -> dict[str, Any]:
+    def message(self, draft: Draft) -> Object:
         """The message carries its items: only they bring reasoning back."""
         items = sendable(draft.items, stored=draft.extra.get("stored", True))
         return with_items(chat_message(draft), RESPONSES, items)
 
 
-def _piece(payload: dict[str, Any], stem: str, complete: bool, draft: Draft) -> dict[str, Any]:
+def _piece(payload: Object, stem: str, complete: bool, draft: Draft) -> Object:
     """What a delta adds to a text or to a call's arguments, or the event that repeats all of the text."""
     output = draft.own(Output, draft)
     if stem in ARGUMENTS:
@@ -144,13 +144,13 @@ def _piece(payload: dict[str, Any], stem: str, complete: bool, draft: Draft) -> 
     return output.text(payload, field, kind, nested_text(value), complete=complete)
 
 
-def _open_item(payload: dict[str, Any], draft: Draft) -> StreamChunk | None:
+def _open_item(payload: Object, draft: Draft) -> StreamChunk | None:
     """An item is the first sign of output."""
     draft.begun = draft.silent = draft.spoken = True
     return draft.add(**draft.own(Output, draft).open(payload), raw=payload)
 
 
-def _close_item(payload: dict[str, Any], draft: Draft) -> StreamChunk | None:
+def _close_item(payload: Object, draft: Draft) -> StreamChunk | None:
     output, item = draft.own(Output, draft), dict_of(payload.get("item"))
     added = output.close(payload)
     draft.silent, draft.spoken = bool(output.pending), draft.spoken or bool(item)
@@ -158,7 +158,7 @@ def _close_item(payload: dict[str, Any], draft: Draft) -> StreamChunk | None:
     return draft.add(**added, raw=payload, unseen=image)
 
 
-def _close_part(payload: dict[str, Any], draft: Draft) -> StreamChunk | None:
+def _close_part(payload: Object, draft: Draft) -> StreamChunk | None:
     """A complete part of a message, for servers that send no text in pieces."""
     output, part = draft.own(Output, draft), dict_of(payload.get("part"))
     field, kind = TEXTS.get(f"response.{text_of(part.get('type'))}", ("", ""))
@@ -168,11 +168,11 @@ def _close_part(payload: dict[str, Any], draft: Draft) -> StreamChunk | None:
     return draft.add(**output.text(payload, field, kind, text, complete=True), raw=payload)
 
 
-def _begin_part(_: dict[str, Any], draft: Draft) -> None:
+def _begin_part(_: Object, draft: Draft) -> None:
     draft.own(Output, draft).begin_part()
 
 
-_ITEMS: dict[str, Callable[[dict[str, Any], Draft], StreamChunk | None]] = {
+_ITEMS: dict[str, Callable[[Object, Draft], StreamChunk | None]] = {
     "response.output_item.added": _open_item,
     "response.output_item.done": _close_item,
     "response.content_part.done": _close_part,
@@ -180,7 +180,7 @@ _ITEMS: dict[str, Callable[[dict[str, Any], Draft], StreamChunk | None]] = {
 }
 
 
-def finish_of(reply: dict[str, Any], *, called: bool) -> tuple[FinishReason, str] | None:
+def finish_of(reply: Object, *, called: bool) -> tuple[FinishReason, str] | None:
     """Why a reply ended: its status, which only the details explain where the reply is incomplete."""
     status = text_of(reply.get("status"))
     if not status:

@@ -10,12 +10,11 @@ from typing import Any
 
 from llmnet.core.draft import Draft
 from llmnet.core.tool_call import ToolCallDelta, ToolDraft
-from llmnet.providers.reading import remainder, text_of
+from llmnet.providers.reading import Object, remainder, text_of
 from llmnet.providers.responses_request import CALL, CUSTOM_CALL
 from llmnet.providers.tool_calls import new_name
 from llmnet.providers.tool_rows import arguments_text
 
-Object = dict[str, Any]
 # Whether an item, by its order among the calls and its fields, is the call of some number.
 Same = Callable[[int, Object, int], bool]
 

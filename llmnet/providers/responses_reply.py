@@ -13,13 +13,12 @@ from llmnet.core.draft import MAX_CALLS, MAX_ITEMS, Draft
 from llmnet.core.reply_text import check_count
 from llmnet.core.tool_call import ToolCallDelta
 from llmnet.providers.openai_chat_reply import nested_text
-from llmnet.providers.reading import dict_of, dicts_of, remainder, text_of
+from llmnet.providers.reading import Object, dict_of, dicts_of, remainder, text_of
 from llmnet.providers.responses_calls import ARGUMENTS, arguments_in, call_increment, is_call, numbers_of
 from llmnet.providers.responses_reasoning import BLANK_LINE, ReasoningText
 from llmnet.providers.tool_calls import Calls
 from llmnet.providers.tool_rows import LAST, index_of
 
-Object = dict[str, Any]
 # An item with its place in the output.
 Item = tuple[int, Object]
 
@@ -40,7 +39,7 @@ class Output:
         self._numbers: dict[Hashable, int] = {}
         self._shared: set[Hashable] = set()  # ids or places that several items were sent under
         self._last = self._count = 0
-        self._closed: list[Item] = []  # in the order of their places
+        self.closed: list[Item] = []  # complete items, in the order of their places
         self._texts: list[dict[str, str]] = []  # what each of them says
         self._opened: dict[int, Object] = {}  # items that opened with their texts
         self._open_calls: set[int] = set()  # the numbers of calls whose item has opened and not closed
@@ -133,10 +132,10 @@ class Output:
         self.pending.discard(number)
         index = index_of(payload.get("output_index"))
         place = number if index is None else index
-        at = bisect(self._closed, place, key=itemgetter(0))
-        self._closed.insert(at, (place, item))
+        at = bisect(self.closed, place, key=itemgetter(0))
+        self.closed.insert(at, (place, item))
         self._texts.insert(at, texts_in(item))
-        check_count(len(self._closed), MAX_ITEMS, "items")
+        check_count(len(self.closed), MAX_ITEMS, "items")
         if is_call(item):
             return self._close_call(payload, item)
         return texts_beyond(self._texts_of_closed(at), self.draft) if item.get("type") in _WITH_TEXT else {}
@@ -158,10 +157,6 @@ class Output:
         is_last = at == len(self._texts) - 1
         self._closed_texts = joined_texts([self._closed_texts, self._texts[at]] if is_last else self._texts)
         return self._closed_texts
-
-    def items(self) -> list[Item]:
-        """The complete items of the stream, in order of their places."""
-        return self._closed
 
     def match_calls(self, items: Iterable[Item]) -> tuple[list[ToolCallDelta], list[Object]]:
         """What the calls of a complete output add to the draft, and its items, each call with its id of the draft."""

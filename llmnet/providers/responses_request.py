@@ -7,23 +7,23 @@ from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 from llmnet.core.errors import ConfigurationError
-from llmnet.providers.reading import text_of
+from llmnet.providers.reading import Fields, Object, text_of
 from llmnet.providers.target import RESPONSES
 from llmnet.providers.writing import REFUSED, VENDOR, Rule, items_in, sent_arguments, without_usage
 
 CALL, CUSTOM_CALL, REASONING = "function_call", "custom_tool_call", "reasoning"
 
-# Fields of a message that are translated; others, such as `phase`, are the vendor's own and are sent as they are.
-_TRANSLATED = {"role", "content", "refusal", "tool_calls", "tool_call_id"}
-# Fields of a message that are not sent: reasoning is accepted only as an item of the vendor's own, and the text of a
-# tool's answer shows that it failed.
-_NOT_SENT = {VENDOR, "reasoning_content", "reasoning", "reasoning_details", "annotations", "is_error"}
 _WITHOUT_COUNTERPART = ("audio", "function_call", "name")
-_KNOWN = _TRANSLATED.union(_NOT_SENT, _WITHOUT_COUNTERPART)
+# Others, such as `phase`, are the vendor's own and are sent as they are. The second line is not sent: reasoning is
+# accepted only as an item of the vendor's own, and the text of a tool's answer shows that it failed.
+_KNOWN = {
+    "role", "content", "refusal", "tool_calls", "tool_call_id", *_WITHOUT_COUNTERPART,
+    VENDOR, "reasoning_content", "reasoning", "reasoning_details", "annotations", "is_error",
+}  # fmt: skip
 _OWN_PARTS = ("input_", "output_", "refusal", "summary_text", "reasoning_text", "computer_screenshot")
 
 
-def input_items(messages: Sequence[Mapping[str, Any]], *, first: int = 0, stored: bool = True) -> list[dict[str, Any]]:
+def input_items(messages: Sequence[Fields], *, first: int = 0, stored: bool = True) -> list[Object]:
     """A conversation as items; replies of this API are sent back as the items that they came in.
 
     Errors number the messages from *first*. Where the vendor does not keep replies (*stored*), it accepts only
@@ -32,7 +32,7 @@ def input_items(messages: Sequence[Mapping[str, Any]], *, first: int = 0, stored
     Raises:
         ConfigurationError: something in it has no counterpart; the message names the path.
     """
-    items: list[dict[str, Any]] = []
+    items: list[Object] = []
     custom = set[str]()
     for position, message in enumerate(messages, first):
         new = _items(message, position, custom, stored=stored)
@@ -41,7 +41,7 @@ def input_items(messages: Sequence[Mapping[str, Any]], *, first: int = 0, stored
     return items
 
 
-def sendable(items: Sequence[dict[str, Any]], *, stored: bool) -> list[dict[str, Any]]:
+def sendable(items: Sequence[Object], *, stored: bool) -> list[Object]:
     """The items of a reply that its vendor takes back.
 
     Reasoning must precede another item, and be stored by the vendor or encrypted in the item. Arguments must be JSON.
@@ -55,7 +55,7 @@ def sendable(items: Sequence[dict[str, Any]], *, stored: bool) -> list[dict[str,
     return kept
 
 
-def _items(message: Mapping[str, Any], place: int, custom: set[str], *, stored: bool) -> list[dict[str, Any]]:
+def _items(message: Fields, place: int, custom: set[str], *, stored: bool) -> list[Object]:
     """The items of a message; *custom*: the ids of the calls before it that are of custom tools."""
     role, path = message["role"], f"messages[{place}]"
     if role == "function":
@@ -66,11 +66,11 @@ def _items(message: Mapping[str, Any], place: int, custom: set[str], *, stored: 
         return sendable(own, stored=stored)
     for name in _WITHOUT_COUNTERPART:
         if message.get(name):
-            raise _refusal(f"{path}.{name}", f"{name!r} of a message", "leave it out for this provider")
+            raise _refusal(f"{path}.{name}", f"{name!r} of a message")
     return [*_message(message, path, place), *map(_call, message.get("tool_calls") or ())]
 
 
-def _message(message: Mapping[str, Any], path: str, place: int) -> list[dict[str, Any]]:
+def _message(message: Fields, path: str, place: int) -> list[Object]:
     """The item of the message itself; none for an assistant that only calls tools.
 
     The item of an assistant's message has a type of its own; strict servers require all of its published fields: type,
@@ -88,12 +88,12 @@ def _message(message: Mapping[str, Any], path: str, place: int) -> list[dict[str
     return [{**own, "role": role, "content": content, **_other_fields(message)}]
 
 
-def _other_fields(message: Mapping[str, Any]) -> dict[str, Any]:
+def _other_fields(message: Fields) -> Object:
     """The vendor's own fields of a message."""
     return {name: value for name, value in message.items() if name not in _KNOWN and value is not None}
 
 
-def _answer(message: Mapping[str, Any], path: str, custom: set[str]) -> dict[str, Any]:
+def _answer(message: Fields, path: str, custom: set[str]) -> Object:
     """The output of a tool; that of a custom tool is an item of another type."""
     call_id, content = message["tool_call_id"], message["content"]
     output = content if isinstance(content, str) else _parts(content, "tool", path)
@@ -105,7 +105,7 @@ def _answer(message: Mapping[str, Any], path: str, custom: set[str]) -> dict[str
     }
 
 
-def _call(call: Mapping[str, Any]) -> dict[str, Any]:
+def _call(call: Fields) -> Object:
     kind = "custom" if call.get("type") == "custom" else "function"
     value = call.get(kind)
     fields = value if isinstance(value, Mapping) else {}
@@ -115,12 +115,12 @@ def _call(call: Mapping[str, Any]) -> dict[str, Any]:
     return {"type": CALL, **item, "arguments": sent_arguments(fields.get("arguments"))}
 
 
-def _parts(content: Any, role: str, path: str) -> list[dict[str, Any]]:
+def _parts(content: Any, role: str, path: str) -> list[Object]:
     rows = [{"type": "text", "text": content}] if isinstance(content, str) else content
     return [_part(row, role, f"{path}.content[{position}]") for position, row in enumerate(rows)]
 
 
-def _part(part: Mapping[str, Any], role: str, path: str) -> dict[str, Any]:
+def _part(part: Fields, role: str, path: str) -> Object:
     kind = text_of(part.get("type"))
     if kind in ("text", "output_text") and role == "assistant":
         return {"annotations": [], **part, "type": "output_text"}
@@ -130,10 +130,10 @@ def _part(part: Mapping[str, Any], role: str, path: str) -> dict[str, Any]:
         return rule(part)
     if kind.startswith(_OWN_PARTS):
         return dict(part)
-    raise _refusal(path, f"a part of type {kind!r}", "leave it out for this provider")
+    raise _refusal(path, f"a part of type {kind!r}")
 
 
-def _image(part: Mapping[str, Any]) -> dict[str, Any]:
+def _image(part: Fields) -> Object:
     """The address is a string here, next to the detail."""
     image = part.get("image_url")
     made = flat({**part, "image_url": {"url": image} if isinstance(image, str) else image})
@@ -141,24 +141,26 @@ def _image(part: Mapping[str, Any]) -> dict[str, Any]:
     return _detailed({**made, "type": "input_image", "image_url": url})
 
 
-def _detailed(part: Mapping[str, Any]) -> dict[str, Any]:
+def _detailed(part: Fields) -> Object:
     """An image in this API's own form, which requires `detail`."""
     return {**part, "detail": part.get("detail") or "auto"}
 
 
-_PARTS: dict[str, Callable[[Mapping[str, Any]], dict[str, Any]]] = {
+_PARTS: dict[str, Callable[[Fields], Object]] = {
     "image_url": _image,
     "input_image": _detailed,
     "file": lambda part: {**flat(part), "type": "input_file"},
 }
 
 
-def _refusal(path: str, what: str, fix: str) -> ConfigurationError:
+def _refusal(path: str, what: str, fix: str = "leave it out for this provider") -> ConfigurationError:
     return ConfigurationError(f"{path}: {what} has no counterpart in the {RESPONSES} form; {fix}")
 
 
-def flat(value: Mapping[str, Any]) -> dict[str, Any]:
+def flat(value: Any) -> Any:
     """`{"type": T, T: {…}}`, as the chat form has it, as `{"type": T, …}`; anything else as it is."""
+    if not isinstance(value, Mapping):
+        return value
     kind = value.get("type")
     inner = value.get(kind) if isinstance(kind, str) else None
     if not isinstance(inner, Mapping):
@@ -166,10 +168,10 @@ def flat(value: Mapping[str, Any]) -> dict[str, Any]:
     return {**{name: item for name, item in value.items() if name != kind}, **inner}
 
 
-def _tool(tool: Mapping[str, Any]) -> dict[str, Any]:
+def _tool(tool: Fields) -> Object:
     """Functions are strict here unless `strict` is false, and `parameters` is required."""
-    made = flat(tool)
-    if isinstance(made.get("format"), Mapping):
+    made: Object = flat(tool)
+    if "format" in made:
         made["format"] = flat(made["format"])
     if tool.get("type") != "function" or not isinstance(tool.get("function"), Mapping):
         return made
@@ -177,16 +179,14 @@ def _tool(tool: Mapping[str, Any]) -> dict[str, Any]:
     return {**made, "parameters": made.get("parameters") or nothing, "strict": made.get("strict") or False}
 
 
-def _tool_choice(choice: Any) -> dict[str, Any]:
-    if not isinstance(choice, Mapping):
-        return {"tool_choice": choice}
+def _tool_choice(choice: Any) -> Object:
     made = flat(choice)
-    if isinstance(made.get("tools"), list | tuple):
-        made["tools"] = [flat(tool) if isinstance(tool, Mapping) else tool for tool in made["tools"]]
+    if isinstance(choice, Mapping) and isinstance(made.get("tools"), list | tuple):
+        made["tools"] = [*map(flat, made["tools"])]
     return {"tool_choice": made}
 
 
-def _response_format(value: Any) -> dict[str, Any]:
+def _response_format(value: Any) -> Object:
     if value == {}:
         return {}
     if not isinstance(value, Mapping):

@@ -7,17 +7,18 @@ from urllib.parse import urlencode, urlsplit, urlunsplit
 from llmnet.core.errors import ConfigurationError
 from llmnet.core.json import check_json, mended
 from llmnet.core.request import ChatRequest
+from llmnet.providers.reading import Fields, Object
 from llmnet.providers.tool_rows import arguments_text
 
 # What a parameter becomes: another name, what to merge into the body, or REFUSED where the vendor has no counterpart.
-Rule = str | Callable[[Any], dict[str, Any]] | None
+Rule = str | Callable[[Any], Object] | None
 REFUSED: Rule = None
 
 # Values that ask for what happens anyway; so do `False` and empty values of every parameter.
 _NEUTRAL = {"n": 1, "frequency_penalty": 0, "presence_penalty": 0, "top_logprobs": 0}
 
 
-def url_below(base_url: str, path: str, query: Mapping[str, Any]) -> str:
+def url_below(base_url: str, path: str, query: Fields) -> str:
     """A base URL with a path and a query appended; parameters of the base's own query win."""
     parts = urlsplit(base_url)
     kept = dict(pair.partition("=")[::2] for pair in parts.query.split("&") if pair)
@@ -26,13 +27,13 @@ def url_below(base_url: str, path: str, query: Mapping[str, Any]) -> str:
     return urlunsplit((parts.scheme, parts.netloc, parts.path.rstrip("/") + path, joined, ""))
 
 
-def translated(params: Mapping[str, Any], rules: Mapping[str, Rule], form: str) -> dict[str, Any]:
+def translated(params: Fields, rules: Mapping[str, Rule], form: str) -> Object:
     """Parameters translated by a form's table; those without a rule pass as they are.
 
     Raises:
         ConfigurationError: the form has no counterpart for one of them, or one stands there under both its names.
     """
-    body: dict[str, Any] = {}
+    body: Object = {}
     for name, value in params.items():
         rule = rules.get(name, name)
         if isinstance(rule, str):
@@ -47,7 +48,7 @@ def translated(params: Mapping[str, Any], rules: Mapping[str, Rule], form: str) 
 
 
 def _merged(value: Any, more: Any) -> Any:
-    """A value with another one over it: of two dicts all that one of them has, down through the dicts in them."""
+    """A value with another one over it; two dicts are merged, and the dicts in them."""
     if not (isinstance(value, dict) and isinstance(more, dict)):
         return more
     return {**value, **{name: _merged(value.get(name), one) for name, one in more.items()}}
@@ -60,22 +61,18 @@ def is_neutral(name: str, value: Any) -> bool:
     return name in _NEUTRAL and bool(value == _NEUTRAL[name])
 
 
-def store_if_asked(value: Any) -> dict[str, Any]:
+def store_if_asked(value: Any) -> Object:
     """The rule of `store`: sent as it is, for the vendor to accept or refuse, unless it is neutral."""
     return {} if is_neutral("store", value) else {"store": value}
 
 
-def set_params(params: Mapping[str, Any]) -> dict[str, Any]:
+def set_params(params: Fields) -> Object:
     """The parameters that are not `None`."""
     return {name: value for name, value in params.items() if value is not None}
 
 
-def params_of(chat: ChatRequest, lacks: Sequence[str] = ()) -> dict[str, Any]:
-    """The parameters of a chat that are sent.
-
-    Without those of a stream for a plain call, where vendors refuse them, and without neutral ones that a service
-    *lacks*.
-    """
+def params_of(chat: ChatRequest, lacks: Sequence[str] = ()) -> Object:
+    """The parameters of a chat, but neutral ones that a service *lacks* and, of a plain call, those of a stream."""
     params = chat.params
     left_out = {name for name in lacks if name in params and is_neutral(name, params[name])}
     if not chat.stream and "stream_options" in params:
@@ -83,13 +80,13 @@ def params_of(chat: ChatRequest, lacks: Sequence[str] = ()) -> dict[str, Any]:
     return {name: value for name, value in params.items() if name not in left_out} if left_out else params
 
 
-def without_usage(options: Any) -> dict[str, Any]:
+def without_usage(options: Any) -> Object:
     """The stream options of a form that always sends usage and has no parameter that asks for it."""
     left = {name: value for name, value in options.items() if name != "include_usage"}
     return {"stream_options": left} if left else {}
 
 
-def without_options(options: Any) -> dict[str, Any]:
+def without_options(options: Any) -> Object:
     """The stream options of a form that has none; neutral ones are dropped.
 
     Raises:
@@ -104,7 +101,7 @@ def without_options(options: Any) -> dict[str, Any]:
 VENDOR = "vendor"
 
 
-def without_empty(message: Mapping[str, Any]) -> dict[str, Any]:
+def without_empty(message: Fields) -> Object:
     """A message of the chat form without null and empty lists, which vendors refuse, except in `content`.
 
     The vendor's own items are left out, too, and the arguments of its calls become JSON text.
@@ -119,7 +116,7 @@ def without_empty(message: Mapping[str, Any]) -> dict[str, Any]:
     return kept
 
 
-def _with_text(call: Mapping[str, Any]) -> dict[str, Any]:
+def _with_text(call: Fields) -> Object:
     function = call.get("function")
     if not isinstance(function, Mapping):
         return dict(call)
@@ -134,13 +131,13 @@ def sent_arguments(arguments: Any) -> str:
     return text if text.strip() else "{}"
 
 
-def with_items(message: dict[str, Any], form: str, items: list[dict[str, Any]]) -> dict[str, Any]:
+def with_items(message: Object, form: str, items: list[Object]) -> Object:
     """An assistant message that also carries the vendor's own items, for the next turn with the same wire form."""
     own = {"form": form, "items": mended(items), "said": _compared(message)}
     return {**message, VENDOR: own} if items else message
 
 
-def items_in(message: Mapping[str, Any], form: str) -> list[dict[str, Any]] | None:
+def items_in(message: Fields, form: str) -> list[Object] | None:
     """The vendor's own items in a message, if they are of this form and the caller has not edited the message since."""
     own = message.get(VENDOR)
     if not isinstance(own, dict) or own.get("form") != form or own.get("said") != _compared(message):
@@ -149,6 +146,6 @@ def items_in(message: Mapping[str, Any], form: str) -> list[dict[str, Any]] | No
     return items if isinstance(items, list) else None
 
 
-def _compared(message: Mapping[str, Any]) -> dict[str, Any]:
+def _compared(message: Fields) -> Object:
     """The fields that show whether a message was edited."""
     return {name: message.get(name) for name in ("content", "tool_calls")}
