@@ -113,7 +113,7 @@ class ChatCompletions(Form):
             return None
         choice = found.choices[0]
         said, native = choice.message, choice.finish_reason
-        if native in reply.NO_FINISH:
+        if said.content is None or native in reply.NO_FINISH:
             return None
         reasoning = said.reasoning_content or said.reasoning or None
         return ChatResponse(

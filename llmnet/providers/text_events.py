@@ -18,21 +18,24 @@ T = TypeVar("T")
 LONGEST = 64 * 1024
 
 _Empty = Annotated[list[None], msgspec.Meta(max_length=0)] | None
+_Text = str | None
 _NoText = Literal[""] | None
+_Filters = dict[str, dict[str, bool | str]] | None
 
 
 class _Fields(msgspec.Struct, forbid_unknown_fields=True, gc=False):
     """An object of an event that has no other fields than these.
 
-    They stand in the order in which most servers send them: msgspec looks for each one behind the one before.
+    They stand in the order of most servers: msgspec looks for each one behind the one before.
     """
 
 
+# What an event adds, and the message of a reply.
 class _ChatDelta(_Fields):
-    content: str | None = None
-    reasoning_content: str | None = None
-    reasoning: str | None = None
-    role: str | None = None
+    content: _Text = None
+    reasoning_content: _Text = None
+    reasoning: _Text = None
+    role: _Text = None
     refusal: _NoText = None
     tool_calls: _Empty = None
     annotations: _Empty = None
@@ -54,59 +57,48 @@ class _ChatChoice(_Fields, kw_only=True):
     matched_stop: None = None
     stop_reason: None = None
     token_ids: None = None
-    text: str | None = None
+    text: _Text = None
     seed: int | None = None
-    content_filter_results: dict[str, dict[str, bool | str]] | None = None
+    content_filter_results: _Filters = None
 
 
-class ChatText(_Fields, kw_only=True):
-    """A text of the chat form."""
+class _ChatHead(_Fields, kw_only=True):
+    """What an event and a reply have beside their choices."""
 
-    id: str | None = None
+    id: _Text = None
     object: Literal["chat.completion.chunk", "chat.completion", ""] | None = None
     created: int | float | None = None
-    model: str | None = None
-    service_tier: str | None = None
-    system_fingerprint: str | None = None
-    choices: tuple[_ChatChoice]
-    usage: None = None
+    model: _Text = None
+    service_tier: _Text = None
+    system_fingerprint: _Text = None
     error: None = None
     x_groq: None = None
-    obfuscation: str | None = None
-    p: str | None = None
-    provider: str | None = None
-    request_id: str | None = None
+    provider: _Text = None
+    request_id: _Text = None
     citations: list[str] | None = None
     prompt_token_ids: None = None
 
 
-class _ChatMessage(_Fields, kw_only=True):
-    role: str | None = None
-    content: str
-    refusal: _NoText = None
-    annotations: _Empty = None
-    reasoning_content: str | None = None
-    reasoning: str | None = None
-    tool_calls: _Empty = None
-    images: _Empty = None
-    reasoning_details: _Empty = None
-    thinking_blocks: _Empty = None
-    function_call: None = None
-    audio: None = None
-    provider_specific_fields: None = None
+class ChatText(_ChatHead, kw_only=True):
+    """A text of the chat form."""
+
+    choices: tuple[_ChatChoice]
+    usage: None = None
+    obfuscation: _Text = None
+    p: _Text = None
 
 
 class _ChatAnswer(_Fields, kw_only=True):
     index: Literal[0] | None = None
-    message: _ChatMessage
+    message: _ChatDelta
     logprobs: None = None
     finish_reason: str
-    native_finish_reason: str | None = None
+    native_finish_reason: _Text = None
     matched_stop: int | str | None = None
     stop_reason: int | str | None = None
     token_ids: None = None
     seed: int | None = None
-    content_filter_results: dict[str, dict[str, bool | str]] | None = None
+    content_filter_results: _Filters = None
 
 
 _Count = Annotated[int, msgspec.Meta(ge=-LARGEST, le=LARGEST)]
@@ -130,23 +122,11 @@ class _ChatCounts(_Fields):
     completion_tokens_details: _ChatDetails | None = None
 
 
-class ChatReply(_Fields, kw_only=True):
+class ChatReply(_ChatHead, kw_only=True):
     """A complete reply of the chat form; `chat_usage` reads its usage."""
 
-    id: str | None = None
-    object: Literal["chat.completion", ""] | None = None
-    created: int | float | None = None
-    model: str | None = None
     choices: tuple[_ChatAnswer]
     usage: dict[str, int | float | str | dict[str, int | float | str | None] | None] | None = None
-    service_tier: str | None = None
-    system_fingerprint: str | None = None
-    error: None = None
-    x_groq: None = None
-    provider: str | None = None
-    request_id: str | None = None
-    citations: list[str] | None = None
-    prompt_token_ids: None = None
     prompt_logprobs: None = None
     kv_transfer_params: None = None
 
@@ -156,12 +136,12 @@ class ResponsesText(_Fields):
 
     type: Literal["response.output_text.delta"]
     delta: str
-    item_id: str | None = None
+    item_id: _Text = None
     output_index: int | None = None
     content_index: int | None = None
     sequence_number: int | None = None
     logprobs: _Empty = None
-    obfuscation: str | None = None
+    obfuscation: _Text = None
 
 
 class MessagesText(_Fields):
@@ -174,8 +154,8 @@ class MessagesText(_Fields):
 
 class _NativeMessage(_Fields):
     content: str = ""
-    reasoning_content: str | None = None
-    role: str | None = None
+    reasoning_content: _Text = None
+    role: _Text = None
     tool_calls: _Empty = None
 
 
@@ -187,19 +167,19 @@ class _NativeChoice(_Fields):
 
 class _NativeOutput(_Fields):
     choices: tuple[_NativeChoice]
-    model_name: str | None = None
+    model_name: _Text = None
 
 
 class NativeText(_Fields):
-    """A text of DashScope's native form, which has the counts so far in each event."""
+    """A text of DashScope's native form, with the counts so far."""
 
     output: _NativeOutput
     usage: dict[str, int | dict[str, int | None] | None] | None = None
-    request_id: str | None = None
+    request_id: _Text = None
 
 
 def chat_usage(usage: object) -> Usage | None:
-    """The usage of a reply of the chat form, by the rules of all forms where it has other fields than most."""
+    """A usage of the chat form, by the rules of all forms where it has other fields than most."""
     try:
         counts = msgspec.convert(usage, _ChatCounts)
     except msgspec.ValidationError:
@@ -215,7 +195,7 @@ def chat_usage(usage: object) -> Usage | None:
 
 
 def reader(kind: type[T]) -> Callable[[str | bytes | bytearray], T | None]:
-    """What reads the data of an event, or a body: as this type, or `None` where it says anything else."""
+    """What reads an event, or a body, as this type; `None` where it says anything else."""
     decode = msgspec.json.Decoder(kind).decode
 
     def read(data: str | bytes | bytearray) -> T | None:
