@@ -13,7 +13,7 @@ from llmnet.core.preview import kept
 from llmnet.core.resets import reset_in_body
 from llmnet.core.retry_after import hint_in_body, parse_retry_after
 from llmnet.providers.error_bodies import Detail, detail_of
-from llmnet.providers.target import Service
+from llmnet.providers.target import Service, by_name
 
 T = TypeVar("T")
 
@@ -39,12 +39,6 @@ CATEGORIES: dict[str, tuple[type[APIStatusError], int]] = {
 
 # Waiting does not help with these, even where they come as a 429 or a 503.
 PERMANENT = ("bad", "key", "forbidden", "missing", "too large")
-
-
-def by_name(**names: str) -> dict[str, str]:
-    """A table of names from the names of each category of `CATEGORIES`, with blanks between them."""
-    return {name: category for category, listed in names.items() for name in listed.split()}
-
 
 # Names that are more precise than the status they come with, in lower case, `*` for anything (docs/vendors.md, Errors).
 # `*perday*` is in the quotaId of a Google quota that comes back tomorrow.

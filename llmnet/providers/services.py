@@ -5,8 +5,7 @@ The facts: docs/vendors.md, Addresses and keys, and Errors.
 
 from typing import Any
 
-from llmnet.providers.error_codes import by_name
-from llmnet.providers.target import CHAT, MESSAGES, NATIVE, RESPONSES, Api, BaseVariable, Service
+from llmnet.providers.target import CHAT, MESSAGES, NATIVE, RESPONSES, Api, BaseVariable, Service, by_name
 
 
 def _row(name: str, base_url: str, key_vars: str = "", **more: Any) -> Service:

@@ -100,8 +100,12 @@ class Service(msgspec.Struct, frozen=True, kw_only=True):
 
     def embed_limit(self, model: str) -> int:
         """How many inputs one request for this model may hold."""
-        prefix = max((p for p in self.embed_limits if model.lower().startswith(p)), key=len, default="")
-        return self.embed_limits.get(prefix, 2048)
+        return self.embed_limits[max(filter(model.lower().startswith, self.embed_limits), key=len)]
+
+
+def by_name(**names: str) -> dict[str, str]:
+    """A table of names from those of each category of errors, with blanks between them."""
+    return {name: category for category, listed in names.items() for name in listed.split()}
 
 
 class Target(msgspec.Struct, frozen=True, kw_only=True, dict=True):  # what follows from its fields is kept in the dict
@@ -141,8 +145,11 @@ class Target(msgspec.Struct, frozen=True, kw_only=True, dict=True):  # what foll
     @functools.cached_property
     def usage_in_streams(self) -> bool:
         """Whether a stream may be asked for its usage; not so at addresses that are known to refuse that."""
-        if self.api == "deployments" and self._version < "2024-09":  # older versions of Azure refuse `stream_options`
-            return False
+        if self.api == "deployments":
+            in_query = dict(parse_qsl(urlsplit(self.base_url).query))
+            version = self.api_version or in_query.get("api-version")
+            if version and version < "2024-09":  # older versions of Azure refuse `stream_options`
+                return False
         return self.service.usage_in_streams and not self.is_at(*_NO_STREAM_OPTIONS)
 
     @functools.cached_property
@@ -154,12 +161,6 @@ class Target(msgspec.Struct, frozen=True, kw_only=True, dict=True):  # what foll
     def signs_thinking(self) -> bool:
         """Whether it takes back only thinking that it has signed; other hosts sign nothing."""
         return self.is_at("anthropic.com")
-
-    @property
-    def _version(self) -> str:
-        """Azure's version, which may be in the address; without one, a version later than all."""
-        in_query = dict(parse_qsl(urlsplit(self.base_url).query)).get("api-version")
-        return self.api_version or in_query or "9999"
 
     @property
     def base64_vectors(self) -> bool:
