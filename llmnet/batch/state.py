@@ -47,7 +47,7 @@ class BatchState:
 
     @property
     def closing(self) -> bool:
-        """Whether no row will be taken any more."""
+        """Whether no more rows are taken."""
         return self.abandoned or self._ended or self._errors >= self._most_errors
 
     @property
@@ -82,7 +82,7 @@ class BatchState:
             return added
 
     def remove_worker(self) -> int:
-        """Take back a worker that could not begin; how many are left."""
+        """Uncount a worker that could not begin; how many are left."""
         with self._lock:
             self.workers -= 1
             return self.workers
@@ -104,7 +104,7 @@ class BatchState:
             return wanted
 
     def end_rows(self, error: BaseException | None) -> None:
-        """There are no more rows, perhaps because of an error, which the consumer gets."""
+        """There are no more rows; an error that ended them is the consumer's."""
         with self._lock:
             self._ended = True
             if not self.abandoned:
@@ -136,19 +136,17 @@ class BatchState:
             self.finished += 1
 
     def next_result(self) -> Result | None:
-        """Deliver the next result, if it is there."""
+        """Deliver the next result, if there is one by now."""
         with self._lock:
-            result = self._results.pop(self._next_index(), None)
+            if not self._ordered:
+                index = next(iter(self._results), -1)
+            elif self.closing and not self.in_flight:  # gaps at the end of a batch are not filled any more
+                index = min(self._results, default=-1)
+            else:
+                index = self.delivered
+            result = self._results.pop(index, None)
             self.delivered += result is not None
             return result
-
-    def _next_index(self) -> int:
-        """The index of the result that comes next, -1 for none; gaps at the end of a batch are not filled any more."""
-        if not self._ordered:
-            return next(iter(self._results), -1)
-        if self.closing and not self.in_flight:
-            return min(self._results, default=-1)
-        return self.delivered
 
     def raise_error(self) -> None:
         """Raise the error that has ended the rows, if there is one, and once."""

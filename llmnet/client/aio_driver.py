@@ -98,7 +98,7 @@ class Driver:
             self.call.leave()
 
     async def end(self, error: BaseException | None) -> None:
-        """Nobody goes on with the call: give back what it holds, and note what has ended it."""
+        """Give back what the call holds, and note what has ended it."""
         try:
             await self.leave()
         finally:
