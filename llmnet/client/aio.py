@@ -182,5 +182,5 @@ class AsyncClient(AsyncCallMethods):
     async def _all(self, requests: "MultiRequest[T]") -> "T":
         with requests:
             for call in requests.calls():
-                await self._run(call)
-        return requests.result()
+                requests.reply = await self._run(call)
+        return requests.result

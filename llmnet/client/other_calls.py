@@ -2,7 +2,7 @@
 
 import dataclasses
 import functools
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Generator, Iterator, Mapping
 from typing import Any, Generic, Self, TypeVar
 
 import msgspec
@@ -32,18 +32,20 @@ from llmnet.core.tracebacks import short_errors, shorten
 
 @short_errors
 def endpoint_call(client: BaseClient, method: Any, path: Any, arguments: Mapping[str, Any], *, stream: bool) -> Call:
-    """The call that a client's `request` makes of its arguments.
-
-    Raises:
-        ConfigurationError: an argument is wrong, or the client is closed.
-    """
+    """The call that a client's `request` makes of its arguments."""
     endpoint.check_stream(stream)
     method, (place, query) = endpoint.checked_method(method), endpoint.checked_path(path)
     values = endpoint.checked_query(arguments["params"])
     headers = checked_headers(arguments["extra_headers"], "extra_headers")
     bounds = client._bounds(checked_timeout(arguments["timeout"]), stream=stream)
-    json, data = arguments["json"], arguments["data"]
-    body, content_type = _body(method, json, data, arguments["files"])
+    json, data, files = arguments["json"], arguments["data"], arguments["files"]
+    endpoint.check_one_body(json, data, files)
+    if files is None:
+        body, content_type = endpoint.body_of(method, json, data)
+    else:
+        from llmnet.transports.multipart import encoded  # noqa: PLC0415 - urllib3, of no other use to the async front
+
+        body, content_type = encoded(endpoint.checked_query(data, "data"), files)
     form = client._form()
     url = with_query(form.url(place), query, values)
     return client._make_call(
@@ -58,22 +60,10 @@ def endpoint_call(client: BaseClient, method: Any, path: Any, arguments: Mapping
     )
 
 
-def _body(method: str, json: Any, data: Any, files: Any) -> tuple[bytes | None, str | None]:
-    endpoint.check_one_body(json, data, files)
-    if files is None:
-        return endpoint.body_of(method, json, data)
-    from llmnet.transports.multipart import encoded  # noqa: PLC0415 - urllib3, which the async front has no other use for
-
-    return encoded(endpoint.checked_query(data, "data"), files)
-
-
 def warm_call(client: BaseClient) -> Call:
     """A call to where a client's calls go, whose request is never sent: it ends where there is a connection.
 
     So it has no slot, no key, no events, and one attempt.
-
-    Raises:
-        ConfigurationError: the client is closed.
     """
     form, common = client._form(), client._common
     bounds = Bounds(client._bounds(None, stream=False), client._clock)
@@ -109,8 +99,11 @@ class MultiRequest(Generic[T]):
     """
 
     model = ""
+    reply: Any = None  # what came of the call that was run last
+    result: T  # what came of them all
     _extras = Extras()
 
+    @short_errors
     def __init__(self, client: BaseClient, timeout: Any = None, headers: Any = None) -> None:
         checked_timeout(timeout)
         self._headers = checked_headers(headers, "extra_headers")
@@ -121,17 +114,19 @@ class MultiRequest(Generic[T]):
         self._meta, self._queued = Meta(), 0.0
         self._attempts: list[Attempt] = []
 
-    def steps(self) -> Iterator[Step]:
-        """The requests, each made when the one before has been read, with what reads its reply."""
-        raise NotImplementedError
-
-    def result(self) -> T:
-        """What came of them all."""
+    def steps(self) -> Generator[Step, Any, T]:
+        """The requests, each with what reads its reply, which is sent back; returns what came of them all."""
         raise NotImplementedError
 
     def calls(self) -> Iterator[Call]:
         """The calls, each made when the one before has been run; `total` counts from the first one on."""
-        for request, read in self.steps():
+        steps = self.steps()
+        while True:
+            try:
+                request, read = steps.send(self.reply)
+            except StopIteration as end:
+                self.result = end.value
+                return
             self._running = self._client._make_call(
                 self.form,
                 request,
@@ -147,7 +142,6 @@ class MultiRequest(Generic[T]):
             self._running = None
 
     def _add(self, call: Call) -> None:
-        """What a call did is part of the whole."""
         self._queued = self._queued if self._attempts else call.meta.queued
         self._attempts += call.meta.attempts
         self._meta = call.meta
@@ -173,40 +167,30 @@ class MultiRequest(Generic[T]):
 class ModelList(MultiRequest[list[ModelInfo]]):
     """All pages of a model list."""
 
-    @short_errors
-    def __init__(self, client: BaseClient) -> None:
-        super().__init__(client)
-        self._models: list[ModelInfo] = []
-        self._page: tuple[list[ModelInfo], str | None] = ([], None)
-
-    def steps(self) -> Iterator[Step]:
-        """A page at a time, until one is empty, is the last, or repeats a cursor.
-
-        Raises:
-            InvalidResponseError: there is no end of them.
-        """
+    def steps(self) -> Generator[Step, Any, list[ModelInfo]]:
+        """A page at a time, until one is empty, is the last, or repeats a cursor."""
+        models: list[ModelInfo] = []
         cursor: str | None = None
         seen: set[str | None] = set()
         for _ in range(MAX_PAGES):
             seen.add(cursor)
-            yield self.form.models_request(cursor), self._take
-            page, cursor = self._page
-            self._models += page
+            page, cursor = yield self.form.models_request(cursor), functools.partial(self._page, len(models))
+            models += page
             if not page or cursor is None or cursor in seen:
-                return
-        facts = {"provider": self.form.provider, "host": self.form.target.host, "meta": self.meta()}
-        raise InvalidResponseError(f"the list has no end: after {MAX_PAGES} pages there is another one", **facts)
+                return models
+        raise InvalidResponseError(
+            f"the list has no end: after {MAX_PAGES} pages there is another one",
+            provider=self.form.provider,
+            host=self.form.target.host,
+            meta=self.meta(),
+        )
 
-    def _take(self, payload: Any) -> None:
+    def _page(self, before: int, payload: Any) -> tuple[list[ModelInfo], str | None]:
         models, cursor = self.form.parse_models(payload)
-        check_count(len(self._models) + len(models), MAX_MODELS, "models")
+        check_count(before + len(models), MAX_MODELS, "models")
         if cursor is not None and (len(cursor) > _LONGEST_CURSOR or not encodable(cursor)):
             raise InvalidResponseError("the list of models names a next page that no address can carry")
-        self._page = models, cursor
-
-    def result(self) -> list[ModelInfo]:
-        """All models."""
-        return self._models
+        return models, cursor
 
 
 class Embeddings(MultiRequest[EmbeddingResponse]):
@@ -222,28 +206,22 @@ class Embeddings(MultiRequest[EmbeddingResponse]):
         self.model = client._model_of(model)
         self._params = dict(params)
         self._extras = take_extras(self._params)
-        self._replies: list[EmbeddingResponse] = []
 
-    def steps(self) -> Iterator[Step]:
-        """A slice of the inputs at a time."""
+    def steps(self) -> Generator[Step, Any, EmbeddingResponse]:
+        """A slice of the inputs at a time; the sum is of the tokens and the attempts of all requests."""
+        replies: list[EmbeddingResponse] = []
         limit = self.form.target.service.embed_limit(self.model)
         for start in range(0, len(self._inputs), limit):
             part = self._inputs[start : start + limit]
             request = self.form.embed_request(part, self.model, self._params)
-            yield self._extras.over(request), functools.partial(self._take, len(part))
-
-    def _take(self, size: int, payload: Any) -> EmbeddingResponse:
-        self._replies.append(self.form.parse_embeddings(payload, size))
-        return self._replies[-1]
-
-    def result(self) -> EmbeddingResponse:
-        """All vectors, the sum of the tokens, and the attempts of all requests."""
-        first = self._replies[0]
+            read = functools.partial(self.form.parse_embeddings, size=len(part))
+            replies.append((yield self._extras.over(request), read))
+        first = replies[0]
         return EmbeddingResponse(
-            vectors=[vector for reply in self._replies for vector in reply.vectors],
+            vectors=[vector for reply in replies for vector in reply.vectors],
             model=first.model or self.model,
-            usage=total_usage([reply.usage for reply in self._replies]),
+            usage=total_usage([reply.usage for reply in replies]),
             provider=self.form.provider,
             meta=self.meta(),
-            raw=first.raw if len(self._replies) == 1 else None,
+            raw=first.raw if len(replies) == 1 else None,
         )

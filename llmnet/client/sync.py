@@ -182,5 +182,5 @@ class Client(CallMethods):
     def _all(self, requests: "MultiRequest[T]") -> "T":
         with requests:
             for call in requests.calls():
-                self._run(call)
-        return requests.result()
+                requests.reply = self._run(call)
+        return requests.result
