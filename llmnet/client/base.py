@@ -162,7 +162,6 @@ class BaseClient:
             raise
 
     def _check_callbacks(self, callbacks: Any) -> None:
-        """Refuse what could not be called, before anything is sent."""
         if not isinstance(callbacks, StreamCallbacks):
             said = type(callbacks).__name__
             raise ConfigurationError(f"callbacks must be a StreamCallbacks(on_chunk=…, …), not {said}")
