@@ -221,7 +221,7 @@ def test_the_socket_is_told_what_every_socket_is(server, monkeypatch):
             return super().connect_ex(address)
 
     with Socks() as proxy, llmnet.Client(**at(server, proxy=proxy.url())) as client:
-        monkeypatch.setattr("llmnet.transports.sync.race.socket.socket", Told)
+        monkeypatch.setattr("llmnet.transports.sync.dial.socket.socket", Told)
         client.chat("hi")
     assert all(options[0])
 

@@ -4,11 +4,12 @@ The socket itself never blocks. So a small call costs one send, one wait and one
 outlives a bound, and no thread watches. TLS within TLS is bounded, too.
 """
 
+import contextlib
 import errno
 import functools
 import socket
 import ssl
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from typing import Any
 
 from llmnet.core.exchange import Exchange
@@ -207,8 +208,15 @@ def check(sock: Any) -> None:
     Raises:
         AttemptError: it is not HTTP/1.1.
     """
-    try:
+    with closing(sock):
         check_protocol(sock.selected_alpn_protocol(), "sync")
+
+
+@contextlib.contextmanager
+def closing(sock: Any) -> Iterator[None]:
+    """Close a socket if a step on the way to its first request fails."""
+    try:
+        yield
     except BaseException:
         sock.close()
         raise

@@ -1,28 +1,23 @@
 """Connections of the sync front: every connect and send runs under the nearest bound of its exchange."""
 
-import contextlib
 import functools
 import socket
 import ssl
 import weakref
 from typing import Any
-from urllib.parse import urlsplit
 
 from urllib3.connection import HTTPConnection, HTTPSConnection
 from urllib3.exceptions import NewConnectionError, ProtocolError, ProxyError
 
 from llmnet.core.exchange import Exchange
-from llmnet.core.interrupts import Latch
-from llmnet.net.dns import AddrInfo, lookup
 from llmnet.net.proxy import Proxy, check_tunnel
 from llmnet.net.sockets import Age, close_after_fork, shutdown
-from llmnet.net.socks import Talk, ended, talk
+from llmnet.net.socks import talk
 from llmnet.transports.request_head import authority, cached_lines, request_head
-from llmnet.transports.sync.channel import Armed, Channel, arm, check, check_unanswered, lowest
-from llmnet.transports.sync.prepared import fields_of, written
-from llmnet.transports.sync.race import first_of
+from llmnet.transports.sync.channel import Armed, Channel, arm, check, check_unanswered, closing, lowest
+from llmnet.transports.sync.dial import addresses_of, converse, first_of
+from llmnet.transports.sync.prepared import fields_of, host_of, written
 from llmnet.transports.sync.reader import Reply
-from llmnet.transports.sync.wait import wait_for
 
 
 class Bounded:
@@ -38,15 +33,12 @@ class Bounded:
     channel: Channel
     served = _cut = False
     sock: socket.socket | None
-    _tunnel_host: str | None
-    _tunnel_port: int | None
-    _tunnel_headers: dict[str, str]
     _handle: socket.socket | None = None
     _reply: Reply
 
     @property
     def too_old(self) -> bool:
-        """Whether it is connected, and has been for so long that it must not serve again."""
+        """Whether it has been connected for so long that it must not serve again."""
         return self.sock is not None and self.age.over
 
     def rest(self) -> None:
@@ -57,7 +49,7 @@ class Bounded:
         vars(self).pop("exchange", None)
 
     def _new_conn(self) -> socket.socket:
-        """Connect to the host, if need be through a SOCKS proxy."""
+        """Connect, if need be through a SOCKS proxy."""
         self.served = False
         self.exchange.connecting()
         host, port = str(self._dns_host), int(self.port)  # type: ignore[attr-defined]
@@ -65,61 +57,32 @@ class Bounded:
 
     def _joined(self, proxy: Proxy, host: str, port: int) -> socket.socket:
         """Have a SOCKS proxy connect to a host."""
-        host = host if proxy.scheme == "socks5h" else self._addresses(host, port)[0][4][0]
+        host = host if proxy.scheme == "socks5h" else addresses_of(host, port, self.exchange)[0][4][0]
         try:
             sock = self._dialled(proxy.host, proxy.port)
         except (NewConnectionError, OSError) as error:
             raise ProxyError("Cannot connect to proxy", error) from error
-        try:
-            self._say(sock, talk(proxy, host.strip("[]"), port))
-        except BaseException as error:
-            self._drop_handle()
-            sock.close()
-            if isinstance(error, OSError):
+        with closing(sock):
+            try:
+                converse(sock, talk(proxy, host.strip("[]"), port), self.exchange)
+                arm(sock, self.exchange.remaining())
+            except OSError as error:
                 raise ProxyError("the proxy made no connection", error) from error
-            raise
         return sock
-
-    def _say(self, sock: socket.socket, what: Talk) -> None:
-        """Speak with a SOCKS proxy."""
-        channel, exchange = Channel(sock), self.exchange
-        answer: Any = None
-        with contextlib.suppress(StopIteration):
-            while True:
-                message, size = what.send(answer)
-                channel.send(message, exchange)
-                answer = b""
-                while len(answer) < size:
-                    answer += channel.receive(exchange, size - len(answer)) or ended()
-        arm(sock, exchange.remaining())
 
     def _dialled(self, host: str, port: int) -> socket.socket:
         """Resolve and connect."""
-        addresses = self._addresses(host, port)
+        addresses = addresses_of(host, port, self.exchange)
         try:
             sock = first_of(addresses, self.exchange)
         except OSError as error:
             raise NewConnectionError(self, str(error)) from error  # type: ignore[arg-type]
-        try:
+        with closing(sock):
             # A TLS handshake detaches the socket: what `stop` shuts down meanwhile is a second handle on it.
             self._handle = sock.dup()
             self.exchange.on_stop(functools.partial(shutdown, self._handle))
             arm(sock, self.exchange.remaining())
-        except BaseException:
-            self._drop_handle()
-            sock.close()
-            raise
         return sock
-
-    def _addresses(self, host: str, port: int) -> list[AddrInfo]:
-        """Resolve the name; a stop ends the wait, and leaves the lookup to others who wait for it."""
-        found = lookup(host, port)
-        over = Latch()
-        self.exchange.on_stop(over.set)
-        with found.waking(over.set):
-            wait_for(over, self.exchange.remaining())
-        self.exchange.raise_if_stopped()
-        return found.wait(0)
 
     def connect(self) -> None:
         """Connect, with TLS and through the proxy where there is one."""
@@ -129,14 +92,17 @@ class Bounded:
             # TCP stands, or this would be a `NewConnectionError`.
             raise ssl.SSLError(f"the connection was lost in the handshake: {error}") from error
         finally:
-            self._drop_handle()
+            self._let_be()
+            if self._handle is not None:
+                self._handle.close()
+                self._handle = None
         assert self.sock is not None  # noqa: S101 - that is what connecting means
         self.age, self.channel, self._lines = Age(), Channel(self.sock), cached_lines()
         close_after_fork(lowest(self.sock))
 
     @property
     def is_connected(self) -> bool:
-        """Whether it may serve: nothing has come that nobody has asked for."""
+        """Whether it may serve: nothing has come unasked."""
         return self.sock is not None and self.channel.is_silent
 
     def request(
@@ -151,7 +117,7 @@ class Bounded:
         exchange, reply = self.exchange, Reply(self, method, url)
         self._reply, self._cut = reply, True
         exchange.on_stop(self.channel.stop)
-        pieces = written(method, url, self._host_of(url), headers, body, self._lines, chunked=chunked)
+        pieces = written(method, url, host_of(self, url), headers, body, self._lines, chunked=chunked)
         for number, piece in enumerate(pieces):
             exchange.sending()
             if number:
@@ -164,14 +130,6 @@ class Bounded:
         """Wait until more of the request can be sent, or raise what ends it (`Channel.wait_for_room`)."""
         reply = vars(self).get("_reply")  # none where TLS itself has something to send while a reply is read
         self.channel.wait_for_room(self.exchange, reply and reply.is_answered)
-
-    def _host_of(self, url: str) -> str:
-        """What the `Host` header says; of a proxy that forwards, a whole address is requested."""
-        if not url.startswith("/"):
-            return urlsplit(url).netloc
-        here: Any = self
-        host, port = (self._tunnel_host, self._tunnel_port) if self._tunnel_host else (here.host, here.port)
-        return authority(host, None if port == here.default_port else port)
 
     def getresponse(self) -> Any:
         """The reply; from now on the connection has served, and may be found stale."""
@@ -192,30 +150,23 @@ class Bounded:
 
     def _tunnel(self) -> None:
         """Have an HTTP proxy connect to the server (RFC 9110, 9.3.6)."""
-        here: Any = self.sock
-        where = authority(str(self._tunnel_host), self._tunnel_port)
+        here: Any = self
+        where = authority(here._tunnel_host, here._tunnel_port)
         try:
-            self.channel = Channel(here)
-            head = request_head(b"CONNECT", where.encode("ascii"), fields_of({"Host": where, **self._tunnel_headers}))
+            self.channel = Channel(here.sock)
+            head = request_head(b"CONNECT", where.encode("ascii"), fields_of({"Host": where, **here._tunnel_headers}))
             self.channel.send(head.data, self.exchange)
             reply = Reply(self, "CONNECT", where)
             reply.begin()
             check_tunnel(reply.reader.status, reply.reader.reason, exceeded=reply.reader.exceeded)
-            arm(here, self.exchange.remaining())
+            arm(here.sock, self.exchange.remaining())
         except (OSError, ProtocolError) as error:
             raise ProxyError("the proxy made no tunnel", error) from error
 
     def _let_be(self) -> None:
         """From now on a stop leaves the connection alone: once closed, its number may be another's."""
-        exchange: Exchange | None = vars(self).get("exchange")
-        if exchange is not None:
-            exchange.on_stop(None)
-
-    def _drop_handle(self) -> None:
-        self._let_be()
-        if self._handle is not None:
-            self._handle.close()
-            self._handle = None
+        if "exchange" in vars(self):
+            self.exchange.on_stop(None)
 
 
 class PlainConnection(Bounded, HTTPConnection):

@@ -15,7 +15,7 @@ from urllib3.util.request import body_to_chunks
 from llmnet.core.exchange import Exchange
 from llmnet.net.proxy import Proxy
 from llmnet.net.sockets import AT_ONCE
-from llmnet.transports.request_head import Fields, Lines, request_head
+from llmnet.transports.request_head import Fields, Lines, authority, request_head
 
 # As everybody writes them: the matchers of `responses` tell cases apart.
 _PORTS = {"http": 80, "https": 443}
@@ -142,6 +142,15 @@ def written(
     head.check(size, is_over=True)
     if held or head.end:
         yield held + head.end
+
+
+def host_of(connection: Any, url: str) -> str:
+    """What the `Host` header says; of a proxy that forwards, a whole address is requested."""
+    if not url.startswith("/"):
+        return urlsplit(url).netloc
+    tunnel = connection._tunnel_host
+    host, port = (tunnel, connection._tunnel_port) if tunnel else (connection.host, connection.port)
+    return authority(host, None if port == connection.default_port else port)
 
 
 def _completed(headers: Mapping[str, str], host: str, length: int | None, *, chunked: bool) -> Mapping[str, str]:

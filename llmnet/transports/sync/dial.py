@@ -1,16 +1,21 @@
-"""Tries addresses side by side (happy eyeballs, RFC 8305): the first that connects wins."""
+"""Steps towards a connection: resolves a name, tries its addresses side by side, and speaks with a SOCKS proxy."""
 
+import contextlib
 import errno
 import os
 import selectors
 import socket
 from collections import deque
 from collections.abc import Iterable
+from typing import Any
 
 from llmnet.core.exchange import Exchange
-from llmnet.net.dns import AddrInfo
+from llmnet.core.interrupts import Latch
+from llmnet.net.dns import AddrInfo, lookup
 from llmnet.net.sockets import TCP_OPTIONS, shutdown
-from llmnet.transports.sync.channel import LOOK
+from llmnet.net.socks import Talk, ended
+from llmnet.transports.sync.channel import LOOK, Channel
+from llmnet.transports.sync.wait import wait_for
 
 # It needs no descriptor of its own, and `select` takes none from 1024 on; Windows has that alone.
 _Selector = getattr(selectors, "PollSelector", selectors.SelectSelector)
@@ -19,8 +24,18 @@ _HEAD_START = 0.25
 _UNDER_WAY = (0, errno.EINPROGRESS, errno.EWOULDBLOCK)
 
 
+def addresses_of(host: str, port: int, exchange: Exchange) -> list[AddrInfo]:
+    """Resolve a name; a stop ends the wait, and leaves the lookup to others who wait for it."""
+    found, over = lookup(host, port), Latch()
+    exchange.on_stop(over.set)
+    with found.waking(over.set):
+        wait_for(over, exchange.remaining())
+    exchange.raise_if_stopped()
+    return found.wait(0)
+
+
 def first_of(addresses: Iterable[AddrInfo], exchange: Exchange) -> socket.socket:
-    """Connect to the first address that answers, within the bounds of an exchange; what else was begun is closed.
+    """Connect to the first address that answers (happy eyeballs, RFC 8305); what else was begun is closed.
 
     Raises:
         OSError: none does; the error of the last one.
@@ -77,3 +92,16 @@ def _begun(found: AddrInfo, tried: list[socket.socket]) -> socket.socket:
     if code not in _UNDER_WAY:
         raise OSError(code, os.strerror(code))
     return sock
+
+
+def converse(sock: socket.socket, what: Talk, exchange: Exchange) -> None:
+    """Speak with a SOCKS proxy."""
+    channel = Channel(sock)
+    answer: Any = None
+    with contextlib.suppress(StopIteration):
+        while True:
+            message, size = what.send(answer)
+            channel.send(message, exchange)
+            answer = b""
+            while len(answer) < size:
+                answer += channel.receive(exchange, size - len(answer)) or ended()
