@@ -7,7 +7,7 @@ from collections.abc import Callable, Collection, Coroutine
 from typing import Any, ParamSpec, TypeVar, cast
 
 from llmnet.core.bounds import Timeout, positive
-from llmnet.core.errors import ConfigurationError, LLMNetError
+from llmnet.core.errors import ConfigurationError
 from llmnet.core.http import Request
 from llmnet.core.judge import retries_are_off
 from llmnet.core.logger import LOG
@@ -19,7 +19,8 @@ from llmnet.core.tracebacks import shorten
 
 P = ParamSpec("P")
 T = TypeVar("T")
-ErrorTypes = type[Exception] | tuple[type[Exception], ...]
+Types = tuple[type[Exception], ...]
+ErrorTypes = type[Exception] | Types
 
 _FOREVER = Timeout(connect=math.inf, response=math.inf, idle=math.inf, total=math.inf)
 
@@ -50,20 +51,18 @@ def with_retry(
 
     def decorate(function: Callable[P, T]) -> Callable[P, T]:
         _check(function, "what with_retry() decorates")
-        name = _name(function)
+        judge = functools.partial(TenacityPolicy, _name(function), policy, types)
         if is_async_callable(function):
 
             @functools.wraps(function)
             async def awaited(*args: P.args, **kwargs: P.kwargs) -> Any:
-                return await _run_async(
-                    functools.partial(function, *args, **kwargs), TenacityPolicy(name, policy, types)
-                )
+                return await _run_async(functools.partial(function, *args, **kwargs), judge())
 
             return cast("Callable[P, T]", awaited)
 
         @functools.wraps(function)
         def wrapper(*args: P.args, **kwargs: P.kwargs) -> T:
-            return _run(functools.partial(function, *args, **kwargs), TenacityPolicy(name, policy, types))
+            return _run(functools.partial(function, *args, **kwargs), judge())
 
         return wrapper
 
@@ -94,12 +93,9 @@ def retry_with_backoff(
         ConfigurationError: an argument is wrong.
     """
     _check(func, "func")
-    judge = TenacityPolicy(
-        _name(func), _policy(max_attempts, base_delay, max_delay, retryable_status_codes), results=True
-    )
-    if is_async_callable(func):
-        return cast("T", _run_async(func, judge))
-    return _run(func, judge)
+    policy = _policy(max_attempts, base_delay, max_delay, retryable_status_codes)
+    judge = TenacityPolicy(_name(func), policy, results=True)
+    return cast("T", _run_async(func, judge)) if is_async_callable(func) else _run(func, judge)
 
 
 def _check(function: object, what: str) -> None:
@@ -115,26 +111,22 @@ def _name(function: object) -> str:
     return str(getattr(inner, "__qualname__", type(inner).__name__))
 
 
-def _policy(max_attempts: int, base_delay: float, max_delay: float, statuses: Collection[int]) -> RetryPolicy:
+def _policy(max_attempts: int, base_delay: float, max_delay: float, statuses: Any) -> RetryPolicy:
+    numbers = isinstance(statuses, Collection) and all(isinstance(c, int) and not isinstance(c, bool) for c in statuses)
+    if not numbers or isinstance(statuses, bytes):
+        raise ConfigurationError(f"retryable_status_codes must be a set of HTTP statuses, not {statuses!r}")
     # A throttle is an ordinary failure here: nobody else shares a gate with the function.
     return RetryPolicy(
         max_retries=count(max_attempts, "max_attempts", 1) - 1,
         base_delay=positive(base_delay, "base_delay"),
         max_delay=positive(max_delay, "max_delay"),
         max_throttle_wait=0,
-        retry_statuses=_statuses(statuses),
+        retry_statuses=frozenset(map(int, statuses)),
         budget=None,
     )
 
 
-def _statuses(codes: Any) -> frozenset[int]:
-    numbers = isinstance(codes, Collection) and all(isinstance(c, int) and not isinstance(c, bool) for c in codes)
-    if not numbers or isinstance(codes, bytes):
-        raise ConfigurationError(f"retryable_status_codes must be a set of HTTP statuses, not {codes!r}")
-    return frozenset(map(int, codes))
-
-
-def _types(retry_on: Any) -> tuple[type[Exception], ...]:
+def _types(retry_on: Any) -> Types:
     types = () if retry_on is None else retry_on if isinstance(retry_on, tuple) else (retry_on,)
     for one in types:
         if not (isinstance(one, type) and issubclass(one, Exception)):
@@ -145,16 +137,10 @@ def _types(retry_on: Any) -> tuple[type[Exception], ...]:
 class TenacityPolicy:
     """Decides after each call of a function; made anew for each time that the function is to succeed.
 
-    Args:
-        name: of the function, for the log.
-        policy: how often, and after how long.
-        types: exceptions that are repeated whatever they say.
-        results: whether what the function returns may be a failure, too.
+    *types* of exceptions are repeated whatever they say; *results* of the function may be failures, too.
     """
 
-    def __init__(
-        self, name: str, policy: RetryPolicy, types: tuple[type[Exception], ...] = (), *, results: bool = False
-    ) -> None:
+    def __init__(self, name: str, policy: RetryPolicy, types: Types = (), *, results: bool = False) -> None:
         from llmnet.transports.generic import GenericCall  # noqa: PLC0415 - on use
         from llmnet.transports.sync.wait import SyncWait  # noqa: PLC0415 - on use
 
@@ -167,31 +153,26 @@ class TenacityPolicy:
 
     def __call__(self, state: Any) -> bool:
         """Tenacity's question whether to go on; the wait is decided with the answer, and asked for later."""
-        failure = self._failure(state.outcome)
+        from llmnet.transports import third_party  # noqa: PLC0415 - on use
+
+        error, failure = state.outcome.exception(), None
+        if isinstance(error, Exception):  # Ctrl-C, an exit and a cancelled task are no failures
+            failure = third_party.failure(error, self.call, listed=isinstance(error, self._types))
+        elif error is None and self._results:
+            failure = third_party.refusal(state.outcome.result(), self.call)
         if failure is None:
             return False
         decision = self.call.decide(Outcome(failure))
         self._delay, self._status = decision.delay, getattr(failure, "status", None)
         return decision.retry
 
-    def _failure(self, outcome: Any) -> LLMNetError | None:
-        from llmnet.transports import third_party  # noqa: PLC0415 - on use
-
-        error = outcome.exception()
-        if isinstance(error, Exception):
-            return third_party.failure(error, self.call, listed=isinstance(error, self._types))
-        # Ctrl-C, an exit and a cancelled task are no failures.
-        return third_party.refusal(outcome.result(), self.call) if error is None and self._results else None
-
     def settings(self) -> dict[str, Any]:
         """The arguments of tenacity, whether it drives a function or a coroutine function."""
-        from tenacity import stop_after_attempt  # noqa: PLC0415 - on use
-
         return {
             "retry": self,
             "wait": lambda _: self._delay,
             # The policy counts, too; but it is not asked where the function raises tenacity's own `TryAgain`.
-            "stop": stop_after_attempt(self._attempts),
+            "stop": lambda state: state.attempt_number >= self._attempts,
             "before_sleep": self._note,
             "reraise": True,
         }
@@ -199,10 +180,15 @@ class TenacityPolicy:
     def _note(self, state: Any) -> None:
         error = state.outcome.exception()
         why = f"HTTP {self._status}" if error is None else type(error).__name__
-        values = (self._name, state.attempt_number, self._attempts, why, self._delay)
-        names = ("code.function.name", "llmnet.attempt", "llmnet.max_attempts", "error.type", "llmnet.wait")
+        fields = {
+            "code.function.name": self._name,
+            "llmnet.attempt": state.attempt_number,
+            "llmnet.max_attempts": self._attempts,
+            "error.type": why,
+            "llmnet.wait": self._delay,
+        }
         said = "%s: call %d of %d ended in %s; the next one follows in %.2f s"
-        LOG.warning(said, *values, extra=dict(zip(names, values, strict=True)))
+        LOG.warning(said, *fields.values(), extra=fields)
 
 
 def _run(function: Callable[[], T], judge: TenacityPolicy) -> T:
@@ -233,11 +219,9 @@ async def _run_async(function: Callable[[], Any], judge: TenacityPolicy) -> Any:
     async def attempt() -> Any:
         return await function()
 
-    async def sleep(seconds: float) -> None:
-        await AsyncWait().sleep(seconds, judge.call.interruption)
-
+    retrying = AsyncRetrying(sleep=lambda s: AsyncWait().sleep(s, judge.call.interruption), **judge.settings())
     try:
-        return await AsyncRetrying(sleep=sleep, **judge.settings())(attempt)
+        return await retrying(attempt)
     except Exception as error:
         shorten(error)
         raise
