@@ -28,10 +28,7 @@ _NETWORK = {
     "asyncio": {"IncompleteReadError"},
 }
 # Those among them that blame the request.
-_REQUEST = {
-    "httpx": {"UnsupportedProtocol", "LocalProtocolError"},
-    "httpx2": {"UnsupportedProtocol", "LocalProtocolError"},
-}
+_REQUEST = {"UnsupportedProtocol", "LocalProtocolError"}
 _PYTHONS_OWN = (ConnectionError, TimeoutError, socket.gaierror, ssl.SSLError)
 _UNREACHABLE = {errno.ENETUNREACH, errno.EHOSTUNREACH, errno.ENETDOWN, errno.ETIMEDOUT}
 
@@ -78,10 +75,12 @@ def _asked_for(error: Exception, call: GenericCall) -> LLMNetError:
 def _network_error(error: Exception, exchange: Exchange) -> LLMNetError | None:
     """What a network error means by the rules of our own transports."""
     pythons_own = isinstance(error, _PYTHONS_OWN) or (isinstance(error, OSError) and error.errno in _UNREACHABLE)
-    if _listed(error, _REQUEST) or not (pythons_own or _listed(error, _NETWORK)):
+    classes = type(error).__mro__
+    names = {cls.__name__ for cls in classes}
+    listed = any(cls.__name__ in _NETWORK.get(cls.__module__.partition(".")[0], ()) for cls in classes)
+    if names & _REQUEST or not (pythons_own or listed):
         return None
-    proxied = any(cls.__name__ == "ProxyError" for cls in type(error).__mro__)
-    ours = outcome_of(error, exchange, proxied=proxied).error
+    ours = outcome_of(error, exchange, proxied="ProxyError" in names).error
     return None if ours.repeated else _twin(ours)
 
 
@@ -90,10 +89,6 @@ def _twin(error: LLMNetError) -> LLMNetError:
     twin = type(error).__new__(type(error))
     twin.__dict__.update(vars(error))
     return twin
-
-
-def _listed(error: Exception, table: dict[str, set[str]]) -> bool:
-    return any(cls.__name__ in table.get(cls.__module__.partition(".")[0], ()) for cls in type(error).__mro__)
 
 
 def status_of(thing: object) -> int | None:
