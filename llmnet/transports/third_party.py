@@ -1,4 +1,4 @@
-"""Knows what the errors and responses of other libraries say: by names and attributes, so that none is imported."""
+"""What the errors and responses of other libraries say: by names and attributes, so that none is imported."""
 
 import errno
 import socket
@@ -36,44 +36,36 @@ _UNREACHABLE = {errno.ENETUNREACH, errno.EHOSTUNREACH, errno.ENETDOWN, errno.ETI
 def failure(error: Exception, call: GenericCall, *, listed: bool) -> LLMNetError | None:
     """What an exception means, as an error that the call can judge; `None` where no repetition would help.
 
-    Args:
-        error: what a function raised; it is left as it is.
-        call: the judge; the headers that came with the error are noted there.
-        listed: the caller wants it to be repeated, whatever it says.
+    It is left as it is; one that is *listed* the caller wants to be repeated, whatever it says.
     """
     if isinstance(error, LLMNetError) and error.repeated:
         return None
     # What a server advises by `x-should-retry` outweighs a status, but not the caller.
-    exchange = call.foreign(Headers() if listed else headers_of(error))
+    exchange = call.foreign(Headers() if listed else _headers_of(error))
     if listed:
-        return _asked_for(error, call)
+        return _refused(error, call, throttled=True)
     if isinstance(error, LLMNetError) and getattr(error, "status", True):
         return _twin(error)
-    says_when = getattr(error, "retry_after", None) is not None
-    return _refused(error, call) or (_asked_for(error, call) if says_when else _network_error(error, exchange))
+    if status := _status_of(error):
+        return _refused(error, call, status=status, http_status=status)
+    if getattr(error, "retry_after", None) is not None:
+        return _refused(error, call, throttled=True)
+    return _network_error(error, exchange)
 
 
 def refusal(response: object, call: GenericCall) -> LLMNetError | None:
     """What the error status of a response means."""
-    call.foreign(headers_of(response))
-    return _refused(response, call)
+    call.foreign(_headers_of(response))
+    status = _status_of(response)
+    return _refused(response, call, status=status, http_status=status) if status else None
 
 
-def _refused(thing: object, call: GenericCall) -> LLMNetError | None:
-    """What the error status of a response means, or of an exception that tells of one."""
-    status = status_of(thing)
-    if status is None:
-        return None
-    return APIStatusError(status=status, http_status=status, retry_after=_retry_after(thing, call))
-
-
-def _asked_for(error: Exception, call: GenericCall) -> LLMNetError:
-    """The repetition that the caller wants, or one who says no more than when to come back."""
-    return APIStatusError(throttled=True, retry_after=_retry_after(error, call))
+def _refused(thing: object, call: GenericCall, **facts: Any) -> LLMNetError:
+    return APIStatusError(retry_after=_retry_after(thing, call), **facts)
 
 
 def _network_error(error: Exception, exchange: Exchange) -> LLMNetError | None:
-    """What a network error means by the rules of our own transports."""
+    """What a network error means to our own transports."""
     pythons_own = isinstance(error, _PYTHONS_OWN) or (isinstance(error, OSError) and error.errno in _UNREACHABLE)
     classes = type(error).__mro__
     names = {cls.__name__ for cls in classes}
@@ -85,14 +77,14 @@ def _network_error(error: Exception, exchange: Exchange) -> LLMNetError | None:
 
 
 def _twin(error: LLMNetError) -> LLMNetError:
-    """A copy to be judged, which completes it with facts of the judge; made without asking how a subclass is made."""
+    """A copy to be judged, which adds facts to it; made without asking how a subclass is made."""
     twin = type(error).__new__(type(error))
     twin.__dict__.update(vars(error))
     return twin
 
 
-def status_of(thing: object) -> int | None:
-    """The error status of a response, or of an exception that has one or holds a response."""
+def _status_of(thing: object) -> int | None:
+    """The error status of a response, or of an exception that has or holds one."""
     for place in (thing, getattr(thing, "response", None)):
         for name in ("status_code", "status"):
             value = getattr(place, name, None)
@@ -101,18 +93,19 @@ def status_of(thing: object) -> int | None:
     return None
 
 
-def headers_of(thing: object) -> Headers:
-    """The headers of a response, or of an exception that has some or holds a response."""
+def _headers_of(thing: object) -> Headers:
+    """Its headers, likewise."""
     for place in (getattr(thing, "response", None), thing, getattr(thing, "meta", None)):
         headers: Any = getattr(place, "headers", None)
-        if headers is not None and hasattr(headers, "items"):
+        if hasattr(headers, "items"):
             return Headers([(str(name), str(value)) for name, value in headers.items()])
     return Headers()
 
 
 def _retry_after(thing: object, call: GenericCall) -> float | None:
-    """The wait that an exception asks for by its `retry_after`, whatever its form, or that a header does."""
+    """The wait that it asks for by its `retry_after`, whatever its form, or by a header."""
     own, now = getattr(thing, "retry_after", None), call.now()
-    text = own.total_seconds() if isinstance(own, timedelta) else own
-    hint = None if own is None else parse_retry_after({"retry-after": str(text)}, now)
-    return parse_retry_after(headers_of(thing), now) if hint is None else hint
+    if isinstance(own, timedelta):
+        own = own.total_seconds()
+    hint = None if own is None else parse_retry_after({"retry-after": str(own)}, now)
+    return parse_retry_after(_headers_of(thing), now) if hint is None else hint
