@@ -135,24 +135,21 @@ def _types(retry_on: Any) -> Types:
 
 
 class TenacityPolicy:
-    """Decides after each call of a function; made anew for each time that the function is to succeed.
-
-    *types* of exceptions are repeated whatever they say; *results* of the function may be failures, too.
-    """
+    """Decides after each call of a function; made anew for each time that the function is to succeed."""
 
     def __init__(self, name: str, policy: RetryPolicy, types: Types = (), *, results: bool = False) -> None:
         from llmnet.transports.generic import GenericCall  # noqa: PLC0415 - on use
         from llmnet.transports.sync.wait import SyncWait  # noqa: PLC0415 - on use
 
+        # Exceptions of these types are repeated whatever they say; results of the function may be failures, too.
         self._name, self._types, self._results = name, types, results
         self._attempts = 1 if retries_are_off() else policy.max_retries + 1
         self.waits = SyncWait()
         self.call = GenericCall(Request(method="CALL", url=""), policy, _FOREVER, self.waits)
-        self._delay = 0.0
-        self._status: int | None = None
+        self._delay, self._why = 0.0, ""
 
     def __call__(self, state: Any) -> bool:
-        """Tenacity's question whether to go on; the wait is decided with the answer, and asked for later."""
+        """Tenacity's question whether to go on; the wait is decided with the answer."""
         from llmnet.transports import third_party  # noqa: PLC0415 - on use
 
         error, failure = state.outcome.exception(), None
@@ -163,12 +160,14 @@ class TenacityPolicy:
         if failure is None:
             return False
         decision = self.call.decide(Outcome(failure))
-        self._delay, self._status = decision.delay, getattr(failure, "status", None)
+        self._delay = decision.delay
+        self._why = type(error).__name__ if error is not None else f"HTTP {getattr(failure, 'status', None)}"
         return decision.retry
 
-    def settings(self) -> dict[str, Any]:
-        """The arguments of tenacity, whether it drives a function or a coroutine function."""
+    def settings(self, waits: Any) -> dict[str, Any]:
+        """The arguments of tenacity, for a function or a coroutine function."""
         return {
+            "sleep": lambda seconds: waits.sleep(seconds, self.call.interruption),
             "retry": self,
             "wait": lambda _: self._delay,
             # The policy counts, too; but it is not asked where the function raises tenacity's own `TryAgain`.
@@ -178,17 +177,14 @@ class TenacityPolicy:
         }
 
     def _note(self, state: Any) -> None:
-        error = state.outcome.exception()
-        why = f"HTTP {self._status}" if error is None else type(error).__name__
         fields = {
             "code.function.name": self._name,
             "llmnet.attempt": state.attempt_number,
             "llmnet.max_attempts": self._attempts,
-            "error.type": why,
+            "error.type": self._why,
             "llmnet.wait": self._delay,
         }
-        said = "%s: call %d of %d ended in %s; the next one follows in %.2f s"
-        LOG.warning(said, *fields.values(), extra=fields)
+        LOG.warning("%s: call %d of %d ended in %s; the next one follows in %.2f s", *fields.values(), extra=fields)
 
 
 def _run(function: Callable[[], T], judge: TenacityPolicy) -> T:
@@ -196,7 +192,7 @@ def _run(function: Callable[[], T], judge: TenacityPolicy) -> T:
     from tenacity import Retrying  # noqa: PLC0415 - on use
 
     judge.call.enter()
-    retrying = Retrying(sleep=lambda s: judge.waits.sleep(s, judge.call.interruption), **judge.settings())
+    retrying = Retrying(**judge.settings(judge.waits))
     try:
         result = retrying(function)
     except Exception as error:
@@ -209,7 +205,6 @@ def _run(function: Callable[[], T], judge: TenacityPolicy) -> T:
 
 
 async def _run_async(function: Callable[[], Any], judge: TenacityPolicy) -> Any:
-    """Call and await until the judge is content."""
     from tenacity import AsyncRetrying  # noqa: PLC0415 - on use
 
     from llmnet.transports.aio.wait import AsyncWait  # noqa: PLC0415 - on use
@@ -219,7 +214,7 @@ async def _run_async(function: Callable[[], Any], judge: TenacityPolicy) -> Any:
     async def attempt() -> Any:
         return await function()
 
-    retrying = AsyncRetrying(sleep=lambda s: AsyncWait().sleep(s, judge.call.interruption), **judge.settings())
+    retrying = AsyncRetrying(**judge.settings(AsyncWait()))
     try:
         return await retrying(attempt)
     except Exception as error:
