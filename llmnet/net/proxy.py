@@ -40,9 +40,6 @@ class Proxy(msgspec.Struct, frozen=True):
         url: its address without credentials, port included.
         scheme: its protocol; `socks5h` resolves names itself.
         host: its host, an IPv6 address without brackets.
-        port: its port.
-        username: the user, or `None` where it needs none.
-        password: the password, or `None`.
         source: `"argument"`, or the name of the variable that it was read from.
     """
 
@@ -98,21 +95,16 @@ def check_tunnel(status: int | None, reason: bytes, *, exceeded: bool) -> None:
 
 
 def proxy_variables(environ: Mapping[str, str]) -> dict[str, str]:
-    """What an environment says of proxies, as it is now; blank variables too, and what says that it is a CGI server's.
-
-    Another thread may take a variable away meanwhile.
-    """
-    names = [name for name in list(environ) if name.lower().endswith("_proxy") or name == "REQUEST_METHOD"]
-    return {name: value for name in names if (value := environ.get(name)) is not None}
+    """What an environment says of proxies now; blank variables too, and what says that it is a CGI server's."""
+    return {
+        name: value
+        for name in list(environ)  # another thread may take one away meanwhile
+        if (name.lower().endswith("_proxy") or name == "REQUEST_METHOD") and (value := environ.get(name)) is not None
+    }
 
 
 def proxy_for(url: str, *, explicit: str | None, environ: Mapping[str, str]) -> Proxy | None:
-    """The proxy that a URL goes through.
-
-    Args:
-        url: the address to request.
-        explicit: the caller's proxy, whatever environment and `NO_PROXY` say; blank for none at all.
-        environ: the environment.
+    """The proxy that a URL goes through; an *explicit* one wins over environment and `NO_PROXY`, a blank one is none.
 
     Raises:
         ConfigurationError: the proxy that the URL needs cannot be used; the message names its source, not its value.
@@ -120,16 +112,20 @@ def proxy_for(url: str, *, explicit: str | None, environ: Mapping[str, str]) -> 
     if explicit is not None:
         return _parsed(explicit, "argument") if explicit.strip() else None
     source, value = _variable(url.partition(":")[0].lower(), environ)
-    if not value or _bypassed(url, environ):
+    _, exempt = _read("no_proxy", environ)
+    if not value or (exempt and _listed(exempt.lower(), *_target(url))):
         return None
     return _parsed(value, source)
 
 
 def _variable(scheme: str, environ: Mapping[str, str]) -> tuple[str, str]:
-    """Name and value of the variable that names the proxy of a scheme; a blank value where none does."""
+    """Name and value of the variable that names the proxy of a scheme; blank where none does."""
     for name in (f"{scheme}_proxy", "all_proxy"):
         source, value = _read(name, environ)
-        if value and not _forgeable(name, environ):
+        # A CGI server may have made it from a request's `Proxy:` header (httpoxy). The names are compared as they are
+        # listed: looked up, `http_proxy` finds `HTTP_PROXY` on Windows.
+        forgeable = name == "http_proxy" and "REQUEST_METHOD" in environ and name not in set(environ)
+        if value and not forgeable:
             return source, value
     return "", ""
 
@@ -138,20 +134,6 @@ def _read(name: str, environ: Mapping[str, str]) -> tuple[str, str]:
     """A variable by its lower-case name, or else by its upper-case one."""
     source = name if name in environ else name.upper()
     return source, environ.get(source, "").strip()
-
-
-def _forgeable(name: str, environ: Mapping[str, str]) -> bool:
-    """Whether a CGI server may have made the variable from a request's `Proxy:` header (httpoxy).
-
-    The names are compared as they are listed: looked up, `http_proxy` finds `HTTP_PROXY` on Windows.
-    """
-    return name == "http_proxy" and "REQUEST_METHOD" in environ and name not in set(environ)
-
-
-def _bypassed(url: str, environ: Mapping[str, str]) -> bool:
-    """Whether `NO_PROXY` lists the host of a URL."""
-    _, listed = _read("no_proxy", environ)
-    return bool(listed) and _listed(listed.lower(), *_target(url))
 
 
 @functools.lru_cache(maxsize=256)  # `create_async_client` asks for every request, and networks are slow
@@ -177,16 +159,12 @@ def _covers(entry: str, host: str, port: int | None) -> bool:
     if name == "*":
         return True
     if is_address(host):
-        return _in_network(host, name)
+        try:
+            return ipaddress.ip_address(host) in ipaddress.ip_network(name, strict=False)
+        except ValueError:
+            return False
     suffix = name.removeprefix("*").removeprefix(".").rstrip(".")
     return bool(suffix) and f".{host}".endswith(f".{suffix}")
-
-
-def _in_network(address: str, network: str) -> bool:
-    try:
-        return ipaddress.ip_address(address) in ipaddress.ip_network(network, strict=False)
-    except ValueError:
-        return False
 
 
 def _parsed(text: str, source: str) -> Proxy:
@@ -204,15 +182,16 @@ def _parsed(text: str, source: str) -> Proxy:
         raise _unusable(source, "its port is not between 1 and 65535")
     if host.startswith("[") and not (":" in host and is_address(host[1:-1])):
         raise _unusable(source, "there is no IPv6 address in its brackets")
-    return Proxy(f"{scheme}://{host}:{port}", scheme, host.strip("[]"), port, *_credentials(parts["user"]), source)
-
-
-def _credentials(userinfo: str | None) -> tuple[str | None, str | None]:
-    """User and password, decoded."""
-    if not userinfo:
-        return None, None
-    user, colon, password = userinfo.partition(":")
-    return unquote(user), unquote(password) if colon else None
+    user, colon, password = (parts["user"] or "").partition(":")
+    return Proxy(
+        f"{scheme}://{host}:{port}",
+        scheme,
+        host.strip("[]"),
+        port,
+        username=unquote(user) if parts["user"] else None,
+        password=unquote(password) if colon else None,
+        source=source,
+    )
 
 
 def _unusable(source: str, why: str) -> ConfigurationError:
