@@ -26,6 +26,17 @@ ERROR_BODY = (2.0, 64 * 1024)
 DRAIN = (0.25, 64 * 1024)
 
 
+class Response(requests.Response):
+    """What `Session.send` sees of a reply; requests' own would come with a jar, and a guess at its encoding."""
+
+    history: Any = ()
+    cookies: Any = None
+
+    def __init__(self, request: Any, raw: Any) -> None:
+        self.status_code, self.reason, self.headers = raw.status, raw.reason, raw.headers
+        self.raw, self.url, self.request = raw, request.url, request
+
+
 class OpenReply:
     """A reply whose head has arrived: an iterator over the raw bytes of its body.
 

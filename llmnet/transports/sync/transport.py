@@ -4,7 +4,7 @@ import os
 import ssl
 import sys
 from collections.abc import Callable, Iterator
-from typing import Any, TypeVar
+from typing import Any
 
 import msgspec
 import requests
@@ -20,9 +20,8 @@ from llmnet.transports.logs import hide_in_logs
 from llmnet.transports.sync.lending import Lent
 from llmnet.transports.sync.pool import PoolAdapter
 from llmnet.transports.sync.prepared import Origin, Prepared
-from llmnet.transports.sync.reply import FOREIGN, OpenReply, failure
+from llmnet.transports.sync.reply import FOREIGN, OpenReply, Response, failure
 
-T = TypeVar("T")
 # Libraries that answer in the place of the adapter, or of the connections below it.
 MOCKS = ("responses", "requests_mock", "vcr")
 
@@ -36,16 +35,19 @@ class _Session(requests.Session):
 
 
 class CallAdapter(PoolAdapter):
-    """The adapter of a client: one TLS context for all connections, made when the first of them needs it."""
+    """The adapter of a client: one TLS context for all connections, made for the first that needs it."""
 
-    def __init__(self, tls: Callable[[], Any], pool_size: int) -> None:
-        self._tls = tls
+    def __init__(self, verify: bool | str | ssl.SSLContext, pool_size: int) -> None:
+        self._verify = verify
         super().__init__(pool_size)
+
+    def _tls(self) -> Lent:
+        return Lent(ssl_context(self._verify, os.environ, "sync"))
 
     def send(
         self, request: Any, stream: bool = False, timeout: Any = None, *args: Any, **kwargs: Any
     ) -> requests.Response:
-        """Send on behalf of the exchange that the request belongs to."""
+        """Send on behalf of the exchange of the request."""
         return self.serve(request.exchange, request, stream, *args, **kwargs)
 
     def _made(self, proxy: str, **kwargs: Any) -> Any:
@@ -55,21 +57,18 @@ class CallAdapter(PoolAdapter):
         return super()._made(proxy, **kwargs)
 
     def warm(self, request: Any) -> None:
-        """Add a connection to the idle ones that serve such a request."""
-        pool = self.get_connection_with_tls_context(request)
-        pool.warm(request.exchange, secure=request.place.origin.scheme == "https")
+        """Add an idle connection for such a request."""
+        is_secure = request.place.origin.scheme == "https"
+        self.get_connection_with_tls_context(request).warm(request.exchange, secure=is_secure)
 
     def close(self) -> None:
-        """Close all idle connections now, and those that come back, when they do."""
+        """Close all idle connections now, and others when they come back."""
         self.closed = True
         super().close()
 
     def build_response(self, req: Any, resp: Any) -> requests.Response:
-        """Make a response without cookies, and without a guess at its encoding: nobody asks for them."""
-        response = _Response()
-        response.status_code, response.reason, response.headers = resp.status, resp.reason, resp.headers
-        response.raw, response.url, response.request = resp, req.url, req
-        return response
+        """Make a response of what has come."""
+        return Response(req, resp)
 
     def add_headers(self, request: Any, **_: Any) -> None:
         """Those of the exchange; it is the last moment to add to them."""
@@ -94,28 +93,17 @@ class CallAdapter(PoolAdapter):
         )
 
 
-class _Response(requests.Response):
-    """A response that nobody sees but `Session.send`; requests' would come with a jar."""
-
-    history: Any = ()
-    cookies: Any = None
-
-    def __init__(self) -> None:
-        """Nothing: what it has is set."""
-
-
 class Transport:
     """Carries exchanges over pooled connections, for all threads of a process.
 
-    They share the adapter, which sees to itself, and a session of which nothing changes but its cookies, which have a
-    lock.
+    They share the adapter, which sees to itself, and a session of which only the cookies change, which have a lock.
 
     Args:
-        proxy: an explicit proxy, or `None` for those that the environment names now.
+        proxy: the proxy, or `None` for those that the environment names now.
         verify: what to trust (`ClientConfig.verify`).
         pool_size: idle connections kept for each host.
         http2: refused; requests has none.
-        engine: of the async front; here there is but one.
+        engine: of the async front.
     """
 
     def __init__(
@@ -129,9 +117,9 @@ class Transport:
     ) -> None:
         if http2:
             raise ConfigurationError("http2=True needs AsyncClient: requests speaks HTTP/1.1 only")
-        self._proxies, self._verify = Proxies(proxy, os.environ), verify
+        self._proxies = Proxies(proxy, os.environ)
         check_file(verify, "sync")
-        self._adapter = CallAdapter(self._tls, pool_size)
+        self._adapter = CallAdapter(verify, pool_size)
         self._session = self._new_session()
         register_after_fork(self)
 
@@ -148,9 +136,6 @@ class Transport:
         abandon(self._session)
         self._session = self._new_session()
 
-    def _tls(self) -> Lent:
-        return Lent(ssl_context(self._verify, os.environ, "sync"))
-
     def send(self, exchange: Exchange, bounds: Bounds) -> OpenReply:
         """Send a request, and give the reply once its head is there (`core.transport`)."""
         return OpenReply(exchange, self._carry(exchange, self._sent).raw)
@@ -160,11 +145,11 @@ class Transport:
         return self._session.send(request, stream=True, allow_redirects=False, proxies=proxies)
 
     def warm(self, exchange: Exchange, bounds: Bounds) -> None:
-        """Connect for a request to come (`core.transport`); beside libraries that answer in its place, do nothing."""
+        """Connect for a request to come (`core.transport`), unless a library answers in its place."""
         if sys.modules.keys().isdisjoint(MOCKS):
             self._carry(exchange, self._adapter.warm)
 
-    def _carry(self, exchange: Exchange, step: Callable[[Prepared], T]) -> T:
+    def _carry(self, exchange: Exchange, step: Callable[[Prepared], Any]) -> Any:
         try:
             proxy = self._proxies.of(exchange)
             hide_in_logs(exchange.secrets)
