@@ -134,7 +134,8 @@ class Bounds:
         self.phase = phase
         if limit is None:
             limit = getattr(self._timeout, bound or phase)
-        self._limit, now = _seconds(limit), self.clock()
+        self._limit = math.inf if limit is None else limit
+        now = self.clock()
         self._own = now + self._limit
         self.due = min(self._own, self._end)
         if now < self._end:
