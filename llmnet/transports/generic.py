@@ -3,20 +3,23 @@
 import dataclasses
 import math
 import random
-from collections.abc import Callable
-from typing import Generic, Protocol, TypeVar, cast
+from collections.abc import Callable, Mapping
+from typing import Any, Generic, Protocol, TypeVar
 
 from llmnet.core.admission.admission import Admission
 from llmnet.core.bounds import Bounds, Clock, Timeout, positive, resolve_timeout
 from llmnet.core.call import Call
+from llmnet.core.chat import ChatResponse, StreamChunk
+from llmnet.core.draft import Draft
 from llmnet.core.errors import APIStatusError, ConfigurationError, LLMNetError
 from llmnet.core.exchange import Exchange, Route
-from llmnet.core.form_contract import Kind, WireForm
+from llmnet.core.form_contract import Kind
 from llmnet.core.http import Headers, Request
 from llmnet.core.judge import Judge
 from llmnet.core.record import Record
 from llmnet.core.reply_reader import ReplyReader
 from llmnet.core.retry import RetryPolicy
+from llmnet.core.sse import ServerSentEvent
 
 IDEMPOTENT = frozenset({"GET", "HEAD", "OPTIONS", "PUT", "DELETE", "TRACE"})  # RFC 9110, 9.2.2
 
@@ -40,7 +43,7 @@ W = TypeVar("W", bound=Clocks)
 
 
 class GenericForm:
-    """The wire form of an API of which nothing is known, as far as it is asked: it reads no body, nor an error."""
+    """The wire form of an API of which nothing is known: its bodies are left to the caller."""
 
     provider = "http"
 
@@ -48,9 +51,37 @@ class GenericForm:
         """The request as it is: its credentials are the caller's."""
         return request
 
+    def read_body(self, body: bytes | bytearray) -> ChatResponse | None:
+        """Nothing is read."""
+
+    def parse(self, payload: Any, draft: Draft) -> StreamChunk | None:
+        """Nothing is read."""
+
+    def parse_event(self, event: ServerSentEvent, draft: Draft) -> StreamChunk | None:
+        """Nothing is read."""
+
+    def close(self, draft: Draft) -> StreamChunk | None:
+        """Nothing is held."""
+
+    def parse_error(self, status: int, headers: Mapping[str, str], payload: Any) -> APIStatusError:
+        """An error of that status."""
+        return APIStatusError(f"HTTP {status}", status=status, http_status=status)
+
+    def find_error(self, payload: Any) -> bool:
+        """Whatever a success holds is the caller's."""
+        return False
+
     def hint(self, error: LLMNetError) -> str:
         """Nothing is known of the address."""
         return ""
+
+    def answer(self, draft: Draft) -> str:
+        """There is none."""
+        return ""
+
+    def message(self, draft: Draft) -> dict[str, Any]:
+        """There is no conversation."""
+        return {}
 
 
 class GenericReply(ReplyReader):
@@ -63,7 +94,7 @@ class GenericReply(ReplyReader):
 
     def fail(self, body: bytes) -> APIStatusError:
         """The error of an error status; its body stays unread, for it may be the last one and the caller's."""
-        return APIStatusError(f"HTTP {self.status}", status=self.status, http_status=self.status)
+        return self.form.parse_error(self.status or 0, self.headers, None)
 
 
 class GenericCall(Call):
@@ -85,7 +116,7 @@ class GenericCall(Call):
     def __init__(
         self, request: Request, policy: RetryPolicy, timeout: Timeout, clocks: Clocks, *, replayable: bool = True
     ) -> None:
-        route, bounds, rng = Route(form=cast("WireForm", GenericForm())), Bounds(timeout, clocks.clock), self.chance()
+        route, bounds, rng = Route(form=GenericForm()), Bounds(timeout, clocks.clock), self.chance()
         super().__init__(
             route,
             request,
