@@ -40,7 +40,7 @@ class Call:
     Attributes:
         interruption: ends the waits of the call.
         exchange: the attempt under way, or `None` between attempts.
-        delivered: a chunk was handed out.
+        delivered: a chunk was handed out; from then on the call is never sent again.
         meta: how it went so far.
         model: the one that was asked for, `""` where none was.
     """

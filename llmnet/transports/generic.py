@@ -125,11 +125,9 @@ class GenericCall(Call):
             admission=Admission(None, route.gate, bounds, policy.max_retry_after, rng),
             record=Record(bounds),
             wall=clocks.wall,
+            reader=GenericReply,
         )
         self.now = clocks.wall
-
-    def _reader(self) -> ReplyReader:
-        return GenericReply(self.route.form)
 
     def foreign(self, headers: Headers) -> Exchange:
         """An attempt that somebody else has made, and the headers that came of it."""
