@@ -117,3 +117,67 @@ async def test_what_has_come_is_an_answer_in_http1_alone(frames):
         theirs.setblocking(False)
         with contextlib.nullcontext() if frames else pytest.raises(BlockingIOError):
             assert theirs.recv(100) == b"more"
+
+
+def frame(kind, payload=b"", flags=0, stream=0):
+    return len(payload).to_bytes(3) + bytes([kind, flags]) + stream.to_bytes(4) + payload
+
+
+@contextlib.asynccontextmanager
+async def frames_pair():
+    async with pair() as (connection, theirs):
+        stream = Stream(connection)
+        stream._frames = Frames()  # private: TLS chooses it
+        yield stream, theirs
+
+
+async def test_a_frame_goes_out_whole_whoever_is_cancelled():
+    """Others speak over the same connection; some servers take frames of a megabyte."""
+    async with frames_pair() as (stream, theirs):
+        theirs.setblocking(False)
+        sent, come = frame(0, bytes(2**20), stream=1), 0
+        writing = asyncio.create_task(stream.write(sent))
+        await turns()
+        writing.cancel()
+        await asyncio.wait([writing])
+        assert writing.cancelled()
+        while come < len(sent):
+            come += len(await asyncio.wait_for(asyncio.get_running_loop().sock_recv(theirs, 2**16), 30))
+
+
+async def reads(stream):
+    """What another task reads, if it need not wait for it."""
+    reading = asyncio.create_task(stream.read(100))
+    await turns()
+    reading.cancel()
+    await asyncio.wait([reading])
+    return None if reading.cancelled() else reading.result()
+
+
+async def test_room_that_another_task_has_read_of_is_waited_for_by_none():
+    """httpcore waits for what comes next, though there may be room already, and nothing else to come."""
+    h2 = pytest.importorskip("h2.connection")
+    async with frames_pair() as (stream, theirs):
+        assert await reads(stream) is None  # nothing may go before the first frame
+        theirs.sendall(frame(4) + frame(8, b"\0\1\0\0"))
+        assert await stream.read(100) == frame(4) + frame(8, b"\0\1\0\0")
+        spoken = h2.H2Connection()
+        spoken.initiate_connection()
+        passed_over = await reads(stream)
+        spoken.receive_data(frame(4) + passed_over)
+        reading = asyncio.create_task(stream.read(100))
+        await asyncio.wait([reading], timeout=30)
+        assert reading.result() == passed_over  # each task once
+        with pytest.raises(TimeoutError):
+            async with asyncio.timeout(0.01):
+                await stream.read(100)  # this one has read of it
+
+
+async def test_a_head_in_pieces_is_not_cut():
+    async with frames_pair() as (stream, theirs):
+        theirs.sendall(frame(8, b"\0\1\0\0") + frame(1, b"head", stream=1))
+        await stream.read(100)
+        assert await reads(stream) is None
+        theirs.sendall(frame(9, b"more", flags=4, stream=1))
+        assert await stream.read(100) == frame(9, b"more", flags=4, stream=1)
+        assert await reads(stream)

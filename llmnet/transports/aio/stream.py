@@ -7,6 +7,7 @@ is refused, and the connection tells whoever asks that it takes no new one.
 
 import asyncio
 import itertools
+import weakref
 from collections.abc import Iterator
 from typing import Any
 
@@ -24,9 +25,11 @@ _READ_AT_ONCE = 16 * 1024
 _WAITING: set[asyncio.Task[Any] | None] = set()
 
 _PREFACE = b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n"
-_HEAD, _HEADERS, _GOAWAY = 9, 1, 7
+_HEAD, _HEADERS, _SETTINGS, _GOAWAY, _WINDOW_UPDATE, _CONTINUATION = 9, 1, 4, 7, 8, 9
+_END_HEADERS = 4
 _LONGEST = 16384  # h2 allows no more
 _REFUSED = b"\x00\x00\x04\x03\x00%b\x00\x00\x00\x07"  # RST_STREAM with REFUSED_STREAM
+_NOTHING = b"\x00\x00\x00\xff\x00\x00\x00\x00\x00"  # of a type that nobody knows: it is passed over
 
 
 class Dialler(httpcore.AsyncNetworkBackend):
@@ -49,6 +52,7 @@ class Stream(httpcore.AsyncNetworkStream):
         self._asked = self._given_up = False
         secure = connection.transport.get_extra_info("ssl_object")
         self._frames = Frames() if secure and secure.selected_alpn_protocol() == "h2" else None
+        self._told = weakref.WeakSet[Any]()
         connection.begin(self._news.set, self._incoming)
 
     @property
@@ -62,10 +66,22 @@ class Stream(httpcore.AsyncNetworkStream):
         Raises:
             httpcore.ReadError: the connection has failed.
         """
-        while data := await self._next():
-            if data := self._frames.received(data) if self._frames else data:
-                return data
-        return b""
+        frames = self._frames
+        if frames is None:
+            return await self._next()
+        # Who waits for room to send may find that another task has read of it: what else is to come may wait for him.
+        data = _NOTHING if self._is_untold(frames) else b""
+        while not data and (come := await self._next()):
+            data = frames.received(come)
+        if frames.has_made_room:
+            self._told.clear()
+            frames.has_made_room = False
+        self._told.add(asyncio.current_task())
+        return data
+
+    def _is_untold(self, frames: "Frames") -> bool:
+        told = frames.is_in_head or not frames.has_spoken or asyncio.current_task() in self._told
+        return not (told or self._incoming.data or self._connection.lost)
 
     async def _next(self) -> bytes:
         connection, incoming = self._connection, self._incoming
@@ -92,13 +108,15 @@ class Stream(httpcore.AsyncNetworkStream):
         if self._asked and self._salvage is None and not connection.transport.is_closing():
             self._salvage = Salvage(connection.below)
         self._asked = True
-        for at in range(0, len(buffer), AT_ONCE):
+        # Frames go out whole, whoever is cancelled: others speak over the same connection.
+        most = max(AT_ONCE, len(buffer)) if self._frames else AT_ONCE
+        for at in range(0, len(buffer), most):
             if at:
                 await asyncio.sleep(0)
             if self._is_answered or connection.transport.is_closing():
                 self._given_up = True
                 break
-            connection.transport.write(buffer[at : at + AT_ONCE])
+            connection.transport.write(buffer[at : at + most])
             while connection.is_full and not (self._is_answered or connection.lost):
                 await self._wait()
         while connection.transport.is_closing() and not connection.lost:
@@ -145,10 +163,17 @@ class Stream(httpcore.AsyncNetworkStream):
 
 
 class Frames:
-    """The frames of one connection, as its client sees them; `leaving` once the server takes no new stream."""
+    """The frames of one connection, as its client sees them.
+
+    Attributes:
+        leaving: whether the server takes no new stream.
+        has_spoken: whether any frame has come.
+        has_made_room: whether one has that may let more be sent.
+        is_in_head: whether the next one goes on with a head.
+    """
 
     def __init__(self) -> None:
-        self.leaving = False
+        self.leaving = self.has_spoken = self.has_made_room = self.is_in_head = False
         self._held = b""
         self._newest, self._unanswered = 0, 1 << 31
 
@@ -163,6 +188,10 @@ class Frames:
         self._held += data
         frames = list(_whole(self._held))
         self._held = self._held[sum(map(len, frames)) :]
+        for frame in frames:
+            self.has_spoken = True
+            self.has_made_room |= frame[3] in {_SETTINGS, _WINDOW_UPDATE}
+            self.is_in_head = frame[3] in {_HEADERS, _CONTINUATION} and not frame[4] & _END_HEADERS
         return b"".join([*itertools.filterfalse(self._is_farewell, frames), *self._refusals()])
 
     def _is_farewell(self, frame: bytes) -> bool:
