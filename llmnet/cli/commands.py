@@ -109,6 +109,8 @@ class Conversation:
                 return
             except UnicodeDecodeError:
                 printing.notify("llmnet: that is no UTF-8")
+            except LLMNetError as error:
+                printing.notify(f"llmnet: {for_command_line(error)}")
             except KeyboardInterrupt as error:  # the line that is being written is dropped, as in a shell
                 _raise_signal(error)
                 printing.write("")
@@ -133,11 +135,7 @@ class Conversation:
 
     def _say(self, line: str) -> None:
         turn = {"role": "user", "content": content_of(line, self._attachments)}
-        try:
-            answer = self._answer(self._client.stream_chat([*self._turns, turn], **self._params))
-        except LLMNetError as error:
-            printing.notify(f"llmnet: {for_command_line(error)}")
-            return
+        answer = self._answer(self._client.stream_chat([*self._turns, turn], **self._params))
         if answer is not None:
             self._turns += [turn, answer]
             self._attachments = ()

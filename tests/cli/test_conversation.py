@@ -12,7 +12,9 @@ import pytest
 from support.live import eventually
 from support.terminals import COMMAND, Terminal
 
+import llmnet
 from llmnet.cli import main
+from llmnet.cli.commands import Conversation
 from llmnet.testing import Reply
 
 NEEDED = pytest.mark.skipif(importlib.util.find_spec("prompt_toolkit") is None, reason="needs prompt_toolkit")
@@ -151,6 +153,22 @@ def test_a_wrong_call_does_not_end_it(server, talk):
     terminal.type("/quit\r")
     assert terminal.end()[0] == 0
     assert server.request_count == 0
+
+
+def test_a_wrong_system_message_does_not_end_it(server, capsys):
+    # Where the locale is C.UTF-8, Python reads a byte that is no UTF-8 as a lone surrogate.
+    lines = iter(("one", "/system caf\udce9", "two"))
+
+    def read_line():
+        if (line := next(lines, None)) is None:
+            raise EOFError
+        return line
+
+    with llmnet.Client("openai:m", base_url=f"{server.url}/v1", system="Be brief") as client:
+        Conversation(client, {}, ()).run(read_line)
+    assert "llmnet: system holds half a surrogate pair" in capsys.readouterr().err
+    said = [("system", "Be brief"), ("user", "one"), ("assistant", "one"), ("user", "two")]
+    assert asked(server) == said, "the message before it stays"
 
 
 @pytest.mark.parametrize("way", WAYS)
