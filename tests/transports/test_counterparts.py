@@ -186,6 +186,7 @@ def test_nginx_closes_every_second_time(front, server, nginx, stream):
 
 TINYPROXY = f"BasicAuth user {SIMPLE}"
 # It asks a program for each pair of credentials, in which it escapes what is not safe.
+# A connection that was kept may be closed after an error, just as the next attempt begins: one attempt more, or not.
 SQUID = """
     auth_param basic program /bin/sed -u s|^us/er.p:w/%23%25@%20%e5%af%86$|OK|I;t;s|.*|ERR|
     acl known proxy_auth REQUIRED
@@ -194,6 +195,7 @@ SQUID = """
     http_access deny CONNECT !tunnelled
     http_access allow known
     server_persistent_connections off
+    client_persistent_connections off
 """
 
 
