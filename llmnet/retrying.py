@@ -146,7 +146,8 @@ class TenacityPolicy:
         self._attempts = 1 if retries_are_off() else policy.max_retries + 1
         self.waits = SyncWait()
         self.call = GenericCall(Request(method="CALL", url=""), policy, _FOREVER, self.waits)
-        self._delay, self._why = 0.0, ""
+        self._delay = 0.0
+        self._status: int | None = None
 
     def __call__(self, state: Any) -> bool:
         """Tenacity's question whether to go on; the wait is decided with the answer."""
@@ -161,7 +162,7 @@ class TenacityPolicy:
             return False
         decision = self.call.decide(Outcome(failure))
         self._delay = decision.delay
-        self._why = type(error).__name__ if error is not None else f"HTTP {getattr(failure, 'status', None)}"
+        self._status = getattr(failure, "status", None)
         return decision.retry
 
     def settings(self, waits: Any) -> dict[str, Any]:
@@ -177,11 +178,12 @@ class TenacityPolicy:
         }
 
     def _note(self, state: Any) -> None:
+        error = state.outcome.exception()  # which may be a `TryAgain`, of which nobody was asked
         fields = {
             "code.function.name": self._name,
             "llmnet.attempt": state.attempt_number,
             "llmnet.max_attempts": self._attempts,
-            "error.type": self._why,
+            "error.type": f"HTTP {self._status}" if error is None else type(error).__name__,
             "llmnet.wait": self._delay,
         }
         LOG.warning("%s: call %d of %d ended in %s; the next one follows in %.2f s", *fields.values(), extra=fields)

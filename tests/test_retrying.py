@@ -868,6 +868,12 @@ def test_the_log_names_the_function_and_a_returned_status(caplog):
     assert "fetch_the_page: call 1 of 3" in caplog.text
 
 
+def test_the_log_says_of_each_call_what_it_ended_in(run, time, caplog):
+    """Of tenacity's own `TryAgain` the policy is not asked."""
+    run(Function(tenacity.TryAgain(), ConnectionError(), tenacity.TryAgain(), "fine"), 4)
+    assert [vars(one)["error.type"] for one in caplog.records] == ["TryAgain", "ConnectionError", "TryAgain"]
+
+
 # -- concurrency --------------------------------------------------------------------------------------------------
 
 

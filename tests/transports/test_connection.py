@@ -3,10 +3,16 @@
 import asyncio
 import contextlib
 import socket
+import ssl
+import threading
 
 import httpcore
 import pytest
+import trustme
+from support.tls import serving
 
+from llmnet.net.proxy import Proxy
+from llmnet.transports.aio.connect import Connector
 from llmnet.transports.aio.connection import Connection
 from llmnet.transports.aio.stream import Frames, Stream
 from llmnet.transports.http1_reader import Http1Reader
@@ -181,3 +187,41 @@ async def test_a_head_in_pieces_is_not_cut():
         theirs.sendall(frame(9, b"more", flags=4, stream=1))
         assert await stream.read(100) == frame(9, b"more", flags=4, stream=1)
         assert await reads(stream)
+
+
+@pytest.mark.parametrize("direct", [False, True], ids=["tunnel", "direct"])
+async def test_what_comes_with_the_end_of_a_handshake_is_kept(direct):
+    """A server of HTTP/2 speaks first, in TLS 1.2 in the very packet that ends the handshake."""
+    ca = trustme.CA()
+    secure = serving(ca)
+    secure.maximum_version = ssl.TLSVersion.TLSv1_2
+    trusted = ssl.create_default_context(cadata=ca.cert_pem.bytes().decode())
+    with socket.create_server(("127.0.0.1", 0)) as listener:
+        thread = threading.Thread(target=_speak_first, args=(listener, secure, direct))
+        thread.start()
+        port = listener.getsockname()[1]
+        proxy = None if direct else Proxy(f"http://127.0.0.1:{port}", "http", "127.0.0.1", port)
+        connection = await Connector(proxy, trusted, "async").connect("127.0.0.1", port)
+        stream = Stream(connection)
+        assert await stream.read(100) == b"SETTINGS"
+        await stream.aclose()
+        await asyncio.to_thread(thread.join)
+
+
+def _speak_first(listener, context, direct):
+    sock, _ = listener.accept()
+    with sock:
+        if not direct:
+            assert sock.recv(1000).startswith(b"CONNECT ")
+            sock.sendall(b"HTTP/1.1 200 OK\r\n\r\n")
+        come, gone = ssl.MemoryBIO(), ssl.MemoryBIO()
+        above = context.wrap_bio(come, gone, server_side=True)
+        shaken = False
+        while not shaken:
+            come.write(sock.recv(10_000))
+            with contextlib.suppress(ssl.SSLWantReadError):
+                above.do_handshake()
+                above.write(b"SETTINGS")
+                shaken = True
+            sock.sendall(gone.read())
+        sock.recv(1)

@@ -126,6 +126,7 @@ async def _secure(connection: Connection, context: ssl.SSLContext, host: str, us
         httpx.ConnectError: the handshake fails.
     """
     begin, below = asyncio.get_running_loop().start_tls, connection.transport
+    connection.renew()
     try:
         above = await _without_context(
             begin(below, connection, context, server_hostname=host, ssl_handshake_timeout=_FOREVER)

@@ -141,6 +141,10 @@ class Connection(asyncio.Protocol, Resting):
             self._paused = False
             contextvars.Context().run(self._read_on)  # else this caller's lived as long as the connection
 
+    def renew(self) -> None:
+        """Be as new for TLS that begins: its server may speak first, and what came without it is not its word."""
+        self._early, self._has_begun = b"", False
+
     def rest(self) -> None:
         """Serve nobody, from now on."""
         self._wake = self._reader = None
