@@ -204,6 +204,7 @@ async def test_what_comes_with_the_end_of_a_handshake_is_kept(direct):
         connection = await Connector(proxy, trusted, "async").connect("127.0.0.1", port)
         stream = Stream(connection)
         assert await stream.read(100) == b"SETTINGS"
+        assert not connection.lost
         await stream.aclose()
         await asyncio.to_thread(thread.join)
 
