@@ -27,7 +27,7 @@ _NETWORK = {
     "http": {"IncompleteRead"},
     "asyncio": {"IncompleteReadError"},
 }
-# Those among them that blame the request.
+# Those of httpx's among them that blame the request.
 _REQUEST = {"UnsupportedProtocol", "LocalProtocolError"}
 _PYTHONS_OWN = (ConnectionError, TimeoutError, socket.gaierror, ssl.SSLError)
 _UNREACHABLE = {errno.ENETUNREACH, errno.EHOSTUNREACH, errno.ENETDOWN, errno.ETIMEDOUT}
@@ -68,11 +68,12 @@ def _network_error(error: Exception, exchange: Exchange) -> LLMNetError | None:
     """What a network error means to our own transports."""
     pythons_own = isinstance(error, _PYTHONS_OWN) or (isinstance(error, OSError) and error.errno in _UNREACHABLE)
     classes = type(error).__mro__
-    names = {cls.__name__ for cls in classes}
-    listed = any(cls.__name__ in _NETWORK.get(cls.__module__.partition(".")[0], ()) for cls in classes)
-    if names & _REQUEST or not (pythons_own or listed):
+    names = [(cls.__module__.partition(".")[0], cls.__name__) for cls in classes]
+    listed = any(name in _NETWORK.get(module, ()) for module, name in names)
+    blames = any(name in _REQUEST and module in {"httpx", "httpx2"} for module, name in names)
+    if blames or not (pythons_own or listed):
         return None
-    ours = outcome_of(error, exchange, proxied="ProxyError" in names).error
+    ours = outcome_of(error, exchange, proxied=any(name == "ProxyError" for _, name in names)).error
     return None if ours.repeated else _twin(ours)
 
 
