@@ -3,7 +3,6 @@
 import os
 from collections.abc import Iterator, Mapping
 from typing import TYPE_CHECKING
-from urllib.parse import urlsplit
 
 import pytest
 
@@ -33,6 +32,8 @@ def fake_llm(monkeypatch: pytest.MonkeyPatch) -> "Iterator[FakeServer]":
 
 def variables(url: str, environ: Mapping[str, str]) -> dict[str, str | None]:
     """The variables by which all clients reach the server at a URL without a path; those to take away are `None`."""
+    from urllib.parse import urlsplit  # noqa: PLC0415 - on use
+
     from llmnet.providers.services import SERVICES  # noqa: PLC0415 - on use
 
     # Azure's own client asks for a version: one that has all of the classic form.
